@@ -1,0 +1,42 @@
+"""`python -m benchmarks [NAMES ...] [--json FILE]`: tables of measurements; nothing is asserted."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from benchmarks import sweep
+from benchmarks.report import print_table, write_json
+
+BENCHMARKS = {"sweep": sweep.run}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure phasejax against plain implementations, in one run, interleaved; medians are shown."""
+
+    names: Annotated[tuple[Literal[tuple(BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
+    """Benchmarks to run; all of them when left out."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the rows to this file."""
+
+
+def main(args: list[str] | None = None) -> int:
+    options = tyro.cli(Options, prog="python -m benchmarks", args=args)
+    if options.json is not None and not options.json.absolute().parent.is_dir():
+        print(f"error: --json {options.json}: expected a file in an existing folder", file=sys.stderr)
+        return 2
+    rows = []
+    for name in options.names or BENCHMARKS:
+        measured = BENCHMARKS[name]()
+        print_table(name, measured)
+        rows += measured
+    if options.json is not None:
+        write_json(options.json, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Tables on standard output, rows as JSON."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from phasejax.files import written_whole
+
+Row = dict[str, str | float]
+
+
+def row(case: str, metric: str, value: float, unit: str) -> Row:
+    return {"case": case, "metric": metric, "value": float(value), "unit": unit}
+
+
+def print_table(title: str, rows: list[Row]) -> None:
+    table = Table("case", "metric", "value", "unit", title=title)
+    for entry in rows:
+        table.add_row(entry["case"], entry["metric"], f"{entry['value']:.4g}", entry["unit"])
+    Console(width=110).print(table)
+
+
+def write_json(path: Path, rows: list[Row]) -> None:
+    with written_whole(path) as unfinished:
+        unfinished.write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,98 @@
+"""Regenerate the linear figures of K26: `python -m paper_figs [NAMES ...] [--preset quick|paper] [--out DIR]`."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+import xarray as xr
+from matplotlib.animation import PillowWriter
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from paper_figs import bottlenecks, estimation, joint, partial, phase, recovery
+from paper_figs.presets import PRESETS
+from phasejax.files import written_whole
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one figure is made: numbers first, then a drawing of them."""
+
+    compute: Callable[..., xr.Dataset]
+    draw: Callable[[xr.Dataset], Figure]
+    animate: Callable | None = None
+
+
+FIGURES = {
+    "fig2": Recipe(phase.compute_fig2, phase.draw_fig2),
+    "fig3": Recipe(recovery.compute_fig3, recovery.draw_fig3),
+    "fig7": Recipe(partial.compute_fig7, partial.draw_fig7),
+    "fig8": Recipe(recovery.compute_fig8, recovery.draw_fig8),
+    "fig9": Recipe(recovery.compute_fig9, recovery.draw_fig9),
+    "hard_bottleneck": Recipe(bottlenecks.compute_hard_bottleneck, bottlenecks.draw_hard_bottleneck),
+    "soft_bottleneck": Recipe(bottlenecks.compute_soft_bottleneck, bottlenecks.draw_soft_bottleneck),
+    "joint": Recipe(joint.compute_joint, joint.draw_joint),
+    "estimation": Recipe(estimation.compute_estimation, estimation.draw_estimation),
+    "variance_trap": Recipe(phase.compute_variance_trap, phase.draw_variance_trap, phase.animate_variance_trap),
+}
+
+
+def make(name: str, preset: str, out: Path) -> list[Path]:
+    """Compute and draw one figure; returns the files written: .nc, .png, .pdf, and .gif for an animation."""
+    recipe = FIGURES[name]
+    data = recipe.compute(PRESETS[preset]).assign_attrs(figure=name, preset=preset)
+    figure = recipe.draw(data)
+    writers = {".nc": lambda path: data.to_netcdf(path, engine="scipy"),
+               ".png": lambda path: figure.savefig(path, dpi=200, format="png"),
+               ".pdf": lambda path: figure.savefig(path, format="pdf")}
+    if recipe.animate:
+        writers[".gif"] = lambda path: recipe.animate(data).save(path, writer=PillowWriter(fps=15), dpi=90)
+    paths = [out / f"{name}{suffix}" for suffix in writers]
+    for path, write in zip(paths, writers.values(), strict=True):
+        with written_whole(path) as unfinished:
+            write(unfinished)
+    return paths
+
+
+@dataclass(frozen=True)
+class Options:
+    """Regenerate the linear figures of "When to Align, When to Predict" (arXiv 2606.11190).
+
+    Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
+    as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol.
+    """
+
+    names: Annotated[tuple[Literal[tuple(FIGURES)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
+    """Figures to make; all of them when left out."""
+    preset: Literal[tuple(PRESETS)] = "quick"  # type: ignore[valid-type]
+    """How much of the protocol to run."""
+    out: Path = Path("figures")
+    """Folder to write to; made when missing."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = tyro.cli(Options, prog="python -m paper_figs", args=args)
+    console = Console(stderr=True, highlight=False)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        begin = time.perf_counter()
+        for name in options.names or FIGURES:
+            start = time.perf_counter()
+            with console.status(f"{name} ..."):
+                paths = make(name, options.preset, options.out)
+            print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
+        print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
+    except OSError as error:
+        print(f"error: --out {options.out}: expected a folder that can be written, got {error.strerror or error}",
+              file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""The estimation check: signal strength and nuisance correlation recovered from samples."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from phasejax import (
+    Covariances,
+    SpikedModel,
+    ca_boundary,
+    cp_boundary,
+    population_covariances,
+    signal_covariances,
+    solve_ca,
+    sweep,
+    white_wishart,
+)
+from phasejax.batching import run_in_chunks
+from phasejax.linalg import whitening
+from phasejax.plotting import OBJECTIVE_COLOURS, plot_boundaries, plot_curve, plot_regimes, regime_handles
+
+_FIXED = {"gamma_x": 0.1, "gamma_y": 0.1, "nuisance_y": 50.0, "k": 3, "d": 20}
+_GRID = {"kappa": np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0]), "nu": np.array([0.1, 0.3, 0.5, 0.7, 0.9])}
+# A component whose scores explain less of the signal than this counts as nuisance.
+_R2_FLOOR = 0.05
+
+
+def estimate_kappa_nu(covariances, signal_x, signal_y, signal_variance):
+    """(kappa^2, nu) from paired data with known signal, as in K26's estimation check.
+
+    kappa^2 is the first singular value of S_xy whose scores, with those before it, explain more
+    than 5% of the signal's variance. nu is the largest canonical correlation above the median of
+    all whose x score explains at most 5%, and 0 without any.
+
+    Args:
+        covariances: sample covariances of x and y.
+        signal_x, signal_y: sample covariances of the signal with x (k, d_x) and with y (k, d_y).
+        signal_variance: sample variance of the signal, summed over its coordinates.
+    """
+    left, values, right = jnp.linalg.svd(covariances.xy)
+    d = len(values)
+    # Covariance of the scores in the order x_1, y_1, x_2, y_2, ... and theirs with the signal.
+    order = jnp.arange(2 * d).reshape(2, d).T.ravel()
+    scores = jnp.block([[left.T @ covariances.xx @ left, jnp.diag(values)],
+                        [jnp.diag(values), right @ covariances.yy @ right.T]])[order][:, order]
+    loadings = jnp.concatenate([signal_x @ left, signal_y @ right.T], axis=1)[:, order]
+    # The inverse Cholesky factor orthogonalises scores in order, so explained variances add up.
+    explained = jnp.sum((whitening(scores) @ loadings.T) ** 2, axis=1)
+    enough = jnp.cumsum(explained)[1::2] / signal_variance > _R2_FLOOR
+    kappa_squared = jnp.where(jnp.any(enough), values[jnp.argmax(enough)], 0)
+
+    alignment = solve_ca(covariances, d)  # its scores have unit variance
+    r2 = jnp.sum((signal_x @ alignment.encoder_x.T) ** 2, axis=0) / signal_variance
+    nuisance = (r2 <= _R2_FLOOR) & (alignment.spectrum > jnp.median(alignment.spectrum))
+    return kappa_squared, jnp.max(jnp.where(nuisance, alignment.spectrum, 0))
+
+
+def _sample_with_signal(key, model, n):
+    """Sample covariances of (x, y, s), drawn as one Wishart matrix; centring n rows leaves n - 1."""
+    population, signal = population_covariances(model), signal_covariances(model)
+    k, d_x = model.k, model.d_x
+    from_x, from_y = signal.xy[:, :k], signal.yy[:, :k]  # cov(x, s), cov(y, s) = cov(Q_y [s; 0], s)
+    joint = jnp.block([[population.xx, population.xy, from_x], [population.xy.T, population.yy, from_y],
+                       [from_x.T, from_y.T, jnp.diag(jnp.asarray(model.kappa) ** 2)]])
+    factor = jnp.linalg.cholesky(joint)
+    sample = factor @ white_wishart(key, n - 1, len(joint)) @ factor.T * (n - 1) / n
+    covariances = Covariances(xx=sample[:d_x, :d_x], xy=sample[:d_x, d_x:-k], yy=sample[d_x:-k, d_x:-k])
+    return covariances, sample[-k:, :d_x], sample[-k:, d_x:-k], jnp.trace(sample[-k:, -k:])
+
+
+def compute_estimation(preset) -> xr.Dataset:
+    """Estimates along a sweep of kappa (a), a sweep of nu (b), and over a grid of both (c)."""
+    panels = {"a": {"kappa": preset.sweep(np.linspace(0.3, 4, 20)), "nu": np.array([0.3])},
+              "b": {"kappa": np.array([2.0]), "nu": preset.sweep(np.linspace(0.05, 0.95, 20))}, "c": _GRID}
+    regimes = sweep(SpikedModel.homogeneous, {"nu": np.linspace(0, 1, preset.raster),
+                                              "kappa": np.linspace(0, 5, preset.raster)},
+                    fixed=_FIXED, quantities=["regime"])
+    kappa, gamma = regimes.kappa.values, _FIXED["gamma_x"]
+    return xr.merge([regimes, *_estimates(preset, panels)], combine_attrs="override").assign(
+        ca_boundary=("kappa", np.asarray(ca_boundary(kappa, gamma, gamma))),
+        cp_boundary=("kappa", np.asarray(cp_boundary(kappa, gamma, _FIXED["nuisance_y"]))))
+
+
+def _estimates(preset, panels):
+    """One dataset a panel; the cells of all panels go through one compiled program."""
+    grids = {panel: axes | {"seed": np.arange(preset.seeds)} for panel, axes in panels.items()}
+    flat = [[a.ravel() for a in np.meshgrid(*axes.values(), indexing="ij")] for axes in grids.values()]
+    cells = {name: np.concatenate(parts) for name, parts in zip(("kappa", "nu", "seed"), zip(*flat, strict=True),
+                                                                strict=True)}
+    found = run_in_chunks(partial(_estimate_cells, n=preset.n, key=preset.key()), cells)
+    attrs = {"kappa_squared": {"long_name": "estimated kappa^2", "units": "data units squared"},
+             "nu_hat": {"long_name": "estimated nu", "units": "1"}}
+    start = 0
+    for panel, axes in grids.items():
+        dims, shape = [f"kappa_{panel}", f"nu_{panel}", "seed"], [len(values) for values in axes.values()]
+        stop = start + int(np.prod(shape))
+        yield xr.Dataset({f"{name}_{panel}": (dims, values[start:stop].reshape(shape), attrs[name])
+                          for name, values in found.items()}, dict(zip(dims, axes.values(), strict=True)))
+        start = stop
+
+
+def _estimate_cells(cells, n, key):
+    def one(cell):
+        model = SpikedModel.homogeneous(cell["kappa"], cell["nu"], **_FIXED)
+        sample = _sample_with_signal(jax.random.fold_in(key, cell["seed"]), model, n)
+        return dict(zip(("kappa_squared", "nu_hat"), estimate_kappa_nu(*sample), strict=True))
+
+    return jax.lax.map(one, cells)
+
+
+def draw_estimation(data: xr.Dataset) -> Figure:
+    figure = Figure(figsize=(15, 4.8), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    along = data.kappa_squared_a.isel(nu_a=0).assign_coords(truth=data.kappa_a**2).swap_dims(kappa_a="truth")
+    plot_curve(left, along, "truth", color=OBJECTIVE_COLOURS["CA"], marker="o", markersize=4, label="estimate")
+    top = float(along.truth.max())
+    left.plot([0, top], [0, top], "k--", linewidth=1, label="truth")
+    left.set(xlabel=r"$\kappa^2$", ylabel=r"estimated $\kappa^2$ (PLS singular value)", title="(a) Signal strength")
+    plot_curve(middle, data.nu_hat_b.isel(kappa_b=0), "nu_b", color=OBJECTIVE_COLOURS["CP"], marker="o",
+               markersize=4, label="estimate")
+    middle.plot([0, 1], [0, 1], "k--", linewidth=1, label="truth")
+    middle.set(xlabel=r"$\nu$", ylabel=r"estimated $\nu$ (largest nuisance correlation)",
+               title="(b) Nuisance correlation", xlim=(0, 1), ylim=(0, 1))
+    for ax in (left, middle):
+        ax.legend(frameon=False)
+
+    plot_regimes(right, data.regime, "kappa", "nu")
+    plot_boundaries(right, data.ca_boundary, data.cp_boundary)
+    kappa_hat = np.sqrt(data.kappa_squared_c.mean("seed"))
+    nu_hat = data.nu_hat_c.mean("seed")
+    for kappa in data.kappa_c.values:
+        for nu in data.nu_c.values:
+            estimate = [float(hat.sel(kappa_c=kappa, nu_c=nu)) for hat in (kappa_hat, nu_hat)]
+            right.plot([kappa, estimate[0]], [nu, estimate[1]], color="0.15", linewidth=1)
+            right.plot(kappa, nu, "o", color="black", markersize=4.5)
+            right.plot(*estimate, "*", color="white", markeredgecolor="black", markersize=11)
+    right.set_title(r"(c) In the phase diagram ($\gamma = 0.1,\ \tilde\gamma_y = 50$)")
+    points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=4.5, label=r"true $(\kappa, \nu)$"),
+              Line2D([], [], linestyle="", marker="*", color="white", markeredgecolor="black", markersize=11,
+                     label="estimated")]
+    figure.legend(handles=regime_handles() + points, loc="outside lower center", ncols=8, frameon=False)
+    return figure

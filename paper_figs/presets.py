@@ -1,0 +1,41 @@
+"""How much of the papers' protocols to run."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of one run of the figures.
+
+    Args:
+        n: pairs in each sample.
+        seeds: independent samples.
+        thin: use every `thin`-th value of the papers' long sweeps.
+        raster: cells along each side of the closed-form phase diagrams.
+        frames: frames of the animation.
+    """
+
+    n: int
+    seeds: int
+    thin: int
+    raster: int
+    frames: int
+
+    def sweep(self, values) -> np.ndarray:
+        """The papers' sweep values, or an even subset that keeps both ends."""
+        values = np.asarray(values, float)
+        count = -(-(len(values) - 1) // self.thin) + 1
+        return values[np.round(np.linspace(0, len(values) - 1, count)).astype(int)]
+
+    def key(self):
+        """The key of every figure: results are the same on every run."""
+        return jax.random.key(0)
+
+
+PRESETS = {
+    "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24),
+    "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60),
+}

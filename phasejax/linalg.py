@@ -1,0 +1,205 @@
+"""The linear algebra under every solver: whitening, leading eigenspaces, singular values, angles.
+
+Each LAPACK call sits in a function of its own, for two reasons.
+
+- Batching. On the CPU a compiled `vmap` over two or more LAPACK calls can wait for ever: each
+  call splits its batch over the thread pool and blocks a worker of the same pool. Here a batch
+  on the CPU is a loop over its members instead, which is as fast; on GPU and TPU it stays a batch.
+- Derivatives. The rules below use only what the forward pass has computed and matrix products.
+  They stay finite where the spectrum is degenerate, as it is in the homogeneous model.
+"""
+
+from functools import partial, wraps
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from phasejax._pytree import HostOrDevice
+
+
+def _looped_on_cpu(function):
+    """Give `function` (arrays in, arrays out) a vmap that loops on the CPU."""
+    batchable = jax.custom_batching.custom_vmap(function)
+
+    @batchable.def_vmap
+    def rule(axis_size, in_batched, *args):
+        batched = [arg for arg, is_batched in zip(args, in_batched, strict=True) if is_batched]
+
+        def call(member_of, members):
+            remaining = iter(members)
+            return member_of(*[next(remaining) if is_batched else arg
+                               for arg, is_batched in zip(args, in_batched, strict=True)])
+
+        out = jax.lax.platform_dependent(
+            batched,
+            cpu=lambda members: jax.lax.map(partial(call, batchable), members),
+            default=jax.vmap(partial(call, function)))
+        return out, jax.tree.map(lambda _: True, out)
+
+    return wraps(function)(lambda *args: batchable(*map(jnp.asarray, args)))
+
+
+@_looped_on_cpu
+def _inverse_cholesky(covariance):
+    factor = jnp.linalg.cholesky(covariance)
+    # A pivot is the share of a variable's variance that those before it do not explain. Rounding
+    # lets a singular matrix through with pivots near eps, and what follows is noise: say NaN.
+    floor = covariance.shape[-1] * jnp.finfo(covariance.dtype).eps * jnp.diag(covariance)
+    factor = jnp.where(jnp.all(jnp.diag(factor) ** 2 > floor), factor, jnp.nan)
+    identity = jnp.eye(covariance.shape[-1], dtype=covariance.dtype)
+    return jax.scipy.linalg.solve_triangular(factor, identity, lower=True)
+
+
+@_looped_on_cpu
+def _eigh(matrix):
+    values, vectors = jnp.linalg.eigh(matrix)
+    return values, vectors
+
+
+@_looped_on_cpu
+def _svd(matrix):
+    left, values, right = jnp.linalg.svd(matrix, full_matrices=False)
+    return left, values, right
+
+
+@_looped_on_cpu
+def _singular_values(matrix):
+    return jnp.linalg.svd(matrix, compute_uv=False)
+
+
+@jax.custom_jvp
+def whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d d"]:
+    r"""Lower triangular W with W S W' = I: the inverse of the Cholesky factor of S.
+
+    W equals the symmetric root S^{-1/2} up to a rotation from the left, so C = W_x S_xy W_y' has
+    the singular values of the symmetric form and its solutions span the same spaces. Unlike the
+    symmetric root its derivative is finite at an isotropic S:
+
+    .. math::  dW = -\Phi(W\, dS\, W^\top)\, W, \qquad \Phi(K) = \mathrm{tril}(K) - \tfrac12 \mathrm{diag}(K)
+
+    Args:
+        covariance: symmetric positive definite S, shape (d, d). Its symmetric part is used.
+
+    Returns:
+        W, shape (d, d); NaN where S is not positive definite, or singular to working precision.
+    """
+    return _inverse_cholesky(covariance)
+
+
+@whitening.defjvp
+def _whitening_jvp(primals, tangents):
+    (covariance,), (tangent,) = primals, tangents
+    tangent = (tangent + tangent.T) / 2  # as the Cholesky factorisation does with S
+    root = whitening(covariance)
+    inner = root @ tangent @ root.T
+    return root, -(jnp.tril(inner) - jnp.diag(jnp.diag(inner)) / 2) @ root
+
+
+def pseudo_whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d d"]:
+    """W with W S W' = I on the range of S and W = 0 on its null space; S may be singular.
+
+    Eigenvalues below d eps times the largest count as zero, eps being that of the dtype. Not
+    differentiable where the rank changes; where S has full rank use `whitening`.
+    """
+    values, vectors = _eigh(covariance)
+    floor = values.shape[-1] * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
+    kept = values > floor
+    return jnp.where(kept, jnp.where(kept, values, 1.0) ** -0.5, 0.0)[:, None] * vectors.T
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d k"]:
+    r"""Orthonormal eigenvectors of the k largest eigenvalues of a symmetric matrix, largest first.
+
+    The derivative is that of their span V_1; the rest of the space is V_2:
+
+    .. math::  dV_1 = V_2 X, \qquad X_{ij} = (V_2^\top dM\, V_1)_{ij} / (\lambda_{1,j} - \lambda_{2,i})
+
+    It contains only the gaps between the two groups, so it stays finite and right when
+    eigenvalues inside either group coincide. A rotation inside the span is left out: derivatives
+    are exact for whatever depends on the span alone (projectors, subspace errors, predictions),
+    not for single eigenvectors. Without a gap after the k-th eigenvalue the span itself is not
+    defined, and the derivative is not finite. First derivatives only.
+
+    Args:
+        matrix: symmetric, shape (d, d). Its symmetric part is used.
+        k: number of eigenvectors, 1 <= k <= d.
+
+    Returns:
+        Shape (d, k). In each column the entry of largest modulus is positive.
+
+    Raises:
+        ValueError: k out of range.
+    """
+    if not 1 <= k <= matrix.shape[-1]:
+        raise ValueError(f"k: expected 1 to {matrix.shape[-1]}, got {k}")
+    _, vectors = _eigh(matrix)
+    return _with_sign(vectors[:, ::-1][:, :k])
+
+
+@top_k_eigenspace.defjvp
+def _top_k_eigenspace_jvp(k, primals, tangents):
+    (matrix,), (tangent,) = primals, tangents
+    tangent = (tangent + tangent.T) / 2
+    values, vectors = _eigh(matrix)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    top, rest = _with_sign(vectors[:, :k]), vectors[:, k:]
+    gaps = values[None, :k] - values[k:, None]
+    return top, rest @ ((rest.T @ tangent @ top) / gaps)
+
+
+def _with_sign(vectors):
+    flipped = jnp.max(vectors, axis=0) < -jnp.min(vectors, axis=0)
+    return vectors * jnp.where(flipped, -1, 1).astype(vectors.dtype)
+
+
+def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d d"]:
+    """Orthogonal projector V_1 V_1' on the span of `top_k_eigenspace`, with its derivative."""
+    basis = top_k_eigenspace(matrix, k)
+    return basis @ basis.T
+
+
+@jax.custom_jvp
+def singular_values(matrix: Float[HostOrDevice, "d_x d_y"]) -> Float[Array, "m"]:
+    """All m = min(d_x, d_y) singular values, largest first; d s_i = u_i' dM v_i.
+
+    At coinciding values only symmetric functions of them are differentiable, and those get the
+    right derivative.
+    """
+    return _singular_values(matrix)
+
+
+@singular_values.defjvp
+def _singular_values_jvp(primals, tangents):
+    left, values, right = _svd(primals[0])
+    return values, jnp.einsum("ij,ik,jk->k", tangents[0], left, right.T)
+
+
+def orthonormal_rows(rows: Float[HostOrDevice, "k d"]) -> Float[Array, "k d"]:
+    """An orthonormal basis, as rows, of the row space of a (k, d) matrix of rank k.
+
+    By Cholesky QR, twice: the Gram matrix squares the condition number, and the second pass wins
+    the lost digits back (Yamamoto et al. 2015). Rows are scaled to unit length first, since the
+    units of an encoder's rows are arbitrary. NaN where the condition number exceeds 1 / sqrt(eps).
+    """
+    rows = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
+    for _ in range(2):
+        rows = whitening(rows @ rows.T) @ rows
+    return rows
+
+
+def principal_angles(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice, "k2 d"]
+                     ) -> Shaped[Array, "m"]:
+    """Principal angles between two row spaces, m = min(k, k2) of them, smallest first, in radians.
+
+    Small angles come from sines and large ones from cosines, since each loses all accuracy
+    where the other is flat (Bjorck and Golub 1973; Knyazev and Argentati 2002).
+    """
+    if rows.shape[0] < other.shape[0]:
+        rows, other = other, rows
+    u, v = orthonormal_rows(rows), orthonormal_rows(other)
+    overlap = v @ u.T
+    cosines = jnp.clip(singular_values(overlap), 0, 1)
+    sines = jnp.clip(singular_values(v - overlap @ u), 0, 1)[::-1]
+    return jnp.where(cosines**2 < 0.5, jnp.arccos(cosines), jnp.arcsin(sines))

@@ -1,0 +1,123 @@
+"""Drawing of results on given axes. Nothing is computed here, and no global style is set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from phasejax.diagnosis import Diagnosis
+from phasejax.regimes import Regime
+from phasejax.spectral import ClassifiedSpectrum
+
+# Told apart under protanopia, deuteranopia and tritanopia (a test measures it).
+REGIME_COLOURS = {Regime.NEITHER: "#F2F0EB", Regime.CA_ONLY: "#56B4E9",
+                  Regime.CP_ONLY: "#E69F00", Regime.BOTH: "#5B4B8A"}
+OBJECTIVE_COLOURS = {"CA": "#0072B2", "CP": "#D55E00", "joint": "#009E73"}
+_BOUNDARY_STYLES = {"CA": {"color": "#08304D", "linestyle": "-"},
+                    "CP": {"color": "#7A2E00", "linestyle": (0, (4, 2))}}
+_BOUNDARY_LABELS = {"CA": r"$\Delta_{\mathrm{CA}} = 1$", "CP": r"$\Delta_{\mathrm{CP}} = 1$"}
+
+
+def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
+    """Colour the plane of coordinates `x` and `y` by the regime codes of a sweep, shape (y, x) or (x, y).
+
+    NaN models (code -1) stay blank.
+    """
+    codes = regime.transpose(y, x)
+    colours = ListedColormap([REGIME_COLOURS[member] for member in Regime])
+    ax.pcolormesh(codes[x], codes[y], np.ma.masked_less(codes, 0), cmap=colours, shading="nearest", rasterized=True,
+                  norm=BoundaryNorm(np.arange(-0.5, 4), colours.N))
+    ax.set(xlim=(codes[x].min(), codes[x].max()), ylim=(codes[y].min(), codes[y].max()),
+           xlabel=axis_label(codes[x]), ylabel=axis_label(codes[y]))
+
+
+def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: float = 2.0) -> None:
+    """Draw the curves nu(kappa) on which Delta_CA = 1 and Delta_CP = 1; each has one coordinate."""
+    for name, curve in {"CA": ca, "CP": cp}.items():
+        ax.plot(curve[curve.dims[0]], curve, linewidth=linewidth, clip_on=True, **_BOUNDARY_STYLES[name])
+
+
+def regime_handles(boundaries: bool = True) -> list:
+    """Legend entries that say what each colour, and each boundary, means."""
+    handles: list = [Patch(facecolor=colour, edgecolor="0.6", label=member.value)
+                     for member, colour in REGIME_COLOURS.items()]
+    if boundaries:
+        handles += [Line2D([], [], label=_BOUNDARY_LABELS[name], linewidth=2, **style)
+                    for name, style in _BOUNDARY_STYLES.items()]
+    return handles
+
+
+def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style) -> None:
+    """Mean of `values` over "seed" against the coordinate `x`, with a band of one standard deviation."""
+    mean, spread = values.mean("seed"), values.std("seed")
+    (line,) = ax.plot(mean[x], mean, **style)
+    ax.fill_between(mean[x], mean - spread, mean + spread, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def plot_counts(ax: Axes, counts: xr.DataArray, x: str, y: str, top: int, colour: str):
+    """Colour a plane by mean counts 0 to `top`, from the colour of Neither to `colour`; returns the mesh."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ramp = LinearSegmentedColormap.from_list("counts", [REGIME_COLOURS[Regime.NEITHER], colour], top + 1)
+    plane = counts.transpose(y, x)
+    return ax.pcolormesh(plane[x], plane[y], plane, cmap=ramp, shading="nearest", rasterized=True,
+                         norm=BoundaryNorm(np.arange(-0.5, top + 1), ramp.N))
+
+
+def axis_label(coordinate: xr.DataArray) -> str:
+    """Long name and symbol of a sweep's coordinate, as an axis label."""
+    symbols = {"kappa": r"$\kappa$", "kappa_bar": r"$\bar\kappa$", "nu": r"$\nu$", "lam": r"$\lambda$",
+               "nuisance_y": r"$\tilde\gamma_y$", "gamma_y": r"$\gamma_y$"}
+    name = str(coordinate.name)
+    return f"{coordinate.attrs.get('long_name', name)} {symbols.get(name, '')}".strip()
+
+
+def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
+    """Singular values as bars, R^2 of the labels as a line on a second axis, signal components shaded.
+
+    Returns the second axis.
+    """
+    position = np.arange(1, len(spectrum.values) + 1)
+    for i in position[spectrum.is_signal]:
+        ax.axvspan(i - 0.5, i + 0.5, color=OBJECTIVE_COLOURS["joint"], alpha=0.18, linewidth=0, zorder=0)
+    colours = np.where(spectrum.is_signal, OBJECTIVE_COLOURS["joint"], "0.65")
+    ax.bar(position, spectrum.values, width=0.7, color=colours, zorder=1)
+    if spectrum.is_signal.any() and not spectrum.is_signal.all():
+        ax.axhline(spectrum.largest_nuisance, color="0.25", linestyle=":", linewidth=1.2)
+    ax.set(xlim=(0.4, len(position) + 0.6), xlabel="component", ylabel=ylabel)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    twin = ax.twinx()
+    twin.plot(position, spectrum.r2, color="black", marker="o", markersize=3.5, linewidth=1.2)
+    twin.set_ylabel(r"$R^2$ of the labels, summed over columns")
+    twin.set_ylim(-0.02 * max(spectrum.r2.max(), 0.05), 1.12 * max(spectrum.r2.max(), 0.05))
+    return twin
+
+
+def plot_diagnosis(diagnosis: Diagnosis, figure: Figure | None = None) -> Figure:
+    """Classified spectra of alignment and of prediction in both directions (as K26, Fig. 12)."""
+    figure = Figure(figsize=(13.5, 4.6), layout="constrained") if figure is None else figure
+    panels: Sequence = (
+        ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}"),
+        ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}"),
+        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP\ reversed}}"))
+    for ax, (title, spectrum, ylabel, symbol) in zip(figure.subplots(1, 3), panels, strict=True):
+        plot_spectrum(ax, spectrum, ylabel)
+        ax.set_title(f"{title}: ${symbol} = {_number(spectrum.delta)}$")
+    figure.suptitle(f"Regime: {diagnosis.regime.value}   (n = {diagnosis.n}, "
+                    f"$d_x$ = {diagnosis.d_x}, $d_y$ = {diagnosis.d_y})")
+    figure.legend(handles=[
+        Patch(facecolor=OBJECTIVE_COLOURS["joint"], alpha=0.6, label="signal: predicts the labels"),
+        Patch(facecolor="0.65", label="nuisance"),
+        Line2D([], [], color="0.25", linestyle=":", label="largest nuisance value"),
+        Line2D([], [], color="black", marker="o", markersize=3.5, label=r"$R^2$ of the labels")],
+        loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _number(value):
+    return r"\infty" if np.isinf(value) else f"{value:.2f}"

@@ -1,0 +1,154 @@
+"""The quantities that a sweep can evaluate, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from jaxtyping import Array
+
+from phasejax import metrics, solvers, theory
+from phasejax.covariance import Covariances, population_covariances, signal_covariances
+from phasejax.model import SpikedModel
+
+
+class Cell:
+    """One cell of a grid: a model, covariances drawn from it, and their solutions, each solved once.
+
+    Args:
+        model: the cell's spiked model.
+        covariances: what the solvers see: of a sample, or of the population.
+        lam: weight of alignment in the joint objective; None where it is not used.
+    """
+
+    def __init__(self, model: SpikedModel, covariances: Covariances, lam=None):
+        self.model, self.covariances, self.lam = model, covariances, lam
+
+    @cached_property
+    def ca(self) -> solvers.Alignment:
+        return solvers.solve_ca(self.covariances, self.model.k)
+
+    @cached_property
+    def ca_probe(self) -> solvers.Prediction:
+        return solvers.solve_ca_probe(self.covariances, self.model.k)
+
+    @cached_property
+    def cp(self) -> solvers.Prediction:
+        return solvers.solve_cp(self.covariances, self.model.k)
+
+    @cached_property
+    def cp_reverse(self) -> solvers.Prediction:
+        return solvers.solve_cp(self.covariances.reverse(), self.model.k)
+
+    @cached_property
+    def joint(self) -> solvers.Prediction:
+        if self.lam is None:
+            raise ValueError("lam: expected an axis or a fixed value for the joint objective, got neither")
+        return solvers.solve_joint(self.covariances, self.model.k, self.lam)
+
+    @cached_property
+    def directions_x(self) -> Array:
+        return metrics.signal_directions(self.model.k, self.model.d_x)
+
+    @cached_property
+    def directions_y(self) -> Array:
+        return metrics.signal_directions(self.model.k, self.model.d_y)
+
+    @property
+    def components(self) -> int:
+        return min(self.model.d_x, self.model.d_y)
+
+    def total_mse(self, predictor) -> Array:
+        return metrics.prediction_mse(predictor, population_covariances(self.model))
+
+    def signal_mse(self, predictor) -> Array:
+        return metrics.prediction_mse(predictor, signal_covariances(self.model))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A named result of a sweep.
+
+    Args:
+        compute: of a `SpikedModel` when `source` is "theory", else of a `Cell`.
+        long_name: what it is, for axis labels and the dataset.
+        dims: names of the result's own dimensions: "signal" (k), "nuisance" (p), "component" (m).
+        units: "1" for pure numbers.
+        source: "theory" for closed forms of the model, "covariances" for what is solved from
+            sample or population covariances.
+    """
+
+    compute: Callable[..., Array]
+    long_name: str
+    dims: tuple[str, ...] = ()
+    units: str = "1"
+    source: str = "covariances"
+
+
+def _theory(function, long_name, dims=(), units="1"):
+    return Quantity(function, long_name, dims, units, "theory")
+
+
+def _separation_ca(cell):
+    full = solvers.solve_ca(cell.covariances, cell.components)
+    return metrics.separation_ratio(full.spectrum, metrics.signal_components(full.encoder_x, cell.model.k))
+
+
+def _separation_cp(cell):
+    full = solvers.solve_cp(cell.covariances, cell.components)
+    return metrics.separation_ratio(full.spectrum, metrics.signal_components(full.encoder, cell.model.k))
+
+
+def _gap(spectrum, k):
+    return spectrum[k - 1] / spectrum[k]
+
+
+_Y2 = "data units squared"
+
+QUANTITIES: dict[str, Quantity] = {
+    "rho": _theory(theory.rho, "signal singular values of C", ("signal",)),
+    "tau": _theory(theory.tau, "signal singular values of A", ("signal",), "data units"),
+    "xi": _theory(theory.xi, "nuisance singular values of A", ("nuisance",), "data units"),
+    "delta_ca": _theory(theory.delta_ca, "separation ratio of CA"),
+    "delta_cp": _theory(theory.delta_cp, "separation ratio of CP"),
+    "delta_cp_reverse": _theory(theory.delta_cp_reverse, "separation ratio of CP reversed"),
+    "r_ca": _theory(theory.r_ca, "signals that CA recovers, in theory"),
+    "r_cp": _theory(theory.r_cp, "signals that CP recovers, in theory"),
+    "r_cp_reverse": _theory(theory.r_cp_reverse, "signals that CP reversed recovers, in theory"),
+    "regime": _theory(theory.regime_code, "regime"),
+    "canonical_correlations": Quantity(lambda c: c.ca.spectrum, "canonical correlations", ("component",)),
+    "regression_singular_values": Quantity(lambda c: c.cp.spectrum, "singular values of A", ("component",),
+                                           "data units"),
+    "gap_ca": Quantity(lambda c: _gap(c.ca.spectrum, c.model.k), "k-th over next canonical correlation"),
+    "gap_cp": Quantity(lambda c: _gap(c.cp.spectrum, c.model.k), "k-th over next singular value of A"),
+    "separation_ca": Quantity(_separation_ca, "separation ratio of CA, components classified by overlap"),
+    "separation_cp": Quantity(_separation_cp, "separation ratio of CP, components classified by overlap"),
+    "error_ca": Quantity(lambda c: metrics.mean_squared_sine(c.directions_x, c.ca.encoder_x),
+                         "mean squared sine between signal and CA subspace"),
+    "error_cp": Quantity(lambda c: metrics.mean_squared_sine(c.directions_x, c.cp.encoder),
+                         "mean squared sine between signal and CP subspace"),
+    "error_cp_reverse": Quantity(lambda c: metrics.mean_squared_sine(c.directions_y, c.cp_reverse.encoder),
+                                 "mean squared sine between signal and reversed CP subspace"),
+    "error_joint": Quantity(lambda c: metrics.mean_squared_sine(c.directions_x, c.joint.encoder),
+                            "mean squared sine between signal and joint subspace"),
+    "joint_to_ca": Quantity(lambda c: metrics.mean_squared_sine(c.ca.encoder_x, c.joint.encoder),
+                            "mean squared sine between CA and joint subspace"),
+    "joint_to_cp": Quantity(lambda c: metrics.mean_squared_sine(c.cp.encoder, c.joint.encoder),
+                            "mean squared sine between CP and joint subspace"),
+    "overlap_ca": Quantity(lambda c: metrics.squared_overlaps(c.directions_x, c.ca.encoder_x),
+                           "squared overlap of each signal with the CA subspace", ("signal",)),
+    "overlap_cp": Quantity(lambda c: metrics.squared_overlaps(c.directions_x, c.cp.encoder),
+                           "squared overlap of each signal with the CP subspace", ("signal",)),
+    "recovered_ca": Quantity(lambda c: metrics.recovered_count(c.directions_x, c.ca.encoder_x),
+                             "signals with squared overlap >= 0.8 with the CA subspace"),
+    "recovered_cp": Quantity(lambda c: metrics.recovered_count(c.directions_x, c.cp.encoder),
+                             "signals with squared overlap >= 0.8 with the CP subspace"),
+    "encoder_norm": Quantity(lambda c: metrics.encoder_norm(c.ca, c.covariances),
+                             "squared norm of the constrained CA encoders"),
+    "total_mse_ca": Quantity(lambda c: c.total_mse(c.ca_probe.predictor),
+                             "expected error of CA + probe", units=_Y2),
+    "total_mse_cp": Quantity(lambda c: c.total_mse(c.cp.predictor), "expected error of CP", units=_Y2),
+    "signal_mse_ca": Quantity(lambda c: c.signal_mse(c.ca_probe.predictor),
+                              "expected error of CA + probe against the noiseless signal", units=_Y2),
+    "signal_mse_cp": Quantity(lambda c: c.signal_mse(c.cp.predictor),
+                              "expected error of CP against the noiseless signal", units=_Y2),
+}
