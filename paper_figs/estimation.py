@@ -137,10 +137,10 @@ def draw_estimation(data: xr.Dataset) -> Figure:
         for nu in data.nu_c.values:
             estimate = [float(hat.sel(kappa_c=kappa, nu_c=nu)) for hat in (kappa_hat, nu_hat)]
             right.plot([kappa, estimate[0]], [nu, estimate[1]], color="0.15", linewidth=1)
-            right.plot(kappa, nu, "o", color="black", markersize=4.5)
+            right.plot(kappa, nu, "o", color="black", markeredgecolor="white", markersize=6)
             right.plot(*estimate, "*", color="white", markeredgecolor="black", markersize=11)
     right.set_title(r"(c) In the phase diagram ($\gamma = 0.1,\ \tilde\gamma_y = 50$)")
-    points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=4.5, label=r"true $(\kappa, \nu)$"),
+    points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=6, label=r"true $(\kappa, \nu)$"),
               Line2D([], [], linestyle="", marker="*", color="white", markeredgecolor="black", markersize=11,
                      label="estimated")]
     figure.legend(handles=regime_handles() + points, loc="outside lower center", ncols=8, frameon=False)

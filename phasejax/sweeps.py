@@ -1,6 +1,7 @@
 """Evaluate quantities of the spiked model over a grid of its parameters, times seeds."""
 
 import contextlib
+import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +134,8 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, Se
     coords = {name: (name, values, _axis_attrs(name)) for name, values in axes.items()}
     if sampled and n:
         coords["seed"] = ("seed", np.arange(seeds, dtype=np.int32), {"long_name": "seed", "units": "1"})
-    return xr.Dataset(variables, coords, _attrs(build, fixed, example, n, seeds, key, common_random_numbers))
+    return xr.Dataset(variables, coords, _attrs(build, fixed, axes, example, n, seeds, key,
+                                               common_random_numbers))
 
 
 def _choose(quantities):
@@ -219,17 +221,14 @@ def _axis_attrs(name):
     return {"long_name": long_name, "units": units}
 
 
-def _attrs(build, fixed, model, n, seeds, key, common):
+def _attrs(build, fixed, axes, model, n, seeds, key, common):
     if isinstance(build, SpikedModel):
-        named, fixed = "SpikedModel", {name: getattr(build, name) for name in
-                                       ("kappa", "nu", "gamma_x", "gamma_y", "nuisance_x", "nuisance_y")} | fixed
-    else:
-        named = _name(build)
-    plain = {name: np.asarray(value).tolist() for name, value in fixed.items()}
-    attrs = {"model": named, "parameters": json.dumps(plain), "k": model.k, "d_x": model.d_x,
-             "d_y": model.d_y, "precision": "float64", "phasejax_version": __version__,
-             "jax_version": jax.__version__}
-    if n is not None:
+        fixed = {field.name: getattr(build, field.name) for field in dataclasses.fields(build)} | fixed
+    plain = {name: np.asarray(value).tolist() for name, value in fixed.items() if name not in axes}
+    attrs = {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
+             "parameters": json.dumps(plain), "k": model.k, "d_x": model.d_x, "d_y": model.d_y,
+             "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__}
+    if n is not None and key is not None:
         attrs |= {"n": n, "seeds": seeds, "common_random_numbers": int(common),
                   "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
                   "key_impl": str(jax.random.key_impl(key))}

@@ -46,6 +46,9 @@ def test_whitening_of_a_singular_or_indefinite_matrix_is_nan(dtype):
     for scale in (1e-6, 1.0, 1e6):
         rows = scale * rng.standard_normal((5, 8))  # rank 5 of 8; rounding often hides it from Cholesky
         assert np.isnan(whitening((rows.T @ rows).astype(dtype))).any()
+    # Exactly singular, yet Cholesky finds a last pivot of one rounding error.
+    eps = np.finfo(dtype).eps
+    assert np.isnan(whitening(np.array([[1, 1], [1, 1 + eps]], dtype))).any()
     graded = np.diag([1e-6, 1.0, 1e6]).astype(dtype)  # units differ, but nothing is singular
     np.testing.assert_allclose(whitening(graded), np.diag([1e3, 1.0, 1e-3]), rtol=1e-5)
 

@@ -54,6 +54,14 @@ def test_overlaps_and_counts():
     np.testing.assert_allclose(squared_overlaps(np.eye(3, 4), 7 * rows), [1, 0.81, 0], atol=1e-12)
     assert int(recovered_count(np.eye(3, 4), rows)) == 2
     assert int(recovered_count(np.eye(3, 4), rows, threshold=0.82)) == 1
+    for overlap, count in [(0.799, 0), (0.801, 1)]:  # the paper's threshold is 0.8
+        assert int(recovered_count(np.eye(1, 2), np.array([[np.sqrt(overlap), np.sqrt(1 - overlap)]]))) == count
+
+
+def test_a_subspace_inside_a_larger_one_has_no_error():
+    assert float(mean_squared_sine(np.eye(2, 5), np.eye(3, 5))) == pytest.approx(0, abs=1e-15)
+    assert float(mean_squared_sine(np.eye(3, 5), np.eye(5)[1:3])) == pytest.approx(0, abs=1e-15)
+    assert float(mean_squared_sine(np.eye(3, 5), np.eye(5)[2:4])) == pytest.approx(0.5)
 
 
 def test_directions_are_the_first_columns_of_the_basis():

@@ -170,6 +170,15 @@ def test_k_out_of_range_is_refused(solve, k):
         solve(random_covariances(7), k)
 
 
+def test_covariances_from_samples_with_and_without_centring():
+    rng = np.random.default_rng(9)
+    x, y = rng.standard_normal((20, 3)) + 5, rng.standard_normal((20, 2)) - 3
+    raw, centred = covariances_from_samples(x, y), covariances_from_samples(x, y, centre=True)
+    np.testing.assert_allclose(raw.xy, x.T @ y / 20, rtol=1e-13)
+    joint = np.cov(x, y, rowvar=False, bias=True)
+    np.testing.assert_allclose(np.block([[centred.xx, centred.xy], [centred.xy.T, centred.yy]]), joint, atol=1e-13)
+
+
 def test_covariances_must_fit_together():
     with pytest.raises(ValueError, match="covariances: expected xx"):
         Covariances(xx=jnp.eye(3), xy=jnp.ones((4, 2)), yy=jnp.eye(2))

@@ -64,9 +64,27 @@ def test_population_sweep_has_no_seeds_and_finds_the_closed_form():
     np.testing.assert_allclose(grid.error_ca, (grid.delta_ca < 1).astype(float), atol=1e-10)
 
 
+def test_population_solutions_separate_as_theory_says():
+    """Components classified by overlap: the ratios of the solvers' spectra are Delta_CA and Delta_CP."""
+    grid = sweep(SpikedModel.geometric, {"kappa_bar": [0.7, 1.0, 2.0], "nu": [0.2, 0.9]},
+                 fixed=FIXED | {"decay": 0.6, "d_y": 8},
+                 quantities=["separation_ca", "separation_cp", "delta_ca", "delta_cp"])
+    np.testing.assert_allclose(grid.separation_ca, grid.delta_ca, rtol=1e-9)
+    np.testing.assert_allclose(grid.separation_cp, grid.delta_cp, rtol=1e-9)
+
+
+def test_the_reverse_direction_looks_at_the_signal_in_y():
+    """kappa = 1.05: tau = .76 > xi = .7, but tau_rev = 1.00 < xi_rev = 1.21. kappa = 3: both recover."""
+    model = SpikedModel.homogeneous(1.0, 0.7, gamma_y=0.1, nuisance_x=3.0, k=2, d=5, d_y=7)
+    grid = sweep(model, {"kappa": [1.05, 3.0]}, quantities=["error_cp", "error_cp_reverse"])
+    np.testing.assert_allclose(grid.error_cp, [0, 0], atol=1e-12)
+    np.testing.assert_allclose(grid.error_cp_reverse, [1, 0], atol=1e-12)
+
+
 def test_results_do_not_depend_on_chunks(monkeypatch):
     whole = small(["error_ca", "recovered_cp", "regime"], n=40, seeds=4, key=KEY)
-    for size, workers in [(1, 1), (4, 3), (5, 2)]:
+    monkeypatch.setattr(batching, "_CHUNKS_PER_WORKER", 1)
+    for size, workers in [(1, 1), (4, 1), (5, 1), (2, 3)]:  # 6 cells: with and without a last chunk to fill up
         monkeypatch.setattr(batching, "_MAX_CHUNK", size)
         monkeypatch.setattr(batching, "workers", lambda workers=workers: workers)
         xr.testing.assert_identical(whole, small(["error_ca", "recovered_cp", "regime"], n=40, seeds=4, key=KEY))
@@ -136,6 +154,7 @@ def test_datasets_survive_netcdf(tmp_path):
     with xr.open_dataset(tmp_path / "grid.nc", engine="scipy") as read:
         xr.testing.assert_identical(grid, read.load())
     assert json.loads(grid.attrs["parameters"]) == FIXED
+    assert "n" not in small(["delta_ca"], n=30).attrs  # nothing was sampled
     assert grid.attrs["n"] == 30
 
 

@@ -97,7 +97,9 @@ def test_reverse_direction_uses_the_other_views_noise():
     model = SpikedModel.create([2.0], nu=0.5, gamma_x=1.0, gamma_y=3.0, nuisance_x=4.0, nuisance_y=9.0, d=3)
     # tau_rev / xi_rev = kappa^2 / sqrt(kappa^2 + gamma_y) / (nu sqrt(nuisance_x))
     assert float(theory.delta_cp_reverse(model)) == pytest.approx(4 / np.sqrt(7) / (0.5 * 2), rel=1e-6)
-    assert int(theory.r_cp_reverse(model)) == 1
+    model = SpikedModel.create([2.0, 1.0], nu=0.5, gamma_x=1.0, gamma_y=3.0, nuisance_x=2.0, nuisance_y=0.01, d=4)
+    # tau_rev = (4 / sqrt 7, 1 / 2) against xi_rev = 0.5 sqrt 2; tau against xi = 0.05 recovers both.
+    assert (int(theory.r_cp_reverse(model)), int(theory.r_cp(model))) == (1, 2)
 
 
 @pytest.mark.parametrize(("kappa", "nu", "expected"), [(2.0, 0.0, np.inf), (0.0, 0.0, 0.0), (0.0, 0.5, 0.0)])
