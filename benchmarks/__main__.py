@@ -30,6 +30,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     rows = []
     for name in options.names or BENCHMARKS:
+        print(f"{name}: measuring, about a minute ...", file=sys.stderr)
         measured = BENCHMARKS[name]()
         print_table(name, measured)
         rows += measured

@@ -87,6 +87,8 @@ def main(args: list[str] | None = None) -> int:
                 paths = make(name, options.preset, options.out)
             print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
         print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
+    except KeyboardInterrupt:
+        return 130
     except OSError as error:
         print(f"error: --out {options.out}: expected a folder that can be written, got {error.strerror or error}",
               file=sys.stderr)

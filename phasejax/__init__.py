@@ -1,4 +1,8 @@
-"""When to align, when to predict: theory and simulation of multimodal representation learning."""
+"""When to align, when to predict: theory, simulation and diagnosis of multimodal representation learning.
+
+CA stands for cross-modal alignment, CP for cross-modal prediction, and K26 for Kamai, Van Assel,
+Regev, Perets and Balestriero, *When to Align, When to Predict*, arXiv 2606.11190.
+"""
 
 import importlib
 from typing import TYPE_CHECKING

@@ -1,6 +1,8 @@
 """Frozen dataclasses that JAX can trace through."""
 
 import dataclasses
+import operator
+from typing import dataclass_transform
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ from jaxtyping import Array
 HostOrDevice = Array | np.ndarray
 
 
+@dataclass_transform(frozen_default=True)
 def pytree(cls):
     """Make `cls` a frozen dataclass whose fields are all pytree children.
 
@@ -31,6 +34,20 @@ def pytree(cls):
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
     return cls
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    Raises:
+        ValueError: naming `name` and what was given.
+    """
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
 
 
 def is_traced(*values) -> bool:

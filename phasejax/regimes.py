@@ -40,10 +40,16 @@ class Regime(enum.Enum):
     def from_ratios(cls, delta_ca: float, delta_cp: float) -> "Regime":
         """The regime of two separation ratios: an objective recovers when its ratio is above 1.
 
+        Raises:
+            ValueError: a ratio that is NaN.
+
         >>> Regime.from_ratios(1.2, 0.4)
         <Regime.CA_ONLY: 'CA only'>
         """
-        return cls.from_code(regime_code_from_ratios(delta_ca, delta_cp))
+        code = int(regime_code_from_ratios(delta_ca, delta_cp))
+        if code < 0:
+            raise ValueError(f"delta_ca, delta_cp: expected two numbers, got {delta_ca} and {delta_cp}")
+        return cls.from_code(code)
 
 
 def exceeds(a: ArrayLike, b: ArrayLike) -> Array:

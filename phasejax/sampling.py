@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from phasejax._pytree import HostOrDevice, pytree
+from phasejax._pytree import HostOrDevice, check_count, pytree
 from phasejax.covariance import Covariances, canonical_moments
 from phasejax.model import SpikedModel
 
@@ -50,7 +50,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
 
     Source: K26, eq. 4.
     """
-    _check_n(n)
+    check_count("n", n)
     k, p = model.k, model.nu.shape[-1]
     nu = jnp.asarray(model.nu)
     # One draw, then slices: every further draw costs compile time.
@@ -87,7 +87,7 @@ def white_wishart(key: Key[Array, ""], n: int, d: int) -> Float[Array, "d d"]:
 
     Source: Bartlett 1933; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2.
     """
-    _check_n(n)
+    check_count("n", n)
     if n < d:
         rows = jax.random.normal(key, (n, d))
         return rows.T @ rows / n
@@ -142,8 +142,3 @@ def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covar
         ValueError: n < 1.
     """
     return colour(white_wishart(key, n, model.d_x + model.d_y), model)
-
-
-def _check_n(n):
-    if n < 1:
-        raise ValueError(f"n: expected at least 1, got {n}")

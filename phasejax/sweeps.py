@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 
+from phasejax._pytree import check_count
 from phasejax._version import __version__
 from phasejax.batching import map_cells, run_in_chunks
 from phasejax.covariance import population_covariances
@@ -164,10 +165,9 @@ def _axis(name, values):
 
 
 def _check_sampling(n, seeds, key, sampled):
-    if n is not None and n < 1:
-        raise ValueError(f"n: expected at least 1, got {n}")
-    if seeds < 1:
-        raise ValueError(f"seeds: expected at least 1, got {seeds}")
+    if n is not None:
+        check_count("n", n)
+    check_count("seeds", seeds)
     if n is None and seeds != 1:
         raise ValueError(f"seeds: expected 1 because n is not given, got {seeds}")
     if n is not None and sampled and key is None:

@@ -53,6 +53,8 @@ def test_reverse_swaps_the_views():
     ({"kappa": ["a"]}, "kappa: expected real numbers"),
     ({"kappa": [1j, 2.0]}, "kappa: expected real numbers"),
     ({"kappa": [[1.0], [1.0, 2.0]]}, "kappa: expected numbers"),
+    ({"d": 0}, "d: expected a whole number of at least 1, got 0"),
+    ({"d_y": -3}, "d_y: expected a whole number of at least 1, got -3"),
     ({"gamma_x": [1.0] * 3}, r"gamma_x: expected a number or 2 values, got shape \(3,\)"),
 ])
 def test_bad_parameters_are_refused_in_one_line(change, message):
@@ -60,6 +62,13 @@ def test_bad_parameters_are_refused_in_one_line(change, message):
     with pytest.raises(ValueError, match=message) as caught:
         SpikedModel.create(**arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("build", [lambda: SpikedModel.homogeneous(1.0, 0.1, k=0, d=3),
+                                   lambda: SpikedModel.geometric(1.0, 0.1, decay=0.5, k=-1, d=3)])
+def test_no_signals_are_refused(build):
+    with pytest.raises(ValueError, match="k: expected a whole number of at least 1"):
+        build()
 
 
 def test_fields_must_fit_together():

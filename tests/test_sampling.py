@@ -161,5 +161,5 @@ def test_the_same_key_gives_the_same_draws_at_every_parameter():
 
 @pytest.mark.parametrize("draw", [lambda k: sample_pairs(k, MODEL, 0), lambda k: sample_covariances(k, MODEL, 0)])
 def test_no_rows_are_refused(draw):
-    with pytest.raises(ValueError, match="n: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="n: expected a whole number of at least 1, got 0"):
         draw(jax.random.key(0))

@@ -139,7 +139,9 @@ def test_regime_values(value):
     assert Regime.from_code(Regime(value).code) is Regime(value)
 
 
-def test_regime_codes_out_of_range_are_refused():
+def test_regimes_of_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"delta_ca, delta_cp: expected two numbers, got nan and 2\.0"):
+        Regime.from_ratios(float("nan"), 2.0)
     with pytest.raises(ValueError, match="code: expected 0, 1, 2 or 3, got -1"):
         Regime.from_code(-1)
 
