@@ -22,7 +22,7 @@ from phasejax import (
 )
 from phasejax.batching import run_in_chunks
 from phasejax.linalg import whitening
-from phasejax.plotting import OBJECTIVE_COLOURS, plot_boundaries, plot_curve, plot_regimes, regime_handles
+from phasejax.plotting import OBJECTIVE_COLOURS, plot_boundaries, plot_curve, plot_regimes, regime_legend
 
 _FIXED = {"gamma_x": 0.1, "gamma_y": 0.1, "nuisance_y": 50.0, "k": 3, "d": 20}
 _GRID = {"kappa": np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0]), "nu": np.array([0.1, 0.3, 0.5, 0.7, 0.9])}
@@ -143,5 +143,5 @@ def draw_estimation(data: xr.Dataset) -> Figure:
     points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=6, label=r"true $(\kappa, \nu)$"),
               Line2D([], [], linestyle="", marker="*", color="white", markeredgecolor="black", markersize=11,
                      label="estimated")]
-    figure.legend(handles=regime_handles() + points, loc="outside lower center", ncols=8, frameon=False)
+    regime_legend(figure, ncols=8, extra=points)
     return figure

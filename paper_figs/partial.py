@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
-from phasejax.plotting import OBJECTIVE_COLOURS, axis_label, plot_boundaries, plot_counts, regime_handles
+from phasejax.plotting import OBJECTIVE_COLOURS, axis_label, boundary_handles, plot_boundaries, plot_counts
 
 _K = 5
 _FIXED = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_y": 5.0, "k": _K, "d": 20}
@@ -45,5 +45,5 @@ def draw_fig7(data: xr.Dataset) -> Figure:
         top.set_title(rf"decay $\rho = {decay:g}$")
         bottom.set(xlabel=axis_label(data.kappa_bar), xlim=(0, 3), ylim=(0, 1))
     figure.suptitle(f"Recovered signals, mean of {data.sizes['seed']} samples of {data.attrs['n']}")
-    figure.legend(handles=regime_handles()[4:], loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles=boundary_handles(), loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -6,7 +6,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
 from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
-from phasejax.plotting import plot_boundaries, plot_regimes, regime_handles
+from phasejax.plotting import plot_boundaries, plot_regimes, regime_legend
 
 _GAMMA_X = 1.0
 
@@ -33,7 +33,7 @@ def draw_fig2(data: xr.Dataset) -> Figure:
                      rf"$\gamma_x = 1,\ \gamma_y = 0.05,\ \tilde\gamma_y = {nuisance_y:g}$")
         if letter == "b":
             ax.set_ylabel("")
-    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=6, frameon=False)
+    regime_legend(figure)
     return figure
 
 
@@ -64,7 +64,7 @@ def draw_variance_trap(data: xr.Dataset) -> Figure:
         _draw_frame(ax, data.isel(growth=frame))
         if frame:
             ax.set_ylabel("")
-    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=6, frameon=False)
+    regime_legend(figure)
     return figure
 
 
@@ -72,7 +72,7 @@ def animate_variance_trap(data: xr.Dataset) -> FuncAnimation:
     """The animation: forth and back, resting at both ends."""
     figure = Figure(figsize=(5.2, 4.9), layout="constrained")
     ax = figure.subplots()
-    figure.legend(handles=regime_handles(), loc="outside lower center", ncols=3, frameon=False)
+    regime_legend(figure, ncols=3)
     forth = [0] * 10 + list(range(data.sizes["growth"]))
     order = forth + forth[::-1]
 

@@ -42,14 +42,18 @@ def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: flo
         ax.plot(curve[curve.dims[0]], curve, linewidth=linewidth, clip_on=True, **_BOUNDARY_STYLES[name])
 
 
-def regime_handles(boundaries: bool = True) -> list:
-    """Legend entries that say what each colour, and each boundary, means."""
-    handles: list = [Patch(facecolor=colour, edgecolor="0.6", label=member.value)
-                     for member, colour in REGIME_COLOURS.items()]
-    if boundaries:
-        handles += [Line2D([], [], label=_BOUNDARY_LABELS[name], linewidth=2, **style)
-                    for name, style in _BOUNDARY_STYLES.items()]
-    return handles
+def regime_legend(figure: Figure, ncols: int = 6, extra: Sequence = ()) -> None:
+    """Say below the panels what each colour and each boundary means; `extra` entries come last."""
+    patches = [Patch(facecolor=colour, edgecolor="0.6", label=member.value)
+               for member, colour in REGIME_COLOURS.items()]
+    figure.legend(handles=[*patches, *boundary_handles(), *extra], title="Objectives that recover the signal",
+                  loc="outside lower center", ncols=ncols, frameon=False)
+
+
+def boundary_handles() -> list[Line2D]:
+    """Legend entries of the two boundaries."""
+    return [Line2D([], [], label=_BOUNDARY_LABELS[name], linewidth=2, **style)
+            for name, style in _BOUNDARY_STYLES.items()]
 
 
 def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style) -> None:

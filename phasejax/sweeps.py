@@ -93,50 +93,56 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, Se
         raise ValueError(f"n: expected at least max(d_x, d_y) = {least} pairs to whiten a sample, got {n}")
 
     shape = tuple(len(values) for values in axes.values())
-    total = int(np.prod(shape))
-    cells = {name: values.ravel() for name, values in
-             zip(axes, np.meshgrid(*axes.values(), indexing="ij"), strict=True)}
-    cells["_index"] = np.arange(total, dtype=np.int32)
+    cells = dict(zip(axes, (grid.ravel() for grid in np.meshgrid(*axes.values(), indexing="ij")), strict=True))
+    cells["_index"] = np.arange(np.prod(shape), dtype=np.int32)
     draws = _draws(key, n, seeds, example, common_random_numbers) if sampled and n else None
+    with _progress_bar(progress, len(cells["_index"])) as on_chunk:
+        flat = run_in_chunks(_program(build, fixed, theory, sampled, n, common_random_numbers), cells, draws,
+                             on_chunk=on_chunk)
 
-    def evaluate(chunk, draws):
-        index = chunk.pop("_index")
-        models = jax.vmap(lambda point: _model_at(build, fixed, point))(chunk)
-        out = {name: jax.vmap(q.compute)(models) for name, q in theory.items()}
-
-        def on_covariances(model, lam, covariances):
-            cell = Cell(model, covariances, lam)
-            return {name: q.compute(cell) for name, q in sampled.items()}
-
-        def one_cell(cell):
-            point, i = cell
-            model, lam = _model_at(build, fixed, point), point.get("lam", fixed.get("lam"))
-            if n is None:
-                return on_covariances(model, lam, population_covariances(model))
-            if common_random_numbers:
-                return map_cells(lambda white: on_covariances(model, lam, colour(white, model)), draws)
-            return map_cells(lambda seed_key: on_covariances(
-                model, lam, sample_covariances(jax.random.fold_in(seed_key, i), model, n)), draws)
-
-        return out | (map_cells(one_cell, (chunk, index)) if sampled else {})
-
-    with _progress_bar(progress, total) as on_chunk:
-        flat = run_in_chunks(evaluate, cells, draws, on_chunk=on_chunk)
-
-    variables = {}
+    attrs = _attrs(build, fixed, axes, example)
+    if draws is not None:
+        attrs |= {"n": n, "seeds": seeds, "common_random_numbers": int(common_random_numbers),
+                  "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
+                  "key_impl": str(jax.random.key_impl(key))}
+    variables, coords = {}, {name: (name, values, _axis_attrs(name)) for name, values in axes.items()}
     for name, quantity in chosen.items():
         values = flat[name].reshape(shape + flat[name].shape[1:])
-        dims = (*axes, *(("seed",) if name in sampled and n else ()))
+        dims = (*axes, "seed") if name in sampled and draws is not None else tuple(axes)
         own = quantity.dims or tuple(f"{name}_{i}" for i in range(values.ndim - len(dims)))
-        attrs = {"long_name": quantity.long_name, "units": quantity.units}
-        if name == "regime":
-            attrs |= {"flag_values": np.arange(4, dtype=np.int32), "flag_meanings": "|".join(r.value for r in Regime)}
-        variables[name] = ((*dims, *own), values, attrs)
-    coords = {name: (name, values, _axis_attrs(name)) for name, values in axes.items()}
-    if sampled and n:
-        coords["seed"] = ("seed", np.arange(seeds, dtype=np.int32), {"long_name": "seed", "units": "1"})
-    return xr.Dataset(variables, coords, _attrs(build, fixed, axes, example, n, seeds, key,
-                                               common_random_numbers))
+        variables[name] = ((*dims, *own), values, _variable_attrs(name, quantity))
+        if "seed" in dims:
+            coords["seed"] = ("seed", np.arange(seeds, dtype=np.int32), {"long_name": "seed", "units": "1"})
+    return xr.Dataset(variables, coords, attrs)
+
+
+def _program(build, fixed, theory, sampled, n, common):
+    """The function of (chunk of cells, draws) that a sweep compiles."""
+    def draw_covariances(draw, index, model):
+        if common:
+            return colour(draw, model)  # the draw is a white Wishart matrix
+        return sample_covariances(jax.random.fold_in(draw, index), model, n)  # the draw is a key
+
+    def solve_cell(point, index, draws):
+        model, lam = _model_at(build, fixed, point), point.get("lam", fixed.get("lam"))
+
+        def solve(covariances):
+            cell = Cell(model, covariances, lam)
+            return {name: quantity.compute(cell) for name, quantity in sampled.items()}
+
+        if draws is None:
+            return solve(population_covariances(model))
+        return map_cells(lambda draw: solve(draw_covariances(draw, index, model)), draws)
+
+    def program(chunk, draws):
+        points = {name: values for name, values in chunk.items() if name != "_index"}
+        models = jax.vmap(lambda point: _model_at(build, fixed, point))(points)
+        found = {name: jax.vmap(quantity.compute)(models) for name, quantity in theory.items()}
+        if sampled:
+            found |= map_cells(lambda cell: solve_cell(*cell, draws), (points, chunk["_index"]))
+        return found
+
+    return program
 
 
 def _choose(quantities):
@@ -221,15 +227,17 @@ def _axis_attrs(name):
     return {"long_name": long_name, "units": units}
 
 
-def _attrs(build, fixed, axes, model, n, seeds, key, common):
+def _variable_attrs(name, quantity):
+    attrs = {"long_name": quantity.long_name, "units": quantity.units}
+    if name == "regime":
+        attrs |= {"flag_values": np.arange(4, dtype=np.int32), "flag_meanings": "|".join(r.value for r in Regime)}
+    return attrs
+
+
+def _attrs(build, fixed, axes, model):
     if isinstance(build, SpikedModel):
         fixed = {field.name: getattr(build, field.name) for field in dataclasses.fields(build)} | fixed
     plain = {name: np.asarray(value).tolist() for name, value in fixed.items() if name not in axes}
-    attrs = {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
-             "parameters": json.dumps(plain), "k": model.k, "d_x": model.d_x, "d_y": model.d_y,
-             "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__}
-    if n is not None and key is not None:
-        attrs |= {"n": n, "seeds": seeds, "common_random_numbers": int(common),
-                  "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
-                  "key_impl": str(jax.random.key_impl(key))}
-    return attrs
+    return {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
+            "parameters": json.dumps(plain), "k": model.k, "d_x": model.d_x, "d_y": model.d_y,
+            "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__}

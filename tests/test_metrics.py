@@ -27,7 +27,7 @@ def float64():
         yield
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 4))
 def test_both_conventions_against_scipy_angles(seed, k):
     rng = np.random.default_rng(seed)

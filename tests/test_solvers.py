@@ -130,13 +130,13 @@ def test_joint_is_prediction_at_zero_and_alignment_at_infinity():
     assert float(mean_squared_sine(far.encoder, solve_ca(covariances, 2).encoder_x)) < 1e-12
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), log_scale=st.floats(-3, 3))
 def test_spectra_do_not_depend_on_bases_and_correlations_not_on_units(seed, log_scale):
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         covariances = random_covariances(seed)
-        a = rng.standard_normal((6, 6)) + 4 * np.eye(6)
+        a = np.linalg.qr(rng.standard_normal((6, 6)))[0] * rng.uniform(0.3, 3, 6)
         b = np.linalg.qr(rng.standard_normal((5, 5)))[0] * 10**log_scale
         mapped = Covariances(xx=a @ covariances.xx @ a.T, xy=a @ covariances.xy @ b.T, yy=b @ covariances.yy @ b.T)
         np.testing.assert_allclose(canonical_correlations(mapped), canonical_correlations(covariances), atol=1e-8)

@@ -90,6 +90,15 @@ def test_results_do_not_depend_on_chunks(monkeypatch):
         xr.testing.assert_identical(whole, small(["error_ca", "recovered_cp", "regime"], n=40, seeds=4, key=KEY))
 
 
+def test_the_accelerators_batched_path_gives_the_same_numbers(monkeypatch):
+    """What runs on a GPU, all cells and seeds under vmap, here on the CPU."""
+    options = {"n": 40, "seeds": 4, "key": KEY}
+    looped = small(["error_ca", "total_mse_cp", "canonical_correlations"], **options)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    batched = small(["error_ca", "total_mse_cp", "canonical_correlations"], **options)
+    xr.testing.assert_allclose(batched, looped, rtol=1e-11)
+
+
 def test_common_random_numbers_make_smooth_curves():
     axes = {"nu": np.linspace(0.2, 0.6, 41)}
 

@@ -149,7 +149,7 @@ def test_regimes_of_nothing_are_refused():
 positive = st.floats(0.05, 4.0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(kappa=positive, gamma_x=positive, gamma_y=positive, nuisance_y=positive)
 def test_boundaries_are_where_the_ratio_is_one(kappa, gamma_x, gamma_y, nuisance_y):
     def model(nu):
