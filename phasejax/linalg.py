@@ -155,7 +155,11 @@ def _with_sign(vectors):
 
 
 def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d d"]:
-    """Orthogonal projector V_1 V_1' on the span of `top_k_eigenspace`, with its derivative."""
+    """Orthogonal projector V_1 V_1' on the span of `top_k_eigenspace`, with its derivative.
+
+    >>> top_k_projector(jnp.diag(jnp.array([1.0, 3.0, 2.0])), k=2).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
     basis = top_k_eigenspace(matrix, k)
     return basis @ basis.T
 

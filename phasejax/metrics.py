@@ -26,6 +26,9 @@ def mean_squared_sine(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevic
     r"""Subspace error 1 - (1/k) sum_i cos^2 theta_i over the k principal angles, in [0, 1].
 
     The convention of the figures in K26. With different dimensions k is the smaller.
+
+    >>> float(mean_squared_sine(jnp.eye(2, 4), jnp.eye(4)[1:3]))
+    0.5
     """
     overlap = orthonormal_rows(rows) @ orthonormal_rows(other).T
     return 1 - jnp.sum(overlap**2) / min(overlap.shape)
@@ -54,7 +57,11 @@ def squared_overlaps(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrD
 
 def recovered_count(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrDevice, "k2 d"],
                     threshold: Float[ArrayLike, ""] = RECOVERY_OVERLAP) -> Int[Array, ""]:
-    """Number of directions with a squared overlap of at least `threshold` (K26, Fig. 7)."""
+    """Number of directions with a squared overlap of at least `threshold` (K26, Fig. 7).
+
+    >>> int(recovered_count(jnp.eye(3, 5), jnp.eye(2, 5)))
+    2
+    """
     return jnp.sum(squared_overlaps(directions, rows) >= threshold, dtype=jnp.int32)
 
 
@@ -64,6 +71,9 @@ def separation_ratio(spectrum: Float[HostOrDevice, "m"], is_signal: Bool[HostOrD
     0 without signal (also when a signal value is 0), +inf without nuisance.
 
     Source: K26, Proposition 3.1.
+
+    >>> float(separation_ratio(jnp.array([1.0, 0.8, 0.5]), jnp.array([True, False, False])))
+    1.25
     """
     spectrum, is_signal = jnp.asarray(spectrum), jnp.asarray(is_signal)
     weakest = jnp.min(jnp.where(is_signal, spectrum, jnp.inf), initial=jnp.inf)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -65,8 +65,6 @@ def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style) -> None:
 
 def plot_counts(ax: Axes, counts: xr.DataArray, x: str, y: str, top: int, colour: str):
     """Colour a plane by mean counts 0 to `top`, from the colour of Neither to `colour`; returns the mesh."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     ramp = LinearSegmentedColormap.from_list("counts", [REGIME_COLOURS[Regime.NEITHER], colour], top + 1)
     plane = counts.transpose(y, x)
     return ax.pcolormesh(plane[x], plane[y], plane, cmap=ramp, shading="nearest", rasterized=True,

@@ -49,6 +49,11 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
         ValueError: n < 1.
 
     Source: K26, eq. 4.
+
+    >>> model = SpikedModel.homogeneous(2.0, 0.5, k=3, d=20, d_y=10)
+    >>> sample = sample_pairs(jax.random.key(0), model, n=100)
+    >>> sample.x.shape, sample.y.shape, sample.signal.shape
+    ((100, 20), (100, 10), (100, 3))
     """
     check_count("n", n)
     k, p = model.k, model.nu.shape[-1]
@@ -140,5 +145,9 @@ def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covar
 
     Raises:
         ValueError: n < 1.
+
+    >>> model = SpikedModel.homogeneous(2.0, 0.5, k=3, d=20)
+    >>> sample_covariances(jax.random.key(0), model, n=1_000_000).xy.shape
+    (20, 20)
     """
     return colour(white_wishart(key, n, model.d_x + model.d_y), model)

@@ -123,6 +123,11 @@ def solve_cp(covariances: Covariances, k: int) -> Prediction:
     Args, Raises: as `solve_ca`; S_yy may be singular.
 
     Source: K26, eq. 2 and Theorem A.2.
+
+    >>> from phasejax import SpikedModel, population_covariances
+    >>> model = SpikedModel.create([3.0, 2.0], nu=0.5, gamma_x=1.0, nuisance_y=36.0, d=4)
+    >>> [f"{value:.3f}" for value in solve_cp(population_covariances(model), k=2).spectrum]
+    ['3.000', '3.000', '2.846', '1.789']
     """
     _check_k(covariances, k)
     root = whitening(covariances.xx)

@@ -19,6 +19,10 @@ def rho(model: SpikedModel) -> Float[Array, "k"]:
 
     A signal without any variance (kappa = gamma = 0) has rho = 0. The nuisance singular values
     of C are `model.nu`. Source: K26, Lemma A.3.
+
+    >>> model = SpikedModel.create([3.0, 1.0], nu=0.1, gamma_x=1.0, gamma_y=0.0, d=3)
+    >>> [f"{value:.3f}" for value in rho(model)]
+    ['0.949', '0.707']
     """
     signal = jnp.asarray(model.kappa) ** 2
     return _over_root(signal, (signal + model.gamma_x) * (signal + model.gamma_y))
@@ -55,6 +59,9 @@ def delta_ca(model: SpikedModel) -> Float[Array, ""]:
     """Separation ratio of alignment, min rho / max nu: alignment recovers all k signals iff it is > 1.
 
     +inf without correlated nuisance, 0 when some signal has kappa = 0. Source: K26, Proposition 3.1.
+
+    >>> float(delta_ca(SpikedModel.homogeneous(kappa=1.0, nu=0.25, k=2, d=5)))
+    2.0
     """
     return _delta(rho(model), jnp.asarray(model.nu))
 
@@ -106,7 +113,11 @@ def regime(model: SpikedModel) -> Regime:
 
 def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
                 gamma_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """The nu at which Delta_CA = 1 in the homogeneous model: nu = rho(kappa), in [0, 1]."""
+    """The nu at which Delta_CA = 1 in the homogeneous model: nu = rho(kappa), in [0, 1].
+
+    >>> float(ca_boundary(1.0, gamma_x=1.0, gamma_y=1.0))
+    0.5
+    """
     signal = jnp.asarray(kappa) ** 2
     return _over_root(signal, (signal + gamma_x) * (signal + gamma_y))
 
@@ -138,6 +149,9 @@ def hard_bottleneck(*ranks: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
 
     Raises:
         ValueError: no rank given.
+
+    >>> int(hard_bottleneck(20, 3, 5))
+    3
     """
     if not ranks:
         raise ValueError("ranks: expected at least one rank, got none")
@@ -151,7 +165,12 @@ def soft_bottleneck_bound(correlations: Float[HostOrDevice, "k"]) -> Float[Array
 
 
 def soft_bottleneck_optimum(correlations: Float[HostOrDevice, "k"]) -> Float[Array, ""]:
-    """The value 2 sum_i 1/phi_i of that norm at the optimum of alignment."""
+    """The value 2 sum_i 1/phi_i of that norm at the optimum of alignment.
+
+    >>> import numpy as np
+    >>> float(soft_bottleneck_optimum(np.array([1.0, 0.5])))
+    6.0
+    """
     return 2 * jnp.sum(1 / jnp.asarray(correlations))
 
 
