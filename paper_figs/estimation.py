@@ -18,7 +18,7 @@ from phasejax import (
     signal_covariances,
     solve_ca,
     sweep,
-    white_wishart,
+    bartlett_factor,
 )
 from phasejax.batching import run_in_chunks
 from phasejax.linalg import whitening
@@ -67,8 +67,8 @@ def _sample_with_signal(key, model, n):
     from_x, from_y = signal.xy[:, :k], signal.yy[:, :k]  # cov(x, s), cov(y, s) = cov(Q_y [s; 0], s)
     joint = jnp.block([[population.xx, population.xy, from_x], [population.xy.T, population.yy, from_y],
                        [from_x.T, from_y.T, jnp.diag(jnp.asarray(model.kappa) ** 2)]])
-    factor = jnp.linalg.cholesky(joint)
-    sample = factor @ white_wishart(key, n - 1, len(joint)) @ factor.T * (n - 1) / n
+    factor = jnp.linalg.cholesky(joint) @ bartlett_factor(key, n - 1, len(joint))
+    sample = factor @ factor.T * (n - 1) / n
     covariances = Covariances(xx=sample[:d_x, :d_x], xy=sample[:d_x, d_x:-k], yy=sample[d_x:-k, d_x:-k])
     return covariances, sample[-k:, :d_x], sample[-k:, d_x:-k], jnp.trace(sample[-k:, -k:])
 

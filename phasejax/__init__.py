@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from phasejax._version import __version__
 from phasejax.covariance import (
     Covariances,
+    Whitened,
     covariances_from_samples,
     population_covariances,
     signal_covariances,
@@ -30,11 +31,12 @@ from phasejax.model import SpikedModel
 from phasejax.regimes import Regime
 from phasejax.sampling import (
     PairedSample,
+    bartlett_factor,
     colour,
+    colour_whitened,
     random_basis,
     sample_covariances,
     sample_pairs,
-    white_wishart,
 )
 from phasejax.solvers import (
     Alignment,
@@ -108,10 +110,13 @@ __all__ = [
     "Quantity",
     "Regime",
     "SpikedModel",
+    "Whitened",
     "__version__",
+    "bartlett_factor",
     "ca_boundary",
     "canonical_correlations",
     "colour",
+    "colour_whitened",
     "covariances_from_samples",
     "cp_boundary",
     "datasets",
@@ -161,6 +166,5 @@ __all__ = [
     "top_k_projector",
     "total_mse_ca",
     "total_mse_cp",
-    "white_wishart",
     "xi",
 ]

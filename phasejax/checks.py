@@ -141,7 +141,7 @@ def _sampled_spectrum(key):
 
 def _gradients(key):
     """Derivatives of a sampled and of a population statistic, where the spectrum is degenerate."""
-    white = sampling.white_wishart(jax.random.fold_in(key, 3), 200, 22)
+    white = sampling.bartlett_factor(jax.random.fold_in(key, 3), 200, 22)
     fixed = {name: value for name, value in _FIXED.items() if name not in ("k", "d", "d_y")}
     parameters = jnp.array([2.0, 0.4, *(fixed[name] for name in fixed)])
 

@@ -1,9 +1,12 @@
 """Second moments of a pair of views, the input of every solver."""
 
+from functools import cached_property
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._pytree import HostOrDevice, pytree
+from phasejax.linalg import whitening
 from phasejax.model import SpikedModel
 
 
@@ -51,6 +54,50 @@ class Covariances:
     def with_ridge(self, ridge: Float[ArrayLike, ""]) -> "Covariances":
         """The same covariances with `ridge` (data units squared) added to both variances."""
         return Covariances(xx=_plus_ridge(self.xx, ridge), xy=self.xy, yy=_plus_ridge(self.yy, ridge))
+
+
+class Whitened:
+    """Covariances of two views in whitened coordinates: what the solvers share, each part computed once.
+
+    Every solver takes one in place of `Covariances`; give the same one to several.
+
+    Args:
+        covariances: of the two views.
+        root_x: a whitening of x, where it is known; see `linalg.whitening`.
+        b: root_x S_xy, where it is known.
+    """
+
+    def __init__(self, covariances: Covariances, root_x: Float[Array, "d_x d_x"] | None = None,
+                 b: Float[Array, "d_x d_y"] | None = None):
+        self.covariances = covariances
+        if root_x is not None:
+            self.root_x = root_x
+        if b is not None:
+            self.b = b
+
+    @cached_property
+    def root_x(self) -> Float[Array, "d_x d_x"]:
+        """W_x with W_x S_xx W_x' = I."""
+        return whitening(self.covariances.xx)
+
+    @cached_property
+    def root_y(self) -> Float[Array, "d_y d_y"]:
+        """W_y with W_y S_yy W_y' = I."""
+        return whitening(self.covariances.yy)
+
+    @cached_property
+    def b(self) -> Float[Array, "d_x d_y"]:
+        """B = W_x S_xy, the transpose of A in whitened x coordinates."""
+        return self.root_x @ self.covariances.xy
+
+    @cached_property
+    def c(self) -> Float[Array, "d_x d_y"]:
+        """C = W_x S_xy W_y'."""
+        return self.b @ self.root_y.T
+
+    def reverse(self) -> "Whitened":
+        """The same with the two views swapped."""
+        return Whitened(self.covariances.reverse(), root_x=self.root_y, b=self.root_y @ self.covariances.xy.T)
 
 
 def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], *,

@@ -5,16 +5,18 @@ Each LAPACK call sits in a function of its own, for two reasons.
 - Batching. On the CPU a compiled `vmap` over two or more LAPACK calls can wait for ever: each
   call splits its batch over the thread pool and blocks a worker of the same pool. Here a batch
   on the CPU is a loop over its members instead, which is as fast; on GPU and TPU it stays a batch.
+  Leading eigenspaces, where the time goes, leave all but the first step to `tridiagonal`.
 - Derivatives. The rules below use only what the forward pass has computed and matrix products.
   They stay finite where the spectrum is degenerate, as it is in the homogeneous model.
 """
 
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from phasejax import tridiagonal
 from phasejax._pytree import HostOrDevice
 
 
@@ -55,6 +57,42 @@ def _inverse_cholesky(covariance):
 def _eigh(matrix):
     values, vectors = jnp.linalg.eigh(matrix)
     return values, vectors
+
+
+@_looped_on_cpu
+def _tridiagonal(matrix):
+    return tuple(jax.lax.linalg.tridiagonal(matrix, lower=True))
+
+
+@_looped_on_cpu
+def _unless_good(good, vectors, matrix):
+    return jax.lax.cond(good, lambda: vectors, lambda: _last_columns(_eigh(matrix)[1], vectors.shape[1]))
+
+
+def _last_columns(vectors, k):
+    return vectors[:, ::-1][:, :k]
+
+
+@lru_cache
+def _leading_eigenvectors(k):
+    """Of one matrix by LAPACK; of a batch on the CPU one matrix to a SIMD lane, checked."""
+    def one(matrix):
+        return _last_columns(_eigh(matrix)[1], k)
+
+    def side_by_side(matrices):
+        if not 3 <= matrices.shape[-1] <= tridiagonal.MAX_DIMENSION:
+            return jax.lax.map(one, matrices)
+        matrices = (matrices + jnp.swapaxes(matrices, 1, 2)) / 2
+        vectors, good = tridiagonal.leading_eigenvectors(*jax.vmap(_tridiagonal)(matrices), matrices, k)
+        return jax.vmap(_unless_good)(good, vectors, matrices)
+
+    batchable = jax.custom_batching.custom_vmap(one)
+
+    @batchable.def_vmap
+    def rule(axis_size, in_batched, matrices):
+        return jax.lax.platform_dependent(matrices, cpu=side_by_side, default=jax.vmap(one)), True
+
+    return batchable
 
 
 @_looped_on_cpu
@@ -134,8 +172,7 @@ def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array,
     """
     if not 1 <= k <= matrix.shape[-1]:
         raise ValueError(f"k: expected 1 to {matrix.shape[-1]}, got {k}")
-    _, vectors = _eigh(matrix)
-    return _with_sign(vectors[:, ::-1][:, :k])
+    return _with_sign(_leading_eigenvectors(k)(jnp.asarray(matrix)))
 
 
 @top_k_eigenspace.defjvp

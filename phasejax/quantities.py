@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from jaxtyping import Array
 
 from phasejax import metrics, solvers, theory
-from phasejax.covariance import Covariances, population_covariances, signal_covariances
+from phasejax.covariance import Covariances, Whitened, population_covariances, signal_covariances
 from phasejax.model import SpikedModel
 
 
@@ -16,34 +17,40 @@ class Cell:
 
     Args:
         model: the cell's spiked model.
-        covariances: what the solvers see: of a sample, or of the population.
+        covariances: what the solvers see, of a sample or of the population.
         lam: weight of alignment in the joint objective; None where it is not used.
+        n: pairs in the sample; None for the population.
     """
 
-    def __init__(self, model: SpikedModel, covariances: Covariances, lam=None):
-        self.model, self.covariances, self.lam = model, covariances, lam
+    def __init__(self, model: SpikedModel, covariances: Covariances | Whitened, lam=None, n=None):
+        self.model, self.lam, self.n = model, lam, n
+        self.whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
+
+    @property
+    def covariances(self) -> Covariances:
+        return self.whitened.covariances
 
     @cached_property
     def ca(self) -> solvers.Alignment:
-        return solvers.solve_ca(self.covariances, self.model.k)
+        return solvers.solve_ca(self.whitened, self.model.k)
 
     @cached_property
     def ca_probe(self) -> solvers.Prediction:
-        return solvers.solve_ca_probe(self.covariances, self.model.k)
+        return solvers.probed(self.ca, self.covariances)
 
     @cached_property
     def cp(self) -> solvers.Prediction:
-        return solvers.solve_cp(self.covariances, self.model.k)
+        return solvers.solve_cp(self.whitened, self.model.k)
 
     @cached_property
     def cp_reverse(self) -> solvers.Prediction:
-        return solvers.solve_cp(self.covariances.reverse(), self.model.k)
+        return solvers.solve_cp(self.whitened.reverse(), self.model.k)
 
     @cached_property
     def joint(self) -> solvers.Prediction:
         if self.lam is None:
             raise ValueError("lam: expected an axis or a fixed value for the joint objective, got neither")
-        return solvers.solve_joint(self.covariances, self.model.k, self.lam)
+        return solvers.solve_joint(self.whitened, self.model.k, self.lam)
 
     @cached_property
     def directions_x(self) -> Array:
@@ -74,14 +81,20 @@ class Quantity:
         dims: names of the result's own dimensions: "signal" (k), "nuisance" (p), "component" (m).
         units: "1" for pure numbers.
         source: "theory" for closed forms of the model, "covariances" for what is solved from
-            sample or population covariances.
+            those of samples where a sweep draws any and else of the population, "population"
+            for what is solved from the population's in any case.
     """
 
     compute: Callable[..., Array]
     long_name: str
     dims: tuple[str, ...] = ()
     units: str = "1"
-    source: str = "covariances"
+    source: Literal["theory", "covariances", "population"] = "covariances"
+
+    @classmethod
+    def of_function(cls, function: Callable[..., Array], name: str) -> "Quantity":
+        """A quantity from a function of (model, covariances)."""
+        return cls(lambda cell: function(cell.model, cell.covariances), name)
 
 
 def _theory(function, long_name, dims=(), units="1"):
@@ -89,12 +102,12 @@ def _theory(function, long_name, dims=(), units="1"):
 
 
 def _separation_ca(cell):
-    full = solvers.solve_ca(cell.covariances, cell.components)
+    full = solvers.solve_ca(cell.whitened, cell.components)
     return metrics.separation_ratio(full.spectrum, metrics.signal_components(full.encoder_x, cell.model.k))
 
 
 def _separation_cp(cell):
-    full = solvers.solve_cp(cell.covariances, cell.components)
+    full = solvers.solve_cp(cell.whitened, cell.components)
     return metrics.separation_ratio(full.spectrum, metrics.signal_components(full.encoder, cell.model.k))
 
 

@@ -2,10 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
-from phasejax._pytree import HostOrDevice, check_count, pytree
-from phasejax.covariance import Covariances, canonical_moments
+from phasejax._pytree import HostOrDevice, check_count, is_traced, pytree
+from phasejax.covariance import Covariances, Whitened, canonical_moments
 from phasejax.model import SpikedModel
 
 
@@ -75,71 +75,88 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
     return PairedSample(x=x, y=y, y_signal=y_signal, signal=signal)
 
 
-def white_wishart(key: Key[Array, ""], n: int, d: int) -> Float[Array, "d d"]:
-    r"""Sample covariance of n rows of d independent standard normals, drawn exactly.
+def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Float[Array, "d d"]:
+    r"""Lower triangular T whose T T' is the sample covariance of n rows of d independent standard normals.
 
-    For n >= d by the Bartlett decomposition, n W = T T' with T lower triangular, T_ij ~ N(0, 1)
-    below the diagonal and T_ii^2 ~ chi^2_{n-i} on it (i = 0, 1, ...): d^2 numbers whatever n is.
-    For n < d, where W is singular, from the rows themselves.
+    By the Bartlett decomposition sqrt(n) T_ij ~ N(0, 1) below the diagonal and n T_ii^2 ~ chi^2_{n-i}
+    on it (i = 0, 1, ...): the exact distribution from d^2 numbers, whatever n is. For n < d the
+    matrix T T' has rank n, and the columns of T from the n-th on are zero.
 
     Args:
         key: random key.
-        n: number of rows, >= 1.
+        n: number of rows, >= 1; may be traced.
         d: dimension.
 
     Raises:
         ValueError: n < 1.
 
-    Source: Bartlett 1933; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2.
+    Source: Bartlett 1933; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2;
+    for n < d the triangular factor of the rows' QR decomposition, Srivastava 2003.
     """
-    check_count("n", n)
-    if n < d:
-        rows = jax.random.normal(key, (n, d))
-        return rows.T @ rows / n
+    if not is_traced(n):
+        check_count("n", n)
     key_normal, key_chi2 = jax.random.split(key)
     below = jnp.tril(jax.random.normal(key_normal, (d, d)), -1)
-    factor = below + jnp.diag(jnp.sqrt(jax.random.chisquare(key_chi2, n - jnp.arange(d, dtype=below.dtype))))
-    return factor @ factor.T / n
+    n = jnp.asarray(n, below.dtype)
+    freedom = n - jnp.arange(d, dtype=below.dtype)
+    diagonal = jnp.sqrt(jax.random.chisquare(key_chi2, jnp.maximum(freedom, 1)))
+    return jnp.where(freedom > 0, below + jnp.diag(diagonal), 0) / jnp.sqrt(n)
 
 
-def colour(white: Float[HostOrDevice, "d d"], model: SpikedModel) -> Covariances:
-    r"""Turn a white Wishart matrix W into sample covariances L W L' of the model, L L' = Sigma.
+def colour(factor: Float[HostOrDevice, "d d"], model: SpikedModel) -> Covariances:
+    r"""Sample covariances L T T' L' of the model, L L' = Sigma, from the Bartlett factor T of white noise.
 
-    In the canonical bases L = [[a, 0], [b, c]] has diagonal blocks, so this is a handful of row
-    and column scalings. With W held fixed (common random numbers) every statistic of the result
-    is a differentiable function of the model's parameters, except at nu = 1 and where a variance
-    is 0, the ends of their ranges.
+    In the canonical bases L = [[a, 0], [b, c]] has diagonal blocks, so L T is a handful of row
+    scalings. With T held fixed (common random numbers) every statistic of the result is a
+    differentiable function of the model's parameters, except at nu = 1 and where a variance is
+    0, the ends of their ranges.
 
     Args:
-        white: shape (d_x + d_y, d_x + d_y), from `white_wishart`.
+        factor: shape (d_x + d_y, d_x + d_y), from `bartlett_factor`.
         model: the spiked model.
     """
-    d_x, d_y, white = model.d_x, model.d_y, jnp.asarray(white)
+    rows_x, rows_y, _ = _coloured_rows(factor, model)
+    d_x = model.d_x
+    return Covariances(xx=rows_x @ rows_x.T, xy=rows_x @ rows_y[:, :d_x].T, yy=rows_y @ rows_y.T)
+
+
+def colour_whitened(factor: Float[HostOrDevice, "d d"], inverse: Float[HostOrDevice, "d_x d_x"],
+                    model: SpikedModel) -> Whitened:
+    r"""As `colour`, in the whitened coordinates that the solvers work in, without factorising S_xx.
+
+    With T_11 the upper left block of T, S_xx = (a T_11)(a T_11)', so T_11^{-1} a^{-1} whitens x,
+    and the whitened cross-covariance is the transpose of the first d_x columns of y's rows of
+    L T: scalings of matrices that are the same for every model.
+
+    Args:
+        factor: as in `colour`.
+        inverse: T_11^{-1}, from the first d_x rows and columns of `factor`.
+        model: the spiked model.
+    """
+    _, rows_y, a = _coloured_rows(factor, model)
+    return Whitened(colour(factor, model), root_x=jnp.asarray(inverse) / a, b=rows_y[:, :model.d_x].T)
+
+
+def _coloured_rows(factor, model):
+    """The rows of x, without their zeros, and of y in L T, and the diagonal a."""
+    factor, d_x = jnp.asarray(factor), model.d_x
     variance_x, cross, variance_y = canonical_moments(model)
     m = cross.shape[0]
     a = jnp.sqrt(variance_x)
     b = cross / jnp.where(variance_x[:m] > 0, a[:m], 1)
     # Rounding may leave a difference of equal numbers just below zero.
-    rest = jnp.maximum(variance_y[:m] - b**2, 0)
-    c = jnp.sqrt(jnp.concatenate([rest, variance_y[m:]]))
-
-    def times_b(block):  # block b': the m paired columns, scaled, at their places among y's
-        return jnp.pad(block[:, :m] * b, ((0, 0), (0, d_y - m)))
-
-    w_xx, w_xy, w_yy = white[:d_x, :d_x], white[:d_x, d_x:], white[d_x:, d_x:]
-    xy = a[:, None] * (times_b(w_xx) + w_xy * c)
-    mixed = times_b(w_xy.T).T * c  # b W_xy c
-    yy = times_b(times_b(w_xx).T) + mixed + mixed.T + c[:, None] * w_yy * c
-    return Covariances(xx=a[:, None] * w_xx * a, xy=xy, yy=yy)
+    c = jnp.sqrt(jnp.concatenate([jnp.maximum(variance_y[:m] - b**2, 0), variance_y[m:]]))
+    rows_y = c[:, None] * factor[d_x:]
+    return a[:, None] * factor[:d_x, :d_x], rows_y.at[:m].add(b[:, None] * factor[:m]), a
 
 
 def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covariances:
     """Sample covariances of n pairs in the canonical bases, with their exact distribution.
 
-    No pair is drawn when n >= d_x + d_y: the cost does not depend on n (see `white_wishart`).
+    No pair is drawn: the cost does not depend on n (see `bartlett_factor`).
 
     Args:
-        key: random key; the same key gives the same white matrix for every model.
+        key: random key; the same key gives the same factor for every model.
         model: the spiked model.
         n: number of pairs, >= 1.
 
@@ -150,4 +167,4 @@ def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covar
     >>> sample_covariances(jax.random.key(0), model, n=1_000_000).xy.shape
     (20, 20)
     """
-    return colour(white_wishart(key, n, model.d_x + model.d_y), model)
+    return colour(bartlett_factor(key, n, model.d_x + model.d_y), model)

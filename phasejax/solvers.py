@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._pytree import HostOrDevice, pytree
-from phasejax.covariance import Covariances
+from phasejax.covariance import Covariances, Whitened
 from phasejax.linalg import pseudo_whitening, singular_values, top_k_eigenspace, whitening
 
 
@@ -83,10 +83,10 @@ def regression_singular_values(covariances: Covariances) -> Float[Array, "m"]:
 
     Source: K26, Theorem A.2 and Proposition 3.1.
     """
-    return singular_values(whitening(covariances.xx) @ covariances.xy)
+    return singular_values(Whitened(covariances).b)
 
 
-def solve_ca(covariances: Covariances, k: int) -> Alignment:
+def solve_ca(covariances: Covariances | Whitened, k: int) -> Alignment:
     r"""Cross-modal alignment: min mean ||W x - V y||^2 subject to W S_xy V' = I_k.
 
     With C = P Phi Q' the encoders are P_k' S_xx^{-1/2} and Q_k' S_yy^{-1/2}, canonical
@@ -106,15 +106,15 @@ def solve_ca(covariances: Covariances, k: int) -> Alignment:
     >>> [round(float(value), 3) for value in solve_ca(population_covariances(model), k=2).spectrum]
     [0.949, 0.894, 0.5, 0.5]
     """
-    root_x, root_y, c = _whitened(covariances, k)
-    directions = top_k_eigenspace(c @ c.T, k)
-    partners = c.T @ directions  # Q_k Phi_k
-    return Alignment(encoder_x=directions.T @ root_x,
-                     encoder_y=(partners / jnp.linalg.norm(partners, axis=0)).T @ root_y,
-                     spectrum=singular_values(c))
+    whitened = _whitened(covariances, k)
+    directions = top_k_eigenspace(whitened.c @ whitened.c.T, k)
+    partners = whitened.c.T @ directions  # Q_k Phi_k
+    return Alignment(encoder_x=directions.T @ whitened.root_x,
+                     encoder_y=(partners / jnp.linalg.norm(partners, axis=0)).T @ whitened.root_y,
+                     spectrum=singular_values(whitened.c))
 
 
-def solve_cp(covariances: Covariances, k: int) -> Prediction:
+def solve_cp(covariances: Covariances | Whitened, k: int) -> Prediction:
     r"""Cross-modal prediction: min mean ||y - D E x||^2 over rank k, reduced-rank regression.
 
     With A = S_yx S_xx^{-1/2} = U S V', D E = U_k S_k V_k' S_xx^{-1/2} and E = V_k' S_xx^{-1/2}.
@@ -129,11 +129,10 @@ def solve_cp(covariances: Covariances, k: int) -> Prediction:
     >>> [f"{value:.3f}" for value in solve_cp(population_covariances(model), k=2).spectrum]
     ['3.000', '3.000', '2.846', '1.789']
     """
-    _check_k(covariances, k)
-    root = whitening(covariances.xx)
-    b = root @ covariances.xy  # A', in whitened x coordinates
+    whitened = _whitened(covariances, k)
+    b = whitened.b
     directions = top_k_eigenspace(b @ b.T, k)
-    return Prediction(encoder=directions.T @ root, decoder=b.T @ directions, spectrum=singular_values(b))
+    return Prediction(encoder=directions.T @ whitened.root_x, decoder=b.T @ directions, spectrum=singular_values(b))
 
 
 def linear_probe(covariances: Covariances, encoder: Float[HostOrDevice, "k d_x"]) -> Float[Array, "d_y k"]:
@@ -145,14 +144,19 @@ def linear_probe(covariances: Covariances, encoder: Float[HostOrDevice, "k d_x"]
     return (covariances.xy.T @ encoder.T) @ root.T @ root
 
 
-def solve_ca_probe(covariances: Covariances, k: int) -> Prediction:
+def solve_ca_probe(covariances: Covariances | Whitened, k: int) -> Prediction:
     """Alignment, then a linear probe of y on its encoder. Args, Raises: as `solve_ca`."""
-    alignment = solve_ca(covariances, k)
+    whitened = _whitened(covariances)
+    return probed(solve_ca(whitened, k), whitened.covariances)
+
+
+def probed(alignment: Alignment, covariances: Covariances) -> Prediction:
+    """The prediction of y that a linear probe makes from the encoder of an alignment."""
     return Prediction(encoder=alignment.encoder_x, spectrum=alignment.spectrum,
                       decoder=linear_probe(covariances, alignment.encoder_x))
 
 
-def solve_joint(covariances: Covariances, k: int, lam: Float[ArrayLike, ""]) -> Prediction:
+def solve_joint(covariances: Covariances | Whitened, k: int, lam: Float[ArrayLike, ""]) -> Prediction:
     r"""Prediction plus lambda times alignment: the k leading eigenvectors of
 
     .. math::  M = B B^\top + \lambda (C C^\top - I)
@@ -168,21 +172,17 @@ def solve_joint(covariances: Covariances, k: int, lam: Float[ArrayLike, ""]) -> 
 
     Source: K26, the corollary on the joint objective (eigenproblem of the profiled loss).
     """
-    root_x, _, c = _whitened(covariances, k)
-    b = root_x @ covariances.xy
-    m = b @ b.T + lam * (c @ c.T - jnp.eye(covariances.d_x, dtype=c.dtype))
+    whitened = _whitened(covariances, k)
+    b, c = whitened.b, whitened.c
+    m = b @ b.T + lam * (c @ c.T - jnp.eye(c.shape[0], dtype=c.dtype))
     directions = top_k_eigenspace(m, k)
-    return Prediction(encoder=directions.T @ root_x, decoder=b.T @ directions,
+    return Prediction(encoder=directions.T @ whitened.root_x, decoder=b.T @ directions,
                       spectrum=jnp.einsum("ik,ij,jk->k", directions, m, directions))
 
 
-def _whitened(covariances, k):
-    _check_k(covariances, k)
-    root_x, root_y = whitening(covariances.xx), whitening(covariances.yy)
-    return root_x, root_y, root_x @ covariances.xy @ root_y.T
-
-
-def _check_k(covariances, k):
-    top = min(covariances.d_x, covariances.d_y)
+def _whitened(covariances, k=1):
+    whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
+    top = min(whitened.covariances.d_x, whitened.covariances.d_y)
     if not 1 <= k <= top:
         raise ValueError(f"k: expected 1 to min(d_x, d_y) = {top}, got {k}")
+    return whitened

@@ -17,7 +17,7 @@ import phasejax as pj
 ROOT = Path(__file__).parents[1]
 MODEL = pj.SpikedModel.create([2.0, 1.0], nu=[0.3, 0.6], gamma_x=[0.1, 0.5], gamma_y=1.0, nuisance_x=2.0,
                               nuisance_y=[1.0, 3.0, 0.5], d=4, d_y=5)
-WHITE = pj.white_wishart(jax.random.key(0), 40, 9)
+FACTOR = pj.bartlett_factor(jax.random.key(0), 40, 9)
 
 # Every public function of a model that returns arrays, and compositions that reach every solver and metric.
 FUNCTIONS = {name: getattr(pj, name) for name in (
@@ -25,18 +25,18 @@ FUNCTIONS = {name: getattr(pj, name) for name in (
     "r_cp_reverse", "regime_code", "ratio_bound", "total_mse_ca", "total_mse_cp", "signal_mse_ca", "signal_mse_cp",
     "population_covariances", "signal_covariances")}
 FUNCTIONS |= {
-    "colour": lambda m: pj.colour(WHITE, m),
+    "colour": lambda m: pj.colour(FACTOR, m),
     "sample_covariances": lambda m: pj.sample_covariances(jax.random.key(1), m, 30),
     "sample_pairs": lambda m: pj.sample_pairs(jax.random.key(1), m, 7),
-    "solve_ca": lambda m: pj.mean_squared_sine(jnp.eye(2, 4), pj.solve_ca(pj.colour(WHITE, m), 2).encoder_x),
-    "solve_ca_probe": lambda m: pj.solve_ca_probe(pj.colour(WHITE, m), 2).predictor,
-    "solve_cp": lambda m: pj.solve_cp(pj.colour(WHITE, m), 2).predictor,
-    "solve_joint": lambda m: pj.solve_joint(pj.colour(WHITE, m), 2, 0.5).predictor,
-    "spectra": lambda m: (pj.canonical_correlations(pj.colour(WHITE, m)),
-                          pj.regression_singular_values(pj.colour(WHITE, m))),
-    "projector_distance": lambda m: pj.projector_distance(jnp.eye(2, 4), pj.solve_cp(pj.colour(WHITE, m), 2).encoder),
-    "recovered_count": lambda m: pj.recovered_count(jnp.eye(2, 4), pj.solve_cp(pj.colour(WHITE, m), 2).encoder),
-    "encoder_norm": lambda m: pj.encoder_norm(pj.solve_ca(pj.colour(WHITE, m), 2), pj.colour(WHITE, m)),
+    "solve_ca": lambda m: pj.mean_squared_sine(jnp.eye(2, 4), pj.solve_ca(pj.colour(FACTOR, m), 2).encoder_x),
+    "solve_ca_probe": lambda m: pj.solve_ca_probe(pj.colour(FACTOR, m), 2).predictor,
+    "solve_cp": lambda m: pj.solve_cp(pj.colour(FACTOR, m), 2).predictor,
+    "solve_joint": lambda m: pj.solve_joint(pj.colour(FACTOR, m), 2, 0.5).predictor,
+    "spectra": lambda m: (pj.canonical_correlations(pj.colour(FACTOR, m)),
+                          pj.regression_singular_values(pj.colour(FACTOR, m))),
+    "projector_distance": lambda m: pj.projector_distance(jnp.eye(2, 4), pj.solve_cp(pj.colour(FACTOR, m), 2).encoder),
+    "recovered_count": lambda m: pj.recovered_count(jnp.eye(2, 4), pj.solve_cp(pj.colour(FACTOR, m), 2).encoder),
+    "encoder_norm": lambda m: pj.encoder_norm(pj.solve_ca(pj.colour(FACTOR, m), 2), pj.colour(FACTOR, m)),
 }
 
 
