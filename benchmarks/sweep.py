@@ -37,7 +37,7 @@ def run(seeds: int = 10, rounds: int = 3) -> list[Row]:
         row(case, "compile_time", np.median(compile_s), "s"),
         row(case, "run_time", np.median(run_s), "s"),
         row(case, "time_per_cell", ours_us, "us"),
-        row(case, "workers", Budget.of(None).workers, "1"),
+        row(case, "workers", len(Budget.of(None).slots), "1"),
         row("NumPy loop", "cells", len(points), "1"),
         row("NumPy loop", "time_per_cell", loop_us, "us"),
         row(case, "speedup_per_cell", loop_us / ours_us, "1"),

@@ -1,31 +1,32 @@
-"""Run one function over a large grid: in boxes that fit in memory, over all devices, of all processes.
+"""Run one function over a large grid: in boxes that fit in memory, on all devices of all processes.
 
-The function maps the index of one cell to its results. It is compiled once, as blocks of cells
-of a fixed size: an inner vmap over a block, an outer loop over blocks. No result depends on how
-the grid is cut into boxes, on their order, or on the number of devices, since every block is
-computed by the same instructions.
+The function maps the index of one cell to its results. It is compiled as blocks of cells of a
+fixed size: an inner vmap over a block, an outer loop over blocks. No result depends on how the
+grid is cut into boxes, on their order, or on the number of devices and processes, since every
+block is computed by the same instructions. For that reason each device runs a program of its
+own on boxes of its own: one program partitioned over several devices is optimised differently
+from one for a single device, and rounds differently. The boxes need nothing of each other.
 """
 
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from phasejax.grids import box_within, cut_box
 
 # Cells in a block. On the CPU its working set should stay in the second-level cache: a cell with
 # solutions takes some 50 kB, one of closed forms 1 kB. Elsewhere a block must keep the device busy.
 _BLOCK_ON_CPU, _BLOCK_OF_CLOSED_FORMS, _BLOCK_ELSEWHERE = 32, 1024, 8192
-# Boxes per worker: enough for an even load and a moving progress bar, few enough that the cost
+# Boxes per slot: enough for an even load and a moving progress bar, few enough that the cost
 # of a call (about 0.1 ms) stays invisible.
-_BOXES_PER_WORKER = 16
+_BOXES_PER_SLOT = 16
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 # Of what is free, when no budget is given.
 _DEFAULT_SHARE = 0.25
@@ -33,15 +34,15 @@ _DEFAULT_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Budget:
-    """What the boxes of a sweep may take.
+    """What the boxes of a sweep may take in this process.
 
     Args:
-        bytes: memory for all boxes that are computed at the same time, on each device.
-        workers: boxes computed at the same time.
+        bytes: memory for one box in work.
+        slots: the device of each box that is computed at the same time.
     """
 
     bytes: int
-    workers: int
+    slots: tuple[jax.Device, ...]
 
     @classmethod
     def of(cls, memory: str | float | None) -> "Budget":
@@ -60,7 +61,9 @@ class Budget:
                 raise ValueError(f"memory: expected a size like '2GB' or '500MB', got {memory!r}") from None
         if not wanted > 0 or wanted == math.inf:
             raise ValueError(f"memory: expected a positive size, got {memory!r}")
-        return cls(int(wanted * _device_memory() if wanted < 1 else wanted), _workers())
+        slots = _slots()
+        shared = len(slots) if slots[0].platform == "cpu" else 1  # host devices share one memory
+        return cls(int((wanted * _device_memory() if wanted < 1 else wanted) / shared), slots)
 
 
 @dataclass(frozen=True)
@@ -113,108 +116,119 @@ class Program:
         Raises:
             ValueError: not even one block fits.
         """
-        devices = len(jax.devices())
-        # Each worker holds a block's intermediates, and the results of its box on the device and on the host.
-        least = self.constant_bytes + budget.workers * (self.block_bytes + 2 * self.block * self.cell_bytes)
+        # A block's intermediates, and the results of the box on the device and on the host.
+        least = self.constant_bytes + self.block_bytes + 2 * self.block * self.cell_bytes
         if budget.bytes < least:
-            raise ValueError(f"memory: expected at least {_readable(least)}, one block of {self.block} cells on "
-                             f"{budget.workers} workers, got {_readable(budget.bytes)}")
-        room = (budget.bytes - self.constant_bytes) // budget.workers - self.block_bytes
-        size = devices * min(room // max(1, 2 * self.cell_bytes),
-                             math.ceil(math.prod(self.lengths) / (_BOXES_PER_WORKER * budget.workers * devices)))
-        return box_within(self.lengths, max(size // self.block, 1) * self.block)
+            slots = len(budget.slots)
+            raise ValueError(f"memory: expected at least {_readable(least)} for one block of {self.block} cells on each "
+                             f"of {slots} workers, got {_readable(budget.bytes)}")
+        room = (budget.bytes - self.constant_bytes - self.block_bytes) // max(1, 2 * self.cell_bytes)
+        even = math.ceil(math.prod(self.lengths) / (_BOXES_PER_SLOT * len(budget.slots) * jax.process_count()))
+        return box_within(self.lengths, max(min(room, even) // self.block, 1) * self.block)
 
 
 class Runner:
-    """A compiled program for boxes of one size.
+    """A program compiled, on every device, for boxes of one size.
 
     Args:
         program: what to compile.
         box: cells along each dimension that one call computes.
+        slots: as in `Budget`.
         constants: of the shapes of those that `run` will get.
     """
 
-    def __init__(self, program: Program, box: tuple[int, ...], constants):
-        devices = np.array(jax.devices())
-        self.box = box
-        mesh = jax.sharding.Mesh(devices, ("cells",), axis_types=(AxisType.Auto,))
-        self._replicated = NamedSharding(mesh, PartitionSpec())
-        self._several_processes = jax.process_count() > 1
+    def __init__(self, program: Program, box: tuple[int, ...], slots: tuple[jax.Device, ...], constants):
+        self.box, self._slots, self._constants = box, slots, {}
         cells = math.prod(box)
-        share = math.ceil(cells / (program.block * len(devices))) * program.block
+        blocks = math.ceil(cells / program.block)
+        self._blocks = np.int64(blocks)
+        compute = jax.vmap(program.unit, in_axes=(0, None))
 
-        def on_device(origin, lengths, constants):
-            first = jax.lax.axis_index("cells") * share if len(devices) > 1 else 0
-            position = jnp.minimum(first + jnp.arange(share), cells - 1)  # the last cell fills the last block
-            index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, box), axis=1), lengths - 1)
-            return jax.lax.map(lambda i: program.unit(i, constants), index, batch_size=program.block)
+        def boxful(origin, lengths, blocks_, constants):
+            def one_block(i, found):
+                position = jnp.minimum(i * program.block + jnp.arange(program.block), cells - 1)
+                index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, box), axis=1), lengths - 1)
+                return {name: jax.lax.dynamic_update_slice_in_dim(found[name], values, i * program.block, axis=0)
+                        for name, values in compute(index, constants).items()}
 
-        function = on_device
-        if len(devices) > 1:
-            everywhere = PartitionSpec()
-            function = jax.shard_map(on_device, mesh=mesh, in_specs=(everywhere, everywhere, everywhere),
-                                     out_specs=PartitionSpec("cells"), check_vma=False)
-        origin = np.zeros(len(box), np.int64)
-        with jax.enable_x64(True):
-            self._compiled = jax.jit(function).lower(*self.placed((origin, origin, constants))).compile()
+            # How many blocks there are is not known to the compiler: a loop of one would become
+            # straight code, compiled and rounded differently.
+            return jax.lax.fori_loop(0, blocks_, one_block, {name: jnp.zeros((blocks * program.block, *r.shape), r.dtype)
+                                                             for name, r in program.results.items()})
 
-    def placed(self, tree):
-        """The arrays on all devices; for the constants of many calls."""
-        with jax.enable_x64(True):
-            if not self._several_processes:
-                return jax.device_put(tree, self._replicated)
-            return jax.tree.map(lambda leaf: jax.make_array_from_callback(
-                np.shape(leaf), self._replicated, np.asarray(leaf).__getitem__), tree)
+        def compiled(device):
+            with jax.enable_x64(True):  # the setting belongs to the thread
+                corner = np.zeros(len(box), np.int64)
+                return jax.jit(boxful).lower(*jax.device_put((corner, corner, self._blocks, constants), device)).compile()
 
-    def run(self, origin: tuple[int, ...], lengths: tuple[int, ...], constants) -> dict[str, np.ndarray]:
-        """The results of the box whose first corner is `origin`, cut at the edges of the grid."""
-        with jax.enable_x64(True):  # the setting belongs to the thread
-            found = self._compiled(*self.placed((np.array(origin), np.array(lengths))), constants)
-            if self._several_processes:
-                from jax.experimental.multihost_utils import process_allgather
-                found = process_allgather(found, tiled=True)
-            found = jax.tree.map(np.asarray, found)
-        cells, inside = math.prod(self.box), tuple(slice(0, side) for side in cut_box(self.box, lengths, origin))
-        return {name: values[:cells].reshape(self.box + values.shape[1:])[inside] for name, values in found.items()}
+        devices = list(dict.fromkeys(slots))
+        with ThreadPoolExecutor(len(devices)) as pool:
+            self._compiled = dict(zip(devices, pool.map(compiled, devices), strict=True))
 
-
-def run_boxes(runner: Runner, origins: Iterable[tuple[int, ...]], lengths: tuple[int, ...], constants, workers: int
+    def boxes(self, origins: Sequence[tuple[int, ...]], lengths: tuple[int, ...], constants
               ) -> Iterator[tuple[tuple[int, ...], dict[str, np.ndarray]]]:
-    """Yield (first corner, results) of every box, as they finish.
+        """Yield (first corner, results) of the boxes as they finish; every process gets all of them.
 
-    Args:
-        runner: the compiled program.
-        origins: first corners.
-        lengths: of the dimensions.
-        constants: from `Runner.placed`.
-        workers: boxes computed, and held in memory, at the same time.
-    """
-    if workers == 1:
-        for origin in origins:
-            yield origin, runner.run(origin, lengths, constants)
-        return
-    waiting, running = iter(origins), {}
-    pool = ThreadPoolExecutor(workers)
-    try:
-        while True:
-            for origin in itertools.islice(waiting, workers - len(running)):
-                running[pool.submit(runner.run, origin, lengths, constants)] = origin
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-    finally:
-        # On an error or an interrupt: wait for what has begun.
-        pool.shutdown(wait=True, cancel_futures=True)
+        Args:
+            origins: first corners, the same in every process.
+            lengths: of the dimensions; boxes are cut at the edges.
+            constants: a pytree of arrays.
+        """
+        with jax.enable_x64(True):
+            constants = {device: jax.device_put(constants, device) for device in self._compiled}
+        finished = self._as_they_finish if jax.process_count() == 1 else self._by_all_processes
+        cells = math.prod(self.box)
+        for origin, found in finished(origins, lengths, constants):
+            inside = tuple(slice(0, side) for side in cut_box(self.box, lengths, origin))
+            yield origin, {name: values[:cells].reshape(self.box + values.shape[1:])[inside]
+                           for name, values in found.items()}
+
+    def _as_they_finish(self, origins, lengths, constants):
+        waiting, running, free = iter(origins), {}, list(self._slots)
+        pool = ThreadPoolExecutor(len(self._slots))
+        try:
+            while True:
+                for origin in itertools.islice(waiting, len(free)):
+                    device = free.pop()
+                    running[pool.submit(self._call, device, origin, lengths, constants[device])] = origin, device
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    origin, device = running.pop(future)
+                    free.append(device)
+                    yield origin, future.result()
+        finally:
+            # On an error or an interrupt: wait for what has begun.
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _by_all_processes(self, origins, lengths, constants):
+        from jax.experimental.multihost_utils import process_allgather
+
+        here, each = jax.process_index(), len(self._slots)
+        for start in range(0, len(origins), each * jax.process_count()):
+            together = origins[start:start + each * jax.process_count()]
+            mine = [together[min(here * each + i, len(together) - 1)] for i in range(each)]
+            found = dict(self._as_they_finish(list(dict.fromkeys(mine)), lengths, constants))
+            stacked = {name: np.stack([found[origin][name] for origin in mine]) for name in found[mine[0]]}
+            with jax.enable_x64(True):
+                gathered = process_allgather(stacked, tiled=True)
+            for i, origin in enumerate(together):
+                yield origin, {name: values[i] for name, values in gathered.items()}
+
+    def _call(self, device, origin, lengths, constants):
+        with jax.enable_x64(True):  # the setting belongs to the thread
+            corner = jax.device_put((np.array(origin, np.int64), np.array(lengths, np.int64), self._blocks), device)
+            return jax.tree.map(np.asarray, self._compiled[device](*corner, constants))
 
 
-def _workers():
-    """On one CPU device a core each; several devices share one call."""
-    if jax.default_backend() != "cpu" or len(jax.devices()) > 1:
-        return 1
+def _slots():
+    """All local devices; a single CPU device once for every core, since one call uses one core."""
+    devices = jax.local_devices()
+    if len(devices) > 1 or devices[0].platform != "cpu":
+        return tuple(devices)
     if hasattr(os, "sched_getaffinity"):  # absent on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return tuple(devices) * len(os.sched_getaffinity(0))
+    return tuple(devices) * (os.cpu_count() or 1)
 
 
 def _device_memory():

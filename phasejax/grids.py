@@ -84,7 +84,7 @@ class Grid:
 
     def values(self, group: Group) -> dict[str, np.ndarray]:
         """What varies inside a group: values along a dimension, or one where the group has fixed it."""
-        return {name: axis.values[group.index[axis.dim]] if axis.dim in group.index else axis.values
+        return {name: np.asarray(axis.values[group.index[axis.dim]] if axis.dim in group.index else axis.values)
                 for name, axis in self.axes.items() if name not in SHAPE_PARAMETERS}
 
 

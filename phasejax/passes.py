@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from phasejax.covariance import population_covariances
-from phasejax.engine import Budget, Program, Runner, run_boxes
+from phasejax.engine import Budget, Program, Runner
 from phasejax.grids import Grid, Group, boxes, cut_box
 from phasejax.linalg import whitening
 from phasejax.model import SpikedModel
@@ -99,11 +99,9 @@ class Pass:
                 with jax.enable_x64(True):
                     constants = self._constants(group, model, first_seed)
                 if _shapes(group) not in runners:
-                    runners[_shapes(group)] = Runner(self._programs[_shapes(group)], inner, constants)
+                    runners[_shapes(group)] = Runner(self._programs[_shapes(group)], inner, budget.slots, constants)
                     on_box(0)
-                runner = runners[_shapes(group)]
-                constants = runner.placed(constants)
-                for origin, values in run_boxes(runner, todo, lengths, constants, budget.workers):
+                for origin, values in runners[_shapes(group)].boxes(todo, lengths, constants):
                     region = self._region(group, (*origin[:-1], origin[-1] + first_seed),
                                           cut_box(inner, lengths, origin))
                     shape = tuple(cut.stop - cut.start for cut in region)

@@ -1,0 +1,142 @@
+"""A sweep that is killed goes on where it stopped, and ends with the dataset of one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from phasejax import SpikedModel, sweep
+
+AXES = {"kappa": np.linspace(0.5, 2, 30), "nu": np.linspace(0, 0.9, 20)}
+OPTIONS = {"fixed": {"k": 2, "d": 6}, "quantities": ["regime", "error_ca", "canonical_correlations"], "n": 50,
+           "seeds": 4, "key": jax.random.key(0)}
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[3])
+from test_stores import AXES, OPTIONS
+import phasejax as pj
+left = [int(sys.argv[2])]
+def on_box(done):
+    left[0] -= done > 0
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+pj.sweep(pj.SpikedModel.homogeneous, AXES, store=sys.argv[1], progress=on_box, **OPTIONS)
+"""
+
+
+def run(store, **options):
+    return sweep(SpikedModel.homogeneous, AXES, store=store, **OPTIONS | options)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return sweep(SpikedModel.homogeneous, AXES, **OPTIONS)
+
+
+def test_a_store_holds_the_same_dataset(tmp_path, whole):
+    store = tmp_path / "run.zarr"
+    xr.testing.assert_identical(run(store).load(), whole)
+    seen = []
+    xr.testing.assert_identical(run(store, progress=seen.append).load(), whole)  # nothing is computed again
+    assert 0 not in seen
+    assert os.listdir(tmp_path) == ["run.zarr"]
+    with xr.open_zarr(store, chunks=None, consolidated=False) as read:
+        assert read.sizes["nu"] == 20
+
+
+def test_a_killed_sweep_goes_on(tmp_path, whole):
+    """kill -9 from inside after two boxes, then from outside at an arbitrary moment, then to the end."""
+    store = tmp_path / "run.zarr"
+    command = [sys.executable, "-c", KILLED, str(store)]
+    here = os.path.dirname(__file__)
+    assert subprocess.run([*command, "2", here]).returncode == -signal.SIGKILL
+    journal = tmp_path / "run.zarr.unfinished"
+    done = len(journal.read_text().splitlines())
+    assert done >= 2
+    process = subprocess.Popen([*command, "100000", here])
+    begin = time.monotonic()
+    while len(journal.read_text().splitlines()) < done + 2 and time.monotonic() < begin + 100:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert journal.exists(), "the second process should have been killed before its end"
+
+    seen = []
+    xr.testing.assert_identical(run(store, progress=seen.append).load(), whole)
+    assert seen[0] > 0  # what was done counts at once
+    assert sum(seen) == 600 + 2400
+    assert not journal.exists()
+
+
+def test_what_is_half_written_is_written_again(tmp_path, whole):
+    store, journal = tmp_path / "run.zarr", tmp_path / "run.zarr.unfinished"
+    run(store)
+    boxes = sorted(p for p in (store / "error_ca" / "c").rglob("*") if p.is_file())
+    boxes[0].write_bytes(boxes[0].read_bytes()[:7])
+    boxes[-1].unlink()
+    journal.write_text("theory 0 0 (0, 0")  # a torn line, and no box on record
+    xr.testing.assert_identical(run(store).load(), whole)
+
+
+@pytest.mark.parametrize("remains", ["nothing", "a group", "arrays without coordinates"])
+def test_a_store_whose_making_was_killed_is_made_anew(tmp_path, whole, remains):
+    store = tmp_path / "run.zarr"
+    (tmp_path / "run.zarr.unfinished").touch()
+    if remains != "nothing":
+        import zarr
+        group = zarr.open_group(store, mode="w")
+        if remains != "a group":
+            group.create_array("error_ca", shape=(3,), dtype="f8")
+    xr.testing.assert_identical(run(store).load(), whole)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"n": 60}, "n is 50 there, 60 here"),
+    ({"key": jax.random.key(1)}, r"key is \[0, 0\] there, \[0, 1\] here"),
+    ({"fixed": {"k": 2, "d": 7}}, 'parameters is {"k": 2, "d": 6} there, {"k": 2, "d": 7} here'),
+    ({"quantities": ["error_ca"]}, "quantities are canonical_correlations, error_ca, regime there, error_ca here"),
+])
+def test_a_store_of_another_sweep_is_refused(tmp_path, change, message):
+    run(tmp_path / "run.zarr")
+    with pytest.raises(ValueError, match="store: .* holds another sweep: " + message):
+        run(tmp_path / "run.zarr", **change)
+    with pytest.raises(ValueError, match="axis nu is 20 values from 0 to 0.9 there, 10 values from 0 to 0.9 here"):
+        sweep(SpikedModel.homogeneous, AXES | {"nu": np.linspace(0, 0.9, 10)}, store=tmp_path / "run.zarr", **OPTIONS)
+
+
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("words")
+    with pytest.raises(ValueError, match="store: expected a new folder or one that a sweep made"):
+        run(tmp_path / "thesis")
+    (tmp_path / "thesis.unfinished").touch()
+    with pytest.raises(ValueError, match="store: expected a new folder or one that a sweep made"):
+        run(tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "words"
+
+
+def test_a_store_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        run(tmp_path / "file" / "run.zarr")
+
+
+def test_a_store_made_with_other_memory_goes_on(tmp_path, whole):
+    store = tmp_path / "run.zarr"
+    calls = []
+
+    def stop(done):
+        calls.append(done)
+        if sum(calls) > 700:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, progress=stop, memory="40MB")
+    xr.testing.assert_identical(run(store, memory="1GB").load(), whole)
