@@ -14,6 +14,7 @@ from phasejax.covariance import (
     population_covariances,
     signal_covariances,
 )
+from phasejax.elasticities import Sensitivity, sensitivity
 from phasejax.linalg import principal_angles, top_k_eigenspace, top_k_projector
 from phasejax.metrics import (
     encoder_norm,
@@ -107,6 +108,7 @@ __all__ = [
     "Prediction",
     "Quantity",
     "Regime",
+    "Sensitivity",
     "SpikedModel",
     "__version__",
     "ca_boundary",
@@ -140,6 +142,7 @@ __all__ = [
     "rho",
     "sample_covariances",
     "sample_pairs",
+    "sensitivity",
     "separation_ratio",
     "signal_components",
     "signal_covariances",
