@@ -14,6 +14,7 @@ from phasejax.covariance import (
     population_covariances,
     signal_covariances,
 )
+from phasejax.crossings import Crossing, nearest_boundary
 from phasejax.elasticities import Sensitivity, sensitivity
 from phasejax.linalg import principal_angles, top_k_eigenspace, top_k_projector
 from phasejax.metrics import (
@@ -103,6 +104,7 @@ __all__ = [
     "Alignment",
     "Cell",
     "Covariances",
+    "Crossing",
     "Diagnosis",
     "PairedSample",
     "Prediction",
@@ -125,6 +127,7 @@ __all__ = [
     "hard_bottleneck",
     "linear_probe",
     "mean_squared_sine",
+    "nearest_boundary",
     "plotting",
     "population_covariances",
     "prediction_mse",
