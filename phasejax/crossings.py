@@ -123,9 +123,8 @@ def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
         else:
             change, residual = _search(model, target, parameters, margin)
         changed = model if change is None else _scaled(model, change)
-        log_change = dict.fromkeys(parameters, 0.0 if change is not None else math.nan)
-        if change is not None:
-            log_change |= {name: float(t) for name, t in zip(_COORDINATES, change, strict=True) if name in log_change}
+        moved = {} if change is None else dict(zip(_COORDINATES, change.tolist(), strict=True))
+        log_change = {name: moved.get(name, 0.0) if moved else math.nan for name in parameters}
         after = _deltas(changed)
     return Crossing(target=target, reachable=change is not None, model=changed, log_change=log_change,
                     delta_ca=(before[0], after[0]), delta_cp=(before[1], after[1]), residual=residual)
@@ -273,8 +272,9 @@ class _Problem:
         return value, slope
 
     def reached(self, change):
-        admissible = np.all(np.abs(change) <= _LIMIT) and change[3] <= self.top[3]
-        return admissible and theory.regime(_scaled(self.model, change)) is self.target
+        value, _ = self.smooth(change)
+        kept = np.all(value(change) > -1e-9) and np.all(np.abs(change) <= _LIMIT) and change[3] <= self.top[3]
+        return kept and theory.regime(_scaled(self.model, change)) is self.target
 
 
 def _nearest(problem):

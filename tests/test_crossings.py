@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from phasejax import Regime, SpikedModel, nearest_boundary, regime, sensitivity
+from phasejax import Regime, SpikedModel, crossings, nearest_boundary, regime, sensitivity
 
 FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 TARGETS = [target.value for target in Regime]
@@ -174,6 +174,7 @@ def test_nu_stops_at_one():
     noiseless = SpikedModel.homogeneous(2.0, 0.5, gamma_x=0.0, gamma_y=0.0, k=2, d=4)  # rho = 1
     crossing = nearest_boundary(noiseless, "CP only", parameters=["nu", "kappa"])
     assert crossing.reachable
+    assert crossing.log_change == {"nu": pytest.approx(math.log(2)), "kappa": pytest.approx(0, abs=1e-9)}
     np.testing.assert_allclose(crossing.model.nu, 1, rtol=1e-15)
     assert regime(crossing.model) is Regime.CP_ONLY
     assert not nearest_boundary(noiseless, "CP only", parameters=["nuisance_y", "kappa"]).reachable
@@ -198,13 +199,27 @@ def test_out_of_reach_is_an_answer(model, target, parameters):
     assert crossing.summary().startswith(f"{target} is out of reach: no change of {parameters[0]}")
 
 
-def test_a_narrow_target_is_not_missed():
-    """Between the two boundaries kappa has a window: from CA only through a sliver of Both to CP only."""
+@pytest.mark.parametrize("polish", [True, False])
+def test_a_narrow_target_is_not_missed(polish, monkeypatch):
+    """Of all kappa a window of 1 part in 10,000 lies above CA's boundary and below CP's. The grid alone finds it."""
+    if not polish:
+        monkeypatch.setattr(crossings, "_polished", lambda problem, start: start)
     model = SpikedModel.homogeneous(1.0, 0.5, gamma_x=1.0, gamma_y=1.0, nuisance_y=2.0002, k=1, d=3)
     # kappa = 1: rho = 1/2 = nu and tau = .70711 = xi / 1.00005: CA is recovered just before CP.
     crossing = nearest_boundary(model.replace(kappa=0.05), "CA only", parameters=["kappa"], margin=1e-6)
     assert crossing.reachable
     assert 1 < float(crossing.model.kappa[0]) < 1.0001
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nuisance_alone_is_solved_exactly_on_the_grid(target, monkeypatch):
+    """Given the signal the nearest nu and nuisance_y have a closed form, which the local solver does not improve."""
+    model = HOMOGENEOUS.replace(nuisance_y=1.2) if target != "Neither" else EASY
+    exact = nearest_boundary(model, target, parameters=["nu", "nuisance_y"])
+    monkeypatch.setattr(crossings, "_polished", lambda problem, start: start)
+    alone = nearest_boundary(model, target, parameters=["nu", "nuisance_y"])
+    assert exact.reachable
+    assert alone.log_change == pytest.approx(exact.log_change, abs=1e-9)
 
 
 def test_permutations_and_copies_change_nothing():
