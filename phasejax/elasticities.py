@@ -93,8 +93,7 @@ def _elasticities(delta, model):
     defined = (value > 0) & (value < jnp.inf)
 
     def elasticity(theta, slope):
-        # Both guards matter: the slope at 0 may be infinite, and 0 times infinity is NaN.
-        relative = jnp.where(theta > 0, theta * jnp.where(theta > 0, slope, 0) / jnp.where(defined, value, 1), 0)
+        relative = jnp.where(theta == 0, 0, theta * slope / value)  # the slope at 0 may be infinite
         return jnp.where(defined, relative, jnp.nan)
 
     return {name: elasticity(getattr(model, name), getattr(gradient, name)) for name in _FIELDS}
