@@ -15,6 +15,8 @@ from phasejax.covariance import (
     population_covariances,
     signal_covariances,
 )
+from phasejax.crossings import Crossing, nearest_boundary
+from phasejax.elasticities import Sensitivity, sensitivity
 from phasejax.linalg import principal_angles, top_k_eigenspace, top_k_projector
 from phasejax.metrics import (
     encoder_norm,
@@ -104,11 +106,13 @@ __all__ = [
     "Alignment",
     "Cell",
     "Covariances",
+    "Crossing",
     "Diagnosis",
     "PairedSample",
     "Prediction",
     "Quantity",
     "Regime",
+    "Sensitivity",
     "SpikedModel",
     "Whitened",
     "__version__",
@@ -128,6 +132,7 @@ __all__ = [
     "hard_bottleneck",
     "linear_probe",
     "mean_squared_sine",
+    "nearest_boundary",
     "plotting",
     "population_covariances",
     "prediction_mse",
@@ -145,6 +150,7 @@ __all__ = [
     "rho",
     "sample_covariances",
     "sample_pairs",
+    "sensitivity",
     "separation_ratio",
     "signal_components",
     "signal_covariances",

@@ -40,9 +40,14 @@ def tau(model: SpikedModel) -> Float[Array, "k"]:
 def xi(model: SpikedModel) -> Float[Array, "p"]:
     r"""Nuisance singular values of A: xi_j = eta_j / sqrt(nuisance_x_j) = nu_j sqrt(nuisance_y_j), in units of y.
 
+    At nuisance_y = 0, where the slope of the root is infinite, the derivative is taken to be 0.
+
     Source: K26, Lemma A.3.
     """
-    return jnp.asarray(model.nu) * jnp.sqrt(jnp.asarray(model.nuisance_y[:model.nu.shape[-1]]))
+    variance = jnp.asarray(model.nuisance_y[:model.nu.shape[-1]])
+    # An infinite slope times the zero weight of a nuisance that is not the strongest would be NaN.
+    root = jnp.where(variance == 0, 0, jnp.sqrt(jnp.where(variance == 0, 1, variance)))
+    return jnp.asarray(model.nu) * root
 
 
 def spectrum_ca(model: SpikedModel) -> Float[Array, "m"]:
