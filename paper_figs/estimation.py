@@ -12,15 +12,14 @@ from matplotlib.lines import Line2D
 from phasejax import (
     Covariances,
     SpikedModel,
+    bartlett_factor,
     ca_boundary,
     cp_boundary,
     population_covariances,
     signal_covariances,
     solve_ca,
     sweep,
-    bartlett_factor,
 )
-from phasejax.batching import run_in_chunks
 from phasejax.linalg import whitening
 from phasejax.plotting import OBJECTIVE_COLOURS, plot_boundaries, plot_curve, plot_regimes, regime_legend
 
@@ -92,7 +91,8 @@ def _estimates(preset, panels):
     flat = [[a.ravel() for a in np.meshgrid(*axes.values(), indexing="ij")] for axes in grids.values()]
     cells = {name: np.concatenate(parts) for name, parts in zip(("kappa", "nu", "seed"), zip(*flat, strict=True),
                                                                 strict=True)}
-    found = run_in_chunks(partial(_estimate_cells, n=preset.n, key=preset.key()), cells)
+    with jax.enable_x64(True):
+        found = jax.tree.map(np.asarray, _estimate_cells(cells, preset.n, preset.key()))
     attrs = {"kappa_squared": {"long_name": "estimated kappa^2", "units": "data units squared"},
              "nu_hat": {"long_name": "estimated nu", "units": "1"}}
     start = 0
@@ -104,6 +104,7 @@ def _estimates(preset, panels):
         start = stop
 
 
+@partial(jax.jit, static_argnames="n")
 def _estimate_cells(cells, n, key):
     def one(cell):
         model = SpikedModel.homogeneous(cell["kappa"], cell["nu"], **_FIXED)

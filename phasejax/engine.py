@@ -119,9 +119,8 @@ class Program:
         # A block's intermediates, and the results of the box on the device and on the host.
         least = self.constant_bytes + self.block_bytes + 2 * self.block * self.cell_bytes
         if budget.bytes < least:
-            slots = len(budget.slots)
-            raise ValueError(f"memory: expected at least {_readable(least)} for one block of {self.block} cells on each "
-                             f"of {slots} workers, got {_readable(budget.bytes)}")
+            raise ValueError(f"memory: expected at least {_readable(least)} for one block of {self.block} cells on "
+                             f"each of {len(budget.slots)} workers, got {_readable(budget.bytes)}")
         room = (budget.bytes - self.constant_bytes - self.block_bytes) // max(1, 2 * self.cell_bytes)
         even = math.ceil(math.prod(self.lengths) / (_BOXES_PER_SLOT * len(budget.slots) * jax.process_count()))
         return box_within(self.lengths, max(min(room, even) // self.block, 1) * self.block)
@@ -144,22 +143,24 @@ class Runner:
         self._blocks = np.int64(blocks)
         compute = jax.vmap(program.unit, in_axes=(0, None))
 
-        def boxful(origin, lengths, blocks_, constants):
+        def boxful(origin, lengths, turns, constants):
             def one_block(i, found):
                 position = jnp.minimum(i * program.block + jnp.arange(program.block), cells - 1)
                 index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, box), axis=1), lengths - 1)
                 return {name: jax.lax.dynamic_update_slice_in_dim(found[name], values, i * program.block, axis=0)
                         for name, values in compute(index, constants).items()}
 
-            # How many blocks there are is not known to the compiler: a loop of one would become
-            # straight code, compiled and rounded differently.
-            return jax.lax.fori_loop(0, blocks_, one_block, {name: jnp.zeros((blocks * program.block, *r.shape), r.dtype)
-                                                             for name, r in program.results.items()})
+            empty = {name: jnp.zeros((blocks * program.block, *r.shape), r.dtype)
+                     for name, r in program.results.items()}
+            # The compiler does not know how many blocks there are: it would turn a loop of one
+            # into straight code, which is optimised and rounded differently.
+            return jax.lax.fori_loop(0, turns, one_block, empty)
 
         def compiled(device):
             with jax.enable_x64(True):  # the setting belongs to the thread
                 corner = np.zeros(len(box), np.int64)
-                return jax.jit(boxful).lower(*jax.device_put((corner, corner, self._blocks, constants), device)).compile()
+                arguments = jax.device_put((corner, corner, self._blocks, constants), device)
+                return jax.jit(boxful).lower(*arguments).compile()
 
         devices = list(dict.fromkeys(slots))
         with ThreadPoolExecutor(len(devices)) as pool:

@@ -107,7 +107,7 @@ def test_a_store_of_another_sweep_is_refused(tmp_path, change, message):
     run(tmp_path / "run.zarr")
     with pytest.raises(ValueError, match="store: .* holds another sweep: " + message):
         run(tmp_path / "run.zarr", **change)
-    with pytest.raises(ValueError, match="axis nu is 20 values from 0 to 0.9 there, 10 values from 0 to 0.9 here"):
+    with pytest.raises(ValueError, match=r"axis nu is 20 values from 0 to 0\.9 there, 10 values from 0 to 0\.9 here"):
         sweep(SpikedModel.homogeneous, AXES | {"nu": np.linspace(0, 0.9, 10)}, store=tmp_path / "run.zarr", **OPTIONS)
 
 
