@@ -165,7 +165,7 @@ def joint_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostOrD
     return cp_loss(encoder_x, decoder, covariances) + lam * (jnp.trace(c_x) - 2 * jnp.trace(m) + jnp.trace(c_y))
 
 
-def info_nce_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n k"],
+def info_nce_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k"],
                   temperature: Float[ArrayLike, ""]) -> Float[Array, ""]:
     r"""Symmetric InfoNCE (CLIP): each row must pick its partner among all n, both ways.
 
