@@ -32,9 +32,10 @@ from phasejax import (
 from phasejax.batching import workers
 from phasejax.contrastive import train_info_nce
 from phasejax.files import written_whole
-from phasejax.plotting import axis_label, plot_curve
+from phasejax.plotting import axis_label
 
 _TEMPERATURES = np.array([0.05, 0.1, 0.5])
+_BLOCK = 5  # seeds in one part: about half a minute of the full protocol on one core
 _K = len(_NOISY_TARGET["kappa"])
 # Grey and marker together: InfoNCE lies on the coloured curves for most of the range.
 _STYLES = {0.05: {"color": "0.65", "marker": "s"}, 0.1: {"color": "0.4", "marker": "D"},
@@ -54,15 +55,16 @@ _VARIABLES = {
 def compute_infonce(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
     """Subspace errors of CA, CP and InfoNCE at three temperatures, and distances between them, against nu.
 
-    One part is all seeds at one (nu, temperature), saved in the folder `parts` when done. Parts of
-    a run with the same settings are used again; others are replaced.
+    One part is a block of seeds at one (nu, temperature), saved in the folder `parts` when done.
+    Parts of a run with the same settings are used again; others are replaced.
     """
     nus = preset.sweep(np.linspace(0, 0.95, 15))
     parts.mkdir(exist_ok=True)
-    grid = [(float(nu), float(temperature)) for nu in nus for temperature in _TEMPERATURES]
-    found = {point: _saved(parts, preset, *point) for point in grid}
+    blocks = range(0, preset.trainings, _BLOCK)
+    grid = [(float(nu), float(temperature), first) for nu in nus for temperature in _TEMPERATURES for first in blocks]
+    found = {point: _saved(parts, preset, point) for point in grid}
     missing = [point for point, part in found.items() if part is None]
-    report(f"{len(grid) - len(missing)} of {len(grid)} parts found")
+    report(f"{len(grid) - len(missing)} of {len(grid)} parts")
     if missing:
         train = _compiled(preset)
         stop = threading.Event()
@@ -71,7 +73,7 @@ def compute_infonce(preset, parts: Path, report: Callable[[str], None] = lambda 
             if stop.is_set():
                 return None
             result = _part(train, preset, *point)
-            _save(parts, preset, *point, result)
+            _save(parts, preset, point, result)
             return result
 
         pool = ThreadPoolExecutor(workers())
@@ -97,24 +99,30 @@ def _draw(preset, nu, seed):
 
 
 def _compiled(preset):
-    """Training of all seeds, one after the other, in float32: (nu, temperature) to encoders and diagnostics."""
+    """Training of a block of seeds, one after the other, in float32: (nu, temperature, first seed) to `Trained`."""
     def one(nu, temperature, seed):
         return train_info_nce(*_draw(preset, nu, seed), _K, temperature=temperature, batch=preset.batch,
                               max_steps=preset.max_steps, key=_keys(preset.key(), seed)[1])
 
-    def program(nu, temperature):
-        return jax.lax.map(lambda seed: one(nu, temperature, seed), jnp.arange(preset.trainings))
+    def program(nu, temperature, first):
+        return jax.lax.map(lambda seed: one(nu, temperature, seed), first + jnp.arange(_block(preset)))
 
-    return jax.jit(program).lower(0.0, 0.1).compile()
+    with jax.enable_x64(False):
+        return jax.jit(program).lower(0.0, 0.1, 0).compile()
 
 
-def _part(train, preset, nu, temperature):
-    trained = train(nu, temperature)
+def _block(preset):
+    return min(_BLOCK, preset.trainings)
+
+
+def _part(train, preset, nu, temperature, first):
+    with jax.enable_x64(False):  # the setting belongs to the thread
+        trained = train(nu, temperature, first)
+        rows = [tuple(map(np.asarray, _draw(preset, nu, first + i))) for i in range(_block(preset))]
     columns = []
-    for seed in range(preset.trainings):
-        x, y = map(np.asarray, _draw(preset, nu, seed))
+    for i, (x, y) in enumerate(rows):
         with jax.enable_x64(True):
-            columns.append(_compare(x.astype(float), y.astype(float), np.asarray(trained.encoder_x[seed], float)))
+            columns.append(_compare(x.astype(float), y.astype(float), np.asarray(trained.encoder_x[i], float)))
     columns = {name: np.array([float(column[name]) for column in columns]) for name in columns[0]}
     return columns | {name: np.asarray(getattr(trained, name)) for name in ("loss", "steps", "converged")}
 
@@ -129,29 +137,29 @@ def _compare(x, y, encoder):
     return {name: mean_squared_sine(*pair) for name, pair in pairs.items()}
 
 
-def _settings(preset, nu, temperature):
+def _settings(preset, nu, temperature, first):
     """What a part depends on."""
-    return json.dumps({"nu": nu, "temperature": temperature, "n": preset.n, "seeds": preset.trainings,
-                       "batch": preset.batch, "max_steps": preset.max_steps, **_NOISY_TARGET,
+    return json.dumps({"nu": nu, "temperature": temperature, "first_seed": first, "seeds": _block(preset),
+                       "n": preset.n, "batch": preset.batch, "max_steps": preset.max_steps, **_NOISY_TARGET,
                        "phasejax": __version__, "jax": jax.__version__})
 
 
-def _path(parts, nu, temperature):
-    return parts / f"nu{nu:.4f}_temperature{temperature:g}.npz"
+def _path(parts, nu, temperature, first):
+    return parts / f"nu{nu:.4f}_temperature{temperature:g}_seed{first}.npz"
 
 
-def _save(parts, preset, nu, temperature, result):
-    with written_whole(_path(parts, nu, temperature)) as unfinished:
-        np.savez(unfinished, settings=_settings(preset, nu, temperature), **result)
+def _save(parts, preset, point, result):
+    with written_whole(_path(parts, *point)) as unfinished:
+        np.savez(unfinished, settings=_settings(preset, *point), **result)
 
 
-def _saved(parts, preset, nu, temperature):
-    path = _path(parts, nu, temperature)
+def _saved(parts, preset, point):
+    path = _path(parts, *point)
     if not path.exists():
         return None
     try:
         with np.load(path) as archive:
-            if str(archive["settings"]) != _settings(preset, nu, temperature):
+            if str(archive["settings"]) != _settings(preset, *point):
                 return None
             return {name: archive[name] for name in _VARIABLES}
     except (OSError, ValueError, KeyError):  # not a part
@@ -163,7 +171,7 @@ def _dataset(preset, nus, parts):
     dims = ("nu", "temperature", "seed")
     variables = {}
     for name, long_name in _VARIABLES.items():
-        values = np.array([part[name] for part in parts]).reshape(shape)
+        values = np.array([part[name] for part in parts]).reshape(*shape[:2], -1)[..., :shape[2]]
         attrs = {"long_name": long_name, "units": "nats" if name == "loss" else "1"}
         if name in ("error_ca", "error_cp"):  # the same sample at every temperature
             variables[name] = (("nu", "seed"), values[:, 0], attrs)
@@ -184,24 +192,32 @@ def _dataset(preset, nus, parts):
 
 
 def draw_infonce(data: xr.Dataset) -> Figure:
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = Figure(figsize=(11, 4.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name, style in {"error_ca": _CA, "error_cp": _CP}.items():
-        plot_curve(left, data[name], "nu", **style | {"linewidth": 5, "alpha": 0.55, "marker": "",
-                                                      "label": f"{style['label']}, closed form"})
-    for temperature in data.temperature.values:
-        style = {"markersize": 4, "linewidth": 1.2, "label": f"InfoNCE, temperature {temperature:g}",
-                 **_STYLES[float(temperature)]}
-        at = data.sel(temperature=temperature)
-        plot_curve(left, at.error_info_nce, "nu", **style)
-        plot_curve(right, at.error_info_nce - data.error_ca, "nu", **style)
-    right.axhline(0, color=_CA["color"], linewidth=5, alpha=0.55, zorder=1, label="CA, closed form")
-    left.set(xlabel=axis_label(data.nu), ylabel=r"subspace error (mean $\sin^2\theta$)",
-             title="(a) Recovery of the signal subspace")
-    right.set(xlabel=axis_label(data.nu), ylabel="error of InfoNCE minus error of CA",
-              title="(b) Difference from CA on the same sample")
     for ax in (left, right):
+        for name, style in {"error_ca": _CA, "error_cp": _CP}.items():
+            _plot_median(ax, data[name], color=style["color"], linewidth=5, alpha=0.55,
+                         label=f"{style['label']}, closed form")
+        for temperature in data.temperature.values:
+            _plot_median(ax, data.error_info_nce.sel(temperature=temperature), markersize=4, linewidth=1.2,
+                         label=f"InfoNCE, temperature {temperature:g}", **_STYLES[float(temperature)])
         _mark_gap(ax, data)
-        ax.legend(frameon=False, fontsize=9)
+        ax.set_xlabel(axis_label(data.nu))
+    # Single trainings, where the scale tells them apart: those that got stuck stand far above the others.
+    for temperature in data.temperature.values:
+        style = _STYLES[float(temperature)]
+        errors = data.error_info_nce.sel(temperature=temperature)
+        right.plot(data.nu, errors.transpose("nu", "seed"), linestyle="", marker=style["marker"], markersize=2.5,
+                   color=style["color"], alpha=0.5, markeredgewidth=0)
+    left.set(ylabel=r"subspace error (mean $\sin^2\theta$)", title="(a) Recovery of the signal subspace")
+    right.set(yscale="log", title="(b) The same on a logarithmic scale; dots: single trainings")
+    left.legend(frameon=False, fontsize=9)
     _gap_legend(figure)
     return figure
+
+
+def _plot_median(ax, values, **style):
+    """Median over seeds, since single trainings get stuck, and a band between the quartiles."""
+    low, middle, high = values.quantile([0.25, 0.5, 0.75], dim="seed")
+    (line,) = ax.plot(values.nu, middle, **style)
+    ax.fill_between(values.nu, low, high, color=line.get_color(), alpha=0.2, linewidth=0)

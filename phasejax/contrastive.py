@@ -12,7 +12,7 @@ from phasejax.solvers import _check_k
 from phasejax.training import Trained, initial_encoders, trained_correlations
 
 
-def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n d_y"], k: int, *,
+def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], k: int, *,
                    temperature: Float[ArrayLike, ""], key: Key[Array, ""], batch: int = 1024,
                    learning_rate: float = 1e-2, max_steps: int = 5000, window: int = 300, check_every: int = 50,
                    tolerance: float = 1e-4) -> Trained:

@@ -58,7 +58,7 @@ class Trained:
     converged: Bool[Array, ""]
 
 
-def train(objective: Objective, covariances: Covariances, k: int, *, key: Key[Array, ""],
+def train(objective: str, covariances: Covariances, k: int, *, key: Key[Array, ""],
           lam: Float[ArrayLike, ""] | None = None, learning_rate: float = 1e-2, max_steps: int = 20_000,
           window: int = 100, tolerance: float | None = None) -> Trained:
     """Minimise a loss of `phasejax.objectives` over linear encoders, with Adam on exact gradients.
