@@ -84,8 +84,8 @@ def vicreg_multiplicities(correlations: Float[HostOrDevice, "m"], k: int, *, inv
         the variance hinge keeps every output at deviation 1, that is for
         mu >= 1 - (b + 4c) / (2a) with b the weight of the hinge: 0.42 with the usual weights.
 
-    >>> [round(float(n), 3) for n in vicreg_multiplicities(jnp.array([0.95, 0.90, 0.75]), 2)]
-    [1.312, 0.688, 0.0]
+    >>> [round(float(n), 3) for n in vicreg_multiplicities(jnp.array([0.95, 0.91, 0.75]), 2)]
+    [1.25, 0.75, 0.0]
     >>> [round(float(n), 3) for n in vicreg_multiplicities(jnp.array([0.95, 0.70, 0.10]), 2)]
     [2.0, 0.0, 0.0]
     """
