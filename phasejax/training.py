@@ -237,8 +237,8 @@ def _ca(cell):
     return cell.ca.encoder_x
 
 
-# Quantities of a `Cell`. Evaluate them under `vmap` over cells, not in a loop: a step on a batch of
-# a hundred cells costs little more than a step on one.
+# Quantities of a `Cell`. Evaluate them under `vmap` over cells rather than in a loop: so small a step
+# is mostly overhead, which a batch shares.
 TRAINED: dict[str, Quantity] = {
     **_entries("vicreg", "VICReg", "CA", _ca, "canonical correlations"),
     "vicreg_outputs": Quantity(lambda cell: output_spectrum(trained(cell, "vicreg").encoder_x, cell.covariances.xx),
