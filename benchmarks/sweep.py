@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.numpy_loop import recovered_counts
 from benchmarks.report import Row, row
 from phasejax import SpikedModel, sweep
-from phasejax.engine import Budget
+from phasejax.engine import local_slots
 
 _K, _D, _N = 5, 20, 5000
 _MODEL = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_x": 1.0, "nuisance_y": 5.0}
@@ -37,7 +37,7 @@ def run(seeds: int = 10, rounds: int = 3) -> list[Row]:
         row(case, "compile_time", np.median(compile_s), "s"),
         row(case, "run_time", np.median(run_s), "s"),
         row(case, "time_per_cell", ours_us, "us"),
-        row(case, "workers", len(Budget.of(None).slots), "1"),
+        row(case, "workers", len(local_slots()), "1"),
         row("NumPy loop", "cells", len(points), "1"),
         row("NumPy loop", "time_per_cell", loop_us, "us"),
         row(case, "speedup_per_cell", loop_us / ours_us, "1"),

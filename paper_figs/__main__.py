@@ -1,5 +1,6 @@
 """Regenerate the linear figures of K26: `python -m paper_figs [NAMES ...] [--preset quick|paper] [--out DIR]`."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from paper_figs import bottlenecks, estimation, joint, partial, phase, recovery
+from paper_figs import bottlenecks, estimation, infonce, joint, partial, phase, recovery
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
 
@@ -25,6 +26,11 @@ class Recipe:
     compute: Callable[..., xr.Dataset]
     draw: Callable[[xr.Dataset], Figure]
     animate: Callable | None = None
+
+
+@dataclass(frozen=True)
+class LongRecipe(Recipe):
+    """A figure that takes more than a minute: `compute` also gets a folder for what is done, and reports progress."""
 
 
 FIGURES = {
@@ -39,12 +45,23 @@ FIGURES = {
     "estimation": Recipe(estimation.compute_estimation, estimation.draw_estimation),
     "variance_trap": Recipe(phase.compute_variance_trap, phase.draw_variance_trap, phase.animate_variance_trap),
 }
+# Made only when named.
+LONG_FIGURES = {"infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce)}
+_ALL = FIGURES | LONG_FIGURES
 
 
-def make(name: str, preset: str, out: Path) -> list[Path]:
-    """Compute and draw one figure; returns the files written: .nc, .png, .pdf, and .gif for an animation."""
-    recipe = FIGURES[name]
-    data = recipe.compute(PRESETS[preset]).assign_attrs(figure=name, preset=preset)
+def make(name: str, preset: str, out: Path, report: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """Compute and draw one figure; returns the files written: .nc, .png, .pdf, and .gif for an animation.
+
+    A long figure keeps what it has computed in the folder `name`.parts until it is written;
+    `report` gets its progress.
+    """
+    recipe, parts = _ALL[name], out / f"{name}.parts"
+    if isinstance(recipe, LongRecipe):
+        data = recipe.compute(PRESETS[preset], parts, report)
+    else:
+        data = recipe.compute(PRESETS[preset])
+    data = data.assign_attrs(figure=name, preset=preset)
     figure = recipe.draw(data)
     writers = {".nc": lambda path: data.to_netcdf(path, engine="scipy"),
                ".png": lambda path: figure.savefig(path, dpi=200, format="png"),
@@ -55,6 +72,8 @@ def make(name: str, preset: str, out: Path) -> list[Path]:
     for path, write in zip(paths, writers.values(), strict=True):
         with written_whole(path) as unfinished:
             write(unfinished)
+    if isinstance(recipe, LongRecipe):
+        shutil.rmtree(parts, ignore_errors=True)  # the dataset holds it all
     return paths
 
 
@@ -64,10 +83,12 @@ class Options:
 
     Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
     as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol.
+    infonce, 900 trainings in the full protocol, is made only when named; started again after an
+    interruption it goes on where it was.
     """
 
-    names: Annotated[tuple[Literal[tuple(FIGURES)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
-    """Figures to make; all of them when left out."""
+    names: Annotated[tuple[Literal[tuple(_ALL)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
+    """Figures to make; all but infonce when left out."""
     preset: Literal[tuple(PRESETS)] = "quick"  # type: ignore[valid-type]
     """How much of the protocol to run."""
     out: Path = Path("figures")
@@ -83,8 +104,9 @@ def main(args: list[str] | None = None) -> int:
         begin = time.perf_counter()
         for name in options.names or FIGURES:
             start = time.perf_counter()
-            with console.status(f"{name} ..."):
-                paths = make(name, options.preset, options.out)
+            with console.status(f"{name} ...") as status:
+                report = _reporter(console, status, name)
+                paths = make(name, options.preset, options.out, report)
             print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
         print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
     except KeyboardInterrupt:
@@ -94,6 +116,13 @@ def main(args: list[str] | None = None) -> int:
               file=sys.stderr)
         return 2
     return 0
+
+
+def _reporter(console, status, name):
+    """Progress beside the spinner on a terminal, a line at a time elsewhere."""
+    if console.is_terminal:
+        return lambda text: status.update(f"{name} ... {text}")
+    return lambda text: print(f"{name}: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ class Preset:
         thin: use every `thin`-th value of the papers' long sweeps.
         raster: cells along each side of the closed-form phase diagrams.
         frames: frames of the animation.
+        trainings: seeds of the study that trains encoders with InfoNCE.
+        batch, max_steps: rows in each of its gradient steps, and steps at most.
     """
 
     n: int
@@ -23,6 +25,9 @@ class Preset:
     thin: int
     raster: int
     frames: int
+    trainings: int
+    batch: int
+    max_steps: int
 
     def sweep(self, values) -> np.ndarray:
         """The papers' sweep values, or an even subset that keeps both ends."""
@@ -36,6 +41,6 @@ class Preset:
 
 
 PRESETS = {
-    "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24),
-    "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60),
+    "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24, trainings=3, batch=512, max_steps=1200),
+    "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60, trainings=20, batch=1024, max_steps=5000),
 }

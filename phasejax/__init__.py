@@ -30,6 +30,14 @@ from phasejax.metrics import (
     squared_overlaps,
 )
 from phasejax.model import SpikedModel
+from phasejax.objectives import (
+    cp_loss,
+    deepcca_loss,
+    info_nce_loss,
+    joint_loss,
+    vicreg_loss,
+    vicreg_multiplicities,
+)
 from phasejax.regimes import Regime
 from phasejax.sampling import (
     PairedSample,
@@ -79,13 +87,16 @@ from phasejax.theory import (
 
 if TYPE_CHECKING:
     from phasejax import datasets, plotting
+    from phasejax.contrastive import train_info_nce
     from phasejax.diagnosis import Diagnosis, diagnose
     from phasejax.quantities import QUANTITIES, Cell, Quantity
     from phasejax.sweeps import sweep
+    from phasejax.training import TRAINED, Trained, train
 
-# Names whose modules need more than JAX (xarray, matplotlib, scikit-learn): imported on first use.
+# Names whose modules need more than JAX (xarray, matplotlib, scikit-learn, optax): imported on first use.
 _LAZY = {"sweep": "sweeps", "QUANTITIES": "quantities", "Quantity": "quantities", "Cell": "quantities",
-         "diagnose": "diagnosis", "Diagnosis": "diagnosis", "datasets": None, "plotting": None}
+         "diagnose": "diagnosis", "Diagnosis": "diagnosis", "train": "training", "Trained": "training",
+         "TRAINED": "training", "train_info_nce": "contrastive", "datasets": None, "plotting": None}
 
 
 def __getattr__(name):
@@ -103,6 +114,7 @@ def __dir__():
 
 __all__ = [
     "QUANTITIES",
+    "TRAINED",
     "Alignment",
     "Cell",
     "Covariances",
@@ -114,6 +126,7 @@ __all__ = [
     "Regime",
     "Sensitivity",
     "SpikedModel",
+    "Trained",
     "Whitened",
     "__version__",
     "bartlett_factor",
@@ -123,13 +136,17 @@ __all__ = [
     "colour_whitened",
     "covariances_from_samples",
     "cp_boundary",
+    "cp_loss",
     "datasets",
+    "deepcca_loss",
     "delta_ca",
     "delta_cp",
     "delta_cp_reverse",
     "diagnose",
     "encoder_norm",
     "hard_bottleneck",
+    "info_nce_loss",
+    "joint_loss",
     "linear_probe",
     "mean_squared_sine",
     "nearest_boundary",
@@ -172,5 +189,9 @@ __all__ = [
     "top_k_projector",
     "total_mse_ca",
     "total_mse_cp",
+    "train",
+    "train_info_nce",
+    "vicreg_loss",
+    "vicreg_multiplicities",
     "xi",
 ]

@@ -1,10 +1,11 @@
 """The `phasejax` command. Exit codes: 0 done, 1 a check failed, 2 bad input."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 import tyro
 
 from phasejax._version import __version__
@@ -77,14 +78,130 @@ class Check:
         return 1 if failed else 0
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """Evaluate quantities of the spiked model over a grid of its parameters, times seeds.
+
+    Example: phasejax sweep --model homogeneous --axes kappa=0:3:31 nu=0:1:31 --fixed k=3 d=20
+    nuisance_y=5 --n 5000 --seeds 10 --quantities regime error_ca error_cp --store run.zarr
+
+    Killed and started again with the same --store it goes on where it stopped.
+    """
+
+    axes: list[str]
+    """What varies: NAME=FIRST:LAST:COUNT (evenly spaced) or NAME=VALUE,VALUE,... each. Names are
+    arguments of the model, n, or lam."""
+    quantities: list[str]
+    """What to compute; an unknown name lists all."""
+    model: Literal["homogeneous", "geometric"] = "homogeneous"
+    """Constructor of SpikedModel."""
+    fixed: list[str] = field(default_factory=list)
+    """What does not vary: NAME=VALUE each."""
+    n: int | None = None
+    """Pairs in each sample; without it quantities are those of the population."""
+    seeds: int = 1
+    """Independent samples."""
+    seed: int = 0
+    """Of all random draws."""
+    store: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Zarr store to write to, box by box; or to go on with."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """netCDF file to write at the end."""
+    memory: str | None = None
+    """What the boxes in work may take, like 2GB; a quarter of the device's memory when left out."""
+    progress: bool = True
+    """Show a progress bar on standard error."""
+    distributed: bool = False
+    """Share the work with other processes, one of which each runs this same command. Under SLURM
+    (srun) they find each other; elsewhere name coordinator, processes and process-id."""
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Address of process 0."""
+    processes: int | None = None
+    """Number of processes."""
+    process_id: int | None = None
+    """Number of this process, from 0."""
+
+    def run(self) -> int:
+        import jax
+
+        from phasejax.model import SpikedModel
+        from phasejax.sweeps import sweep
+
+        if self.store is None and self.out is None:
+            raise ValueError("--out or --store: expected a place for the results, got neither")
+        if self.out is not None and not self.out.absolute().parent.is_dir():
+            raise ValueError(f"--out: expected a file in an existing folder, got {self.out}")
+        if self.distributed:
+            _join(self.coordinator, self.processes, self.process_id)
+        found = sweep(getattr(SpikedModel, self.model), dict(map(_axis, self.axes)), quantities=self.quantities,
+                      fixed=dict(map(_setting, self.fixed)), n=self.n, seeds=self.seeds, key=jax.random.key(self.seed),
+                      memory=self.memory, store=self.store, progress=self.progress and jax.process_index() == 0)
+        if jax.process_index() == 0:
+            if self.out is not None:
+                from phasejax.files import written_whole
+                with written_whole(self.out) as unfinished:
+                    found.to_netcdf(unfinished, engine="scipy")
+            shape = " x ".join(f"{name} {length}" for name, length in found.sizes.items())
+            print(f"{', '.join(found.data_vars)} over {shape}: {self.store or self.out}")
+        return 0
+
+
+def _join(coordinator, processes, process_id):
+    import jax
+
+    given = (coordinator, processes, process_id)
+    if any(value is not None for value in given) and None in given:
+        raise ValueError("--coordinator, --processes, --process-id: expected all three or none (under SLURM), "
+                         f"got {coordinator}, {processes}, {process_id}")
+    try:
+        jax.distributed.initialize(coordinator, processes, process_id)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"--distributed: expected SLURM, or --coordinator, --processes and --process-id, got {reason}"
+                         ) from None
+
+
+def _axis(text):
+    name, values = _split(text, "--axes", "NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,...")
+    try:
+        if ":" in values:
+            first, last, count = values.split(":")
+            return name, np.linspace(float(first), float(last), int(count))
+        return name, np.array([_number(value) for value in values.split(",")])
+    except ValueError:
+        raise ValueError(f"--axes: expected NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..., got {text!r}") from None
+
+
+def _setting(text):
+    name, value = _split(text, "--fixed", "NAME=VALUE")
+    try:
+        return name, _number(value)
+    except ValueError:
+        raise ValueError(f"--fixed: expected NAME=VALUE, got {text!r}") from None
+
+
+def _split(text, flag, form):
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise ValueError(f"{flag}: expected {form}, got {text!r}")
+    return name, value
+
+
+def _number(text):
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the command line on `args` (default: the process's own); returns the exit code."""
     args = sys.argv[1:] if args is None else args
     if args == ["--version"]:
         print(f"phasejax {__version__}")
         return 0
-    command = tyro.extras.subcommand_cli_from_dict({"diagnose": Diagnose, "check": Check}, prog="phasejax", args=args,
-                                                   description=_DESCRIPTION)
+    command = tyro.extras.subcommand_cli_from_dict({"diagnose": Diagnose, "sweep": Sweep, "check": Check},
+                                                   prog="phasejax", args=args, description=_DESCRIPTION)
     try:
         return command.run()
     except (ValueError, OSError) as error:

@@ -61,7 +61,7 @@ class Budget:
                 raise ValueError(f"memory: expected a size like '2GB' or '500MB', got {memory!r}") from None
         if not wanted > 0 or wanted == math.inf:
             raise ValueError(f"memory: expected a positive size, got {memory!r}")
-        slots = _slots()
+        slots = local_slots()
         shared = len(slots) if slots[0].platform == "cpu" else 1  # host devices share one memory
         return cls(int((wanted * _device_memory() if wanted < 1 else wanted) / shared), slots)
 
@@ -222,7 +222,7 @@ class Runner:
             return jax.tree.map(np.asarray, self._compiled[device](*corner, constants))
 
 
-def _slots():
+def local_slots() -> tuple[jax.Device, ...]:
     """All local devices; a single CPU device once for every core, since one call uses one core."""
     devices = jax.local_devices()
     if len(devices) > 1 or devices[0].platform != "cpu":

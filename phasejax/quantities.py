@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import jax
 from jaxtyping import Array
 
 from phasejax import metrics, solvers, theory
 from phasejax.covariance import Covariances, Whitened, population_covariances, signal_covariances
 from phasejax.model import SpikedModel
+
+if TYPE_CHECKING:
+    from phasejax.training import Trained
 
 
 class Cell:
@@ -25,10 +29,15 @@ class Cell:
     def __init__(self, model: SpikedModel, covariances: Covariances | Whitened, lam=None, n=None):
         self.model, self.lam, self.n = model, lam, n
         self.whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
+        self._trained: dict[str, Trained] = {}
 
     @property
     def covariances(self) -> Covariances:
         return self.whitened.covariances
+
+    def reverse(self) -> "Cell":
+        """The same cell with the two views swapped."""
+        return Cell(self.model.reverse(), self.whitened.reverse(), self.lam, self.n)
 
     @cached_property
     def ca(self) -> solvers.Alignment:
@@ -51,6 +60,18 @@ class Cell:
         if self.lam is None:
             raise ValueError("lam: expected an axis or a fixed value for the joint objective, got neither")
         return solvers.solve_joint(self.whitened, self.model.k, self.lam)
+
+    def trained(self, objective: str) -> "Trained":
+        """The encoders that gradient descent finds for one of the objectives of `training.train`.
+
+        Every cell starts from the same encoders, so that curves over the grid are smooth.
+        """
+        from phasejax.training import train  # needs Optax
+
+        if objective not in self._trained:
+            self._trained[objective] = train(objective, self.covariances, self.model.k, key=jax.random.key(0),
+                                             lam=self.lam if objective == "joint" else None)
+        return self._trained[objective]
 
     @cached_property
     def directions_x(self) -> Array:
@@ -128,13 +149,19 @@ QUANTITIES: dict[str, Quantity] = {
     "r_cp": _theory(theory.r_cp, "signals that CP recovers, in theory"),
     "r_cp_reverse": _theory(theory.r_cp_reverse, "signals that CP reversed recovers, in theory"),
     "regime": _theory(theory.regime_code, "regime"),
+    "spectrum_ca": _theory(theory.spectrum_ca, "canonical correlations, in theory", ("component",)),
+    "spectrum_cp": _theory(theory.spectrum_cp, "singular values of A, in theory", ("component",), "data units"),
     "canonical_correlations": Quantity(lambda c: c.ca.spectrum, "canonical correlations", ("component",)),
     "regression_singular_values": Quantity(lambda c: c.cp.spectrum, "singular values of A", ("component",),
                                            "data units"),
+    "regression_singular_values_reverse": Quantity(lambda c: c.cp_reverse.spectrum, "singular values of A, reversed",
+                                                   ("component",), "data units"),
     "gap_ca": Quantity(lambda c: _gap(c.ca.spectrum, c.model.k), "k-th over next canonical correlation"),
     "gap_cp": Quantity(lambda c: _gap(c.cp.spectrum, c.model.k), "k-th over next singular value of A"),
     "separation_ca": Quantity(_separation_ca, "separation ratio of CA, components classified by overlap"),
     "separation_cp": Quantity(_separation_cp, "separation ratio of CP, components classified by overlap"),
+    "separation_cp_reverse": Quantity(lambda c: _separation_cp(c.reverse()),
+                                      "separation ratio of CP reversed, components classified by overlap"),
     "error_ca": Quantity(lambda c: metrics.mean_squared_sine(c.directions_x, c.ca.encoder_x),
                          "mean squared sine between signal and CA subspace"),
     "error_cp": Quantity(lambda c: metrics.mean_squared_sine(c.directions_x, c.cp.encoder),
@@ -155,13 +182,23 @@ QUANTITIES: dict[str, Quantity] = {
                              "signals with squared overlap >= 0.8 with the CA subspace"),
     "recovered_cp": Quantity(lambda c: metrics.recovered_count(c.directions_x, c.cp.encoder),
                              "signals with squared overlap >= 0.8 with the CP subspace"),
+    "recovered_cp_reverse": Quantity(lambda c: metrics.recovered_count(c.directions_y, c.cp_reverse.encoder),
+                                     "signals with squared overlap >= 0.8 with the reversed CP subspace"),
+    "recovered_joint": Quantity(lambda c: metrics.recovered_count(c.directions_x, c.joint.encoder),
+                                "signals with squared overlap >= 0.8 with the joint subspace"),
     "encoder_norm": Quantity(lambda c: metrics.encoder_norm(c.ca, c.covariances),
                              "squared norm of the constrained CA encoders"),
     "total_mse_ca": Quantity(lambda c: c.total_mse(c.ca_probe.predictor),
                              "expected error of CA + probe", units=_Y2),
     "total_mse_cp": Quantity(lambda c: c.total_mse(c.cp.predictor), "expected error of CP", units=_Y2),
+    "total_mse_cp_reverse": Quantity(lambda c: c.reverse().total_mse(c.cp_reverse.predictor),
+                                     "expected error of CP reversed, predicting x", units=_Y2),
+    "total_mse_joint": Quantity(lambda c: c.total_mse(c.joint.predictor), "expected error of the joint solution",
+                                units=_Y2),
     "signal_mse_ca": Quantity(lambda c: c.signal_mse(c.ca_probe.predictor),
                               "expected error of CA + probe against the noiseless signal", units=_Y2),
     "signal_mse_cp": Quantity(lambda c: c.signal_mse(c.cp.predictor),
                               "expected error of CP against the noiseless signal", units=_Y2),
+    "signal_mse_joint": Quantity(lambda c: c.signal_mse(c.joint.predictor),
+                                 "expected error of the joint solution against the noiseless signal", units=_Y2),
 }

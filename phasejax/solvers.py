@@ -180,9 +180,18 @@ def solve_joint(covariances: Covariances | Whitened, k: int, lam: Float[ArrayLik
                       spectrum=jnp.einsum("ik,ij,jk->k", directions, m, directions))
 
 
-def _whitened(covariances, k=1):
-    whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
-    top = min(whitened.covariances.d_x, whitened.covariances.d_y)
+def check_rank(covariances: Covariances, k: int) -> None:
+    """Refuse a number of outputs that the views cannot have.
+
+    Raises:
+        ValueError: k below 1 or above min(d_x, d_y).
+    """
+    top = min(covariances.d_x, covariances.d_y)
     if not 1 <= k <= top:
         raise ValueError(f"k: expected 1 to min(d_x, d_y) = {top}, got {k}")
+
+
+def _whitened(covariances, k=1):
+    whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
+    check_rank(whitened.covariances, k)
     return whitened

@@ -129,7 +129,7 @@ class ZarrStore:
             self._journal.unlink(missing_ok=True)
         found = xr.open_zarr(self.path, chunks=None, consolidated=False)
         del found.attrs[_MARK]
-        return found
+        return found[list(self.frame.variables)]
 
     def _create(self):
         import zarr

@@ -51,9 +51,9 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, ob
             "lam", the weight of the joint objective. The grid is their product, except that
             axes given as (dimension, values) with the same dimension vary together. Axes "k", "d"
             and "d_y" change the shapes of arrays: each of their combinations is a program of its own.
-        quantities: names from `QUANTITIES`, where "population_NAME" is NAME of the population
-            covariances whatever n is; or a mapping of names to `Quantity` objects or to functions
-            of (model, covariances).
+        quantities: names from `QUANTITIES` and from `training.TRAINED`, where "population_NAME" is
+            NAME of the population covariances whatever n is; or a mapping of names to `Quantity`
+            objects or to functions of (model, covariances).
         fixed: the other arguments of `build`, the same in all cells (or "lam").
         n: pairs in each sample, >= max(d_x, d_y): fewer leave nothing to whiten. Below d_x + d_y
             some sample canonical correlations are exactly 1, and a warning says so.
@@ -136,13 +136,17 @@ def _by_source(quantities, sampled):
 
 
 def _known(name):
+    known = QUANTITIES
     base = name.removeprefix("population_")
-    if base not in QUANTITIES or (base != name and QUANTITIES[base].source != "covariances"):
-        raise ValueError(f"quantities: expected names among {', '.join(QUANTITIES)}, got {name!r}")
+    if base not in known:
+        from phasejax.training import TRAINED  # needs Optax
+        known = known | TRAINED
+    if base not in known or (base != name and known[base].source != "covariances"):
+        raise ValueError(f"quantities: expected names among {', '.join(known)}, got {name!r}")
     if base == name:
-        return QUANTITIES[name]
-    return dataclasses.replace(QUANTITIES[base], source="population",
-                               long_name=f"{QUANTITIES[base].long_name}, of the population")
+        return known[name]
+    return dataclasses.replace(known[base], source="population",
+                               long_name=f"{known[base].long_name}, of the population")
 
 
 def _check_sampling(n, seeds, key, sampled, n_is_axis):

@@ -46,7 +46,7 @@ def reference():
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("memory", ["least", "64MB"])
 def test_no_digit_depends_on_memory_or_workers(monkeypatch, reference, memory, workers):
-    monkeypatch.setattr(engine, "_slots", lambda: tuple(jax.local_devices()) * workers)
+    monkeypatch.setattr(engine, "local_slots", lambda: tuple(jax.local_devices()) * workers)
     if memory == "least":
         with pytest.raises(ValueError, match="memory: expected at least") as caught:
             grid(memory=1000.0)
