@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import sweep
+from benchmarks import scale, sweep
 from benchmarks.report import print_table, write_json
 
-BENCHMARKS = {"sweep": sweep.run}
+BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": scale.sampled,
+              "first_call": scale.first_call}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The Fig. 7 grid through `phasejax.sweep`, and through a plain NumPy loop on a subset of its cells."""
+"""The Fig. 7 grid through `phasejax.sweep`, through a plain NumPy loop, and through batched PyTorch.
+
+The loop and the version that draws rows run on a subset of the cells; all in one run, interleaved.
+"""
 
 import time
 
@@ -15,36 +18,55 @@ _MODEL = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_x": 1.0, "nuisance_y": 5.0}
 _AXES = {"decay": np.array([1.0, 0.8, 0.6, 0.4]), "nu": np.linspace(0, 1, 31), "kappa_bar": np.linspace(0, 3, 31)}
 # Every fifth value of nu and kappa_bar, from the second on: kappa = 0 has no signal to recover.
 _SUBSET = {"decay": slice(None), "nu": slice(1, None, 5), "kappa_bar": slice(1, None, 5)}
+# Peak rates in Tflop/s (float64) where the device is known, for the share that is reached.
+_PEAKS = {"H100": 34.0, "H200": 34.0, "A100": 9.7, "L40S": 1.4, "V100": 7.8}
 
 
 def run(seeds: int = 10, rounds: int = 3) -> list[Row]:
-    """Time both, interleaved; medians over rounds."""
-    subset = [_AXES[name][part] for name, part in _SUBSET.items()]
-    points = np.stack([a.ravel() for a in np.meshgrid(*subset, indexing="ij")], axis=1)
-    compile_s, run_s, loop_s, loop_counts = [], [], [], []
+    """Time all, interleaved; medians over rounds."""
+    subset, whole = _points(_SUBSET), _points({})
+    times: dict[str, list[float]] = {"compile": [], "run": [], "loop": [], "torch": [], "torch rows": []}
+    counts, with_torch = [], _has_torch()
     for i in range(rounds):
-        grid, seconds_compile, seconds_run = _ours(seeds)
-        compile_s.append(seconds_compile)
-        run_s.append(seconds_run)
-        counts, seconds = _loop(points, np.random.default_rng(i))
-        loop_s.append(seconds)
-        loop_counts.append(counts)
+        grid, compile_s, run_s = _ours(seeds)
+        times["compile"].append(compile_s)
+        times["run"].append(run_s)
+        found, seconds = _loop(subset, np.random.default_rng(i))
+        times["loop"].append(seconds / len(subset))
+        counts.append(found)
+        if with_torch:
+            times["torch"].append(_torch(whole, i, size=512) / len(whole))
+            times["torch rows"].append(_torch(subset, i, size=16, rows=True) / len(subset))
     cells = grid.recovered_ca.size
-    ours_us, loop_us = np.median(run_s) / cells * 1e6, np.median(loop_s) / len(points) * 1e6
+    median = {name: np.median(values) * 1e6 for name, values in times.items() if values}
+    ours_us = median["run"] / cells
     case = f"fig7 {'x'.join(str(len(v)) for v in _AXES.values())}x{seeds}"
-    return [
+    rows = [
         row(case, "cells", cells, "1"),
-        row(case, "compile_time", np.median(compile_s), "s"),
-        row(case, "run_time", np.median(run_s), "s"),
+        row(case, "compile_time", median["compile"] / 1e6, "s"),
+        row(case, "run_time", median["run"] / 1e6, "s"),
         row(case, "time_per_cell", ours_us, "us"),
+        row(case, "cells_per_second", 1e6 / ours_us, "1/s"),
         row(case, "workers", len(local_slots()), "1"),
-        row("NumPy loop", "cells", len(points), "1"),
-        row("NumPy loop", "time_per_cell", loop_us, "us"),
-        row(case, "speedup_per_cell", loop_us / ours_us, "1"),
-        row(case, "speedup_per_cell_with_compile", loop_us * cells / 1e6 / np.median(np.add(compile_s, run_s)), "1"),
-        *_agreement(case, grid, np.concatenate(loop_counts), len(points)),
+        row("NumPy loop", "cells", len(subset), "1"),
+        row("NumPy loop", "time_per_cell", median["loop"], "us"),
+        row(case, "speedup_per_cell", median["loop"] / ours_us, "1"),
+        row(case, "speedup_per_cell_with_compile",
+            median["loop"] * cells / 1e6 / np.median(np.add(times["compile"], times["run"])), "1"),
+        *_agreement(case, grid, np.concatenate(counts), len(subset)),
         *_floor(case, ours_us),
     ]
+    for name, title in {"torch": "PyTorch, Wishart", "torch rows": "PyTorch, rows"}.items():
+        if name in median:
+            rows += [row(title, "cells", len(whole if name == "torch" else subset), "1"),
+                     row(title, "time_per_cell", median[name], "us"),
+                     row(case, f"speedup_over_{name.replace(' ', '_')}", median[name] / ours_us, "1")]
+    return rows
+
+
+def _points(part):
+    axes = [values[part.get(name, slice(None))] for name, values in _AXES.items()]
+    return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
 
 
 def _ours(seeds):
@@ -62,6 +84,30 @@ def _loop(points, rng):
     return np.array(counts, float), time.perf_counter() - start
 
 
+def _has_torch():
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        print("PyTorch is not installed: its rows are left out (pip install torch)")
+        return False
+    return True
+
+
+def _torch(points, seed, size, *, rows=False):
+    import torch
+
+    from benchmarks import torch_batch
+
+    generator, seconds = torch.Generator().manual_seed(seed), 0.0
+    kappa = points[:, 2:] * points[:, :1] ** np.arange(_K)
+    for start in range(0, len(points), size):
+        part = slice(start, start + size)
+        begin = time.perf_counter()
+        torch_batch.recovered_counts(generator, kappa[part], points[part, 1], **_MODEL, d=_D, n=_N, rows=rows)
+        seconds += time.perf_counter() - begin
+    return seconds
+
+
 def _agreement(case, grid, counts, cells):
     """Mean recovered counts over the subset: difference in standard errors of the loop's and ours."""
     for i, name in enumerate(("recovered_ca", "recovered_cp")):
@@ -77,12 +123,17 @@ def _agreement(case, grid, counts, cells):
 
 
 def _floor(case, ours_us):
-    """What the arithmetic must cost at least: two symmetric eigendecompositions dominate."""
-    # Tridiagonalisation, implicit QR with vectors, back-transformation: about 9 d^3 (Golub and Van
-    # Loan, 8.3). Products, whitenings and overlaps: about 10 d^3 more.
-    flops = 2 * 9 * _D**3 + 10 * _D**3
-    # The white matrix of (x, y) is read; everything else fits in the first-level cache.
-    bytes_read = 8 * (2 * _D) ** 2
+    """What the arithmetic must cost at least; leading eigenvectors of two symmetric matrices dominate."""
+    # Each: reduction to tridiagonal form 4/3 d^3, k eigenvalues by 55 bisections of 4 d, k vectors of
+    # 30 d, back-transformation 2 k d^2. Besides: five products 2 d^3 (two of them symmetric, half),
+    # a Cholesky factor and its inverse 2/3 d^3, encoders and overlaps 8 k d^2.
+    flops = 2 * (4 / 3 * _D**3 + _K * (55 * 4 + 30) * _D + 2 * _K * _D**2) + (8 + 2 / 3) * _D**3 + 8 * _K * _D**2
+    # The Bartlett factor of (x, y) and the inverse of its corner are read; the rest fits in the cache.
+    bytes_read = 8 * ((2 * _D) ** 2 + _D**2)
     yield row(case, "floor_operations_per_cell", flops, "flop")
     yield row(case, "floor_bytes_per_cell", bytes_read, "B")
     yield row(case, "achieved_rate", flops / ours_us / 1e3, "Gflop/s")
+    device = jax.local_devices()[0]
+    peak = next((peak for name, peak in _PEAKS.items() if name in device.device_kind), None)
+    if peak is not None:
+        yield row(f"{case} on {device.device_kind}", "share_of_peak", flops / ours_us / 1e6 / peak, "1")

@@ -144,11 +144,13 @@ class Runner:
         compute = jax.vmap(program.unit, in_axes=(0, None))
 
         def boxful(origin, lengths, turns, constants):
+            position = jnp.minimum(jnp.arange(blocks * program.block), cells - 1)  # the last cell fills the last block
+            index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, box), axis=1), lengths - 1)
+
             def one_block(i, found):
-                position = jnp.minimum(i * program.block + jnp.arange(program.block), cells - 1)
-                index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, box), axis=1), lengths - 1)
+                part = jax.lax.dynamic_slice_in_dim(index, i * program.block, program.block)
                 return {name: jax.lax.dynamic_update_slice_in_dim(found[name], values, i * program.block, axis=0)
-                        for name, values in compute(index, constants).items()}
+                        for name, values in compute(part, constants).items()}
 
             empty = {name: jnp.zeros((blocks * program.block, *r.shape), r.dtype)
                      for name, r in program.results.items()}

@@ -1,0 +1,83 @@
+"""Large grids in bounded memory, and the first call of a second process; each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from benchmarks.report import Row, row
+
+_GRID = """
+import json, resource, sys, time
+start = time.perf_counter()
+import jax, numpy as np
+import phasejax as pj
+imported = time.perf_counter()
+begun = []
+side = int(float(sys.argv[1]) ** 0.5) + 1
+found = pj.sweep(pj.SpikedModel.homogeneous, {"kappa": np.linspace(0, 3, side), "nu": np.linspace(0, 1, side)},
+                 fixed={"k": 3, "d": 20, "gamma_y": 0.05, "nuisance_y": 5.0},
+                 progress=lambda done: begun.append(time.perf_counter()), OPTIONS)
+stop = time.perf_counter()
+first = next(iter(found.data_vars.values()))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps({"cells": first.size, "import": imported - start, "compile": begun[0] - imported,
+                  "run": stop - begun[0], "total": stop - start, "peak": peak}))
+"""
+_POPULATION = 'quantities=["delta_ca", "delta_cp", "delta_cp_reverse", "regime", "r_ca", "r_cp"]'
+_SAMPLED = ('quantities=["recovered_ca", "recovered_cp"], n=5000, seeds=1, key=jax.random.key(0), memory="500MB", '
+            'store=sys.argv[2] + "/run.zarr"')
+_FIGURE = """
+import sys, time
+from paper_figs import partial
+from paper_figs.presets import PRESETS
+import phasejax.sweeps
+sweep = phasejax.sweeps.sweep
+def first_box(*args, **kwargs):
+    programs = []
+    def report(done):
+        programs.append(done == 0)
+        if done and sum(programs) == 2:  # closed forms come first, then samples
+            print(time.time())
+    return sweep(*args, **kwargs, progress=report)
+partial.sweep = first_box
+partial.compute_fig7(PRESETS["quick"])
+"""
+
+
+def population(cells: float = 1e7) -> list[Row]:
+    """Closed forms of ten million models."""
+    return _grid(f"population {cells:.0e}", _POPULATION, cells)
+
+
+def sampled(cells: float = 1e6) -> list[Row]:
+    """A million samples, solved within a memory budget of 500 MB and written to a store."""
+    return _grid(f"sampled {cells:.0e}, 500 MB", _SAMPLED, cells)
+
+
+def first_call() -> list[Row]:
+    """From the start of a process to the first results of a figure, without and with compiled programs on disk."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache,
+                                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        rows = []
+        for case in ("first process", "second process"):
+            begin = time.time()
+            out = subprocess.run([sys.executable, "-c", _FIGURE], env=environment, check=True, capture_output=True,
+                                 text=True).stdout
+            rows.append(row(f"fig7, {case}", "time_to_first_results", float(out.split()[0]) - begin, "s"))
+    return rows
+
+
+def _grid(case, options, cells):
+    with tempfile.TemporaryDirectory() as folder:
+        out = subprocess.run([sys.executable, "-c", _GRID.replace("OPTIONS", options), str(cells), folder], check=True, capture_output=True,
+                             text=True).stdout
+    found = json.loads(out)
+    return [row(case, "cells", found["cells"], "1"), row(case, "import_time", found["import"], "s"),
+            row(case, "compile_time", found["compile"], "s"), row(case, "run_time", found["run"], "s"),
+            row(case, "total_time", found["total"], "s"),
+            row(case, "cells_per_second", found["cells"] / found["run"], "1/s"),
+            row(case, "peak_memory", found["peak"] / 1e9, "GB")]

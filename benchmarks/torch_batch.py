@@ -1,0 +1,55 @@
+"""The linear experiment in batched PyTorch: all cells of a seed in one call of each routine, float64.
+
+As an engineer would write it: covariances drawn as Wishart matrices (or from rows), Cholesky
+whitening, the leading eigenvectors of symmetric matrices, overlaps by one QR factorisation.
+"""
+
+import numpy as np
+import torch
+
+torch.set_default_dtype(torch.float64)
+
+
+def recovered_counts(generator, kappa, nu, *, gamma_x, gamma_y, nuisance_x, nuisance_y, d, n, rows=False):
+    """(r_CA, r_CP) of one sample of n pairs for each of b models.
+
+    Args:
+        generator: of torch.
+        kappa: (b, k); nu: (b,).
+        rows: draw the n rows of every cell instead of its Wishart matrix.
+    """
+    b, k = kappa.shape
+    kappa, nu = torch.as_tensor(kappa), torch.as_tensor(nu)
+    signal = kappa**2
+    variance_x = torch.cat([signal + gamma_x, torch.full((b, d - k), nuisance_x)], 1)
+    variance_y = torch.cat([signal + gamma_y, torch.full((b, d - k), nuisance_y)], 1)
+    cross = torch.cat([signal, (nu * np.sqrt(nuisance_x * nuisance_y))[:, None].expand(b, d - k)], 1)
+    slope = cross / variance_x.sqrt()  # y = slope z_1 + rest z_2 and x = sqrt(variance_x) z_1
+    rest = (variance_y - slope**2).clamp(min=0).sqrt()
+    if rows:
+        z = torch.randn(b, n, 2 * d, generator=generator)
+        x = z[..., :d] * variance_x.sqrt()[:, None]
+        y = z[..., :d] * slope[:, None] + z[..., d:] * rest[:, None]
+        s_xx, s_xy, s_yy = x.mT @ x / n, x.mT @ y / n, y.mT @ y / n
+    else:
+        t = _white_factor(generator, n, 2 * d) / np.sqrt(n)  # one draw for all cells, as in `sweep`
+        x = variance_x.sqrt()[:, :, None] * t[:d]
+        y = slope[:, :, None] * t[:d] + rest[:, :, None] * t[d:]
+        s_xx, s_xy, s_yy = x @ x.mT, x @ y.mT, y @ y.mT
+    l_x, l_y = torch.linalg.cholesky(s_xx), torch.linalg.cholesky(s_yy)
+    b_white = torch.linalg.solve_triangular(l_x, s_xy, upper=False)
+    c_white = torch.linalg.solve_triangular(l_y, b_white.mT, upper=False).mT
+    return _count(c_white, l_x, k), _count(b_white, l_x, k)
+
+
+def _count(white, factor, k):
+    _, vectors = torch.linalg.eigh(white @ white.mT)
+    encoder = torch.linalg.solve_triangular(factor.mT, vectors[..., -k:], upper=True)
+    basis, _ = torch.linalg.qr(encoder)
+    return ((basis[:, :k] ** 2).sum(-1) >= 0.8).sum(-1).numpy()
+
+
+def _white_factor(generator, n, d):
+    below = torch.randn(d, d, generator=generator).tril(-1)
+    chi = torch.stack([torch._standard_gamma(torch.tensor((n - i) / 2.0), generator=generator) * 2 for i in range(d)])
+    return below + torch.diag(chi.sqrt())
