@@ -57,7 +57,7 @@ def canonical_spectrum(rho: Float[HostOrDevice, "k"], nu: Float[HostOrDevice, "p
 
     Source: derived above; Bao, Hu, Pan and Zhou 2019, Theorem 1.8, when nu = 0.
 
-    >>> spectrum = canonical_spectrum(jnp.array([0.9]), jnp.zeros(19), 19, 19, 200)
+    >>> spectrum = jax.jit(canonical_spectrum)(jnp.array([0.9]), jnp.zeros(19), 19, 19, 200)
     >>> f"{float(spectrum.signals[0]):.2f} {float(spectrum.edge):.2f} {float(spectrum.nuisance):.2f}"
     '0.91 0.59 0.55'
     """
@@ -128,7 +128,7 @@ def _canonical_edge(rho, nu, q_x, q_y, n):
         return edge, edge + push + TRACY_WIDOM_MEAN * least * scale ** (-2 / 3), 1 - least * (1 - t)
 
     edge, largest, threshold = jax.vmap(solve)(jnp.stack([jnp.ones_like(nu), own_weights(beyond)]))
-    return edge[0], largest[1], jnp.sqrt(threshold[0])
+    return edge[0], jnp.maximum(largest[1], _least_largest(n)), jnp.sqrt(threshold[0])
 
 
 # Singular values of A = S_yx S_xx^{-1/2}, s = sqrt(E): B = [[s, 1], [1, 0]] and the equivalent Sigma o K +
@@ -159,9 +159,10 @@ def regression_spectrum(tau: Float[HostOrDevice, "k"], variance: Float[HostOrDev
 
     Source: derived above.
 
-    >>> spectrum = regression_spectrum(jnp.array([2.0]), jnp.array([5.0]), jnp.zeros(19), jnp.ones(19), 19, 200)
+    >>> predict = jax.jit(regression_spectrum)
+    >>> spectrum = predict(jnp.array([2.0]), jnp.array([5.0]), jnp.zeros(19), jnp.ones(19), 19, 200)
     >>> f"{float(spectrum.signals[0]):.2f} {float(spectrum.edge):.2f} {float(spectrum.nuisance):.2f}"
-    '2.01 0.62 0.57'
+    '2.05 0.62 0.57'
     """
     tau, variance, xi, nuisance = map(jnp.asarray, (tau, variance, xi, nuisance))
     n = jnp.asarray(n, tau.dtype)
@@ -276,9 +277,14 @@ def _regression_edge(signal, others, p, q_x, n):
 
     # Once with every coordinate in full, once more with less of those found at the edge.
     _, (edge, largest, phi, sigma) = jax.lax.scan(solve, jnp.ones_like(others[0]), length=2)
-    return edge[0], largest[1], phi[0], sigma[0]
+    return edge[0], jnp.maximum(largest[1], _least_largest(n)), phi[0], sigma[0]
 
 
 def _coincident(value):
     """Relative distance below which a signal and a nuisance coordinate count as one, in the bulk."""
     return jnp.finfo(value.dtype).eps ** 0.5
+
+
+def _least_largest(n):
+    """Squared mean modulus of one entry of an uncorrelated sample, below which no largest value can be expected."""
+    return 2 / (jnp.pi * n)

@@ -70,7 +70,7 @@ class SampleSpectrum:
                    nuisance=positive_root(largest), edge=edge)
 
     @property
-    def delta(self) -> Float[Array, ""]:
+    def delta(self) -> Float[Array, "..."]:
         """Predicted sample separation ratio, weakest / nuisance: +inf without nuisance, 0 without signal."""
         positive = self.nuisance > 0
         ratio = self.weakest / jnp.where(positive, self.nuisance, 1)
@@ -87,14 +87,16 @@ def own_weights(distances):
 def _smallest_of_cluster(levels, variance):
     """Expected smallest of levels that fluctuate and repel each other as eigenvalues do.
 
-    With sd the off-diagonal standard deviation, half the variance over levels, the lower edge of
-    x + sd^2 sum_j w_j / (x - level_j), and its Tracy-Widom correction.
+    With sd^2 the off-diagonal `variance` of the smallest, the lower edge of x + sd^2 sum_j w_j / (x - level_j),
+    and its Tracy-Widom correction.
     """
     least = jnp.min(levels)
     own = (levels == least) / jnp.sum(levels == least)
     square = jnp.sum(own * variance)
     sd = jnp.sqrt(jnp.where(square > 0, square, 1))
-    apart, weights = (levels - least) / sd, 1 - (1 - OWN_WEIGHT) * own
+    # Squares are what repels: distances in the squares, in units of the smallest's own level.
+    apart = (levels - least) * (levels + least) / (2 * jnp.where(least > 0, least, 1) * sd)
+    weights = 1 - (1 - OWN_WEIGHT) * own
 
     def residual(v, apart):
         return jnp.sum(weights / (v + apart) ** 2) - 1, -2 * jnp.sum(weights / (v + apart) ** 3)

@@ -133,17 +133,17 @@ class FiniteSample:
     cp_reverse: SampleSpectrum
 
     @property
-    def delta_ca(self) -> Float[Array, ""]:
+    def delta_ca(self) -> Float[Array, "..."]:
         """Predicted sample separation ratio of alignment: the counterpart of `delta_ca` at n samples."""
         return self.ca.delta
 
     @property
-    def delta_cp(self) -> Float[Array, ""]:
+    def delta_cp(self) -> Float[Array, "..."]:
         """Predicted sample separation ratio of predicting y from x."""
         return self.cp.delta
 
     @property
-    def delta_cp_reverse(self) -> Float[Array, ""]:
+    def delta_cp_reverse(self) -> Float[Array, "..."]:
         """Predicted sample separation ratio of predicting x from y."""
         return self.cp_reverse.delta
 
@@ -169,7 +169,8 @@ def finite_sample(model: SpikedModel, n: Num[ArrayLike, ""]) -> FiniteSample:
     ladder models tested, d of 10 to 100 and n of 200 to 5000, ratios of visible signals are within 2% of
     the simulated mean, and within 6% where a signal is within two standard deviations of its threshold.
     Below the threshold, where the ratio is that of whichever component of the bulk overlaps most with the
-    signal, only its size is meaningful.
+    signal, only its size is meaningful. With two or three nuisance coordinates, all uncorrelated, the largest
+    nuisance value is predicted 10% low.
 
     Source: derived in `phasejax.random_matrix`; Bao, Hu, Pan and Zhou 2019 in the uncorrelated case.
 
