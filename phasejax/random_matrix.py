@@ -59,7 +59,7 @@ def canonical_spectrum(rho: Float[HostOrDevice, "k"], nu: Float[HostOrDevice, "p
 
     >>> spectrum = jax.jit(canonical_spectrum)(jnp.array([0.9]), jnp.zeros(19), 19, 19, 200)
     >>> f"{float(spectrum.signals[0]):.2f} {float(spectrum.edge):.2f} {float(spectrum.nuisance):.2f}"
-    '0.91 0.59 0.55'
+    '0.92 0.59 0.55'
     """
     rho, nu = jnp.asarray(rho), jnp.asarray(nu)
     n = jnp.asarray(n, rho.dtype)
@@ -69,7 +69,8 @@ def canonical_spectrum(rho: Float[HostOrDevice, "k"], nu: Float[HostOrDevice, "p
         edge, largest, threshold = 0 * n, 0 * n, 0 * n - 1
     locate = partial(_canonical_outlier, nu=nu, q_x=q_x, q_y=q_y, others=(rho.shape[0] - 1) / n)
     levels, outlier, variance = jax.vmap(partial(locate, n=n))(rho)
-    return SampleSpectrum.assemble(rho, nu, levels, outlier, variance, jnp.full_like(rho, threshold), edge, largest)
+    return SampleSpectrum.assemble(rho, nu, levels, outlier, outlier & (rho > threshold), variance,
+                                   jnp.full_like(rho, threshold), edge, largest)
 
 
 def _canonical_value(missing, s, c_x, c_y):
@@ -174,11 +175,12 @@ def regression_spectrum(tau: Float[HostOrDevice, "k"], variance: Float[HostOrDev
     if xi.shape[0]:
         edge, largest, phi, sigma = _regression_edge(signal, others, xi.shape[0], q_x, n)
         edge, largest = (jnp.where(top > 0, unit * value, 0 * n) for value in (edge, largest))
-        threshold = positive_root(unit * (sigma - signal[1] * phi))
+        threshold, edge_place = positive_root(unit * (sigma - signal[1] * phi)), sigma - jnp.max(others[1]) * phi
     else:
-        edge, largest, threshold = 0 * n, 0 * n, jnp.full_like(tau, -1)
-    levels, outlier, noise = jax.vmap(partial(_regression_outlier, others=others, q_x=q_x, n=n))(*signal)
-    return SampleSpectrum.assemble(tau, xi, unit * levels, outlier, unit**2 * noise, threshold, edge, largest)
+        edge, largest, threshold, edge_place = 0 * n, 0 * n, jnp.full_like(tau, -1), 0 * n
+    levels, outlier, place, noise = jax.vmap(partial(_regression_outlier, others=others, q_x=q_x, n=n))(*signal)
+    visible = outlier & (place > edge_place)
+    return SampleSpectrum.assemble(tau, xi, unit * levels, outlier, visible, unit**2 * noise, threshold, edge, largest)
 
 
 def _regression_curve(phi, sigma, atoms, n):
@@ -222,7 +224,10 @@ def _regression_outlier(a, b, others, q_x, n):
     _, level, slopes, value_slopes = _regression_curve(phi, sigma, (*others, 1, q_x / n), n)
     _, slope, by_phi = _along(b, slopes, value_slopes)
     outlier = usable & solved & (by_phi > 0) & (slope > 0) & (sigma > 0) & (phi > -1)
-    return level, outlier, slope * ((value_slopes[0] + b * value_slopes[1]) / by_phi * a + sigma * b) / n
+    # Its place on the curve, as `_regression_edge` counts it; below some nuisance coordinate it is none.
+    above = jnp.all(sigma - others[1] * phi > others[0])
+    place = jnp.where(above, sigma - jnp.max(others[1], initial=0) * phi, -1)
+    return level, outlier, place, slope * ((value_slopes[0] + b * value_slopes[1]) / by_phi * a + sigma * b) / n
 
 
 def _regression_edge(signal, others, p, q_x, n):

@@ -47,19 +47,20 @@ class SampleSpectrum:
 
     @classmethod
     def assemble(cls, signal: Float[HostOrDevice, "k"], nuisance: Float[HostOrDevice, "p"],
-                 levels: Float[Array, "k"], outlier: Bool[Array, "k"], variance: Float[Array, "k"],
-                 threshold: Float[Array, "k"], edge: Float[Array, ""], largest: Float[Array, ""]) -> "SampleSpectrum":
+                 levels: Float[Array, "k"], outlier: Bool[Array, "k"], visible: Bool[Array, "k"],
+                 variance: Float[Array, "k"], threshold: Float[Array, "k"], edge: Float[Array, ""],
+                 largest: Float[Array, ""]) -> "SampleSpectrum":
         """A spectrum from what the curve says.
 
         Args:
             signal, nuisance: population values.
             levels: squared sample values of the signals, where `outlier` says that they have one.
+            visible: which of those lie above the bulk.
             variance: half the variance of `levels`, the off-diagonal variance of a cluster of them.
             threshold: population value above which each signal leaves the bulk.
             edge, largest: squared edge, and squared expected largest nuisance value.
         """
         strongest, edge = jnp.max(nuisance, initial=0), positive_root(edge)
-        visible = outlier & (signal > threshold)
         # Inside the bulk: the population value, and a straight line to the edge above the strongest nuisance.
         span = threshold - strongest
         share = jnp.clip((signal - strongest) / jnp.where(span > 0, span, 1), 0, 1)
