@@ -165,12 +165,12 @@ def finite_sample(model: SpikedModel, n: Num[ArrayLike, ""]) -> FiniteSample:
         ValueError: n <= d_x + d_y, where sample canonical correlations reach 1 whatever the model. A
             traced n of that size gives NaN.
 
-    The rows are taken to be Gaussian; heavier tails spread the spectra further. In the homogeneous and
-    ladder models tested, d of 10 to 100 and n of 200 to 5000, ratios of visible signals are within 2% of
-    the simulated mean, and within 6% where a signal is within two standard deviations of its threshold.
-    Below the threshold, where the ratio is that of whichever component of the bulk overlaps most with the
-    signal, only its size is meaningful. With two or three nuisance coordinates, all uncorrelated, the largest
-    nuisance value is predicted 10% low.
+    The rows are taken to be Gaussian; heavier tails spread the spectra further. In the models tested, d of 10
+    to 100 and n of 200 to 5000, ratios are within 2% of the simulated mean where every signal stands clear of
+    the bulk, above or below it. Within two or three standard deviations of a threshold they are 5% off, at it
+    30%, several signals there being worse than one; below it the ratio is that of whichever component of the
+    bulk overlaps most with the signal, and only its size is meaningful. With up to three nuisance coordinates
+    in a view, all uncorrelated, the largest nuisance value is 5 to 12% off.
 
     Source: derived in `phasejax.random_matrix`; Bao, Hu, Pan and Zhou 2019 in the uncorrelated case.
 
