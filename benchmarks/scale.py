@@ -73,8 +73,8 @@ def first_call() -> list[Row]:
 
 def _grid(case, options, cells):
     with tempfile.TemporaryDirectory() as folder:
-        out = subprocess.run([sys.executable, "-c", _GRID.replace("OPTIONS", options), str(cells), folder], check=True, capture_output=True,
-                             text=True).stdout
+        out = subprocess.run([sys.executable, "-c", _GRID.replace("OPTIONS", options), str(cells), folder], check=True,
+                             capture_output=True, text=True).stdout
     found = json.loads(out)
     return [row(case, "cells", found["cells"], "1"), row(case, "import_time", found["import"], "s"),
             row(case, "compile_time", found["compile"], "s"), row(case, "run_time", found["run"], "s"),

@@ -14,7 +14,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from paper_figs import bottlenecks, estimation, infonce, joint, partial, phase, recovery
+from paper_figs import bottlenecks, estimation, finite, infonce, joint, partial, phase, recovery
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
 
@@ -43,6 +43,7 @@ FIGURES = {
     "soft_bottleneck": Recipe(bottlenecks.compute_soft_bottleneck, bottlenecks.draw_soft_bottleneck),
     "joint": Recipe(joint.compute_joint, joint.draw_joint),
     "estimation": Recipe(estimation.compute_estimation, estimation.draw_estimation),
+    "finite": Recipe(finite.compute_finite, finite.draw_finite),
     "variance_trap": Recipe(phase.compute_variance_trap, phase.draw_variance_trap, phase.animate_variance_trap),
 }
 # Made only when named.

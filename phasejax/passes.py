@@ -165,9 +165,10 @@ class Pass:
             at = dict(zip(dims, index, strict=True))
             point = {name: v[at[axes[name].dim]] if v.ndim else v for name, v in constants["values"].items()}
             model = self._model_at(point, shapes)
-            if self.source == "theory":
-                return {name: quantity.compute(model) for name, quantity in self.quantities.items()}
             pairs = point.get("n", self._n)
+            if self.source == "theory":
+                return {name: q.compute(model) if q.source == "theory" else q.compute(model, pairs)
+                        for name, q in self.quantities.items()}
             cell = Cell(model, covariances(model, at, pairs, constants), point.get("lam", self._lam), pairs)
             return {name: quantity.compute(cell) for name, quantity in self.quantities.items()}
 

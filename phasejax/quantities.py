@@ -11,6 +11,7 @@ from jaxtyping import Array
 from phasejax import metrics, solvers, theory
 from phasejax.covariance import Covariances, Whitened, population_covariances, signal_covariances
 from phasejax.model import SpikedModel
+from phasejax.regimes import regime_code_from_ratios
 
 if TYPE_CHECKING:
     from phasejax.training import Trained
@@ -97,11 +98,13 @@ class Quantity:
     """A named result of a sweep.
 
     Args:
-        compute: of a `SpikedModel` when `source` is "theory", else of a `Cell`.
+        compute: of a `SpikedModel` when `source` is "theory", of a model and the number of pairs
+            when it is "finite-sample theory", else of a `Cell`.
         long_name: what it is, for axis labels and the dataset.
         dims: names of the result's own dimensions: "signal" (k), "nuisance" (p), "component" (m).
         units: "1" for pure numbers.
-        source: "theory" for closed forms of the model, "covariances" for what is solved from
+        source: "theory" for closed forms of the model, "finite-sample theory" for those that depend
+            on n as well, "covariances" for what is solved from
             those of samples where a sweep draws any and else of the population, "population"
             for what is solved from the population's in any case.
     """
@@ -110,7 +113,7 @@ class Quantity:
     long_name: str
     dims: tuple[str, ...] = ()
     units: str = "1"
-    source: Literal["theory", "covariances", "population"] = "covariances"
+    source: Literal["theory", "finite-sample theory", "covariances", "population"] = "covariances"
 
     @classmethod
     def of_function(cls, function: Callable[..., Array], name: str) -> "Quantity":
@@ -120,6 +123,11 @@ class Quantity:
 
 def _theory(function, long_name, dims=(), units="1"):
     return Quantity(function, long_name, dims, units, "theory")
+
+
+def _finite(function, long_name):
+    return Quantity(lambda model, n: function(theory.finite_sample(model, n)), f"{long_name} expected of n pairs",
+                    source="finite-sample theory")
 
 
 def _separation_ca(cell):
@@ -149,6 +157,10 @@ QUANTITIES: dict[str, Quantity] = {
     "r_cp": _theory(theory.r_cp, "signals that CP recovers, in theory"),
     "r_cp_reverse": _theory(theory.r_cp_reverse, "signals that CP reversed recovers, in theory"),
     "regime": _theory(theory.regime_code, "regime"),
+    "finite_delta_ca": _finite(lambda found: found.delta_ca, "separation ratio of CA"),
+    "finite_delta_cp": _finite(lambda found: found.delta_cp, "separation ratio of CP"),
+    "finite_delta_cp_reverse": _finite(lambda found: found.delta_cp_reverse, "separation ratio of CP reversed"),
+    "finite_regime": _finite(lambda found: regime_code_from_ratios(found.delta_ca, found.delta_cp), "regime"),
     "spectrum_ca": _theory(theory.spectrum_ca, "canonical correlations, in theory", ("component",)),
     "spectrum_cp": _theory(theory.spectrum_cp, "singular values of A, in theory", ("component",), "data units"),
     "canonical_correlations": Quantity(lambda c: c.ca.spectrum, "canonical correlations", ("component",)),

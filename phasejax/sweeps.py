@@ -90,6 +90,7 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, ob
     grid = Grid.of(axes)
     sampled = n is not None or "n" in grid.axes
     sources = _by_source(quantities, sampled)
+    of_n = any(quantity.source == "finite-sample theory" for chosen in sources.values() for quantity in chosen.values())
     sampled = "sampled" in sources
     _check_sampling(n, seeds, key, sampled, "n" in grid.axes)
     _check_arguments(build, {*grid.axes, *fixed})
@@ -104,7 +105,9 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, ob
     if sampled:
         attrs |= {"seeds": seeds, "common_random_numbers": int(common_random_numbers),
                   "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
-                  "key_impl": str(jax.random.key_impl(key))} | ({} if n is None else {"n": n})
+                  "key_impl": str(jax.random.key_impl(key))}
+    if n is not None and (sampled or of_n):
+        attrs["n"] = n
     order = [quantities] if isinstance(quantities, str) else list(quantities)
     frame = _frame(order, passed, grid, attrs, seeds if sampled else None)
     results = Memory(frame) if store is None else _opened(store, frame)
@@ -130,8 +133,11 @@ def _by_source(quantities, sampled):
     for name, quantity in quantities.items():
         if not isinstance(quantity, Quantity):
             quantity = Quantity.of_function(quantity, name)
+        if quantity.source == "finite-sample theory" and not sampled:
+            raise ValueError(f"n: expected a number of pairs because {name} depends on it, got None")
         from_samples = quantity.source == "covariances" and sampled
-        found["sampled" if from_samples else "theory" if quantity.source == "theory" else "population"][name] = quantity
+        source = "sampled" if from_samples else "theory" if quantity.source.endswith("theory") else "population"
+        found[source][name] = quantity
     return {source: chosen for source, chosen in found.items() if chosen}
 
 
@@ -261,7 +267,7 @@ def _axis_attrs(name):
 
 def _variable_attrs(name, quantity):
     attrs = {"long_name": quantity.long_name, "units": quantity.units}
-    if name == "regime":
+    if name.endswith("regime"):
         attrs |= {"flag_values": np.arange(4, dtype=np.int32), "flag_meanings": "|".join(r.value for r in Regime)}
     return attrs
 

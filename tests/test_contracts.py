@@ -25,6 +25,7 @@ FUNCTIONS = {name: getattr(pj, name) for name in (
     "r_cp_reverse", "regime_code", "ratio_bound", "total_mse_ca", "total_mse_cp", "signal_mse_ca", "signal_mse_cp",
     "population_covariances", "signal_covariances")}
 FUNCTIONS |= {
+    "finite_sample": lambda m: pj.finite_sample(m, 30),
     "colour": lambda m: pj.colour(FACTOR, m),
     "sample_covariances": lambda m: pj.sample_covariances(jax.random.key(1), m, 30),
     "sample_pairs": lambda m: pj.sample_pairs(jax.random.key(1), m, 7),

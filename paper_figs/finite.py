@@ -1,0 +1,41 @@
+"""The phase diagram that a finite sample shows, beside that of the population."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
+from phasejax.plotting import plot_boundaries, plot_regimes, regime_legend
+
+_FIXED = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_y": 5.0, "k": 3, "d": 20}
+_SIZES = [5000, 1000, 200]
+
+
+def compute_finite(preset) -> xr.Dataset:
+    """Regimes by the expected sample ratios of n pairs, and by simulated ones on a coarse grid."""
+    side = preset.raster // 4
+    plane = {"nu": np.linspace(0, 1, side), "kappa": np.linspace(0, 3, side)}
+    grid = sweep(SpikedModel.homogeneous, {"n": _SIZES, **plane}, fixed=_FIXED,
+                 quantities=["regime", "finite_regime", "finite_delta_ca", "finite_delta_cp"])
+    coarse = {"nu": np.linspace(0.05, 0.95, 10), "kappa": np.linspace(0.3, 2.7, 9)}
+    sampled = sweep(SpikedModel.homogeneous, {"n": _SIZES, **coarse}, fixed=_FIXED, seeds=preset.seeds,
+                    key=preset.key(), quantities=["separation_ca", "separation_cp"])
+    kappa = grid.kappa.values
+    return grid.merge(sampled.rename(nu="nu_sampled", kappa="kappa_sampled"), combine_attrs="override").assign(
+        ca_boundary=("kappa", np.asarray(ca_boundary(kappa, _FIXED["gamma_x"], _FIXED["gamma_y"]))),
+        cp_boundary=("kappa", np.asarray(cp_boundary(kappa, _FIXED["gamma_x"], _FIXED["nuisance_y"]))))
+
+
+def draw_finite(data: xr.Dataset) -> Figure:
+    figure = Figure(figsize=(15, 4.9), layout="constrained")
+    axes = figure.subplots(1, 1 + data.sizes["n"], sharey=True)
+    plot_regimes(axes[0], data.regime.isel(n=0), "kappa", "nu")
+    axes[0].set_title("(a) Population")
+    for letter, ax, n in zip("bcd", axes[1:], data.n.values, strict=True):
+        plot_regimes(ax, data.finite_regime.sel(n=n), "kappa", "nu")
+        ax.set_title(f"({letter}) {n} pairs, as theory expects")
+        ax.set_ylabel("")
+    for ax in axes:
+        plot_boundaries(ax, data.ca_boundary, data.cp_boundary)
+    regime_legend(figure)
+    return figure
