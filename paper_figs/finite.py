@@ -3,9 +3,11 @@
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
-from phasejax.plotting import plot_boundaries, plot_regimes, regime_legend
+from phasejax.plotting import REGIME_COLOURS, plot_boundaries, plot_regimes, regime_legend
+from phasejax.regimes import Regime
 
 _FIXED = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_y": 5.0, "k": 3, "d": 20}
 _SIZES = [5000, 1000, 200]
@@ -33,9 +35,20 @@ def draw_finite(data: xr.Dataset) -> Figure:
     axes[0].set_title("(a) Population")
     for letter, ax, n in zip("bcd", axes[1:], data.n.values, strict=True):
         plot_regimes(ax, data.finite_regime.sel(n=n), "kappa", "nu")
-        ax.set_title(f"({letter}) {n} pairs, as theory expects")
+        _plot_simulated(ax, data.sel(n=n))
+        ax.set_title(f"({letter}) {n} pairs")
         ax.set_ylabel("")
     for ax in axes:
         plot_boundaries(ax, data.ca_boundary, data.cp_boundary)
-    regime_legend(figure)
+    simulated = Line2D([], [], linestyle="", marker="o", markerfacecolor="none", markeredgecolor="black",
+                       label="simulated (areas: expected)")
+    regime_legend(figure, ncols=7, extra=[simulated])
     return figure
+
+
+def _plot_simulated(ax, data):
+    """One circle a cell, in the colour of the regime of its median sample ratios."""
+    ca, cp = data.separation_ca.median("seed") > 1, data.separation_cp.median("seed") > 1
+    codes = (ca.astype(int) + 2 * cp.astype(int)).stack(cell=("nu_sampled", "kappa_sampled"))
+    colours = [REGIME_COLOURS[Regime.from_code(code)] for code in codes.values]
+    ax.scatter(codes.kappa_sampled, codes.nu_sampled, c=colours, s=26, edgecolors="black", linewidths=0.6)

@@ -25,9 +25,9 @@ class Preset:
     thin: int
     raster: int
     frames: int
-    trainings: int
-    batch: int
-    max_steps: int
+    trainings: int = 20
+    batch: int = 1024
+    max_steps: int = 5000
 
     def sweep(self, values) -> np.ndarray:
         """The papers' sweep values, or an even subset that keeps both ends."""
@@ -42,5 +42,5 @@ class Preset:
 
 PRESETS = {
     "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24, trainings=3, batch=512, max_steps=1200),
-    "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60, trainings=20, batch=1024, max_steps=5000),
+    "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60),
 }

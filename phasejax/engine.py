@@ -140,7 +140,7 @@ class Runner:
         self.box, self._slots, self._constants = box, slots, {}
         cells = math.prod(box)
         blocks = math.ceil(cells / program.block)
-        self._blocks = np.int64(blocks)
+        self._block = program.block
         compute = jax.vmap(program.unit, in_axes=(0, None))
 
         def boxful(origin, lengths, turns, constants):
@@ -161,7 +161,7 @@ class Runner:
         def compiled(device):
             with jax.enable_x64(True):  # the setting belongs to the thread
                 corner = np.zeros(len(box), np.int64)
-                arguments = jax.device_put((corner, corner, self._blocks, constants), device)
+                arguments = jax.device_put((corner, corner, np.int64(blocks), constants), device)
                 return jax.jit(boxful).lower(*arguments).compile()
 
         devices = list(dict.fromkeys(slots))
@@ -220,7 +220,9 @@ class Runner:
 
     def _call(self, device, origin, lengths, constants):
         with jax.enable_x64(True):  # the setting belongs to the thread
-            corner = jax.device_put((np.array(origin, np.int64), np.array(lengths, np.int64), self._blocks), device)
+            # A box that sticks out of the grid does so at its first long side: its cells come first.
+            turns = np.int64(math.ceil(math.prod(cut_box(self.box, lengths, origin)) / self._block))
+            corner = jax.device_put((np.array(origin, np.int64), np.array(lengths, np.int64), turns), device)
             return jax.tree.map(np.asarray, self._compiled[device](*corner, constants))
 
 

@@ -18,10 +18,14 @@ from jaxtyping import Array, Float, Shaped
 
 from phasejax import tridiagonal
 from phasejax._pytree import HostOrDevice
+from phasejax.unrolled import inverse_cholesky
 
 
-def _looped_on_cpu(function):
-    """Give `function` (arrays in, arrays out) a vmap that loops on the CPU."""
+def _looped_on_cpu(function, side_by_side=None, dimensions=range(0)):
+    """Give `function` (arrays in, arrays out) a vmap that loops on the CPU.
+
+    Or that calls `side_by_side` with the whole batch, where the matrices have one of `dimensions`.
+    """
     batchable = jax.custom_batching.custom_vmap(function)
 
     @batchable.def_vmap
@@ -33,24 +37,36 @@ def _looped_on_cpu(function):
             return member_of(*[next(remaining) if is_batched else arg
                                for arg, is_batched in zip(args, in_batched, strict=True)])
 
-        out = jax.lax.platform_dependent(
-            batched,
-            cpu=lambda members: jax.lax.map(partial(call, batchable), members),
-            default=jax.vmap(partial(call, function)))
+        def on_cpu(members):
+            if members[0].shape[-1] in dimensions:
+                return side_by_side(*members)
+            return jax.lax.map(partial(call, batchable), members)
+
+        out = jax.lax.platform_dependent(batched, cpu=on_cpu, default=jax.vmap(partial(call, function)))
         return out, jax.tree.map(lambda _: True, out)
 
     return wraps(function)(lambda *args: batchable(*map(jnp.asarray, args)))
 
 
-@_looped_on_cpu
-def _inverse_cholesky(covariance):
-    factor = jnp.linalg.cholesky(covariance)
-    # A pivot is the share of a variable's variance that those before it do not explain. Rounding
-    # lets a singular matrix through with pivots near eps, and what follows is noise: say NaN.
+def _refuse_singular(root, covariance):
+    """NaN for the inverse Cholesky factor of a matrix that is singular to working precision.
+
+    A pivot is the share of a variable's variance that those before it do not explain. Rounding
+    lets a singular matrix through with pivots near eps, and what follows is noise.
+    """
     floor = covariance.shape[-1] * jnp.finfo(covariance.dtype).eps * jnp.diag(covariance)
-    factor = jnp.where(jnp.all(jnp.diag(factor) ** 2 > floor), factor, jnp.nan)
+    return jnp.where(jnp.all(floor * jnp.diag(root) ** 2 < 1), root, jnp.nan)
+
+
+def _unrolled_inverse_cholesky(covariances):
+    return jax.vmap(lambda s: _refuse_singular(inverse_cholesky(s), s))(covariances)
+
+
+@partial(_looped_on_cpu, side_by_side=_unrolled_inverse_cholesky, dimensions=range(1, 9))
+def _inverse_cholesky(covariance):
     identity = jnp.eye(covariance.shape[-1], dtype=covariance.dtype)
-    return jax.scipy.linalg.solve_triangular(factor, identity, lower=True)
+    root = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(covariance), identity, lower=True)
+    return _refuse_singular(root, covariance)
 
 
 @_looped_on_cpu
@@ -65,37 +81,6 @@ def _tridiagonal(matrix):
 
 
 @_looped_on_cpu
-def _unless_good(good, vectors, matrix):
-    return jax.lax.cond(good, lambda: vectors, lambda: _last_columns(_eigh(matrix)[1], vectors.shape[1]))
-
-
-def _last_columns(vectors, k):
-    return vectors[:, ::-1][:, :k]
-
-
-@lru_cache
-def _leading_eigenvectors(k):
-    """Of one matrix by LAPACK; of a batch on the CPU one matrix to a SIMD lane, checked."""
-    def one(matrix):
-        return _last_columns(_eigh(matrix)[1], k)
-
-    def side_by_side(matrices):
-        if not 3 <= matrices.shape[-1] <= tridiagonal.MAX_DIMENSION:
-            return jax.lax.map(one, matrices)
-        matrices = (matrices + jnp.swapaxes(matrices, 1, 2)) / 2
-        vectors, good = tridiagonal.leading_eigenvectors(*jax.vmap(_tridiagonal)(matrices), matrices, k)
-        return jax.vmap(_unless_good)(good, vectors, matrices)
-
-    batchable = jax.custom_batching.custom_vmap(one)
-
-    @batchable.def_vmap
-    def rule(axis_size, in_batched, matrices):
-        return jax.lax.platform_dependent(matrices, cpu=side_by_side, default=jax.vmap(one)), True
-
-    return batchable
-
-
-@_looped_on_cpu
 def _svd(matrix):
     left, values, right = jnp.linalg.svd(matrix, full_matrices=False)
     return left, values, right
@@ -104,6 +89,24 @@ def _svd(matrix):
 @_looped_on_cpu
 def _singular_values(matrix):
     return jnp.linalg.svd(matrix, compute_uv=False)
+
+
+@lru_cache
+def _leading_eigenvectors(k):
+    """Of one matrix by LAPACK; of a batch on the CPU one matrix to a SIMD lane, checked."""
+    def one(matrix):
+        return _eigh(matrix)[1][:, ::-1][:, :k]
+
+    @_looped_on_cpu
+    def unless_good(vectors, good, matrix):
+        return jax.lax.cond(good, lambda: vectors, lambda: one(matrix))
+
+    def side_by_side(matrices):
+        matrices = (matrices + jnp.swapaxes(matrices, 1, 2)) / 2
+        vectors, good = tridiagonal.leading_eigenvectors(*jax.vmap(_tridiagonal)(matrices), matrices, k)
+        return jax.vmap(unless_good)(vectors, good, matrices)
+
+    return _looped_on_cpu(one, side_by_side, range(3, tridiagonal.MAX_DIMENSION + 1))
 
 
 @jax.custom_jvp

@@ -9,6 +9,8 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import sweep as bench
 from benchmarks.numpy_loop import recovered_counts
 
+pytestmark = pytest.mark.slow
+
 
 def test_sweep_benchmark(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "_AXES", {name: values[::10] for name, values in bench._AXES.items()})

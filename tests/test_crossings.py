@@ -11,6 +11,8 @@ from scipy.optimize import brentq
 
 from phasejax import Regime, SpikedModel, crossings, nearest_boundary, regime, sensitivity
 
+pytestmark = pytest.mark.slow
+
 FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 TARGETS = [target.value for target in Regime]
 HOMOGENEOUS = SpikedModel.homogeneous(1.0, 0.8, gamma_x=1.0, gamma_y=0.5, nuisance_y=3.0, k=2, d=5)

@@ -10,6 +10,8 @@ from paper_figs import __main__ as paper_figs
 from paper_figs import infonce
 from paper_figs.presets import PRESETS
 
+pytestmark = pytest.mark.slow
+
 TINY = dataclasses.replace(PRESETS["quick"], n=600, thin=14, trainings=2, batch=64, max_steps=700)
 
 

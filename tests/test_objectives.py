@@ -19,6 +19,8 @@ from phasejax.objectives import (
 )
 from phasejax.unrolled import inverse_cholesky, nuclear_norm, polar_factor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def float64():

@@ -17,6 +17,8 @@ import phasejax as pj
 from phasejax import SpikedModel, random_matrix, sample_spectrum
 from phasejax.random_matrix import canonical_spectrum, regression_spectrum
 
+pytestmark = pytest.mark.slow
+
 FIG8 = SpikedModel.create([3.0, 2.5, 2.0], nu=0.05, gamma_x=0.5, gamma_y=0.5, nuisance_y=100.0, d=20)
 FIG3 = SpikedModel.create([3.0, 2.0, 1.5], nu=0.6, gamma_x=0.5, gamma_y=0.05, nuisance_y=50.0, d=20)
 HOMOGENEOUS = SpikedModel.homogeneous(2.0, 0.3, k=3, d=20)

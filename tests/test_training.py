@@ -13,6 +13,8 @@ from phasejax import training
 from phasejax.quantities import QUANTITIES, Cell
 from phasejax.training import TRAINED, collapsed_error, output_spectrum
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(1)
 
 
