@@ -220,8 +220,9 @@ class Runner:
 
     def _call(self, device, origin, lengths, constants):
         with jax.enable_x64(True):  # the setting belongs to the thread
-            # A box that sticks out of the grid does so at its first long side: its cells come first.
-            turns = np.int64(math.ceil(math.prod(cut_box(self.box, lengths, origin)) / self._block))
+            # Of a box that sticks out of the grid, the blocks up to the last cell inside.
+            last = np.ravel_multi_index([side - 1 for side in cut_box(self.box, lengths, origin)], self.box)
+            turns = np.int64(last // self._block + 1)
             corner = jax.device_put((np.array(origin, np.int64), np.array(lengths, np.int64), turns), device)
             return jax.tree.map(np.asarray, self._compiled[device](*corner, constants))
 

@@ -177,11 +177,13 @@ def test_parameters_that_share_a_dimension_vary_together():
 
 def test_many_seeds_are_drawn_in_parts(monkeypatch):
     from phasejax import passes
-    options = {"fixed": {"k": 1, "d": 3, "kappa": 1.0}, "quantities": ["error_ca"], "n": 20, "seeds": 11,
+    options = {"fixed": {"k": 1, "d": 3, "kappa": 1.0}, "quantities": ["error_ca"], "n": 20, "seeds": 21,
                "key": jax.random.key(3)}
-    whole = sweep(SpikedModel.homogeneous, {"nu": [0.2, 0.6, 0.9]}, **options)
-    monkeypatch.setattr(passes, "_DRAWS_BYTES", 4 * 8 * 45)  # four seeds' draws
-    xr.testing.assert_identical(sweep(SpikedModel.homogeneous, {"nu": [0.2, 0.6, 0.9]}, **options), whole)
+    axes = {"nu": np.linspace(0.1, 0.9, 40)}
+    whole = sweep(SpikedModel.homogeneous, axes, **options)
+    monkeypatch.setattr(passes, "_DRAWS_BYTES", 16 * 8 * 45)  # sixteen seeds' draws, then five
+    monkeypatch.setattr(engine, "_BOXES_PER_SLOT", 1)  # boxes of several blocks, cut at their last side
+    xr.testing.assert_identical(sweep(SpikedModel.homogeneous, axes, **options), whole)
 
 
 def test_population_and_sample_side_by_side():
