@@ -1,7 +1,6 @@
 """Results depend on nothing but the grid: not on memory, workers, devices or processes."""
 
 import math
-import os
 import socket
 import subprocess
 import sys
@@ -10,10 +9,13 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import as_users_run
 
 from phasejax import SpikedModel, engine, sweep
 from phasejax.engine import Budget
 from phasejax.grids import Grid, box_within, boxes, cut_box
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import sys
@@ -68,13 +70,12 @@ def test_the_box_follows_from_the_memory(block):
     assert 2 * large * program.cell_bytes * len(Budget.of(None).slots) < 20e6
 
 
-def run(arguments, devices=None, wait=True):
-    environment = dict(os.environ)
+def run(arguments, devices=None):
+    environment = as_users_run()
     if devices:
         environment["JAX_NUM_CPU_DEVICES"] = str(devices)
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, env=environment)
-    return process
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def finished(process):
@@ -83,20 +84,28 @@ def finished(process):
     return out
 
 
-def test_eight_devices_give_the_same_digits(reference, tmp_path):
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    path = tmp_path_factory.mktemp("one") / "grid.nc"
+    assert "1 1" in finished(run([str(path)]))
+    with xr.open_dataset(path, engine="scipy") as found:
+        return found.load()
+
+
+def test_eight_devices_give_the_same_digits(one_device, tmp_path):
     assert "8 1" in finished(run([str(tmp_path / "grid.nc")], devices=8))
     with xr.open_dataset(tmp_path / "grid.nc", engine="scipy") as found:
-        xr.testing.assert_identical(found.load(), reference)
+        xr.testing.assert_identical(found.load(), one_device)
 
 
-def test_two_processes_give_the_same_digits(reference, tmp_path):
+def test_two_processes_give_the_same_digits(one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     both = [run([str(tmp_path / "grid.nc"), address, str(i)], devices=2) for i in range(2)]
     assert all("4 2" in finished(process) for process in both)
     with xr.open_dataset(tmp_path / "grid.nc", engine="scipy") as found:
-        xr.testing.assert_identical(found.load(), reference)
+        xr.testing.assert_identical(found.load(), one_device)
 
 
 def test_boxes_cover_a_grid_once():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import as_users_run
 
 SETUP = """
 import jax, jax.numpy as jnp, numpy as np
@@ -57,4 +58,5 @@ for _ in range(20):
 
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 def test_kernels_end(kernel):
-    subprocess.run([sys.executable, "-c", SETUP + kernel + "\nprint('done')"], check=True, timeout=200)
+    subprocess.run([sys.executable, "-c", SETUP + kernel + "\nprint('done')"], check=True, timeout=200,
+                   env=as_users_run())
