@@ -23,9 +23,9 @@ from phasejax.quantities import QUANTITIES
 COMMAND = [str(Path(sys.executable).parent / "phasejax")]
 
 
-def run(*args, cwd):
+def run(*args, cwd, env=None):
     return subprocess.run([*COMMAND, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=240,
-                          check=False, env=as_users_run())
+                          check=False, env=env)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ import pytest
 
 import phasejax as pj
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MODEL = pj.SpikedModel.create([2.0, 1.0], nu=[0.3, 0.6], gamma_x=[0.1, 0.5], gamma_y=1.0, nuisance_x=2.0,
                               nuisance_y=[1.0, 3.0, 0.5], d=4, d_y=5)
