@@ -111,7 +111,7 @@ def test_help_and_version(tmp_path):
 
 
 def test_check_passes(tmp_path):
-    done = run("check", "--seed", "3", cwd=tmp_path)
+    done = run("check", "--seed", "3", cwd=tmp_path, env=as_users_run())
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
     assert lines[-1] == "all checks passed"
