@@ -184,7 +184,7 @@ def test_sweep_shared_by_two_processes(tmp_path, slurm):
     assert "run.zarr" in outputs[0][0]
     assert "run.zarr" not in outputs[1][0]
     assert sorted(os.listdir(tmp_path)) == ["run.zarr"]
-    alone = run(*SWEEP, "--out", "alone.nc", "--no-progress", cwd=tmp_path)
+    alone = run(*SWEEP, "--out", "alone.nc", "--no-progress", cwd=tmp_path, env=as_users_run())
     assert alone.returncode == 0
     with xr.open_zarr(tmp_path / "run.zarr", chunks=None, consolidated=False) as found, \
             xr.open_dataset(tmp_path / "alone.nc", engine="scipy") as expected:
