@@ -158,10 +158,9 @@ def test_sweep_writes_what_the_function_returns(tmp_path):
                               fixed={"k": 2, "d": 6, "nuisance_y": 4}, n=50, seeds=3, key=jax.random.key(0),
                               quantities=["regime", "error_ca"])
     with xr.open_dataset(tmp_path / "grid.nc", engine="scipy") as found:
-        xr.testing.assert_allclose(found.load(), expected, rtol=1e-9)
-        assert found.attrs == expected.attrs
+        xr.testing.assert_identical(found.load(), expected)
     with xr.open_zarr(tmp_path / "run.zarr", chunks=None, consolidated=False) as found:
-        xr.testing.assert_allclose(found.load(), expected, rtol=1e-9)
+        xr.testing.assert_equal(found.load(), expected)
 
 
 @pytest.mark.parametrize("slurm", [False, True])

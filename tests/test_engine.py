@@ -139,7 +139,7 @@ def test_sample_size_is_an_axis():
     options = {"fixed": {"k": 2, "d": 6, "nuisance_y": 4.0}, "quantities": ["error_ca"], "seeds": 4,
                "key": jax.random.key(1)}
     together = sweep(SpikedModel.homogeneous, {"n": [50, 200, 5000], "kappa": [2.0, 3.0], "nu": [0.1]}, **options)
-    for n in (50, 5000):
+    for n in (50, 200, 5000):
         alone = sweep(SpikedModel.homogeneous, {"kappa": [2.0, 3.0], "nu": [0.1]}, n=n, **options)
         np.testing.assert_allclose(together.error_ca.sel(n=n), alone.error_ca, rtol=1e-9)
     assert (np.diff(together.error_ca.mean("seed"), axis=0) < 0).all()
