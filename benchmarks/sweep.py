@@ -124,10 +124,10 @@ def _agreement(case, grid, counts, cells):
 
 def _floor(case, ours_us):
     """What the arithmetic must cost at least; leading eigenvectors of two symmetric matrices dominate."""
-    # Each: reduction to tridiagonal form 4/3 d^3, k eigenvalues by 55 bisections of 4 d, k vectors of
+    # Each: reduction to tridiagonal form 4/3 d^3, k eigenvalues by 30 bisections or their like of 4 d, k vectors of
     # 30 d, back-transformation 2 k d^2. Besides: five products 2 d^3 (two of them symmetric, half),
     # a Cholesky factor and its inverse 2/3 d^3, encoders and overlaps 8 k d^2.
-    flops = 2 * (4 / 3 * _D**3 + _K * (55 * 4 + 30) * _D + 2 * _K * _D**2) + (8 + 2 / 3) * _D**3 + 8 * _K * _D**2
+    flops = 2 * (4 / 3 * _D**3 + _K * (30 * 4 + 30) * _D + 2 * _K * _D**2) + (8 + 2 / 3) * _D**3 + 8 * _K * _D**2
     # The Bartlett factor of (x, y) and the inverse of its corner are read; the rest fits in the cache.
     bytes_read = 8 * ((2 * _D) ** 2 + _D**2)
     yield row(case, "floor_operations_per_cell", flops, "flop")

@@ -58,15 +58,11 @@ def _refuse_singular(root, covariance):
     return jnp.where(jnp.all(floor * jnp.diag(root) ** 2 < 1), root, jnp.nan)
 
 
-def _unrolled_inverse_cholesky(covariances):
-    return jax.vmap(lambda s: _refuse_singular(inverse_cholesky(s), s))(covariances)
-
-
-@partial(_looped_on_cpu, side_by_side=_unrolled_inverse_cholesky, dimensions=range(1, 9))
+@partial(_looped_on_cpu, side_by_side=jax.vmap(inverse_cholesky), dimensions=range(1, 9))
 def _inverse_cholesky(covariance):
     identity = jnp.eye(covariance.shape[-1], dtype=covariance.dtype)
-    root = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(covariance), identity, lower=True)
-    return _refuse_singular(root, covariance)
+    factor = jax.lax.linalg.cholesky(covariance, symmetrize_input=False)
+    return jax.lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
 
 
 @_looped_on_cpu
@@ -104,7 +100,7 @@ def _leading_eigenvectors(k):
     def side_by_side(matrices):
         matrices = (matrices + jnp.swapaxes(matrices, 1, 2)) / 2
         vectors, good = tridiagonal.leading_eigenvectors(*jax.vmap(_tridiagonal)(matrices), matrices, k)
-        return jax.vmap(unless_good)(vectors, good, matrices)
+        return jax.lax.cond(jnp.all(good), lambda: vectors, lambda: jax.vmap(unless_good)(vectors, good, matrices))
 
     return _looped_on_cpu(one, side_by_side, range(3, tridiagonal.MAX_DIMENSION + 1))
 
@@ -125,7 +121,8 @@ def whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d d"]:
     Returns:
         W, shape (d, d); NaN where S is not positive definite, or singular to working precision.
     """
-    return _inverse_cholesky(covariance)
+    covariance = (covariance + covariance.T) / 2
+    return _refuse_singular(_inverse_cholesky(covariance), covariance)
 
 
 @whitening.defjvp

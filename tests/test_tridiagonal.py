@@ -42,6 +42,21 @@ def test_eigenvectors_are_lapacks(d, k):
     np.testing.assert_allclose(values, np.linalg.eigvalsh(matrices)[good][:, ::-1][:, :k], rtol=1e-11)
 
 
+def test_eigenvalues_close_together_and_independent_of_the_batch():
+    """Gaps from 1e-2 to 1e-14: Newton's steps fail for some, bisection does not; companions change no bit."""
+    d, k = 12, 6
+    rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((d, d)))[0]
+    steps, copies = np.arange(d) % 6, np.arange(d) // 6
+    spectra = np.stack([np.sort(1 - 0.1 * steps - gap * copies) for gap in 10.0 ** -np.arange(2, 15)])
+    matrices = rotation * spectra[:, None, :] @ rotation.T
+    _, diagonal, off, _ = reduced(matrices)
+    found = jax.jit(tridiagonal._eigenvalues, static_argnums=2)
+    together = np.asarray(found(diagonal.T, off.T, k))
+    np.testing.assert_allclose(together.T, np.linalg.eigvalsh(matrices)[:, ::-1][:, :k], atol=2e-14)
+    for i in range(len(matrices)):
+        np.testing.assert_array_equal(found(diagonal[i:i + 1].T, off[i:i + 1].T, k)[:, 0], together[:, i])
+
+
 def test_eigenvectors_that_are_not_good_are_known():
     """Equal eigenvalues, a matrix that splits, zero and NaN: the twisted factorisation finds no basis there."""
     d, k = 6, 3
