@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import scale, sweep
+from benchmarks import diagnosis, scale, sweep
 from benchmarks.report import print_table, write_json
 
 BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": scale.sampled,
-              "first_call": scale.first_call}
+              "first_call": scale.first_call, "diagnosis": diagnosis.run}
 
 
 @dataclass(frozen=True)

@@ -89,15 +89,28 @@ from phasejax.theory import (
 
 if TYPE_CHECKING:
     from phasejax import datasets, plotting
+    from phasejax.calibrated import CalibratedDiagnosis
     from phasejax.contrastive import train_info_nce
     from phasejax.diagnosis import Diagnosis, diagnose
+    from phasejax.estimates import Estimate
+    from phasejax.estimators import CrossAlignment, CrossPrediction, JointAlignmentPrediction, choose_estimator
+    from phasejax.moments import Moments, accumulate
+    from phasejax.monitor import Drift, compare, load_baseline
+    from phasejax.outcome import Outcome, Score, predict_outcome
     from phasejax.quantities import QUANTITIES, Cell, Quantity
+    from phasejax.report import write_report
     from phasejax.sweeps import sweep
+    from phasejax.tables import Table, open_table
     from phasejax.training import TRAINED, Trained, train
 
 # Names whose modules need more than JAX (xarray, matplotlib, scikit-learn, optax): imported on first use.
 _LAZY = {"sweep": "sweeps", "QUANTITIES": "quantities", "Quantity": "quantities", "Cell": "quantities",
-         "diagnose": "diagnosis", "Diagnosis": "diagnosis", "train": "training", "Trained": "training",
+         "diagnose": "diagnosis", "Diagnosis": "diagnosis", "CalibratedDiagnosis": "calibrated",
+         "Estimate": "estimates", "predict_outcome": "outcome", "Outcome": "outcome", "Score": "outcome",
+         "CrossAlignment": "estimators", "CrossPrediction": "estimators", "JointAlignmentPrediction": "estimators",
+         "choose_estimator": "estimators", "open_table": "tables", "Table": "tables", "Moments": "moments",
+         "accumulate": "moments", "compare": "monitor", "Drift": "monitor", "load_baseline": "monitor",
+         "write_report": "report", "train": "training", "Trained": "training",
          "TRAINED": "training", "train_info_nce": "contrastive", "datasets": None, "plotting": None}
 
 
@@ -118,25 +131,38 @@ __all__ = [
     "QUANTITIES",
     "TRAINED",
     "Alignment",
+    "CalibratedDiagnosis",
     "Cell",
     "Covariances",
+    "CrossAlignment",
+    "CrossPrediction",
     "Crossing",
     "Diagnosis",
+    "Drift",
+    "Estimate",
     "FiniteSample",
+    "JointAlignmentPrediction",
+    "Moments",
+    "Outcome",
     "PairedSample",
     "Prediction",
     "Quantity",
     "Regime",
+    "Score",
     "Sensitivity",
     "SpikedModel",
+    "Table",
     "Trained",
     "Whitened",
     "__version__",
+    "accumulate",
     "bartlett_factor",
     "ca_boundary",
     "canonical_correlations",
+    "choose_estimator",
     "colour",
     "colour_whitened",
+    "compare",
     "covariances_from_samples",
     "cp_boundary",
     "cp_loss",
@@ -152,10 +178,13 @@ __all__ = [
     "info_nce_loss",
     "joint_loss",
     "linear_probe",
+    "load_baseline",
     "mean_squared_sine",
     "nearest_boundary",
+    "open_table",
     "plotting",
     "population_covariances",
+    "predict_outcome",
     "prediction_mse",
     "principal_angles",
     "projector_distance",
@@ -197,5 +226,6 @@ __all__ = [
     "train_info_nce",
     "vicreg_loss",
     "vicreg_multiplicities",
+    "write_report",
     "xi",
 ]

@@ -1,4 +1,4 @@
-"""The `phasejax` command. Exit codes: 0 done, 1 a check failed, 2 bad input."""
+"""The `phasejax` command. Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a monitored problem has moved."""
 
 import sys
 from dataclasses import dataclass, field
@@ -18,9 +18,10 @@ _DESCRIPTION = f"phasejax {__version__}: when to align, when to predict (arXiv 2
 class Diagnose:
     """Which objective recovers, from two paired arrays, what some labels measure.
 
-    Prints the regime, the separation ratios, how many signal components stand above all
-    nuisance, the estimated signal strength kappa and nuisance correlation nu, and a
-    recommendation. Arrays are .npy, .npz (FILE.npz:NAME where it holds several) or .csv.
+    Prints the regime with its probability, the separation ratios and model parameters with
+    intervals, the scores that each representation is predicted to reach, and a recommendation.
+    Arrays are .npy, .npz (FILE.npz:NAME where it holds several), .csv, .parquet, .zarr,
+    .h5 (FILE.h5:NAME), .h5ad or .h5mu; large ones are read in blocks.
     """
 
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
@@ -28,27 +29,41 @@ class Diagnose:
     y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
     """The other view, its rows paired with those of x."""
     labels: Annotated[str, tyro.conf.arg(metavar="L")]
-    """Classes (integers, text) or real values, one row per sample, one or many columns."""
+    """Classes (integers, text) or real values, one row per labelled sample, one or many columns;
+    .npy, .npz or .csv."""
+    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
+    """File with the row numbers (from 0) that have labels, when not all do."""
+    k: int | None = None
+    """Number of shared signals; counted from the labels when left out."""
+    method: Literal["calibrated", "spectral"] = "calibrated"
+    """spectral is Algorithm 1 of the paper."""
+    confidence: float = 0.9
+    """Level of the intervals, and probability from which a regime is stated."""
     label_kind: LabelKind = "auto"
     """What the labels are, where their type does not tell."""
+    seed: int = 0
+    """Of simulation, folds and bootstrap."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write everything that was estimated to this file."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also draw the classified spectra to this file (.png, .pdf or .svg)."""
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write a report to this file: one HTML page with figures."""
 
     def run(self) -> int:
         from phasejax.diagnosis import diagnose
         from phasejax.files import written_whole
-        from phasejax.inputs import load_array
 
-        for path in (self.json, self.figure):
+        for path in (self.json, self.figure, self.report):
             if path is not None and not path.absolute().parent.is_dir():
                 raise ValueError(f"{path}: expected a file in an existing folder, got no folder {path.parent}")
         if self.figure and self.figure.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"--figure: expected a file ending in .png, .pdf or .svg, got {self.figure}")
-        x = load_array(self.x)
-        found = diagnose(x, load_array(self.y, rows=len(x)), load_array(self.labels, rows=len(x)),
-                         label_kind=self.label_kind)
+        if self.report and self.method == "spectral":
+            raise ValueError("--report: expected method calibrated, got spectral")
+        *arrays, labelled = _arrays(self.x, self.y, self.labels, self.labelled)
+        found = diagnose(*arrays, labelled=labelled, method=self.method, k=self.k, confidence=self.confidence,
+                         label_kind=self.label_kind, seed=self.seed)
         if self.json:
             with written_whole(self.json) as unfinished:
                 unfinished.write_text(found.to_json(), encoding="utf-8")
@@ -56,8 +71,74 @@ class Diagnose:
             from phasejax.plotting import plot_diagnosis
             with written_whole(self.figure) as unfinished:
                 plot_diagnosis(found).savefig(unfinished, dpi=150)
+        if self.report:
+            from phasejax.report import write_report
+            write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})
         print(found.summary())
         return 0
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Has the regime or any parameter moved beyond chance since a saved diagnosis?
+
+    Diagnoses the new arrays as the baseline was (same k, same confidence) and compares. Exit code
+    0 when nothing moved, 3 when something has.
+    """
+
+    baseline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASELINE.json")]
+    """What phasejax diagnose --json wrote."""
+    x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
+    """One view now, with the baseline's columns; formats as in diagnose."""
+    y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
+    """The other view, its rows paired with those of x."""
+    labels: Annotated[str, tyro.conf.arg(metavar="L")]
+    """Labels of the same kind as the baseline's, one row per labelled sample."""
+    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
+    """File with the row numbers (from 0) that have labels, when not all do."""
+    label_kind: LabelKind = "auto"
+    """What the labels are, where their type does not tell."""
+    level: float = 0.01
+    """Chance of a false alarm, over all that is compared."""
+    seed: int = 0
+    """Of all random draws."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the comparison to this file."""
+
+    def run(self) -> int:
+        from phasejax.files import written_whole
+        from phasejax.monitor import compare, load_baseline
+
+        if self.json is not None and not self.json.absolute().parent.is_dir():
+            raise ValueError(f"{self.json}: expected a file in an existing folder, got no folder {self.json.parent}")
+        baseline = load_baseline(self.baseline)
+        *arrays, labelled = _arrays(self.x, self.y, self.labels, self.labelled)
+        now = baseline.diagnose_again(*arrays, labelled=labelled, label_kind=self.label_kind, seed=self.seed)
+        drift = compare(baseline, now, level=self.level)
+        if self.json is not None:
+            with written_whole(self.json) as unfinished:
+                unfinished.write_text(drift.to_json(), encoding="utf-8")
+        print(drift.summary())
+        return 3 if drift.moved else 0
+
+
+def _arrays(x, y, labels, labelled):
+    """The arguments x, y, labels and labelled of `diagnose`, from files."""
+    from phasejax.inputs import load_array
+
+    views = [_view(x)]
+    views.append(_view(y, rows=len(views[0])))
+    which = None if labelled is None else load_array(labelled)
+    return *views, load_array(labels, rows=len(views[0]) if which is None else len(which)), which
+
+
+def _view(path, rows=None):
+    """An array of a small format, or a table to be read in blocks; `rows` tells a .csv header."""
+    from phasejax.inputs import load_array
+    from phasejax.tables import open_table
+
+    whole = ".npz" in path or path.lower().endswith(".csv")
+    return load_array(path, rows=rows) if whole else open_table(path)
 
 
 @dataclass(frozen=True)
@@ -200,8 +281,8 @@ def main(args: list[str] | None = None) -> int:
     if args == ["--version"]:
         print(f"phasejax {__version__}")
         return 0
-    command = tyro.extras.subcommand_cli_from_dict({"diagnose": Diagnose, "sweep": Sweep, "check": Check},
-                                                   prog="phasejax", args=args, description=_DESCRIPTION)
+    commands = {"diagnose": Diagnose, "monitor": Monitor, "sweep": Sweep, "check": Check}
+    command = tyro.extras.subcommand_cli_from_dict(commands, prog="phasejax", args=args, description=_DESCRIPTION)
     try:
         return command.run()
     except (ValueError, OSError) as error:

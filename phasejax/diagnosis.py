@@ -5,19 +5,23 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from phasejax import spectral
 from phasejax._version import __version__
+from phasejax.calibrated import CalibratedDiagnosis, calibrated_diagnosis, plain
 from phasejax.inputs import check_views, encode_labels
 from phasejax.model import SpikedModel
+from phasejax.pairs import paired_rows
 from phasejax.regimes import Regime
 from phasejax.spectral import ClassifiedSpectrum
+from phasejax.tables import Table
 from phasejax.theory import delta_ca, delta_cp
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Where a data set lies in the phase diagram, and what that says about the objective to choose.
+    """What the published algorithm says about a data set; see `CalibratedDiagnosis` for the default.
 
     Args:
         method: the estimator that was used.
@@ -85,6 +89,11 @@ class Diagnosis:
         return Regime.from_ratios(self.delta_ca, self.delta_cp)
 
     @property
+    def verdict(self) -> str:
+        """The regime in words."""
+        return self.regime.value
+
+    @property
     def model(self) -> SpikedModel:
         """The homogeneous one-signal model with the estimated parameters, for the phase diagram."""
         return SpikedModel.homogeneous(self.kappa, self.nu, gamma_x=self.gamma_x, gamma_y=self.gamma_y,
@@ -143,7 +152,7 @@ class Diagnosis:
         """All fields and derived numbers as plain Python objects; infinity becomes the string "inf"."""
         derived = ("delta_ca", "delta_cp", "delta_cp_reverse", "r_ca", "r_cp", "composite_delta_ca",
                    "composite_delta_cp", "recommendation")
-        return _plain({"phasejax_version": __version__, "regime": self.regime.value,
+        return plain({"phasejax_version": __version__, "regime": self.regime.value,
                        **{name: getattr(self, name) for name in derived}, **asdict(self)})
 
     def to_json(self) -> str:
@@ -151,42 +160,69 @@ class Diagnosis:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def diagnose(x, y, labels, *, method: str = "spectral", label_kind: str = "auto") -> Diagnosis:
+def diagnose(x, y, labels, *, method: str = "calibrated", k: int | None = None, labelled=None,
+             confidence: float = 0.9, label_kind: str = "auto", outcome: bool = True, seed: int = 0
+             ) -> CalibratedDiagnosis | Diagnosis:
     """Which objective recovers, from paired data, what the labels measure.
 
-    Each view is centred. Components of C (alignment) and of A (prediction) count as signal or as
-    nuisance by how well their scores predict held-out labels; the separation ratio of an
-    objective is its least signal value over its largest nuisance value. Computed in float64.
+    "calibrated" looks for the spiked model under which the statistics of simulated data are those
+    of these (`calibration`), and reports the regime with its probability, intervals for the
+    ratios and parameters, and cross-validated scores of what each objective would yield
+    (`outcome.predict_outcome`). Computed in float64 from second moments.
 
-    "spectral" is the published algorithm. Its known weakness: components that carry shared signal
-    the labels do not measure count as nuisance, and at small n / d it names the wrong regime often.
+    "spectral" is the published algorithm: components of C (alignment) and of A (prediction) count as
+    signal or as nuisance by how well their scores predict held-out labels, and the ratio is the least
+    signal value over the largest nuisance value. Its known weakness: components that carry
+    shared signal the labels do not measure count as nuisance, and at small n / d it names the wrong
+    regime often.
 
     Args:
-        x: one view, shape (n, d_x), n > d_x, finite numbers.
+        x: one view, shape (n, d_x), n > d_x, finite numbers; an array, or a `tables.Table` of any
+            length, which is read in blocks. Spectra and predicted scores then rest on 50,000 rows.
         y: the other view, rows paired with x's, shape (n, d_y), n > d_y.
-        labels: shape (n,) or (n, L): classes (integers, booleans, text) or real values.
-        method: "spectral".
+        labels: shape (m,) or (m, L): classes (integers, booleans, text) or real values.
+        method: "calibrated" or "spectral".
+        k: shared signals, 1 <= k < min(d_x, d_y); when left out, the number of label directions that
+            a view predicts beyond chance. Signals beyond k count as nuisance.
+        labelled: the m rows that have labels, as indices; all rows when left out. The others inform the
+            covariances.
+        confidence: level of the intervals, and probability from which a regime is stated.
         label_kind: "class" or "real" instead of guessing from the labels' type.
+        outcome: whether to predict scores.
+        seed: of simulation, folds and bootstrap.
 
     Raises:
         ValueError: an input that no answer could rest on, in one line.
 
-    Source: K26, Algorithm 1.
+    Source: "spectral", K26, Algorithm 1.
 
     >>> from phasejax.datasets import load_digit_halves
-    >>> diagnose(*load_digit_halves()).regime
+    >>> diagnose(*load_digit_halves(), method="spectral").regime
     <Regime.NEITHER: 'Neither'>
     """
-    if method != "spectral":
-        raise ValueError(f"method: expected 'spectral', got {method!r}")
-    x, y = check_views(x, y)
+    if method == "spectral":
+        if k is not None or labelled is not None:
+            raise ValueError("k, labelled: expected none with method 'spectral', which counts signals itself and "
+                             "needs all labels")
+        views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (x, y))
+        return _spectral(*check_views(*views), labels, label_kind)
+    if method != "calibrated":
+        raise ValueError(f"method: expected 'calibrated' or 'spectral', got {method!r}")
+    if not 0.5 <= confidence < 1:
+        raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
+    data = paired_rows(x, y, labels, labelled, label_kind)
+    return calibrated_diagnosis(data, k=k, confidence=confidence, outcome=outcome, seed=seed)
+
+
+def _spectral(x, y, labels, label_kind):
     columns = encode_labels(labels, len(x), label_kind)
-    found = spectral.estimate(x, y, columns)
+    with threadpool_limits(1):  # on a busy machine BLAS threads wait for each other longer than they compute
+        found = spectral.estimate(x, y, columns)
     signal = found.pls.values[found.pls.is_signal]
     kappa_squared = float(signal.mean()) if signal.size else 0.0
     nuisance = found.ca.values[~found.ca.is_signal]
     return Diagnosis(
-        method=method, n=len(x), d_x=x.shape[1], d_y=y.shape[1], label_columns=columns.shape[1],
+        method="spectral", n=len(x), d_x=x.shape[1], d_y=y.shape[1], label_columns=columns.shape[1],
         ca=found.ca, cp=found.cp, cp_reverse=found.cp_reverse, pls=found.pls,
         kappa=math.sqrt(kappa_squared),
         # The largest is left out where there are enough: it may be signal the labels miss.
@@ -220,17 +256,3 @@ def _in_float64(function, model):
 
     with jax.enable_x64(True):
         return float(function(model))
-
-
-def _plain(value):
-    match value:
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case np.ndarray():
-            return _plain(value.tolist())
-        case float() if not math.isfinite(value):
-            return str(value)
-        case _:
-            return value

@@ -103,7 +103,7 @@ def check_views(x, y) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n 
     Raises:
         ValueError: naming the view, what was expected and what was given.
     """
-    x, y = _view("x", x), _view("y", y)
+    x, y = finite_view("x", x), finite_view("y", y)
     if len(x) != len(y):
         raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
     for name, view in (("x", x), ("y", y)):
@@ -117,7 +117,12 @@ def check_views(x, y) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n 
     return x, y
 
 
-def _view(name, value):
+def finite_view(name: str, value) -> Float[np.ndarray, "n d"]:
+    """A view as a finite float64 array of at least two rows and one column.
+
+    Raises:
+        ValueError: naming the view, what was expected and what was given.
+    """
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}")
@@ -160,10 +165,9 @@ def encode_labels(labels, rows: int, kind: str = "auto") -> Float[np.ndarray, "n
     if labels.ndim not in (1, 2) or labels.size == 0:
         raise ValueError(f"labels: expected shape ({rows},) or ({rows}, L), got {labels.shape}")
     if len(labels) != rows:
-        raise ValueError(f"labels: expected {rows} rows as in x, got {len(labels)}")
+        raise ValueError(f"labels: expected {rows} rows, one for each labelled row of x, got {len(labels)}")
     columns = labels.reshape(rows, -1)
-    if kind == "auto":
-        kind = "class" if columns.shape[1] == 1 and columns.dtype.kind in "iubUS" else "real"
+    kind = resolved_kind(columns, kind)
     if columns.dtype.kind in "US":
         empty = np.char.str_len(np.char.strip(columns)) == 0
         if empty.any():
@@ -174,6 +178,13 @@ def encode_labels(labels, rows: int, kind: str = "auto") -> Float[np.ndarray, "n
     else:
         raise ValueError(f"labels: expected numbers or text, got dtype {labels.dtype}")
     return _one_hot(columns) if kind == "class" else _real(columns)
+
+
+def resolved_kind(labels, kind: str = "auto") -> str:
+    """Whether labels are "class" or "real"; "auto" goes by shape and type, as `encode_labels` says."""
+    labels = np.asarray(labels)
+    one = labels.ndim == 1 or labels.shape[1] == 1
+    return kind if kind != "auto" else "class" if one and labels.dtype.kind in "iubUS" else "real"
 
 
 def _one_hot(columns):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from phasejax.calibrated import CalibratedDiagnosis
 from phasejax.diagnosis import Diagnosis
 from phasejax.regimes import Regime
 from phasejax.spectral import ClassifiedSpectrum
@@ -100,17 +101,18 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     return twin
 
 
-def plot_diagnosis(diagnosis: Diagnosis, figure: Figure | None = None) -> Figure:
+def plot_diagnosis(diagnosis: Diagnosis | CalibratedDiagnosis, figure: Figure | None = None) -> Figure:
     """Classified spectra of alignment and of prediction in both directions (as K26, Fig. 12)."""
     figure = Figure(figsize=(13.5, 4.6), layout="constrained") if figure is None else figure
     panels: Sequence = (
-        ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}"),
-        ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}"),
-        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP\ reversed}}"))
-    for ax, (title, spectrum, ylabel, symbol) in zip(figure.subplots(1, 3), panels, strict=True):
+        ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
+        ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
+        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP\ reversed}}",
+         diagnosis.delta_cp_reverse))
+    for ax, (title, spectrum, ylabel, symbol, delta) in zip(figure.subplots(1, 3), panels, strict=True):
         plot_spectrum(ax, spectrum, ylabel)
-        ax.set_title(f"{title}: ${symbol} = {_number(spectrum.delta)}$")
-    figure.suptitle(f"Regime: {diagnosis.regime.value}   (n = {diagnosis.n}, "
+        ax.set_title(f"{title}: ${symbol} = {_number(delta)}$")
+    figure.suptitle(f"Regime: {diagnosis.verdict}   (n = {diagnosis.n}, "
                     f"$d_x$ = {diagnosis.d_x}, $d_y$ = {diagnosis.d_y})")
     figure.legend(handles=[
         Patch(facecolor=OBJECTIVE_COLOURS["joint"], alpha=0.6, label="signal: predicts the labels"),

@@ -5,7 +5,7 @@ from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from phasejax.covariance import covariances_from_samples
 from phasejax.metrics import separation_ratio
@@ -79,21 +79,25 @@ class SpectralEstimate:
     variances_y: Variances
 
 
-def estimate(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
-             labels: Float[np.ndarray, "n l"]) -> SpectralEstimate:
+def estimate(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], labels: Float[np.ndarray, "m l"], *,
+             labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None) -> SpectralEstimate:
     """Classify the spectra of C (alignment), A (prediction, both ways), S_xy (PLS) and of each view.
 
     Args:
         x, y: paired observations, finite; float64 is kept, less is converted to it.
         labels: label columns, classes one-hot.
+        labelled: the rows that have labels, where not all do; all rows make the spectra.
+        signals: how many components are signal, those with the highest R^2; by the elbow when left out.
 
     Raises:
         ValueError: columns that are linearly dependent to working precision.
 
     Source: K26, Algorithm 1 with the elbow classifier.
     """
+    labelled = np.arange(len(x)) if labelled is None else labelled
     x, y = (np.asarray(view, np.float64) - np.mean(view, 0, np.float64) for view in (x, y))
-    folds = _folds(len(x))
+    folds = _folds(len(labelled))
+    judge = elbow if signals is None else partial(_highest, count=signals)
     m = min(MAX_COMPONENTS, x.shape[1], y.shape[1])
     with jax.enable_x64(True):
         cross, alignment, forward, backward = jax.tree.map(np.asarray, _solve(x, y, m))
@@ -103,8 +107,8 @@ def estimate(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
                              f"{np.linalg.matrix_rank(view)} from {view.shape[1]} columns")
 
     def classify(values, *scores):
-        r2 = out_of_fold_r2(np.stack(scores, axis=2), labels, folds)
-        return ClassifiedSpectrum(values[:m], r2, elbow(r2))
+        r2 = out_of_fold_r2(np.stack(scores, axis=2)[labelled], labels, folds)
+        return ClassifiedSpectrum(values[:m], r2, judge(r2))
 
     left, values, right = np.linalg.svd(cross, full_matrices=False)
     return SpectralEstimate(
@@ -112,7 +116,7 @@ def estimate(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
         cp=classify(forward.spectrum, x @ forward.encoder.T),
         cp_reverse=classify(backward.spectrum, y @ backward.encoder.T),
         pls=classify(values, x @ left[:, :m], y @ right[:m].T),
-        variances_x=_variances(x, labels, folds), variances_y=_variances(y, labels, folds))
+        variances_x=_variances(x, labels, labelled, folds), variances_y=_variances(y, labels, labelled, folds))
 
 
 @partial(jax.jit, static_argnums=2)
@@ -171,6 +175,12 @@ def elbow(r2: Float[np.ndarray, "m"]) -> Bool[np.ndarray, "m"]:
     return is_signal
 
 
+def _highest(r2, count):
+    is_signal = np.zeros(len(r2), bool)
+    is_signal[np.argsort(-r2, kind="stable")[:count]] = True
+    return is_signal & (r2 > 0)
+
+
 def _line_residual(values):
     if len(values) < 2:
         return 0.0
@@ -180,11 +190,11 @@ def _line_residual(values):
     return float(np.sum((centred - slope * position) ** 2))
 
 
-def _variances(view, labels, folds):
+def _variances(view, labels, labelled, folds):
     m = min(MAX_COMPONENTS, view.shape[1], len(view) - 1)
     left, values, _ = np.linalg.svd(view, full_matrices=False)
     scores, variances = left[:, :m] * values[:m], values[:m] ** 2 / len(view)
-    is_signal = elbow(out_of_fold_r2(scores[:, :, None], labels, folds))
+    is_signal = elbow(out_of_fold_r2(scores[labelled, :, None], labels, folds))
     if not is_signal.any():
         return Variances(signal=0.0, nuisance=float(variances.mean()), dominance=0.0)
     return Variances(signal=float(variances[is_signal].mean()),

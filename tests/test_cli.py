@@ -42,30 +42,52 @@ def digits(tmp_path_factory):
 
 def test_diagnose_prints_and_writes(digits, tmp_path):
     done = run("diagnose", "X.npy", "Y.csv", "--labels", "L.npy", "--json", tmp_path / "d.json",
-               "--figure", tmp_path / "d.png", cwd=digits)
+               "--figure", tmp_path / "d.png", "--report", tmp_path / "d.html", cwd=digits)
     assert (done.returncode, done.stderr) == (0, "")
     found = diagnose(*load_digit_halves())
     assert done.stdout == found.summary() + "\n"
-    for word in ("Regime", "Delta_CA", "Delta_CP", "signal components", "kappa", "nu", found.recommendation):
+    for word in ("Regime", "Delta_CA", "Delta_CP", "Predicted", "kappa", "nu", found.recommendation):
         assert word in done.stdout
     assert json.loads((tmp_path / "d.json").read_text()) == found.to_dict()
     assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(tmp_path.iterdir())) == 2
+    assert found.recommendation.split(":")[0] in (tmp_path / "d.html").read_text()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_monitor_exits_3_when_something_moved(digits, tmp_path):
+    """Against itself nothing has moved; with the pairs of y's rows shuffled within each digit, much has."""
+    x, y, labels = load_digit_halves()
+    rng, shuffled = np.random.default_rng(0), np.arange(len(labels))
+    for digit in range(10):
+        rows = np.flatnonzero(labels == digit)
+        shuffled[rows] = rng.permutation(rows)
+    np.save(tmp_path / "y.npy", 2 * y[shuffled])
+    (tmp_path / "base.json").write_text(diagnose(x, y, labels, outcome=False).to_json())
+    for views, code, word in (("Y.csv", 0, "none beyond chance"), (tmp_path / "y.npy", 3, "Drift            yes")):
+        done = run("monitor", tmp_path / "base.json", "X.npy", views, "--labels", "L.npy", cwd=digits)
+        assert (done.returncode, done.stderr) == (code, "")
+        assert word in done.stdout
+    done = run("monitor", "L.npy", "X.npy", "Y.csv", "--labels", "L.npy", cwd=digits)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
 
 
 def test_formats_and_label_types_agree(digits):
-    texts = {run("diagnose", x, y, "--labels", labels, cwd=digits).stdout for x, y, labels in [
+    texts = {run("diagnose", x, y, "--labels", labels, "--method", "spectral", cwd=digits).stdout for x, y, labels in [
         ("X.npy", "Y.csv", "L.npy"), ("XY.npz:x", "XY.npz:y", "words.csv")]}
     assert len(texts) == 1
 
 
 @pytest.mark.parametrize(("args", "message"), [
     (["X.npy", "missing.npy", "--labels", "L.npy"], "error: missing.npy: expected a readable file"),
-    (["X.npy", "L.npy", "--labels", "L.npy"], "error: y: expected two dimensions"),
+    (["X.npy", "L.npy", "--labels", "L.npy"], "error: L.npy: expected two dimensions"),
     (["X.npy", "Y.csv", "--labels", "X.npy"], "error: labels: expected columns that vary"),
     (["XY.npz", "Y.csv", "--labels", "L.npy"], "got arrays x, y"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--json", "no/d.json"], "error: no/d.json: expected a file in"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--figure", "d.gif"], "error: --figure: expected a file ending in .png"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--method", "spectral", "--report", "d.html"], "error: --report: expe"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--k", "30"], "error: k: expected 1 to min(d_x, d_y) - 1 = 29, got 30"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--labelled", "L.npy"], "error: labelled: expected every row once"),
     (["X.npy", "Y.csv"], "--labels"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--label-kind", "text"], "label-kind"),
 ])
@@ -104,7 +126,7 @@ def test_misspelt_commands_exit_2(args, tmp_path):
 
 def test_help_and_version(tmp_path):
     assert run("--version", cwd=tmp_path).stdout == f"phasejax {phasejax.__version__}\n"
-    for args in (["--help"], ["diagnose", "--help"], ["check", "--help"]):
+    for args in (["--help"], ["diagnose", "--help"], ["monitor", "--help"], ["check", "--help"]):
         done = run(*args, cwd=tmp_path)
         assert done.returncode == 0
         assert "STR" not in done.stdout

@@ -1,15 +1,18 @@
-"""Diagnosis of arrays: answers, refusals, files."""
+"""Diagnosis by the published method, and what both methods refuse; files."""
 
 import json
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 
 import phasejax
-from phasejax import Regime, diagnose
+from phasejax import Regime
 from phasejax.datasets import load_digit_halves
 from phasejax.inputs import load_array
+
+diagnose = partial(phasejax.diagnose, method="spectral")
 
 
 def separable(n=400, nuisance=0.0, scale_y=1.0, seed=0):
@@ -131,7 +134,7 @@ def spoiled(array, **cells):
     (X.astype(object), Y, L, "x: expected numbers, got dtype object"),
     (X.astype(complex), Y, L, "x: expected numbers, got dtype complex128"),
     (1e6 * np.c_[X, X[:, 0] - X[:, 1]], Y, L, "x: expected linearly independent columns, got rank 5 from 6 columns"),
-    (X, Y, L[:-1], "labels: expected 40 rows as in x, got 39"),
+    (X, Y, L[:-1], "labels: expected 40 rows, one for each labelled row of x, got 39"),
     (X, Y, np.array([]), r"labels: expected shape \(40,\) or \(40, L\), got \(0,\)"),
     (X, Y, np.zeros((40, 2, 2)), "labels: expected shape"),
     (X, Y, np.zeros(40, int), "labels: expected at least 2 classes, got only 0"),
@@ -143,14 +146,15 @@ def spoiled(array, **cells):
     (X, Y, spoiled(L, a=(np.nan, (3, 0))), "labels: expected finite values, got 1 .* the first in row 3"),
     (X, Y, np.array([["a", "b"]] * 40), "labels: expected real numbers, got text"),
 ])
-def test_bad_input_is_refused_in_one_line(x, y, labels, message):
+@pytest.mark.parametrize("method", ["calibrated", "spectral"])
+def test_bad_input_is_refused_in_one_line(x, y, labels, message, method):
     with pytest.raises(ValueError, match=f"^{message}") as caught:
-        diagnose(x, y, labels)
+        phasejax.diagnose(x, y, labels, method=method)
     assert "\n" not in str(caught.value)
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(ValueError, match="method: expected 'spectral', got 'magic'"):
+    with pytest.raises(ValueError, match="method: expected 'calibrated' or 'spectral', got 'magic'"):
         diagnose(X, Y, L, method="magic")
     with pytest.raises(ValueError, match="label_kind: expected"):
         diagnose(X, Y, L, label_kind="text")

@@ -125,7 +125,7 @@ def test_colours_are_told_apart_by_every_reader(vision):
 
 
 def test_spectrum_plot_shows_the_values_and_shades_the_signal():
-    spectrum = diagnose(*load_digit_halves()).ca
+    spectrum = diagnose(*load_digit_halves(), method="spectral").ca
     ax, pixels = rendered(lambda ax: plotting.plot_spectrum(ax, spectrum, "r"))
     bars = [bar.get_height() for bar in ax.containers[0]]
     np.testing.assert_allclose(bars, spectrum.values)

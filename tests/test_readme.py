@@ -19,7 +19,7 @@ def test_the_example_is_short_and_runs():
                           check=False)
     assert done.returncode == 0, done.stderr
     assert "CA_ONLY" in done.stdout
-    assert "Regime           Neither" in done.stdout
+    assert "Regime           undecided" in done.stdout
 
 
 def test_commands_and_pictures_exist():

@@ -1,0 +1,175 @@
+"""Paired views with labels on some rows, reduced to what the calibrated method works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from phasejax.auxiliary import pooled
+from phasejax.inputs import check_views, encode_labels, resolved_kind
+from phasejax.moments import Moments, accumulate, check_varying
+from phasejax.tables import Table, open_table
+
+# Views of more numbers than this are read in blocks and never held as a whole.
+IN_MEMORY = 5e7
+# Rows that spectra and predicted scores rest on, at most: their own error is then below 0.01.
+SAMPLE_ROWS = 50_000
+_BLOCK_NUMBERS = 2**24
+# Least eigenvalue of the correlations of (x, y), each of full rank, below which the views share a column.
+_COPIED = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRows:
+    """What is known of n paired rows, m of them with labels.
+
+    Args:
+        n, m: rows, and labelled rows.
+        columns: linearly independent, centred, unit-variance combinations of the label columns of the sample,
+            shape (rows with labels in the sample, q).
+        encoded: the label columns themselves, classes one-hot, of the same rows.
+        kind: "class" or "real".
+        joint: covariance of (x, y, columns), divisor n - 1, as `auxiliary.pooled` where m < n.
+        x, y: the sample, all rows or `SAMPLE_ROWS` of them.
+        labelled: which rows of the sample have labels.
+    """
+
+    n: int
+    m: int
+    columns: Float[np.ndarray, "s q"]
+    encoded: Float[np.ndarray, "s l"]
+    kind: str
+    joint: Float[np.ndarray, "p p"]
+    x: Float[np.ndarray, "r d_x"]
+    y: Float[np.ndarray, "r d_y"]
+    labelled: Int[np.ndarray, "s"]
+
+    @property
+    def d_x(self) -> int:
+        """Columns of x."""
+        return self.x.shape[1]
+
+    @property
+    def d_y(self) -> int:
+        """Columns of y."""
+        return self.y.shape[1]
+
+    @property
+    def views_share_a_column(self) -> bool:
+        """Whether some combination of x's columns is one of y's: a canonical correlation of 1 although n > d."""
+        d = self.d_x + self.d_y
+        scale = np.sqrt(np.diag(self.joint)[:d])
+        return bool(self.n > d and np.linalg.eigvalsh(self.joint[:d, :d] / np.outer(scale, scale))[0] < _COPIED)
+
+
+def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int = 0) -> PairedRows:
+    """Check and reduce the arguments of `diagnose`.
+
+    Raises:
+        ValueError: an input that no answer could rest on, in one line.
+    """
+    x, y = _opened("x", x), _opened("y", y)
+    if len(x) != len(y):
+        raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
+    n = len(x)
+    which = _labelled(labelled, n)
+    everything = len(which) == n
+    rng = np.random.default_rng(seed)
+    if len(x) * (x.shape[1] + y.shape[1]) <= IN_MEMORY:
+        rows_x, rows_y = check_views(x.rows(0, n), y.rows(0, n))
+        x, y, kept = open_table(rows_x, "x"), open_table(rows_y, "y"), np.arange(n)
+    else:
+        for view in (x, y):
+            if n <= view.shape[1]:
+                raise ValueError(f"{view.name}: expected more rows than its {view.shape[1]} columns, got {n}")
+        kept = np.sort(rng.permutation(n)[:SAMPLE_ROWS]) if everything else _with_labels_first(rng, which, n)
+        rows_x, rows_y = _gathered(x, kept), _gathered(y, kept)
+    encoded = encode_labels(labels, len(which), label_kind)
+    columns = _independent(encoded)
+    if rows_x.shape == rows_y.shape and np.array_equal(rows_x, rows_y):
+        raise ValueError("y: expected another view of the same things, got x itself")
+    of_label = np.full(n, -1)
+    of_label[which] = np.arange(len(which))
+    in_sample = np.flatnonzero(of_label[kept] >= 0)
+    chosen = of_label[kept[in_sample]]
+    joint = _joint(x, y, columns, which, everything)
+    _check_rank("x", joint[:x.shape[1], :x.shape[1]])
+    _check_rank("y", joint[x.shape[1]:-columns.shape[1], x.shape[1]:-columns.shape[1]])
+    return PairedRows(n=n, m=len(which), columns=columns[chosen], encoded=encoded[chosen],
+                      kind=resolved_kind(labels, label_kind),
+                      joint=joint, x=np.asarray(rows_x, np.float64),
+                      y=np.asarray(rows_y, np.float64), labelled=in_sample)
+
+
+def _opened(name, view):
+    if isinstance(view, Table):
+        return view
+    array = np.asarray(view)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or 0 in array.shape:
+        if array.ndim == 2 and len(array):
+            raise ValueError(f"{name}: expected at least 1 column, got none")
+        raise ValueError(f"{name}: expected two dimensions (rows, columns), got shape {array.shape}")
+    return open_table(array, name)
+
+
+def _labelled(labelled, n):
+    if labelled is None:
+        return np.arange(n)
+    which = np.asarray(labelled)
+    if which.ndim != 1 or which.dtype.kind not in "iu" or not which.size:
+        raise ValueError(f"labelled: expected indices of rows, shape (m,), got {which.dtype} of shape {which.shape}")
+    if which.min() < 0 or which.max() >= n:
+        raise ValueError(f"labelled: expected indices from 0 to {n - 1}, got {which.min()} to {which.max()}")
+    if len(np.unique(which)) < len(which):
+        raise ValueError("labelled: expected every row once, got repeated indices")
+    return which.astype(np.int64)
+
+
+def _independent(encoded):
+    """A basis of the centred label columns, unit variances: one-hot columns sum to 1, others may be copies."""
+    centred = encoded - encoded.mean(0)
+    left, values, _ = np.linalg.svd(centred / np.linalg.norm(centred, axis=0), full_matrices=False)
+    kept = values > 1e-8 * values[0]
+    return left[:, kept] * np.sqrt(len(encoded) - 1)
+
+
+def _joint(x, y, columns, which, everything):
+    if everything:
+        found = accumulate([x, y, columns])[0]
+        check_varying(found, [x.shape[1], y.shape[1], columns.shape[1]])
+        return found.scatter / (found.n - 1)
+    d = x.shape[1] + y.shape[1]
+    order = np.argsort(which)
+    views = accumulate([x, y])[0]
+    check_varying(views, [x.shape[1], y.shape[1]])
+    rows = np.hstack([_gathered(x, which[order]), _gathered(y, which[order]), columns[order]]).astype(np.float64)
+    own = Moments.of(rows)
+    joint = own.scatter / (own.n - 1)
+    # The block of the views from all rows: with share 0 `pooled` takes just that.
+    return np.asarray(pooled(joint, views.scatter[:d, :d] / (views.n - 1), 0.0))
+
+
+def _check_rank(name, covariance):
+    scale = np.sqrt(np.diag(covariance))
+    values = np.linalg.eigvalsh(covariance / np.outer(scale, scale))
+    rank = int(np.sum(values > len(values) * 100 * np.finfo(float).eps))
+    if rank < len(values):
+        raise ValueError(f"{name}: expected linearly independent columns, got rank {rank} from {len(values)} columns")
+
+
+def _with_labels_first(rng, which, n):
+    others = np.setdiff1d(np.arange(n), which)
+    ordered = np.concatenate([rng.permutation(which), rng.permutation(others)])
+    return np.sort(ordered[:SAMPLE_ROWS])
+
+
+def _gathered(table, rows):
+    """The given rows, sorted, of a table that is read in blocks."""
+    at_once, parts = max(1, _BLOCK_NUMBERS // table.shape[1]), []
+    for start in range(0, len(table), at_once):
+        inside = rows[np.searchsorted(rows, start):np.searchsorted(rows, start + at_once)]
+        if inside.size:
+            parts.append(table.rows(start, min(start + at_once, len(table)))[inside - start])
+    return np.concatenate(parts)

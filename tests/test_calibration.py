@@ -1,0 +1,173 @@
+"""The simulated statistics against rows and closed forms, and the search for the model behind them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from phasejax import SpikedModel, bartlett_factor, delta_ca, delta_cp, delta_cp_reverse
+from phasejax.auxiliary import PRIOR, Design, log_ratios, observed, pooled, simulated, spiked
+from phasejax.calibration import calibrate, label_directions
+
+pytestmark = pytest.mark.slow
+
+# Of the order of `PRIOR`: two decaying signals, a quarter of the nuisance uncorrelated, noisy labels.
+U = np.array([-0.5, -2.0, 0.3, 0.2, 1.1, 1.5, 0.2, 0.25])
+DESIGN = Design(d_x=9, d_y=7, q=2, k=2, n=299, labelled=299)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def model_at(u, design):
+    m = spiked(jnp.asarray(u), design)
+    return SpikedModel.create(jnp.sqrt(m["kappa2"]), m["nu"], gamma_x=m["gamma_x"], gamma_y=m["gamma_y"],
+                              nuisance_x=m["nuisance_x"], nuisance_y=m["nuisance_y"], d=design.d_x, d_y=design.d_y)
+
+
+def rows(rng, u, design, n, label_noise=True):
+    """x, y and labels drawn row by row, as the model's text says, in NumPy."""
+    m = {name: np.asarray(value) for name, value in spiked(jnp.asarray(u), design).items()}
+    k, p = design.k, min(design.d_x, design.d_y) - design.k
+    s = rng.standard_normal((n, k))
+    x = np.hstack([s * np.sqrt(m["kappa2"]) + rng.standard_normal((n, k)) * np.sqrt(m["gamma_x"]),
+                   rng.standard_normal((n, design.d_x - k)) * np.sqrt(m["nuisance_x"])])
+    white = x[:, k:k + p] / np.sqrt(m["nuisance_x"])
+    v = rng.standard_normal((n, design.d_y - k))
+    v[:, :p] = m["nu"] * white + np.sqrt(1 - m["nu"] ** 2) * v[:, :p]
+    y = np.hstack([s * np.sqrt(m["kappa2"]) + rng.standard_normal((n, k)) * np.sqrt(m["gamma_y"]),
+                   v * np.sqrt(m["nuisance_y"])])
+    t = np.sqrt(m["label"]) * s[:, :design.q] + np.sqrt(1 - m["label"]) * rng.standard_normal((n, design.q))
+    return x, y, t
+
+
+def statistics_of_rows(x, y, t):
+    """All statistics of two label columns, by symmetric square roots and SVDs instead of Cholesky factors."""
+    xx, yy, tt, xy, xt, yt = x.T @ x, y.T @ y, t.T @ t, x.T @ y, x.T @ t, y.T @ t
+
+    def root(matrix):
+        values, vectors = np.linalg.eigh(matrix)
+        return vectors / np.sqrt(values) @ vectors.T
+
+    c, b, r, d_x, d_y = root(xx) @ xy @ root(yy), root(xx) @ xy, root(yy) @ xy.T, x.shape[1], y.shape[1]
+    t_x, t_y = root(xx) @ xt @ root(tt), root(yy) @ yt @ root(tt)
+    scale_x, scale_y = np.trace(xx) / d_x, np.trace(yy) / d_y
+    found = [np.log(np.mean(np.sum(view**2, 0)) / scale**2)
+             for view, scale in ((xx, scale_x), (yy, scale_y))]
+    for matrix, scale in ((c, 1), (b, scale_y), (r, scale_x)):
+        power = np.linalg.svd(matrix, compute_uv=False) ** 2 / scale
+        means = [np.mean(power**i) for i in range(5)]
+        found += [np.log(means[i] / means[i - 1]) for i in range(1, 5)]
+    found += [np.log(np.sum(t_x**2) / 2), np.log(np.sum(t_y**2) / 2), np.trace(t_x.T @ c @ t_y) / 2]
+    for seen, matrix, scale in ((t_x, c, 1), (t_y, c.T, 1), (t_x, b, scale_y), (t_y, r, scale_x)):
+        once = matrix.T @ seen
+        twice = matrix @ once
+        least = np.linalg.eigvals(np.linalg.solve(seen.T @ seen, once.T @ once / scale)).real.min()
+        found += [np.log(np.sum(once**2) / np.sum(seen**2) / scale), np.log(np.sum(twice**2) / np.sum(once**2) / scale),
+                  np.log(least)]
+    found += [np.log(np.sum((yt @ root(tt)) ** 2) / np.sum(t_y**2) / scale_y),
+              np.log(np.sum((xt @ root(tt)) ** 2) / np.sum(t_x**2) / scale_x)]
+    return np.array(found)
+
+
+def test_observed_statistics_are_those_of_the_definitions():
+    x, y, t = rows(np.random.default_rng(0), U, DESIGN, 300)
+    stacked = np.hstack([x, y, t])
+    np.testing.assert_allclose(observed(stacked.T @ stacked, DESIGN), statistics_of_rows(x, y, t), rtol=1e-9, atol=1e-9)
+
+
+def test_simulated_statistics_have_the_distribution_of_rows():
+    """400 draws each, n = 299: means within 4.5 standard errors, standard deviations within 20 % (4 s.e.)."""
+    keys = jax.random.split(jax.random.key(1), 400)
+    ours = np.asarray(jax.lax.map(lambda key: simulated(jnp.asarray(U), bartlett_factor(key, 299, DESIGN.size), None,
+                                                        DESIGN), keys))
+    rng = np.random.default_rng(2)
+    theirs = np.array([statistics_of_rows(*rows(rng, U, DESIGN, 299)) for _ in range(400)])
+    error = np.sqrt((ours.var(0) + theirs.var(0)) / 400)
+    assert np.abs((ours.mean(0) - theirs.mean(0)) / error).max() < 4.5
+    np.testing.assert_allclose(ours.std(0), theirs.std(0), rtol=0.2)
+
+
+def test_rows_without_labels_are_simulated_too():
+    """As above, 120 rows of 299 with labels; and all rows with labels is the limit of one without."""
+    design = Design(9, 7, 2, 2, 299, 120)
+    keys = jax.random.split(jax.random.key(1), 400)
+
+    def one(key):
+        first, second = jax.random.split(key)
+        return simulated(jnp.asarray(U), bartlett_factor(first, 120, design.size), bartlett_factor(second, 179, 16),
+                         design)
+
+    ours, rng, theirs = np.asarray(jax.lax.map(one, keys)), np.random.default_rng(2), []
+    for _ in range(400):
+        stacked = np.hstack(rows(rng, U, design, 299))
+        labelled, views = stacked[:120], stacked[120:, :16]
+        theirs.append(observed(pooled(labelled.T @ labelled / 120, views.T @ views / 179, 120 / 299), design))
+    theirs = np.array(theirs)
+    assert np.abs((ours.mean(0) - theirs.mean(0)) / np.sqrt((ours.var(0) + theirs.var(0)) / 400)).max() < 4.5
+
+
+def test_ratios_are_those_of_the_model():
+    for u in (U, np.r_[U[:6], 0.0, 0.0]):
+        model = model_at(u, DESIGN)
+        expected = np.log([delta_ca(model), delta_cp(model), delta_cp_reverse(model)])
+        # The smooth edge of the profile takes a little from the largest correlation.
+        np.testing.assert_allclose(log_ratios(jnp.asarray(u), DESIGN), expected, atol=0.01)
+
+
+def test_units_and_rotations_change_no_statistic():
+    x, y, t = rows(np.random.default_rng(3), U, DESIGN, 300)
+    rng = np.random.default_rng(4)
+    turned_x = 7 * x @ np.linalg.qr(rng.standard_normal((9, 9)))[0]
+    turned_y = 0.01 * y @ np.linalg.qr(rng.standard_normal((7, 7)))[0]
+    mixed = t @ rng.standard_normal((2, 2))
+    before, after = (np.hstack(views) for views in ((x, y, t), (turned_x, turned_y, mixed)))
+    np.testing.assert_allclose(observed(after.T @ after, DESIGN), observed(before.T @ before, DESIGN), atol=1e-9)
+
+
+def joint_of(rng, u, design):
+    stacked = np.hstack(rows(rng, u, design, design.n + 1))
+    return np.cov(stacked.T)
+
+
+def test_the_model_is_found_again():
+    """Eight data sets, n = 600, d = 15: log ratios within 4 posterior standard deviations, and right on the whole."""
+    design = Design(15, 15, 2, 2, 599, 599)
+    u = np.r_[U[:6], 0.0, 0.0]
+    truth = np.asarray(log_ratios(jnp.asarray(u), design))
+    scores = []
+    for seed in range(8):
+        found = calibrate(joint_of(np.random.default_rng(seed), u, design), design, draws=1000)
+        scores.append((np.median(found.log_ratios, 0) - truth) / found.log_ratios.std(0))
+        assert found.misfit < 3
+        assert found.draws.shape == (1000, len(PRIOR))
+    assert np.abs(scores).max() < 4
+    assert np.abs(np.mean(scores, 0)).max() < 1.5
+
+
+def test_the_same_seed_gives_the_same_posterior():
+    joint = joint_of(np.random.default_rng(0), U, DESIGN)
+    first, second = (calibrate(joint, DESIGN, draws=200) for _ in range(2))
+    np.testing.assert_array_equal(first.draws, second.draws)
+
+
+def test_data_that_no_model_describes_are_known():
+    """Heavy-tailed nuisance variances: the misfit is far above that of the model's own data."""
+    design = Design(15, 15, 2, 2, 599, 599)
+    joint = joint_of(np.random.default_rng(0), U, design)
+    scale = np.concatenate([10.0 ** np.linspace(-3, 3, 15), 10.0 ** np.linspace(3, -3, 15), [1, 1]])
+    assert calibrate(joint * np.outer(scale, scale), design, draws=200).misfit > 30
+
+
+def test_label_directions_are_counted():
+    """Two directions carry signal; of white noise the test at level 0.01 finds more than one in about 1 of 100."""
+    rng = np.random.default_rng(5)
+    x, y, t = rows(rng, U, DESIGN, 2000)
+    columns = np.hstack([t, rng.standard_normal((2000, 3))])
+    columns = np.linalg.qr(columns - columns.mean(0))[0] * np.sqrt(1999)
+    assert label_directions(np.cov(np.hstack([x, y, columns]).T), 9, 7, 5, 2000) == 2
+    many = [label_directions(np.cov(rng.standard_normal((300, 21)).T), 9, 7, 5, 300) for _ in range(100)]
+    assert np.mean(np.array(many) > 1) < 0.06
