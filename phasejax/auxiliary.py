@@ -34,7 +34,7 @@ PRIOR = {
 # The last two are 0 in a homogeneous model, and stay within these bounds.
 BOUNDS = {"decay": (0.0, 0.7), "uncorrelated": (0.0, 0.95)}
 # Of the smooth edge between correlated and uncorrelated coordinates, which gives the share a derivative.
-_EDGE = 0.03
+EDGE = 0.03
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def spiked(u: Float[Array, "p"], design: Design) -> dict[str, Array]:
     gamma_x, gamma_y, nu, nuisance_x, nuisance_y, label, decay, uncorrelated = u
     correlated = min(design.d_x, design.d_y) - design.k
     place = (jnp.arange(correlated) + 0.5) / max(correlated, 1)
-    profile = jax.nn.sigmoid((1 + 3 * _EDGE - uncorrelated - place) / _EDGE)
+    profile = jax.nn.sigmoid((1 + 3 * EDGE - uncorrelated - place) / EDGE)
     return {"kappa2": (1 - decay) ** (2 * jnp.arange(design.k)),
             "gamma_x": jnp.exp(gamma_x), "gamma_y": jnp.exp(gamma_y), "nu": jax.nn.sigmoid(nu) * profile,
             "nuisance_x": jnp.exp(nuisance_x), "nuisance_y": jnp.exp(nuisance_y), "label": jax.nn.sigmoid(label)}

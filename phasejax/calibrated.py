@@ -148,11 +148,13 @@ class CalibratedDiagnosis:
             nuisance_x=e["nuisance_x"] * scale["x"], nuisance_y=e["nuisance_y"] * scale["y"])
 
     def _typical_draw(self):
-        logs = np.log(np.stack([self.draws[name] for name in (*RATIOS, *_MOVABLE)]))
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.stack([self.draws[name] for name in (*RATIOS, *_MOVABLE)]))
         codes = (self.draws["delta_ca"] > 1) + 2 * (self.draws["delta_cp"] > 1)
-        inside = np.flatnonzero(codes == self.likeliest.code)
-        inside = inside if inside.size else np.arange(len(codes))
-        centre, spread = np.median(logs[:, inside], axis=1), logs.std(axis=1) + 1e-12
+        finite = np.isfinite(logs).all(axis=0)
+        inside = np.flatnonzero(finite & (codes == self.likeliest.code))
+        inside = inside if inside.size else np.flatnonzero(finite)
+        centre, spread = np.median(logs[:, inside], axis=1), logs[:, inside].std(axis=1) + 1e-12
         return inside[np.argmin(np.sum(((logs[:, inside] - centre[:, None]) / spread[:, None]) ** 2, axis=0))]
 
     def sensitivity(self) -> tuple[Change, ...]:

@@ -11,7 +11,9 @@ minimum the posterior is Gaussian with precision J' Omega^{-1} J + diag(1/s^2), 
 zbar. Four families compete: signals of one strength or decaying, nuisance correlated in all
 coordinates or in some. Each counts with its evidence, so that homogeneous data are not read as
 slightly heterogeneous, nor the other way round. Where no model describes the data, Omega is
-inflated until the best one does (the Birge ratio), and all intervals with it.
+inflated until the best one does (the Birge ratio), and all intervals with it. Tails are Gaussian in
+simulation: where the data's are heavier the intervals are too narrow (with t5 noise those of level
+0.9 covered 0.69 to 0.83), while the likeliest regime stays right.
 
 Source: McFadden 1989 and Gourieroux, Monfort and Renault 1993 for the method; Birge 1932.
 """

@@ -111,6 +111,8 @@ class Monitor:
 
         if self.json is not None and not self.json.absolute().parent.is_dir():
             raise ValueError(f"{self.json}: expected a file in an existing folder, got no folder {self.json.parent}")
+        if not 0 < self.level < 1:
+            raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)
         *arrays, labelled = _arrays(self.x, self.y, self.labels, self.labelled)
         now = baseline.diagnose_again(*arrays, labelled=labelled, label_kind=self.label_kind, seed=self.seed)

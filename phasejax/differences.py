@@ -5,11 +5,10 @@ import math
 import numpy as np
 import scipy.stats
 
-from phasejax.auxiliary import BOUNDS
+from phasejax.auxiliary import BOUNDS, EDGE
 
 SHARES = ("nu", "label_share")
 _EDGE = 1e-12  # of (0, 1), for shares that rounding has put on its end
-_SHARE_EDGE = 0.03  # of the uncorrelated coordinates in `auxiliary.spiked`
 
 
 def on_its_scale(name, draws):
@@ -24,7 +23,7 @@ def on_its_scale(name, draws):
 
 def floor(name, found):
     """Least spread of a name's draws; positive where they can be finer than what they measure."""
-    return max(_SHARE_EDGE, 12**-0.5 / (min(found.d_x, found.d_y) - found.k)) if name == "uncorrelated" else 0.0
+    return max(EDGE, 12**-0.5 / (min(found.d_x, found.d_y) - found.k)) if name == "uncorrelated" else 0.0
 
 
 def tested(before, now, rows_ratio, floor):

@@ -325,10 +325,6 @@ def choose_estimator(diagnosis: CalibratedDiagnosis, **options) -> BaseEstimator
     Returns:
         `CrossAlignment` or `CrossPrediction` with the diagnosis's k; where it says to keep a single
         modality, scikit-learn's identity (`FunctionTransformer`), for that modality's columns.
-
-    >>> from phasejax import datasets, diagnose
-    >>> choose_estimator(diagnose(*datasets.load_digit_halves(), k=9))
-    CrossAlignment(n_components=9)
     """
     match diagnosis.objective:
         case "CA":

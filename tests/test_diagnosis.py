@@ -12,6 +12,8 @@ from phasejax import Regime
 from phasejax.datasets import load_digit_halves
 from phasejax.inputs import load_array
 
+pytestmark = pytest.mark.slow
+
 diagnose = partial(phasejax.diagnose, method="spectral")
 
 

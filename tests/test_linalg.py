@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from phasejax import linalg
 from phasejax.linalg import principal_angles, singular_values, top_k_eigenspace, top_k_projector, whitening
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def float64():

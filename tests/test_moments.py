@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from phasejax.moments import Moments, accumulate, assign_folds, check_varying, merge_all
 from phasejax.tables import Table
 
+pytestmark = pytest.mark.slow
+
 
 def exact(rows):
     """Mean and scatter in rational arithmetic, rounded once."""

@@ -11,6 +11,8 @@ from sklearn.linear_model import Ridge
 import phasejax
 from phasejax import spectral
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = np.load(Path(__file__).parent / "data" / "published_algorithm1.npz")
 SCALARS = {"delta_ca": "delta_ca_direct", "delta_cp": "delta_cp_direct", "r_ca": "r_hat_ca", "r_cp": "r_hat_cp",
            "kappa": "kappa_hat", "nu": "nu_hat", "gamma_x": "gamma_x_hat", "gamma_y": "gamma_y_hat",

@@ -13,6 +13,8 @@ import xarray as xr
 
 from phasejax import SpikedModel, sweep
 
+pytestmark = pytest.mark.slow
+
 AXES = {"kappa": np.linspace(0.5, 2, 30), "nu": np.linspace(0, 0.9, 20)}
 OPTIONS = {"fixed": {"k": 2, "d": 6}, "quantities": ["regime", "error_ca", "canonical_correlations"], "n": 50,
            "seeds": 4, "key": jax.random.key(0)}

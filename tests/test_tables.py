@@ -11,6 +11,8 @@ import scipy.sparse as sp
 from phasejax.moments import accumulate
 from phasejax.tables import Table, open_table
 
+pytestmark = pytest.mark.slow
+
 ROWS = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
 COUNTS = np.random.default_rng(1).poisson(0.4, (50, 4)).astype(np.float32)
 

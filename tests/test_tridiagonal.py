@@ -7,6 +7,8 @@ import pytest
 
 from phasejax import linalg, top_k_eigenspace, tridiagonal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def float64():
