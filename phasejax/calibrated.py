@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass, replace
 
 import jax
 import numpy as np
-from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from phasejax import spectral
 from phasejax._version import __version__
 from phasejax.auxiliary import Design
 from phasejax.calibration import calibrate, label_directions
-from phasejax.estimates import RATIOS, Estimate, summarised
+from phasejax.estimates import RATIOS, Fitted, likeliest, summarised
 from phasejax.model import SpikedModel
 from phasejax.outcome import Outcome, predict_outcome
 from phasejax.pairs import PairedRows
@@ -21,7 +20,7 @@ from phasejax.regimes import Regime
 from phasejax.spectral import ClassifiedSpectrum
 from phasejax.theory import delta_ca, delta_cp
 
-_BAD_FIT, _REDUNDANT = 3.0, 0.005
+_REDUNDANT = 0.005
 # Parameters whose change is looked at one by one, by a factor of at most e^3 either way.
 _MOVABLE = ("kappa", "nu", "gamma_x", "gamma_y", "nuisance_x", "nuisance_y")
 _FURTHEST, _POINTS = 3.0, 1201
@@ -43,43 +42,22 @@ class Change:
     regime: Regime | None
 
 
-@dataclass(frozen=True, eq=False)
-class CalibratedDiagnosis:
-    """Where a data set lies in the phase diagram, how sure that is, and what to do.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CalibratedDiagnosis(Fitted):
+    """Where a data set lies in the phase diagram, how sure that is, and what to do. Fields besides those of `Fitted`:
 
     Args:
         method: "calibrated".
-        n, labelled: paired rows, and how many of them have labels.
-        d_x, d_y: columns of x and of y.
-        label_columns: linearly independent label columns.
-        k: signals, and whether they were counted from the data.
-        k_estimated: see k.
-        confidence: level of the intervals, and the probability from which a regime is stated.
-        estimates: of the ratios (`RATIOS`) and the parameters (`PARAMETERS`) by name.
-        probabilities: of the four regimes by name.
+        k_estimated: whether k was counted from the labels.
         reverse_probability: that predicting x from y recovers the signal.
-        misfit: mean squared distance of data and best model in standard errors; well above 1 when
-            no spiked model describes the data. Intervals are widened by its root.
-        draws: of the posterior, 400 values of each name in `estimates`.
         ca, cp, cp_reverse: sample spectra; as signal count the k components that predict the labels best.
         outcome: cross-validated scores of the representations, or None where not asked for.
         warnings: what limits the answer, one sentence each.
     """
 
     method: str
-    n: int
-    labelled: int
-    d_x: int
-    d_y: int
-    label_columns: int
-    k: int
     k_estimated: bool
-    confidence: float
-    estimates: dict[str, Estimate]
-    probabilities: dict[str, float]
     reverse_probability: float
-    misfit: float
-    draws: dict[str, Float[np.ndarray, "m"]]
     ca: ClassifiedSpectrum
     cp: ClassifiedSpectrum
     cp_reverse: ClassifiedSpectrum
@@ -114,13 +92,13 @@ class CalibratedDiagnosis:
     @property
     def likeliest(self) -> Regime:
         """The regime of highest probability."""
-        return Regime(max(self.probabilities, key=self.probabilities.get))
+        return likeliest(self.probabilities)
 
     @property
     def regime(self) -> Regime | None:
         """The regime, or None (undecided) where none reaches the asked confidence."""
-        likeliest = self.likeliest
-        return likeliest if self.probabilities[likeliest.value] >= self.confidence else None
+        first = self.likeliest
+        return first if self.probabilities[first.value] >= self.confidence else None
 
     @property
     def verdict(self) -> str:
@@ -247,7 +225,7 @@ def calibrated_diagnosis(data: PairedRows, *, k: int | None, confidence: float, 
         raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
     if top < 1:
         raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
-    q = data.columns.shape[1]
+    q = data.q
     signals = min(label_directions(data.joint, data.d_x, data.d_y, q, data.m), top) if k is None else k
     design = Design(data.d_x, data.d_y, q, signals, data.n - 1, data.m - 1)
     # The simulations keep all cores busy. Threads of BLAS besides would wait for each other.
@@ -272,7 +250,7 @@ def _warnings(found, copied):
         yield f"n = {found.n} is below 3 (d_x + d_y) = {3 * d}: expect wide intervals."
     if copied:
         yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
-    if found.misfit > _BAD_FIT:
+    if found.fits_badly:
         yield (f"no spiked model describes these data well (misfit {found.misfit:.1f}): intervals are widened, and "
                "predicted scores say more than the regime.")
     if found.outcome is not None and found.outcome.ranking()[0].low <= found.outcome.chance:

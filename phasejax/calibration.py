@@ -18,7 +18,6 @@ simulation: where the data's are heavier the intervals are too narrow (with t5 n
 Source: McFadden 1989 and Gourieroux, Monfort and Renault 1993 for the method; Birge 1932.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -31,6 +30,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from phasejax.auxiliary import BOUNDS, PRIOR, Design, log_ratios, observed, simulated
+from phasejax.engine import cores
 from phasejax.sampling import bartlett_factor
 
 _MEAN, _SD = (np.array(column) for column in zip(*PRIOR.values(), strict=True))
@@ -85,7 +85,7 @@ def calibrate(joint: Float[np.ndarray, "s s"], design: Design, *, draws: int = 4
     if not np.isfinite(target).all():
         raise ValueError("x, y, labels: expected linearly independent columns in each, got a singular covariance")
     rng = np.random.default_rng(seed)
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         search = _Search(target, design, pool, seed)
         best = search.near(search.far(rng))
     sample, families = _posterior(best, draws, rng)
@@ -257,10 +257,6 @@ def label_directions(joint: Float[np.ndarray, "s s"], d_x: int, d_y: int, q: int
         passed = scipy.stats.chi2.sf(tails, freedom) < _LEVEL
         counts.append(int(np.argmin(np.append(passed, False))))
     return max(counts)
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # One compilation for each design and number of draws. Loops over samples, not batches: a batch

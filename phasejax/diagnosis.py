@@ -210,7 +210,7 @@ def diagnose(x, y, labels, *, method: str = "calibrated", k: int | None = None, 
         raise ValueError(f"method: expected 'calibrated' or 'spectral', got {method!r}")
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
-    data = paired_rows(x, y, labels, labelled, label_kind)
+    data = paired_rows(x, y, labels, labelled, label_kind, seed)
     return calibrated_diagnosis(data, k=k, confidence=confidence, outcome=outcome, seed=seed)
 
 

@@ -232,9 +232,14 @@ def local_slots() -> tuple[jax.Device, ...]:
     devices = jax.local_devices()
     if len(devices) > 1 or devices[0].platform != "cpu":
         return tuple(devices)
+    return tuple(devices) * cores()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # absent on macOS and Windows
-        return tuple(devices) * len(os.sched_getaffinity(0))
-    return tuple(devices) * (os.cpu_count() or 1)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _device_memory():

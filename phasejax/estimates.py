@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import expit
 
 from phasejax.auxiliary import Design
 from phasejax.calibration import Posterior
@@ -23,6 +24,7 @@ PARAMETERS = {
     "label_share": "share of the label directions that the signals explain",
 }
 _KEPT_DRAWS = 400
+BAD_FIT = 3.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,46 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a diagnosis and a saved one have in common.
+
+    Args:
+        n, labelled: paired rows, and how many of them have labels.
+        d_x, d_y: columns of x and of y.
+        label_columns: linearly independent label columns.
+        k: signals.
+        confidence: level of the intervals, and the probability from which a regime is stated.
+        misfit: mean squared distance of data and best model in standard errors; well above 1 when
+            no spiked model describes the data. Intervals are widened by its root.
+        estimates: of the ratios (`RATIOS`) and the parameters (`PARAMETERS`) by name.
+        probabilities: of the four regimes by name.
+        draws: of the posterior, 400 values of each name in `estimates`.
+    """
+
+    n: int
+    labelled: int
+    d_x: int
+    d_y: int
+    label_columns: int
+    k: int
+    confidence: float
+    misfit: float
+    estimates: dict[str, Estimate]
+    probabilities: dict[str, float]
+    draws: dict[str, Float[np.ndarray, "m"]]
+
+    @property
+    def fits_badly(self) -> bool:
+        """Whether the misfit says that no spiked model describes the data."""
+        return self.misfit > BAD_FIT
+
+
+def likeliest(probabilities: dict[str, float]) -> Regime:
+    """The regime of highest probability."""
+    return Regime(max(probabilities, key=probabilities.get))
 
 
 def summarised(posterior: Posterior, design: Design, joint: Float[np.ndarray, "s s"], confidence: float,
@@ -58,9 +100,9 @@ def summarised(posterior: Posterior, design: Design, joint: Float[np.ndarray, "s
     unit_x = scale_x * design.d_x / (signals + design.k * gamma_x + (design.d_x - design.k) * nuisance_x)
     unit_y = scale_y * design.d_y / (signals + design.k * gamma_y + (design.d_y - design.k) * nuisance_y)
     draws = dict(zip(RATIOS, np.exp(posterior.log_ratios.T), strict=True)) | {
-        "kappa": (unit_x * unit_y) ** 0.25, "nu": _sigmoid(nu), "gamma_x": gamma_x * unit_x,
+        "kappa": (unit_x * unit_y) ** 0.25, "nu": expit(nu), "gamma_x": gamma_x * unit_x,
         "gamma_y": gamma_y * unit_y, "nuisance_x": nuisance_x * unit_x, "nuisance_y": nuisance_y * unit_y,
-        "decay": decay, "uncorrelated": uncorrelated, "label_share": _sigmoid(label),
+        "decay": decay, "uncorrelated": uncorrelated, "label_share": expit(label),
         "signal_x": unit_x, "signal_y": unit_y}
     tails = np.array([0.5, (1 - confidence) / 2, (1 + confidence) / 2])
     above = posterior.log_ratios > 0
@@ -77,6 +119,3 @@ def _scales(rng, covariance, n, draws):
     mean = np.trace(covariance) / len(covariance)
     return mean * np.exp(rng.standard_normal(draws) * np.sqrt(2 * np.sum(covariance**2) / n) / np.trace(covariance))
 
-
-def _sigmoid(values):
-    return 1 / (1 + np.exp(-values))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 LabelKind = Literal["auto", "class", "real"]
 
@@ -178,6 +178,24 @@ def encode_labels(labels, rows: int, kind: str = "auto") -> Float[np.ndarray, "n
     else:
         raise ValueError(f"labels: expected numbers or text, got dtype {labels.dtype}")
     return _one_hot(columns) if kind == "class" else _real(columns)
+
+
+def labelled_rows(labelled, n: int) -> Int[np.ndarray, "m"]:
+    """The rows that have labels, of n; all where `labelled` is None.
+
+    Raises:
+        ValueError: no indices of rows, shape (m,), or repeated ones.
+    """
+    if labelled is None:
+        return np.arange(n)
+    which = np.asarray(labelled)
+    if which.ndim != 1 or which.dtype.kind not in "iu" or not which.size:
+        raise ValueError(f"labelled: expected indices of rows, shape (m,), got {which.dtype} of shape {which.shape}")
+    if which.min() < 0 or which.max() >= n:
+        raise ValueError(f"labelled: expected indices from 0 to {n - 1}, got {which.min()} to {which.max()}")
+    if len(np.unique(which)) < len(which):
+        raise ValueError("labelled: expected every row once, got repeated indices")
+    return which.astype(np.int64)
 
 
 def resolved_kind(labels, kind: str = "auto") -> str:

@@ -28,44 +28,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from phasejax._version import __version__
 from phasejax.auxiliary import BOUNDS
 from phasejax.calibrated import CalibratedDiagnosis, plain
 from phasejax.diagnosis import Diagnosis, diagnose
 from phasejax.differences import SHARES, floor, holm, on_its_scale, tested
-from phasejax.estimates import PARAMETERS, RATIOS, Estimate
+from phasejax.estimates import PARAMETERS, RATIOS, Estimate, Fitted, likeliest
 from phasejax.regimes import Regime
 
 NAMES = (*RATIOS, *PARAMETERS)
-_BAD_FIT = 3.0
 # Of a regime's probability, counted from 4000 draws.
 _RESOLUTION = 1 / 4000
 
 
-@dataclass(frozen=True, eq=False)
-class Baseline:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Baseline(Fitted):
     """A saved diagnosis, as far as a later one is compared with it. Read one with `load_baseline`.
 
     Args:
-        version: of phasejax that wrote it.
-        n, labelled, d_x, d_y, label_columns, k, confidence, misfit: as in `CalibratedDiagnosis`.
-        estimates, probabilities, draws: the same.
+        version: of phasejax that wrote it, besides the fields of `estimates.Fitted`.
     """
 
     version: str
-    n: int
-    labelled: int
-    d_x: int
-    d_y: int
-    label_columns: int
-    k: int
-    confidence: float
-    misfit: float
-    estimates: dict[str, Estimate]
-    probabilities: dict[str, float]
-    draws: dict[str, Float[np.ndarray, "m"]]
 
     def diagnose_again(self, x, y, labels, *, labelled=None, label_kind: str = "auto", seed: int = 0
                        ) -> CalibratedDiagnosis:
@@ -132,12 +117,12 @@ class Drift:
     @property
     def regime_before(self) -> Regime:
         """The likeliest regime of the baseline."""
-        return _likeliest(self.probabilities_before)
+        return likeliest(self.probabilities_before)
 
     @property
     def regime_now(self) -> Regime:
         """The likeliest regime of the new data."""
-        return _likeliest(self.probabilities_now)
+        return likeliest(self.probabilities_now)
 
     @property
     def regime_moved(self) -> bool:
@@ -306,11 +291,7 @@ def _warnings(baseline, now):
         yield (f"the baseline was written by phasejax {baseline.version}, this is {__version__}: where the method has "
                "changed between them, that shows as drift.")
     misfit = max(baseline.misfit, now.misfit)
-    if misfit > _BAD_FIT:
+    if baseline.fits_badly or now.fits_badly:
         yield (f"intervals are widened by a misfit of {misfit:.1f}: a change within them is not seen, so that 'none' "
                "says little.")
     yield from now.warnings
-
-
-def _likeliest(probabilities):
-    return Regime(max(probabilities, key=probabilities.get))

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from phasejax._pytree import check_count
-from phasejax.inputs import finite_view
+from phasejax.inputs import finite_view, labelled_rows
 from phasejax.probes import RowMoments, discriminant, encoding_maps, inverse_scales, ridge_regression
 
 Kind = Literal["class", "real"]
@@ -163,7 +163,7 @@ def predict_outcome(x, y, columns, *, k: int, kind: str, labelled=None, folds: i
     x, y = finite_view("x", x), finite_view("y", y)
     if len(x) != len(y):
         raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
-    labelled = _labelled(labelled, len(x))
+    labelled = labelled_rows(labelled, len(x))
     columns = _columns(columns, kind, len(labelled))
     for name, count in (("k", k), ("folds", folds), ("repeats", repeats)):
         check_count(name, count)
@@ -200,20 +200,6 @@ def _in_range(array):
     """Numbers whose sums of squares keep their digits. No score depends on the scale of a whole view or on means."""
     array = array / (np.abs(array).max() or 1.0)
     return array - array.mean(0)
-
-
-def _labelled(labelled, n):
-    if labelled is None:
-        return np.arange(n)
-    labelled = np.asarray(labelled)
-    if labelled.ndim != 1 or labelled.dtype.kind not in "iu" or labelled.size == 0:
-        raise ValueError(f"labelled: expected row numbers, shape (m,), got dtype {labelled.dtype}, "
-                         f"shape {labelled.shape}")
-    if labelled.min() < 0 or labelled.max() >= n:
-        raise ValueError(f"labelled: expected rows 0 to {n - 1}, got {labelled.min()} to {labelled.max()}")
-    if len(np.unique(labelled)) < len(labelled):
-        raise ValueError("labelled: expected each row once, got repetitions")
-    return labelled
 
 
 def _columns(columns, kind, rows):

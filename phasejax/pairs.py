@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from phasejax.auxiliary import pooled
-from phasejax.inputs import check_views, encode_labels, resolved_kind
+from phasejax.inputs import check_views, encode_labels, labelled_rows, resolved_kind
 from phasejax.moments import Moments, accumulate, check_varying
 from phasejax.tables import Table, open_table
 
@@ -25,18 +25,16 @@ class PairedRows:
 
     Args:
         n, m: rows, and labelled rows.
-        columns: linearly independent, centred, unit-variance combinations of the label columns of the sample,
-            shape (rows with labels in the sample, q).
-        encoded: the label columns themselves, classes one-hot, of the same rows.
+        encoded: label columns of the sample, classes one-hot, shape (rows with labels in the sample, L).
         kind: "class" or "real".
-        joint: covariance of (x, y, columns), divisor n - 1, as `auxiliary.pooled` where m < n.
+        joint: covariance of (x, y, t), divisor n - 1, as `auxiliary.pooled` where m < n; t are linearly
+            independent, unit-variance combinations of the label columns.
         x, y: the sample, all rows or `SAMPLE_ROWS` of them.
         labelled: which rows of the sample have labels.
     """
 
     n: int
     m: int
-    columns: Float[np.ndarray, "s q"]
     encoded: Float[np.ndarray, "s l"]
     kind: str
     joint: Float[np.ndarray, "p p"]
@@ -53,6 +51,11 @@ class PairedRows:
     def d_y(self) -> int:
         """Columns of y."""
         return self.y.shape[1]
+
+    @property
+    def q(self) -> int:
+        """Linearly independent label columns."""
+        return len(self.joint) - self.d_x - self.d_y
 
     @property
     def views_share_a_column(self) -> bool:
@@ -72,7 +75,7 @@ def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int
     if len(x) != len(y):
         raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
     n = len(x)
-    which = _labelled(labelled, n)
+    which = labelled_rows(labelled, n)
     everything = len(which) == n
     rng = np.random.default_rng(seed)
     if len(x) * (x.shape[1] + y.shape[1]) <= IN_MEMORY:
@@ -95,7 +98,7 @@ def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int
     joint = _joint(x, y, columns, which, everything)
     _check_rank("x", joint[:x.shape[1], :x.shape[1]])
     _check_rank("y", joint[x.shape[1]:-columns.shape[1], x.shape[1]:-columns.shape[1]])
-    return PairedRows(n=n, m=len(which), columns=columns[chosen], encoded=encoded[chosen],
+    return PairedRows(n=n, m=len(which), encoded=encoded[chosen],
                       kind=resolved_kind(labels, label_kind),
                       joint=joint, x=np.asarray(rows_x, np.float64),
                       y=np.asarray(rows_y, np.float64), labelled=in_sample)
@@ -112,19 +115,6 @@ def _opened(name, view):
             raise ValueError(f"{name}: expected at least 1 column, got none")
         raise ValueError(f"{name}: expected two dimensions (rows, columns), got shape {array.shape}")
     return open_table(array, name)
-
-
-def _labelled(labelled, n):
-    if labelled is None:
-        return np.arange(n)
-    which = np.asarray(labelled)
-    if which.ndim != 1 or which.dtype.kind not in "iu" or not which.size:
-        raise ValueError(f"labelled: expected indices of rows, shape (m,), got {which.dtype} of shape {which.shape}")
-    if which.min() < 0 or which.max() >= n:
-        raise ValueError(f"labelled: expected indices from 0 to {n - 1}, got {which.min()} to {which.max()}")
-    if len(np.unique(which)) < len(which):
-        raise ValueError("labelled: expected every row once, got repeated indices")
-    return which.astype(np.int64)
 
 
 def _independent(encoded):

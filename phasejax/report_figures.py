@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from scipy.special import expit, logit
 from scipy.stats import gaussian_kde
 
 from phasejax.estimates import RATIOS
@@ -33,7 +34,7 @@ def plot_plane(diagnosis, kappa, ca, cp):
         ax.fill_between(kappa, lower, upper, where=where, interpolate=True, color=REGIME_COLOURS[member], linewidth=0)
     plot_boundaries(ax, *(xr.DataArray(curve, coords={"kappa": kappa}, dims="kappa") for curve in (ca, cp)),
                     linewidth=1.6)
-    _draw_posterior(ax, diagnosis, ("kappa", "nu"), (np.log, _logit), (np.exp, _sigmoid))
+    _draw_posterior(ax, diagnosis, ("kappa", "nu"), (np.log, logit), (np.exp, expit))
     ax.set(xscale="log", xlim=kappa[[0, -1]], ylim=(0, 1), xlabel="signal strength κ, root of x units times y units",
            ylabel=f"nuisance correlation {NU}")
     _plain_ticks(ax.xaxis)
@@ -158,11 +159,3 @@ def _plain_ticks(axis):
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1, 3) if decades < 4 else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
-
-
-def _logit(values):
-    return np.log(values) - np.log1p(-values)
-
-
-def _sigmoid(values):
-    return 1 / (1 + np.exp(-values))

@@ -316,8 +316,10 @@ def test_reasons():
     ({"repeats": 0}, "repeats: expected"), ({"columns": np.ones((60, 1))}, "columns: expected columns that vary"),
     ({"columns": np.ones((59, 1))}, "columns: expected 60 rows"), ({"kind": "class"}, "columns: expected one-hot"),
     ({"kind": "class", "columns": np.eye(2)[(np.arange(60) == 0).astype(int)]}, "at least 2 rows of each class"),
-    ({"labelled": [0, 0]}, "labelled: expected each row once"), ({"labelled": [60]}, "labelled: expected rows 0"),
-    ({"labelled": np.ones(60, bool)}, "labelled: expected row numbers"), ({"y": np.ones((59, 4))}, "y: expected 60"),
+    ({"labelled": [0, 0]}, "labelled: expected every row once"),
+    ({"labelled": [60]}, "labelled: expected indices from 0 to 59"),
+    ({"labelled": np.ones(60, bool)}, "labelled: expected indices of rows"),
+    ({"y": np.ones((59, 4))}, "y: expected 60"),
     ({"x": np.full((60, 5), np.nan)}, "x: expected finite")])
 def test_what_is_refused(change, message):
     x, y, t = spiked(60)
