@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phasejax import SpikedModel, bartlett_factor, delta_ca, delta_cp, delta_cp_reverse
+from phasejax import SpikedModel, bartlett_factor, calibration, delta_ca, delta_cp, delta_cp_reverse
 from phasejax.auxiliary import PRIOR, Design, log_ratios, observed, pooled, simulated, spiked
 from phasejax.calibration import calibrate, label_directions
 
@@ -152,6 +152,27 @@ def test_the_same_seed_gives_the_same_posterior():
     joint = joint_of(np.random.default_rng(0), U, DESIGN)
     first, second = (calibrate(joint, DESIGN, draws=200) for _ in range(2))
     np.testing.assert_array_equal(first.draws, second.draws)
+
+
+def test_families_count_with_their_evidence():
+    """Against quadrature over the two bounded parameters, six integrated exactly; 4000 draws: s.e. below 0.01."""
+    rng = np.random.default_rng(6)
+    factor = rng.standard_normal((8, 8))
+    local = object.__new__(calibration._Quadratic)
+    sd = np.array([spread for _, spread in PRIOR.values()])
+    local._precision = factor @ factor.T + np.diag(sd**-2.0)
+    local.minimum = np.r_[rng.standard_normal(6), 0.05, 0.15]
+    _, families = calibration._posterior(local, 10, rng)
+
+    covariance = np.linalg.inv(local._precision)[6:, 6:]  # marginal: the six others are integrated out
+    a, b = np.linspace(0, 0.7, 1401), np.linspace(0, 0.95, 1901)
+    away = np.stack(np.meshgrid(a, b, indexing="ij"), -1) - local.minimum[6:]
+    density = np.exp(-np.einsum("abi,ij,abj->ab", away, np.linalg.inv(covariance), away) / 2)
+    half_normal = 2 / (sd[6:] * np.sqrt(2 * np.pi))
+    expected = np.array([half_normal.prod() * np.trapezoid(np.trapezoid(density, b), a),
+                         half_normal[1] * np.trapezoid(density[0], b), half_normal[0] * np.trapezoid(density[:, 0], a),
+                         density[0, 0]])
+    np.testing.assert_allclose(families, expected / expected.sum(), atol=0.03)
 
 
 def test_data_that_no_model_describes_are_known():
