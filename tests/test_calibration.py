@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phasejax import SpikedModel, bartlett_factor, calibration, delta_ca, delta_cp, delta_cp_reverse
+from phasejax import SpikedModel, bartlett_factor, calibration, delta_ca, delta_cp, delta_cp_reverse, estimates
 from phasejax.auxiliary import PRIOR, Design, log_ratios, observed, pooled, simulated, spiked
 from phasejax.calibration import calibrate, label_directions
 
@@ -192,3 +192,23 @@ def test_label_directions_are_counted():
     assert label_directions(np.cov(np.hstack([x, y, columns]).T), 9, 7, 5, 2000) == 2
     many = [label_directions(np.cov(rng.standard_normal((300, 21)).T), 9, 7, 5, 300) for _ in range(100)]
     assert np.mean(np.array(many) > 1) < 0.06
+
+
+@pytest.mark.parametrize(("statistic", "count"), [(54.0, 2), (53.0, 1)])
+def test_the_second_direction_counts_from_its_quantile_on(statistic, count):
+    """After one direction (9 - 1)(5 - 1) = 32 degrees of freedom are left: the 0.99 quantile is 53.49."""
+    joint = np.eye(9 + 7 + 5)
+    factor = 300 - 1 - (9 + 5 + 1) / 2
+    joint[0, 16] = joint[16, 0] = 0.9
+    joint[1, 17] = joint[17, 1] = np.sqrt(1 - np.exp(-statistic / factor))
+    assert label_directions(joint, 9, 7, 5, 300) == count
+
+
+def test_scales_have_their_sampling_error():
+    """Mean variances of 2000 samples of 40 rows against 4000 draws: spreads agree to 10 % (4 s.e. are 8 %)."""
+    rng, spread = np.random.default_rng(7), np.array([3.0, 1.0, 0.5, 0.2])
+    samples = rng.standard_normal((2000, 40, 4)) * np.sqrt(spread)
+    means = np.mean(samples**2, axis=(1, 2))
+    draws = estimates._scales(rng, np.diag(spread), 40, 4000)
+    np.testing.assert_allclose(draws.std(), means.std(), rtol=0.1)
+    np.testing.assert_allclose(np.median(draws), spread.mean(), rtol=0.02)
