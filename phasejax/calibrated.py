@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import jax
 import numpy as np
@@ -12,18 +13,19 @@ from phasejax import spectral
 from phasejax._version import __version__
 from phasejax.auxiliary import Design
 from phasejax.calibration import calibrate, label_directions
+from phasejax.crossings import nearest_boundary
 from phasejax.estimates import RATIOS, Fitted, likeliest, summarised
 from phasejax.model import SpikedModel
 from phasejax.outcome import Outcome, predict_outcome
 from phasejax.pairs import PairedRows
 from phasejax.regimes import Regime
 from phasejax.spectral import ClassifiedSpectrum
-from phasejax.theory import delta_ca, delta_cp
+from phasejax.theory import regime
 
 _REDUNDANT = 0.005
 # Parameters whose change is looked at one by one, by a factor of at most e^3 either way.
 _MOVABLE = ("kappa", "nu", "gamma_x", "gamma_y", "nuisance_x", "nuisance_y")
-_FURTHEST, _POINTS = 3.0, 1201
+_FURTHEST = 3.0
 _ACTIONS = {"CA": "Align", "CP x->y": "Predict y from x", "CP y->x": "Predict x from y"}
 
 
@@ -135,17 +137,20 @@ class CalibratedDiagnosis(Fitted):
         centre, spread = np.median(logs[:, inside], axis=1), logs[:, inside].std(axis=1) + 1e-12
         return inside[np.argmin(np.sum(((logs[:, inside] - centre[:, None]) / spread[:, None]) ** 2, axis=0))]
 
+    @cached_property
+    def _changes(self):
+        model = self.model
+        with jax.enable_x64(True):
+            here = regime(model)
+        return tuple(sorted((_nearest_change(model, name, here) for name in _MOVABLE),
+                            key=lambda change: abs(math.log(change.factor)) if change.regime else math.inf))
+
     def sensitivity(self) -> tuple[Change, ...]:
         """For each parameter, the smallest factor that alone moves the estimated model to another regime.
 
-        Nearest first; what moves nothing comes last.
+        Nearest first; what moves nothing comes last. See `nearest_boundary`.
         """
-        model = self.model
-        steps = np.linspace(-_FURTHEST, _FURTHEST, _POINTS)
-        with jax.enable_x64(True):
-            here = Regime.from_ratios(float(delta_ca(model)), float(delta_cp(model)))
-            changes = [_nearest_change(model, name, steps, here) for name in _MOVABLE]
-        return tuple(sorted(changes, key=lambda change: abs(math.log(change.factor)) if change.regime else math.inf))
+        return self._changes
 
     @property
     def objective(self) -> str:
@@ -264,17 +269,12 @@ def _warnings(found, copied):
             yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."
 
 
-def _nearest_change(model, name, steps, here):
-    field = getattr(model, name)
-    steps = steps[steps + np.log(np.max(field)) <= 0] if name == "nu" else steps
-    ratios = jax.vmap(lambda t: (delta_ca(model.replace(**{name: field * jax.numpy.exp(t)})),
-                                 delta_cp(model.replace(**{name: field * jax.numpy.exp(t)}))))(steps)
-    codes = (np.asarray(ratios[0]) > 1) + 2 * (np.asarray(ratios[1]) > 1)
-    elsewhere = np.flatnonzero(codes != here.code)
-    if not elsewhere.size:
+def _nearest_change(model, name, here):
+    crossings = [nearest_boundary(model, target, parameters=[name]) for target in Regime if target is not here]
+    nearest = min(crossings, key=lambda crossing: crossing.distance)
+    if nearest.distance > _FURTHEST:
         return Change(name, math.nan, None)
-    nearest = elsewhere[np.argmin(np.abs(steps[elsewhere]))]
-    return Change(name, float(np.exp(steps[nearest])), Regime.from_code(codes[nearest]))
+    return Change(name, math.exp(nearest.log_change[name]), nearest.target)
 
 
 def plain(value):
