@@ -132,15 +132,23 @@ def simulated(u: Float[Array, "p"], factor: Float[Array, "s s"], rest: Float[Arr
         rest: of (x, y), the rows without labels; None where there are none.
     """
     if rest is not None:
-        labelled = jnp.concatenate(_rows(u, factor, design))
-        views = jnp.concatenate(_rows(u, jnp.pad(rest, (0, design.q)), design)[:2])
-        return observed(pooled(labelled @ labelled.T, views @ views.T, design.labelled / design.n), design)
+        return observed(joint_covariance(u, factor, rest, design), design)
     rows_x, rows_y, rows_t = _rows(u, factor, design)
     d_x = design.d_x
     root_x = rows_x[:, :d_x]  # lower triangular: whitening x only takes the first d_x columns
     rows_t = _solved(jnp.linalg.cholesky(rows_t @ rows_t.T), rows_t)
     return _statistics(root_x @ root_x.T, rows_y @ rows_y.T, root_x, rows_y[:, :d_x].T, rows_t[:, :d_x].T,
                        rows_t @ rows_x.T, rows_t @ rows_y.T, design)
+
+
+def joint_covariance(u: Float[Array, "p"], factor: Float[Array, "s s"], rest: Float[Array, "d d"] | None,
+                     design: Design) -> Float[Array, "s s"]:
+    """The covariance of (x, y, labels) of one sample of the model at `u`; arguments as in `simulated`."""
+    labelled = jnp.concatenate(_rows(u, factor, design))
+    if rest is None:
+        return labelled @ labelled.T
+    views = jnp.concatenate(_rows(u, jnp.pad(rest, (0, design.q)), design)[:2])
+    return pooled(labelled @ labelled.T, views @ views.T, design.labelled / design.n)
 
 
 def _rows(u, factor, design):

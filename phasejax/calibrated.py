@@ -235,7 +235,7 @@ def calibrated_diagnosis(data: PairedRows, *, k: int | None, confidence: float, 
     design = Design(data.d_x, data.d_y, q, signals, data.n - 1, data.m - 1)
     # The simulations keep all cores busy. Threads of BLAS besides would wait for each other.
     with threadpool_limits(1):
-        posterior = calibrate(data.joint, design, seed=seed)
+        posterior = calibrate(data.joint, design, without=data.without, seed=seed)
         spectra = spectral.estimate(data.x, data.y, data.encoded, labelled=data.labelled, signals=signals)
         scores = predict_outcome(data.x, data.y, data.encoded, k=signals, kind=data.kind, labelled=data.labelled,
                                  seed=seed) if outcome else None

@@ -1,5 +1,6 @@
 """First and second moments of tables too large for memory, as exact as those of an array in memory."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,9 +77,9 @@ class Moments:
                        low=np.minimum(self.low, other.low), high=np.maximum(self.high, other.high))
 
 
-def accumulate(tables: Sequence, folds: int = 1, *, seed: int = 0, names: Sequence[str] | None = None,
-               rows_at_once: int | None = None, memory: int = MEMORY,
-               progress: Callable[[int], None] | None = None) -> list[Moments]:
+def accumulate(tables: Sequence, folds: int | Integer[np.ndarray, "n"] = 1, *, seed: int = 0,
+               names: Sequence[str] | None = None, rows_at_once: int | None = None,
+               memory: int = MEMORY, progress: Callable[[int], None] | None = None) -> list[Moments]:
     """Moments of all columns of several tables side by side, for each fold of their rows.
 
     One pass over the rows. Neither their number nor a mean far from zero costs accuracy, and in how
@@ -87,7 +88,8 @@ def accumulate(tables: Sequence, folds: int = 1, *, seed: int = 0, names: Sequen
 
     Args:
         tables: what `open_table` takes, with equal numbers of rows.
-        folds: into how many parts the rows are divided; see `assign_folds`.
+        folds: into how many parts the rows are divided (see `assign_folds`), or the part of each
+            row, numbers from 0 on of which none is missing.
         seed: of the assignment to folds.
         names: what errors call the tables; x, y, labels for up to three.
         rows_at_once: how many rows to read at a time; as `memory` allows when left out.
@@ -106,7 +108,8 @@ def accumulate(tables: Sequence, folds: int = 1, *, seed: int = 0, names: Sequen
     for name, table in zip(names, tables, strict=True):
         if len(table) != n:
             raise ValueError(f"{name}: expected {n} rows as in {names[0]}, got {len(table)}")
-    fold_of_row = assign_folds(n, folds, seed)
+    fold_of_row = assign_folds(n, folds, seed) if np.ndim(folds) == 0 else _checked_folds(folds, n)
+    folds = int(fold_of_row.max()) + 1
     if rows_at_once is None:
         rows_at_once = _rows_within(memory, tables, folds)
     if rows_at_once < 1:
@@ -174,6 +177,13 @@ def assign_folds(n: int, folds: int, seed: int = 0) -> Integer[np.ndarray, "n"]:
     return fold_of_row
 
 
+def each_left_out(parts: Sequence[Moments]) -> list[Moments]:
+    """Of at least two parts, the moments of all but the first, of all but the second, and so on."""
+    heads = list(itertools.accumulate(parts[:-1], Moments.merged))
+    tails = list(itertools.accumulate(parts[:0:-1], Moments.merged))[::-1]
+    return [tails[0], *map(Moments.merged, heads[:-1], tails[1:]), heads[-1]]
+
+
 def check_varying(moments: Moments, widths: Sequence[int], names: Sequence[str] | None = None) -> None:
     """Refuse columns in which all rows have the same value.
 
@@ -194,6 +204,15 @@ def check_varying(moments: Moments, widths: Sequence[int], names: Sequence[str] 
         if columns.size:
             more = f" and {columns.size - 1} more" if columns.size > 1 else ""
             raise ValueError(f"{name}: expected columns that vary, got a constant in column {columns[0]}{more}")
+
+
+def _checked_folds(folds, n):
+    folds = np.asarray(folds)
+    if folds.shape != (n,):
+        raise ValueError(f"folds: expected a number or one for each of {n} rows, got shape {folds.shape}")
+    if folds.dtype.kind not in "iu" or folds.min() < 0 or 0 in np.bincount(folds):
+        raise ValueError("folds: expected numbers from 0 on of which none is missing, got others")
+    return folds
 
 
 class _Sums:

@@ -7,13 +7,15 @@ from jaxtyping import Float, Int
 
 from phasejax.auxiliary import pooled
 from phasejax.inputs import check_views, encode_labels, labelled_rows, resolved_kind
-from phasejax.moments import Moments, accumulate, check_varying
+from phasejax.moments import Moments, accumulate, check_varying, each_left_out, merge_all
 from phasejax.tables import Table, open_table
 
 # Views of more numbers than this are read in blocks and never held as a whole.
 IN_MEMORY = 5e7
 # Rows that spectra and predicted scores rest on, at most: their own error is then below 0.01.
 SAMPLE_ROWS = 50_000
+# Parts of the rows that are left out in turn to see how much statistics scatter.
+GROUPS = 20
 _BLOCK_NUMBERS = 2**24
 # Least eigenvalue of the correlations of (x, y), each of full rank, below which the views share a column.
 _COPIED = 1e-10
@@ -29,6 +31,8 @@ class PairedRows:
         kind: "class" or "real".
         joint: covariance of (x, y, t), divisor n - 1, as `auxiliary.pooled` where m < n; t are linearly
             independent, unit-variance combinations of the label columns.
+        without: `joint` when one of g random groups of rows is left out, each in turn; labelled rows
+            are spread evenly over the groups, at most `GROUPS` of them. Where n is too small it may be singular.
         x, y: the sample, all rows or `SAMPLE_ROWS` of them.
         labelled: which rows of the sample have labels.
     """
@@ -38,6 +42,7 @@ class PairedRows:
     encoded: Float[np.ndarray, "s l"]
     kind: str
     joint: Float[np.ndarray, "p p"]
+    without: Float[np.ndarray, "g p p"]
     x: Float[np.ndarray, "r d_x"]
     y: Float[np.ndarray, "r d_y"]
     labelled: Int[np.ndarray, "s"]
@@ -95,12 +100,12 @@ def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int
     of_label[which] = np.arange(len(which))
     in_sample = np.flatnonzero(of_label[kept] >= 0)
     chosen = of_label[kept[in_sample]]
-    joint = _joint(x, y, columns, which, everything)
+    joint, without = _joint(x, y, columns, which, _groups(rng, which, n))
     _check_rank("x", joint[:x.shape[1], :x.shape[1]])
     _check_rank("y", joint[x.shape[1]:-columns.shape[1], x.shape[1]:-columns.shape[1]])
     return PairedRows(n=n, m=len(which), encoded=encoded[chosen],
                       kind=resolved_kind(labels, label_kind),
-                      joint=joint, x=np.asarray(rows_x, np.float64),
+                      joint=joint, without=without, x=np.asarray(rows_x, np.float64),
                       y=np.asarray(rows_y, np.float64), labelled=in_sample)
 
 
@@ -125,20 +130,39 @@ def _independent(encoded):
     return left[:, kept] * np.sqrt(len(encoded) - 1)
 
 
-def _joint(x, y, columns, which, everything):
-    if everything:
-        found = accumulate([x, y, columns])[0]
-        check_varying(found, [x.shape[1], y.shape[1], columns.shape[1]])
-        return found.scatter / (found.n - 1)
-    d = x.shape[1] + y.shape[1]
+def _groups(rng, which, n):
+    """A group for each row: dealt out in turn, labelled rows first."""
+    others = np.setdiff1d(np.arange(n), which)
+    groups = np.empty(n, np.uint8)
+    groups[np.concatenate([rng.permutation(which), rng.permutation(others)])] = np.resize(
+        np.arange(min(GROUPS, len(which)), dtype=np.uint8), n)
+    return groups
+
+
+def _joint(x, y, columns, which, groups):
+    """The covariance of (x, y, columns), and the same without each group."""
+    if len(which) == len(groups):
+        parts = accumulate([x, y, columns], groups)
+        whole, rests = merge_all(parts), each_left_out(parts)
+        check_varying(whole, [x.shape[1], y.shape[1], columns.shape[1]])
+        return _unbiased(whole), np.stack([_unbiased(rest) for rest in rests])
+    parts = accumulate([x, y], groups)
+    whole, rests = merge_all(parts), each_left_out(parts)
+    check_varying(whole, [x.shape[1], y.shape[1]])
     order = np.argsort(which)
-    views = accumulate([x, y])[0]
-    check_varying(views, [x.shape[1], y.shape[1]])
     rows = np.hstack([_gathered(x, which[order]), _gathered(y, which[order]), columns[order]]).astype(np.float64)
-    own = Moments.of(rows)
-    joint = own.scatter / (own.n - 1)
-    # The block of the views from all rows: with share 0 `pooled` takes just that.
-    return np.asarray(pooled(joint, views.scatter[:d, :d] / (views.n - 1), 0.0))
+    own = [Moments.of(rows[groups[which[order]] == group]) for group in range(len(parts))]
+    return (_pooled(merge_all(own), whole),
+            np.stack([_pooled(labelled, views) for labelled, views in zip(each_left_out(own), rests, strict=True)]))
+
+
+def _unbiased(moments):
+    return moments.scatter / (moments.n - 1)
+
+
+def _pooled(labelled, views):
+    # The block of the views is that of all rows: with share 0 `pooled` takes just the second.
+    return np.asarray(pooled(_unbiased(labelled), _unbiased(views), 0.0))
 
 
 def _check_rank(name, covariance):

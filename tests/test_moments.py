@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phasejax.moments import Moments, accumulate, assign_folds, check_varying, merge_all
+from phasejax.moments import Moments, accumulate, assign_folds, check_varying, each_left_out, merge_all
 from phasejax.tables import Table
 
 pytestmark = pytest.mark.slow
@@ -137,6 +137,28 @@ def test_folds_are_even_random_and_repeatable():
     for bad in (0, 11):
         with pytest.raises(ValueError, match="folds: expected 1 to 10, the number of rows, got"):
             assign_folds(10, bad)
+
+
+def test_rows_can_be_told_their_part():
+    rows, part = np.random.default_rng(0).standard_normal((40, 3)), np.tile([2, 0, 1, 1], 10)
+    for number, found in enumerate(accumulate([rows], part, rows_at_once=7)):
+        own = rows[part == number]
+        assert found.n == len(own)
+        np.testing.assert_allclose(found.scatter, (own - own.mean(0)).T @ (own - own.mean(0)), atol=1e-12)
+    for bad in (part[:-1], part + 1, part - 1):
+        with pytest.raises(ValueError, match="folds: expected"):
+            accumulate([rows], bad)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_each_part_is_left_out_once(count):
+    rows = np.random.default_rng(0).standard_normal((42, 2)) + 5
+    parts = np.split(rows, count)
+    for left_out, found in enumerate(each_left_out([Moments.of(part) for part in parts])):
+        rest = np.concatenate(parts[:left_out] + parts[left_out + 1:])
+        assert found.n == len(rest)
+        np.testing.assert_allclose(found.mean, rest.mean(0))
+        np.testing.assert_allclose(found.scatter, (rest - rest.mean(0)).T @ (rest - rest.mean(0)))
 
 
 def test_progress_counts_rows():
