@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import diagnosis, scale, sweep
+from benchmarks import diagnosis, scale, sweep, training
 from benchmarks.report import print_table, write_json
 
 BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": scale.sampled,
-              "first_call": scale.first_call, "diagnosis": diagnosis.run}
+              "first_call": scale.first_call, "diagnosis": diagnosis.run,
+              "training": training.run}
 
 
 @dataclass(frozen=True)

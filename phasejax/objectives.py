@@ -52,11 +52,18 @@ def vicreg_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostOr
     5.0
     """
     c_x, m, c_y = _output_moments(encoder_x, encoder_y, covariances)
-    k = m.shape[0]
     distance = jnp.trace(c_x) - 2 * jnp.trace(m) + jnp.trace(c_y)
+    hinges, crosses = vicreg_spread_terms(c_x, c_y)
+    return invariance * distance / m.shape[0] + variance * hinges + covariance * crosses
+
+
+def vicreg_spread_terms(c_x: Float[HostOrDevice, "k k"], c_y: Float[HostOrDevice, "k k"]
+                        ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The variance and the covariance term of `vicreg_loss`, unweighted, of the outputs' covariances."""
+    k = c_x.shape[0]
     hinges = sum(jnp.sum(jax.nn.relu(1 - jnp.sqrt(jnp.diag(c) + VICREG_EPS))) for c in (c_x, c_y))
     crosses = sum(jnp.sum(c**2) - jnp.sum(jnp.diag(c) ** 2) for c in (c_x, c_y))
-    return (invariance * distance + variance * hinges + covariance * crosses) / k
+    return hinges / k, crosses / k
 
 
 def vicreg_multiplicities(correlations: Float[HostOrDevice, "m"], k: int, *, invariance: float = 25.0,
@@ -118,7 +125,12 @@ def deepcca_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostO
     >>> round(float(deepcca_loss(jnp.eye(2), jnp.eye(2), unit, ridge=0.0)), 4)
     -1.4
     """
-    c_x, m, c_y = _output_moments(encoder_x, encoder_y, covariances)
+    return ridge_correlation_loss(*_output_moments(encoder_x, encoder_y, covariances), ridge)
+
+
+def ridge_correlation_loss(c_x: Float[HostOrDevice, "k k"], m: Float[HostOrDevice, "k k"],
+                           c_y: Float[HostOrDevice, "k k"], ridge: Float[ArrayLike, ""]) -> Float[Array, ""]:
+    """`deepcca_loss` of the outputs' covariances c_x, c_y and cross-covariance m."""
     identity = jnp.eye(m.shape[0], dtype=m.dtype)
     root_x, root_y = inverse_cholesky(c_x + ridge * identity), inverse_cholesky(c_y + ridge * identity)
     return -nuclear_norm(root_x @ m @ root_y.T)

@@ -1,0 +1,1 @@
+"""Nonlinear experiments: encoders trained on rendered or measured pairs (K26, section 4)."""
