@@ -1,0 +1,156 @@
+"""What a nonlinear experiment is: every choice in one frozen object, saved with its results."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+
+from phasejax._pytree import check_count
+from phasejax.deep.objectives import OBJECTIVES
+
+DATA = ("dsprites", "shapes3d")
+PRECISIONS = ("float32", "bfloat16")
+_TUPLES = ("jitters", "noises", "objectives", "widths", "hidden", "probe_sizes")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid of trainings and their evaluation: every jitter with every noise, objective and seed.
+
+    Args:
+        data: "dsprites" or "shapes3d".
+        path: of the published file; images from geometry when left out.
+        size: side of the images in pixels, a power of two from 16 on.
+        n: rows; 80% train, 10% validate and 10% test.
+        jitters: standard deviations of each view's own shift, in half image sides; 1 - jitter is the
+            alignment of the nuisance.
+        noises: standard deviations of the pixel noise on y.
+        objectives: out of `objectives.OBJECTIVES`.
+        seeds: repetitions, each with data and first parameters of its own.
+        widths, hidden, embedding, projection: of the networks, see `objectives.Architecture`.
+        batch: rows in a step.
+        learning_rate: Adam's.
+        max_epochs, patience: a training stops after so many epochs, or so many without a better
+            validation loss.
+        lam: weight of alignment in the joint objective.
+        temperature: of InfoNCE.
+        probe_sizes: labelled rows that frozen probes are fitted to, increasing.
+        precision: "float32" or "bfloat16", of what the networks compute.
+
+    Raises:
+        ValueError: a value that no run could use, in one line.
+    """
+
+    data: str = "dsprites"
+    path: str | None = None
+    size: int = 64
+    n: int = 50_000
+    jitters: tuple[float, ...] = (0.0, 0.05, 0.2, 0.5)
+    noises: tuple[float, ...] = (0.2, 0.5, 0.9)
+    objectives: tuple[str, ...] = ("vicreg", "cp", "cp_reverse", "joint", "supervised")
+    seeds: int = 5
+    widths: tuple[int, ...] = (32, 32, 64, 64)
+    hidden: tuple[int, ...] = (256,)
+    embedding: int = 128
+    projection: int = 32
+    batch: int = 64
+    learning_rate: float = 1e-3
+    max_epochs: int = 100
+    patience: int = 5
+    lam: float = 1.0
+    temperature: float = 0.1
+    probe_sizes: tuple[int, ...] = (100, 200, 400, 700, 1000, 2000, 4000, 7000, 10_000)
+    precision: str = "float32"
+
+    def __post_init__(self):
+        for name in _TUPLES:
+            values = tuple(getattr(self, name))
+            object.__setattr__(self, name, values)
+            if not values:
+                raise ValueError(f"{name}: expected at least one value, got none")
+        for name in ("size", "n", "seeds", "batch", "max_epochs", "patience", "embedding", "projection"):
+            check_count(name, getattr(self, name))
+        _check_among("data", [self.data], DATA)
+        _check_among("objectives", self.objectives, OBJECTIVES)
+        _check_among("precision", [self.precision], PRECISIONS)
+        for name in ("jitters", "noises", "objectives"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: expected different values, got {values}")
+        for name in ("jitters", "noises"):
+            for value in getattr(self, name):
+                if not 0 <= value <= 1:
+                    raise ValueError(f"{name}: expected values from 0 to 1, got {value}")
+        for name in ("learning_rate", "lam", "temperature"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name}: expected a positive number, got {value}")
+        if self.size < 16 or self.size & (self.size - 1):
+            raise ValueError(f"size: expected a power of two from 16 on, got {self.size}")
+        if self.size % 2 ** len(self.widths):
+            raise ValueError(f"widths: expected at most {int(math.log2(self.size))} for size {self.size}, "
+                             f"got {len(self.widths)}")
+        if not 2 <= self.batch <= self.validation:
+            raise ValueError(f"batch: expected 2 to {self.validation}, the validation rows, got {self.batch}")
+        if list(self.probe_sizes) != sorted(set(self.probe_sizes)) or self.probe_sizes[0] < 1:
+            raise ValueError(f"probe_sizes: expected increasing whole numbers from 1 on, got {self.probe_sizes}")
+        if self.probe_sizes[-1] > self.train:
+            raise ValueError(f"probe_sizes: expected at most {self.train}, the training rows, "
+                             f"got {self.probe_sizes[-1]}")
+
+    @property
+    def train(self) -> int:
+        """Training rows, numbers 0 to train - 1."""
+        return self.n - self.validation - self.test
+
+    @property
+    def validation(self) -> int:
+        """Validation rows, which follow the training rows."""
+        return self.n // 10
+
+    @property
+    def test(self) -> int:
+        """Test rows, which come last."""
+        return self.n // 10
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Experiment":
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: no JSON object, a field too many or too few, a value out of range.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"experiment: expected JSON, got {error}") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"experiment: expected a JSON object, got {type(values).__name__}")
+        known = {field.name for field in fields(cls)}
+        for what, names in (("unknown", set(values) - known), ("missing", known - set(values))):
+            if names:
+                raise ValueError("experiment: expected the fields of this version, got "
+                                 f"{what} {', '.join(sorted(names))}")
+        return cls(**{name: tuple(value) if name in _TUPLES else value for name, value in values.items()})
+
+    def difference(self, other: "Experiment") -> list[str]:
+        """What differs, one line each: "seeds: 3 here, 5 there"."""
+        return [f"{field.name}: {getattr(self, field.name)} here, {getattr(other, field.name)} there"
+                for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+
+
+def _check_among(name, values, known):
+    for value in values:
+        if value not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+
+
+PRESETS = {
+    "quick": Experiment(size=16, n=2500, jitters=(0.0, 0.2), noises=(0.5,), objectives=("vicreg", "cp"), seeds=3,
+                        widths=(16, 32, 32), hidden=(64,), max_epochs=30, probe_sizes=(100, 500, 2000)),
+    "laptop": Experiment(size=32, n=10_000, seeds=2, probe_sizes=(100, 200, 400, 700, 1000, 2000, 4000, 8000)),
+    "paper": Experiment(),
+}
