@@ -1,0 +1,142 @@
+r"""Stereo pairs as pure functions of a key: one object seen twice, shifted apart, jittered, with pixel noise.
+
+With world coordinates from -1 to 1 (pixel j of s has its centre at (2j + 1)/s - 1; x to the right,
+y down) an object at p shows in the views at p -/+ (b/2, 0), b the baseline, plus a shift
+N(0, sigma^2) in each direction, turned by N(0, sigma_r^2) radians about the image's centre. Each
+view samples the canonical image I bilinearly, zero outside, at
+
+.. math::  R(-t)\, o - (t_x, t_y), \qquad R(-t) = \begin{pmatrix} \cos t & \sin t \\ -\sin t & \cos t \end{pmatrix}
+
+for the pixel at o: what I shows at q appears at R(t)(q + (t_x, t_y)). Noise N(0, 0.1^2) is added to x,
+N(0, noise^2) to y, and both are clipped to [0, 1]. The shape is the signal, the position the
+nuisance that both views share, all the more the less they jitter.
+
+Source: K26, appendix B.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, Key
+
+from phasejax._pytree import HostOrDevice, is_traced, pytree
+from phasejax.deep.training import Views
+
+BASELINE = 0.4
+REACH = 0.5  # positions are uniform on [-REACH, REACH]^2
+NOISE_X = 0.1
+
+
+@pytree
+class Stereo:
+    """What the two views look at.
+
+    Args:
+        images: canonical images of the shapes, values 0 to 1, shape (shapes, s, s, c).
+        turn: standard deviation of the rotation in radians; None for that of the shifts.
+    """
+
+    images: Float[HostOrDevice, "shapes s s_x c"]
+    turn: float | None
+
+
+def render(stereo: Stereo, key: Key[Array, ""], shape: Int[ArrayLike, ""], position: Float[ArrayLike, "2"],
+           jitter: Float[ArrayLike, ""], noise: Float[ArrayLike, ""]
+           ) -> tuple[Float[Array, "s s c"], Float[Array, "s s c"]]:
+    """One pair of views.
+
+    Args:
+        stereo: the shapes.
+        key: of jitter and noise.
+        shape: which one.
+        position: (x, y) of the object in world coordinates.
+        jitter: standard deviation of the shifts, half image sides, 0 to 1.
+        noise: standard deviation of the pixel noise on y, 0 to 1.
+
+    Raises:
+        ValueError: jitter or noise out of range, where it is not traced.
+    """
+    x, y = _rendered(stereo, key[None], jnp.asarray(shape)[None], jnp.asarray(position)[None], jitter, noise)
+    return x[0], y[0]
+
+
+def draw(stereo: Stereo, keys: Key[Array, "n"], jitter: Float[ArrayLike, ""], noise: Float[ArrayLike, ""]) -> Views:
+    """Pairs with random shapes and positions, one for each key.
+
+    Args:
+        stereo: the shapes.
+        keys: the same key gives the same shape, position, and draws that `jitter` and `noise` scale.
+        jitter, noise: as in `render`.
+
+    Raises:
+        ValueError: as `render`.
+    """
+    key_shape, key_position, key_views = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)(keys)
+    shape = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(stereo.images)))(key_shape)
+    position = jax.vmap(lambda key: jax.random.uniform(key, (2,), minval=-REACH, maxval=REACH))(key_position)
+    return Views(*_rendered(stereo, key_views, shape, position, jitter, noise), shape, position)
+
+
+def _rendered(stereo, keys, shapes, positions, jitter, noise):
+    # Step by step for all pairs, not all steps pair by pair: fused, every pixel would be drawn anew
+    # for each of its neighbours, at twenty times the cost.
+    for name, value in (("jitter", jitter), ("noise", noise)):
+        if not is_traced(value) and not 0 <= float(value) <= 1:
+            raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+    n, images = len(keys), jnp.asarray(stereo.images)
+    key_move, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
+    moves = jax.vmap(lambda key: jax.random.normal(key, (2, 3)))(key_move)
+    offsets = jnp.array([[-BASELINE / 2, 0.0], [BASELINE / 2, 0.0]])
+    shifts = positions[:, None] + offsets + jitter * moves[..., :2]
+    turns = moves[..., 2] * (jitter if stereo.turn is None else stereo.turn)
+    views = jax.vmap(warp)(jnp.repeat(images[shapes], 2, axis=0), shifts.reshape(-1, 2), turns.ravel())
+    views = views.reshape(n, 2, *images.shape[1:])
+    white = jax.vmap(lambda key: jax.random.normal(key, views.shape[1:], views.dtype))(key_noise)
+    scales = jnp.stack([jnp.asarray(NOISE_X, views.dtype), jnp.asarray(noise, views.dtype)])
+    views = jnp.clip(views + scales[:, None, None, None] * white, 0, 1)
+    return views[:, 0], views[:, 1]
+
+
+def warp(image: Float[HostOrDevice, "s s_x c"], shift: Float[ArrayLike, "2"], turn: Float[ArrayLike, ""]
+         ) -> Float[Array, "s s_x c"]:
+    """The image moved by (right, down) in half sides and then turned about its centre; see the text of the module.
+
+    Args:
+        image: square, shape (s, s, c).
+        shift: (t_x, t_y).
+        turn: t in radians.
+    """
+    image = jnp.asarray(image)
+    side = image.shape[0]
+    centres = (2 * jnp.arange(side, dtype=image.dtype) + 1) / side - 1
+    u, v = centres[None, :], centres[:, None]
+    cos, sin = jnp.cos(turn), jnp.sin(turn)
+    column = ((cos * u + sin * v - shift[0] + 1) * side - 1) / 2
+    row = ((-sin * u + cos * v - shift[1] + 1) * side - 1) / 2
+    # One pixel of zeros around; what lies further out samples it too.
+    padded = jnp.pad(image, ((1, 2), (1, 2), (0, 0)))
+    row, column = (jnp.clip(at + 1, 0, side + 1) for at in (row, column))
+    top, left = row.astype(jnp.int32), column.astype(jnp.int32)
+    down, right = (row - top)[..., None], (column - left)[..., None]
+    flat = padded.reshape(-1, image.shape[2])
+    at = top * (side + 3) + left
+
+    def pixel(offset):
+        return flat.at[at + offset].get(mode="promise_in_bounds")
+
+    upper = pixel(0) * (1 - right) + pixel(1) * right
+    lower = pixel(side + 3) * (1 - right) + pixel(side + 4) * right
+    return upper * (1 - down) + lower * down
+
+
+def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
+    """Square, ellipse and heart in grey; from the published file, or drawn from their outlines.
+
+    Args:
+        size: side of the images in pixels.
+        path: of dsprites_ndarray_*.npz.
+    """
+    from phasejax.deep import published, sprites
+
+    images = sprites.outlines(size) if path is None else published.dsprites(path, size)
+    return Stereo(images=np.asarray(images, np.float32), turn=None)
