@@ -79,6 +79,15 @@ def test_the_forward_pass_by_hand():
     assert 0 < float(squashed(jnp.ones((1, 128))).min()) < float(squashed(jnp.ones((1, 128))).max()) < 1
 
 
+def test_an_activation_follows_every_layer_but_the_last():
+    """A doubling for an activation: the networks are linear, and each layer with one doubles their output."""
+    size = {"size": 4, "widths": (2, 3)}
+    for network, argument in ((Encoder, jnp.ones((1, 4, 4, 1))), (Decoder, jnp.ones((1, 128)))):
+        plain, doubled = (network(**size, activation=a, rngs=nnx.Rngs(0))(argument)
+                          for a in (lambda v: v, lambda v: 2 * v))
+        np.testing.assert_allclose(doubled, 2**3 * plain, rtol=1e-5)  # three of the four layers
+
+
 def test_fresh_layers_keep_the_scale():
     """Variance 2 / fan-in keeps the mean square of rectified standard normals, 1 / fan-in that of the input."""
     images = jax.random.normal(jax.random.key(1), (8, 16, 16, 32))

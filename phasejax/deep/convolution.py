@@ -14,9 +14,9 @@ of K. Its four taps can be gathered on x's side before the product, or spread on
 .. math::  T = \langle G(x)\, M_K,\, y \rangle \quad \text{or} \quad T = \langle B(x)\, M'_K,\, S(y) \rangle
 
 with G(x) of 16c channels, B(x) the blocks of 4c, S(y) of 4o. What is narrower, G(x) or S(y), costs
-less memory traffic, and is chosen. A compiled convolution is two to six times slower on the CPU,
-and under `vmap` with a kernel for each cell it becomes a grouped one, slow on every platform; here
-it becomes a batch of products.
+less memory traffic, and is chosen. A compiled convolution is several times slower on the CPU, and slower
+still inside a loop; under `vmap` with a kernel for each cell it becomes a grouped one, where this
+becomes a batch of products.
 """
 
 import jax
