@@ -76,7 +76,9 @@ def spiked(u: Float[Array, "p"], design: Design) -> dict[str, Array]:
     gamma_x, gamma_y, nu, nuisance_x, nuisance_y, label, decay, uncorrelated = u
     correlated = min(design.d_x, design.d_y) - design.k
     place = (jnp.arange(correlated) + 0.5) / max(correlated, 1)
-    profile = jax.nn.sigmoid((1 + 3 * EDGE - uncorrelated - place) / EDGE)
+    # Relative to no uncorrelated coordinates, for which all have nu itself.
+    profile = (jax.nn.sigmoid((1 + 3 * EDGE - uncorrelated - place) / EDGE)
+               / jax.nn.sigmoid((1 + 3 * EDGE - place) / EDGE))
     return {"kappa2": (1 - decay) ** (2 * jnp.arange(design.k)),
             "gamma_x": jnp.exp(gamma_x), "gamma_y": jnp.exp(gamma_y), "nu": jax.nn.sigmoid(nu) * profile,
             "nuisance_x": jnp.exp(nuisance_x), "nuisance_y": jnp.exp(nuisance_y), "label": jax.nn.sigmoid(label)}

@@ -120,6 +120,11 @@ def test_ratios_are_those_of_the_model():
         np.testing.assert_allclose(log_ratios(jnp.asarray(u), DESIGN), expected, atol=0.01)
 
 
+def test_without_uncorrelated_nuisance_all_of_it_is_correlated_alike():
+    u = jnp.asarray(np.r_[U[:7], 0.0])
+    np.testing.assert_allclose(spiked(u, DESIGN)["nu"], jax.nn.sigmoid(u[2]), rtol=1e-12)
+
+
 def test_units_and_rotations_change_no_statistic():
     x, y, t = rows(np.random.default_rng(3), U, DESIGN, 300)
     rng = np.random.default_rng(4)

@@ -105,6 +105,20 @@ def test_a_diverging_cell_is_told_and_stops():
     assert np.isnan(losses[-1]).all()
 
 
+def test_a_diverging_cell_leaves_its_company_alone():
+    trained = training()
+    cells = [cell(0), cell(1, noise=np.nan), cell(2)]
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cells)
+    states = jax.jit(jax.vmap(trained.start))(together)
+    for _ in range(2):
+        states, losses = jax.jit(jax.vmap(trained.epoch))(states, together)
+    np.testing.assert_array_equal(states.diverged, [False, True, False])
+    np.testing.assert_array_equal(states.epochs, [2, 1, 2])
+    np.testing.assert_array_equal(np.isnan(losses).all(1), [False, True, False])
+    for i in (0, 2):
+        np.testing.assert_allclose(losses[i], run(trained, cells[i], 2)[1][-1], rtol=2e-4)
+
+
 def test_half_precision_is_near_single():
     single, half = (run(training(precision=precision), cell(6), 2)[1] for precision in ("float32", "bfloat16"))
     assert half.dtype == np.float32

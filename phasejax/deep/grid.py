@@ -143,7 +143,8 @@ class _Chunks:
         losses = np.full((self._at_once, training.max_epochs, 2), np.nan, np.float32)
         saved = None if place is None else place.restore((jax.eval_shape(self._start, cells), losses))
         states, losses = (self._start(cells), losses) if saved is None else saved[1]
-        losses, last_save, began, first = losses.copy(), time.monotonic(), time.monotonic(), None
+        states, losses = jax.tree.map(jnp.asarray, states), losses.copy()
+        last_save, began, first = time.monotonic(), time.monotonic(), None
         while not (stopped := np.asarray(training.stopped(states))).all():
             # Cells that go on have done as many epochs as any.
             epoch = int(np.max(states.epochs))
@@ -152,8 +153,10 @@ class _Chunks:
             losses[:, epoch] = found
             seconds = (time.monotonic() - began) / (epoch + 1 - first)
             left = seconds * (training.max_epochs - epoch - 1)
+            finite = losses[:, epoch, 1][np.isfinite(losses[:, epoch, 1])]
             report(f"epoch {epoch + 1} of at most {training.max_epochs}, {np.sum(~stopped)} cells in training, "
-                   f"validation loss {np.nanmean(found[:, 1]):.4g}, at most {_spoken(left)} left")
+                   f"validation loss {f'{finite.mean():.4g}' if finite.size else 'not finite'}, "
+                   f"at most {_spoken(left)} left")
             if place is not None and (time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES
                                       or np.asarray(training.stopped(states)).all()):
                 place.save(epoch + 1, (states, losses))

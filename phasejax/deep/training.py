@@ -33,10 +33,10 @@ class Cell:
         jitter, noise: of the data.
     """
 
-    data: Key[Array, ""]
-    start: Key[Array, ""]
-    jitter: Float[Array, ""]
-    noise: Float[Array, ""]
+    data: Key[Array, "*cells"]
+    start: Key[Array, "*cells"]
+    jitter: Float[Array, "*cells"]
+    noise: Float[Array, "*cells"]
 
 
 @pytree
@@ -86,7 +86,7 @@ class Training:
         architecture: of the networks.
         views: (cell, row numbers) to `Views`; the same row always looks the same.
         train, validation: rows from 0 on for training, and the rows after them for validation.
-        batch: rows in a step, at most `train`.
+        batch: rows in a step, at most `train` and `validation`; what is left of a batch sits out.
         learning_rate: Adam's.
         max_epochs, patience: when to stop.
         lam, temperature: of the joint objective and of InfoNCE.
@@ -131,14 +131,17 @@ class Training:
                             partial(self._epoch, state, cell))
 
     def embeddings(self, params: PyTree, cell: Cell, rows: Int[Array, "n"]) -> Float[Array, "n embedding"]:
-        """What a frozen probe sees of some rows, a multiple of `batch` or fewer than that."""
+        """What a frozen probe sees of some rows."""
         networks = self._merged(params)
 
         def some(rows):
             views = self.views(cell, rows)
             return objectives.embed(self.objective, networks, views.x, views.y).astype(jnp.float32)
 
-        return jax.lax.map(some, _batches(rows, self.batch)).reshape(len(rows), -1)
+        # The last row fills the last batch.
+        filled = jnp.pad(rows, (0, -len(rows) % self.batch), mode="edge").reshape(-1, self.batch)
+        found = jax.lax.map(some, filled)
+        return found.reshape(-1, found.shape[-1])[:len(rows)]
 
     @property
     def _adam(self):
@@ -156,7 +159,7 @@ class Training:
 
         (params, optimiser), values = jax.lax.scan(
             step, (state.params, state.optimiser), order[:steps * self.batch].reshape(steps, self.batch))
-        held_out = _batches(self.train + jnp.arange(self.validation), self.batch, drop=True)
+        held_out = self.train + jnp.arange(self.validation // self.batch * self.batch).reshape(-1, self.batch)
         losses = jnp.stack([jnp.mean(values), jnp.mean(jax.lax.map(partial(self._loss, params, cell), held_out))])
         diverged = ~jnp.all(jnp.isfinite(losses))
         better = ~diverged & (losses[1] < state.best_loss)
@@ -172,8 +175,3 @@ class Training:
 
     def _merged(self, params):
         return nnx.merge(self._graph, jax.tree.map(lambda leaf: leaf.astype(self.precision), params))
-
-
-def _batches(rows, batch, drop=False):
-    size = min(batch, len(rows))
-    return rows[:len(rows) // size * size].reshape(-1, size) if drop else rows.reshape(-1, size)
