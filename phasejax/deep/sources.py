@@ -8,7 +8,7 @@ import jax
 from phasejax.deep import stereo
 from phasejax.deep.experiment import Experiment
 
-_STEREO = {"dsprites": stereo.stereo_dsprites}
+_STEREO = {"dsprites": stereo.stereo_dsprites, "shapes3d": stereo.stereo_shapes3d}
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,3 +139,16 @@ def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
 
     images = sprites.outlines(size) if path is None else published.dsprites(path, size)
     return Stereo(images=np.asarray(images, np.float32), turn=None)
+
+
+def stereo_shapes3d(size: int = 64, path: str | None = None) -> Stereo:
+    """Cube, cylinder, sphere and capsule in colour, hardly turned; from the published file, or drawn by ray marching.
+
+    Args:
+        size: side of the images in pixels.
+        path: of 3dshapes.h5.
+    """
+    from phasejax.deep import published, solids
+
+    images = solids.images(size) if path is None else published.shapes3d(path, size)
+    return Stereo(images=np.asarray(images, np.float32), turn=0.02)
