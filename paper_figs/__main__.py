@@ -1,5 +1,6 @@
 """Regenerate the linear figures of K26: `python -m paper_figs [NAMES ...] [--preset quick|paper] [--out DIR]`."""
 
+import functools
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from paper_figs import bottlenecks, estimation, finite, infonce, joint, partial, phase, recovery
+from paper_figs import bottlenecks, estimation, finite, infonce, joint, nonlinear, partial, phase, recovery
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
 
@@ -47,7 +48,14 @@ FIGURES = {
     "variance_trap": Recipe(phase.compute_variance_trap, phase.draw_variance_trap, phase.animate_variance_trap),
 }
 # Made only when named.
-LONG_FIGURES = {"infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce)}
+LONG_FIGURES = {
+    "fig4": LongRecipe(functools.partial(nonlinear.compute, data="dsprites"), nonlinear.draw_alignment),
+    "fig4_shapes3d": LongRecipe(functools.partial(nonlinear.compute, data="shapes3d"), nonlinear.draw_alignment),
+    "fig10": LongRecipe(functools.partial(nonlinear.compute, objectives=("vicreg", "deepcca")),
+                        nonlinear.draw_alignment),
+    "fig11": LongRecipe(nonlinear.compute, nonlinear.draw_labels),
+    "infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce),
+}
 _ALL = FIGURES | LONG_FIGURES
 
 

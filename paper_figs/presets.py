@@ -18,6 +18,7 @@ class Preset:
         frames: frames of the animation.
         trainings: seeds of the study that trains encoders with InfoNCE.
         batch, max_steps: rows in each of its gradient steps, and steps at most.
+        experiment: which of `phasejax.deep.experiment.PRESETS` the nonlinear figures run.
     """
 
     n: int
@@ -28,6 +29,7 @@ class Preset:
     trainings: int = 20
     batch: int = 1024
     max_steps: int = 5000
+    experiment: str = "paper"
 
     def sweep(self, values) -> np.ndarray:
         """The papers' sweep values, or an even subset that keeps both ends."""
@@ -41,6 +43,8 @@ class Preset:
 
 
 PRESETS = {
-    "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24, trainings=3, batch=512, max_steps=1200),
+    "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24, trainings=3, batch=512, max_steps=1200,
+                    experiment="quick"),
+    "laptop": Preset(n=5000, seeds=5, thin=2, raster=400, frames=40, trainings=5, experiment="laptop"),
     "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60),
 }

@@ -149,8 +149,9 @@ def _check_among(name, values, known):
 
 
 PRESETS = {
-    "quick": Experiment(size=16, n=2500, jitters=(0.0, 0.2), noises=(0.5,), objectives=("vicreg", "cp"), seeds=3,
-                        widths=(16, 32, 32), hidden=(64,), max_epochs=30, probe_sizes=(100, 500, 2000)),
+    # A higher rate and one noise: the crossing shows after a few thousand steps.
+    "quick": Experiment(size=32, n=12_000, jitters=(0.0, 0.2), noises=(0.5,), objectives=("vicreg", "cp"), seeds=3,
+                        learning_rate=2e-3, max_epochs=10, probe_sizes=(100, 300, 1000, 2000)),
     "laptop": Experiment(size=32, n=10_000, seeds=2, probe_sizes=(100, 200, 400, 700, 1000, 2000, 4000, 8000)),
     "paper": Experiment(),
 }

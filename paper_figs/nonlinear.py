@@ -1,0 +1,87 @@
+"""Deep encoders on stereo pairs: what frozen probes read out, as the nuisance of the two views comes apart."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phasejax.deep.evaluation import evaluate
+from phasejax.deep.experiment import PRESETS
+from phasejax.deep.grid import train_grid
+from phasejax.deep.probes import seed_interval
+
+_STYLES = {
+    "vicreg": {"label": "CA (VICReg)", "color": "#0072B2", "marker": "o"},
+    "deepcca": {"label": "CA (DeepCCA)", "color": "#56B4E9", "marker": "s"},
+    "infonce": {"label": "CA (InfoNCE)", "color": "0.4", "marker": "D"},
+    "cp": {"label": r"CP $x \to y$", "color": "#D55E00", "marker": "^"},
+    "cp_reverse": {"label": r"CP $y \to x$", "color": "#E69F00", "marker": "v"},
+    "joint": {"label": "joint", "color": "#009E73", "marker": "P"},
+    "supervised": {"label": "supervised", "color": "black", "marker": "x"},
+}
+_LEVEL = 0.95
+
+
+def compute(preset, parts: Path, report: Callable[[str], None] = lambda text: None, data: str = "dsprites",
+            objectives: tuple[str, ...] | None = None) -> xr.Dataset:
+    """Train and probe the preset's experiment; states of trainings are kept in the folder `parts`."""
+    experiment = replace(PRESETS[preset.experiment], data=data)
+    if objectives is not None:
+        experiment = replace(experiment, objectives=objectives)
+    found = evaluate(train_grid(experiment, folder=parts, report=report), report=report)
+    found["accuracy"].attrs = {"long_name": "accuracy of a frozen linear probe for the shape", "units": "1"}
+    found["position_r2"].attrs = {"long_name": "R^2 of a frozen linear probe for the position", "units": "1"}
+    found["probe_size"].attrs = {"long_name": "labelled rows", "units": "1"}
+    # netCDF knows no booleans.
+    return found.assign({name: found[name].astype("int8") for name in ("converged", "diverged")})
+
+
+def draw_alignment(data: xr.Dataset) -> Figure:
+    """Accuracy and nuisance R^2 against the alignment of the nuisance; a column for each pixel noise on y."""
+    figure = Figure(figsize=(1.5 + 3.4 * max(2, data.sizes["noise"]), 6.4), layout="constrained")
+    rows = figure.subplots(2, data.sizes["noise"], sharex=True, sharey="row", squeeze=False)
+    largest = int(data.probe_size[-1])
+    for column, noise in enumerate(data.noise.values):
+        part = data.sel(noise=noise)
+        for ax, values in zip(rows[:, column], (part.accuracy.sel(probe_size=largest), part.position_r2), strict=True):
+            for objective in data.objective.values:
+                _plot(ax, 1 - data.jitter.values, values.sel(objective=objective), _STYLES[str(objective)])
+        rows[0, column].axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
+        rows[0, column].set_title(f"noise on y {noise:g}")
+        rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
+    rows[0, 0].set_ylabel(f"shape: accuracy, {largest} labels")
+    rows[1, 0].set_ylabel(r"position: $R^2$")
+    _legend(figure, rows[0, 0])
+    return figure
+
+
+def draw_labels(data: xr.Dataset) -> Figure:
+    """Accuracy against the number of labelled rows; a panel for each jitter, at the middle noise."""
+    noise = float(data.noise[data.sizes["noise"] // 2])
+    figure = Figure(figsize=(1.5 + 3.4 * data.sizes["jitter"], 3.9), layout="constrained")
+    axes = figure.subplots(1, data.sizes["jitter"], sharey=True, squeeze=False)[0]
+    for ax, jitter in zip(axes, data.jitter.values, strict=True):
+        part = data.sel(jitter=jitter, noise=noise)
+        for objective in data.objective.values:
+            _plot(ax, data.probe_size.values, part.accuracy.sel(objective=objective), _STYLES[str(objective)])
+        ax.axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
+        ax.set(xscale="log", xlabel="labelled rows", title=rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}")
+    axes[0].set_ylabel(f"shape: accuracy, noise on y {noise:g}")
+    _legend(figure, axes[0])
+    return figure
+
+
+def _plot(ax, x, values, style):
+    """Mean over seeds, with its interval where there are several seeds."""
+    mean, low, high = seed_interval(values.values, values.get_axis_num("seed"), _LEVEL)
+    ax.plot(x, mean, markersize=5, **style)
+    if np.isfinite(low).all():
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _legend(figure, ax):
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
+                  title="mean over seeds and 95% interval")
