@@ -57,3 +57,18 @@ def test_bad_values_are_refused(changes, message):
 def test_bad_text_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         Experiment.from_json(text)
+
+
+def test_public_names_are_those_of_the_readme():
+    from pathlib import Path
+
+    from phasejax import deep
+
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    section = text[text.index("## Deep encoders"):]
+    section = section[:section.index("\n## ", 4)]
+    for name in deep.__all__:
+        assert getattr(deep, name) is not None
+        assert f"`{name}`" in section, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = deep.nothing
