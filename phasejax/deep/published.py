@@ -1,5 +1,6 @@
 """Canonical images from the published files: dSprites and 3DShapes, brought to a given size."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ def dsprites(path: str | Path, size: int) -> Float[np.ndarray, "3 size size 1"]:
         ValueError: no such file, another layout, a size that does not divide.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             images, classes = _array(file, path, "imgs", 3), _array(file, path, "latents_classes", 2)
-    except (OSError, EOFError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise _unreadable(path, "a dSprites .npz file with imgs and latents_classes", error) from None
     if classes.shape != (len(images), 6) or classes[:, _SPRITE_SHAPE].max() != 2:
         raise ValueError(f"path: expected six latent classes for each image of three shapes in {path}, got shape "

@@ -11,6 +11,7 @@ likewise, with the solid's soft shadow: the least d/(p t) along the way to the l
 Lengths are in units of the solid's scale 1, y is up.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -198,7 +199,9 @@ def _turned(point, angle):
 def _rounded(beyond):
     """Distance to a box or a disc, whose faces a point is `beyond`, with rounded edges."""
     q = beyond + _ROUNDED
-    return _length(jnp.maximum(q, 0)) + jnp.minimum(jnp.max(q), 0) - _ROUNDED
+    # Not jnp.max, whose gradient is NaN where rounding makes no entry equal to the largest.
+    largest = functools.reduce(jnp.maximum, [q[i] for i in range(q.shape[0])])
+    return _length(jnp.maximum(q, 0)) + jnp.minimum(largest, 0) - _ROUNDED
 
 
 def _length(vector):
