@@ -1,4 +1,4 @@
-"""Regenerate the linear figures of K26: `python -m paper_figs [NAMES ...] [--preset quick|paper] [--out DIR]`."""
+"""Regenerate the figures of K26: `python -m paper_figs [NAMES ...] [--preset quick|laptop|paper] [--out DIR]`."""
 
 import functools
 import shutil
@@ -15,7 +15,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from paper_figs import bottlenecks, estimation, finite, infonce, joint, nonlinear, partial, phase, recovery
+from paper_figs import bottlenecks, estimation, finite, infonce, joint, nonlinear, partial, phase, recovery, stereo
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
 
@@ -44,6 +44,7 @@ FIGURES = {
     "soft_bottleneck": Recipe(bottlenecks.compute_soft_bottleneck, bottlenecks.draw_soft_bottleneck),
     "joint": Recipe(joint.compute_joint, joint.draw_joint),
     "estimation": Recipe(estimation.compute_estimation, estimation.draw_estimation),
+    "stereo": Recipe(stereo.compute_stereo, stereo.draw_stereo),
     "finite": Recipe(finite.compute_finite, finite.draw_finite),
     "variance_trap": Recipe(phase.compute_variance_trap, phase.draw_variance_trap, phase.animate_variance_trap),
 }
@@ -88,16 +89,17 @@ def make(name: str, preset: str, out: Path, report: Callable[[str], None] = lamb
 
 @dataclass(frozen=True)
 class Options:
-    """Regenerate the linear figures of "When to Align, When to Predict" (arXiv 2606.11190).
+    """Regenerate the figures of "When to Align, When to Predict" (arXiv 2606.11190).
 
     Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
-    as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol.
-    infonce, 900 trainings in the full protocol, is made only when named; started again after an
-    interruption it goes on where it was.
+    as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol, laptop
+    between the two. Those that train encoders (fig4, fig4_shapes3d, fig10, fig11, infonce) are made
+    only when named: minutes in the quick preset, and a GPU's work in the paper's for all but
+    infonce; started again after an interruption they go on where they were.
     """
 
     names: Annotated[tuple[Literal[tuple(_ALL)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
-    """Figures to make; all but infonce when left out."""
+    """Figures to make; all but those that train encoders when left out."""
     preset: Literal[tuple(PRESETS)] = "quick"  # type: ignore[valid-type]
     """How much of the protocol to run."""
     out: Path = Path("figures")

@@ -8,11 +8,13 @@ view samples the canonical image I bilinearly, zero outside, at
 .. math::  R(-t)\, o - (t_x, t_y), \qquad R(-t) = \begin{pmatrix} \cos t & \sin t \\ -\sin t & \cos t \end{pmatrix}
 
 for the pixel at o: what I shows at q appears at R(t)(q + (t_x, t_y)). Noise N(0, 0.1^2) is added to x,
-N(0, noise^2) to y, and both are clipped to [0, 1]. The shape is the signal, the position the
-nuisance that both views share, all the more the less they jitter.
+N(0, noise^2) to y (none beyond 4.3 deviations), and both are clipped to [0, 1]. The shape is the signal,
+the position the nuisance that both views share, all the more the less they jitter.
 
 Source: K26, appendix B.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -90,10 +92,19 @@ def _rendered(stereo, keys, shapes, positions, jitter, noise):
     def view(i, offset, scale):
         shifts = positions + jnp.array([offset, 0.0]) + jitter * moves[:, i, :2]
         clean = jax.vmap(warp)(images[shapes], shifts, turns[:, i])
-        white = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))(key_noise[i])
+        white = jax.vmap(lambda key: _white(key, images.shape[1:]))(key_noise[i]).astype(images.dtype)
         return jnp.clip(clean + scale * white, 0, 1)
 
     return view(0, -BASELINE / 2, NOISE_X), view(1, BASELINE / 2, noise)
+
+
+def _white(key, shape):
+    """Standard normals on a grid of 65,536 quantiles, none beyond 4.3: two from each random word, at half the cost."""
+    words = jax.random.bits(key, (-(-math.prod(shape) // 2),), jnp.uint32)
+    halves = jnp.concatenate([words & 0xFFFF, words >> 16])
+    normals = math.sqrt(2) * jax.scipy.special.erfinv((halves.astype(jnp.float32) + 0.5) / 2**15 - 1)
+    # A vector as such: fused with what has colours last it would be computed three numbers at a time.
+    return jax.lax.optimization_barrier(normals)[:math.prod(shape)].reshape(shape)
 
 
 def warp(image: Float[HostOrDevice, "s s_x c"], shift: Float[ArrayLike, "2"], turn: Float[ArrayLike, ""]

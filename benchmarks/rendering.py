@@ -1,0 +1,58 @@
+"""Stereo pairs rendered by `draw`, beside pairs made one by one in PyTorch as the items of a data set.
+
+64 x 64 pixels, on all cores, interleaved in one run; medians.
+"""
+
+import importlib.util
+import time
+
+import jax
+import numpy as np
+
+from benchmarks.report import Row, row
+from phasejax.deep.stereo import draw, stereo_dsprites, stereo_shapes3d
+from phasejax.engine import cores
+
+_SIZE, _JITTER, _NOISE = 64, 0.2, 0.5
+_BATCHES = (64, 4096)
+
+
+def run(rounds: int = 9) -> list[Row]:
+    """Time both for grey sprites and coloured solids."""
+    sets = {"sprites": stereo_dsprites(_SIZE), "solids": stereo_shapes3d(_SIZE)}
+    takes = {(name, "phasejax", n): _ours(pairs, n) for name, pairs in sets.items() for n in _BATCHES}
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch is not installed: its rows are left out (pip install torch)")
+    else:
+        takes |= {(name, "PyTorch", _BATCHES[0]): _torch(pairs, _BATCHES[0]) for name, pairs in sets.items()}
+    times = {case: [] for case in takes}
+    for take in takes.values():
+        take()
+    for _ in range(rounds):
+        for case, take in takes.items():
+            time.sleep(0.3)  # PyTorch's threads go on spinning for a while, at the next one's cost
+            start = time.perf_counter()
+            take()
+            times[case].append((time.perf_counter() - start) / case[2])
+    median = {case: float(np.median(values)) for case, values in times.items()}
+    rows = [row("machine", "cores", cores(), "1")]
+    for (name, side, n), seconds in median.items():
+        case = f"{name}, {side}, {n} pairs"
+        rows += [row(case, "time_per_pair", seconds * 1e6, "us"), row(case, "pairs_per_second", 1 / seconds, "1/s")]
+        if (name, "PyTorch", _BATCHES[0]) in median and side == "phasejax":
+            rows.append(row(case, "speedup", median[name, "PyTorch", _BATCHES[0]] / seconds, "1"))
+    return rows
+
+
+def _ours(pairs, n):
+    drawn = jax.jit(lambda key: draw(pairs, jax.random.split(key, n), _JITTER, _NOISE))
+    return lambda: jax.block_until_ready(drawn(jax.random.key(0)))
+
+
+def _torch(pairs, n):
+    import torch
+
+    from benchmarks.torch_stereo import batch
+
+    images = torch.from_numpy(np.ascontiguousarray(np.transpose(pairs.images, (0, 3, 1, 2))))
+    return lambda: batch(images, n, _JITTER, _NOISE)
