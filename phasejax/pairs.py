@@ -83,6 +83,7 @@ def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int
     which = labelled_rows(labelled, n)
     everything = len(which) == n
     rng = np.random.default_rng(seed)
+    groups = _groups(rng, which, n)  # drawn first: the same for a table and for an array
     if len(x) * (x.shape[1] + y.shape[1]) <= IN_MEMORY:
         rows_x, rows_y = check_views(x.rows(0, n), y.rows(0, n))
         x, y, kept = open_table(rows_x, "x"), open_table(rows_y, "y"), np.arange(n)
@@ -100,7 +101,7 @@ def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int
     of_label[which] = np.arange(len(which))
     in_sample = np.flatnonzero(of_label[kept] >= 0)
     chosen = of_label[kept[in_sample]]
-    joint, without = _joint(x, y, columns, which, _groups(rng, which, n))
+    joint, without = _joint(x, y, columns, which, groups)
     _check_rank("x", joint[:x.shape[1], :x.shape[1]])
     _check_rank("y", joint[x.shape[1]:-columns.shape[1], x.shape[1]:-columns.shape[1]])
     return PairedRows(n=n, m=len(which), encoded=encoded[chosen],
