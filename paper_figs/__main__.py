@@ -15,7 +15,19 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from paper_figs import bottlenecks, estimation, finite, infonce, joint, nonlinear, partial, phase, recovery, stereo
+from paper_figs import (
+    bottlenecks,
+    estimation,
+    features,
+    finite,
+    infonce,
+    joint,
+    nonlinear,
+    partial,
+    phase,
+    recovery,
+    stereo,
+)
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
 
@@ -52,9 +64,11 @@ FIGURES = {
 LONG_FIGURES = {
     "fig4": LongRecipe(functools.partial(nonlinear.compute, data="dsprites"), nonlinear.draw_alignment),
     "fig4_shapes3d": LongRecipe(functools.partial(nonlinear.compute, data="shapes3d"), nonlinear.draw_alignment),
+    "fig5": LongRecipe(features.compute_umap, features.draw_umap),
     "fig10": LongRecipe(functools.partial(nonlinear.compute, objectives=("vicreg", "deepcca")),
                         nonlinear.draw_alignment),
-    "fig11": LongRecipe(nonlinear.compute, nonlinear.draw_labels),
+    "fig11": LongRecipe(nonlinear.compute_sizes, nonlinear.draw_sizes),
+    "agreement": LongRecipe(features.compute_agreement, features.draw_agreement),
     "infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce),
 }
 _ALL = FIGURES | LONG_FIGURES
@@ -93,9 +107,9 @@ class Options:
 
     Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
     as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol, laptop
-    between the two. Those that train encoders (fig4, fig4_shapes3d, fig10, fig11, infonce) are made
-    only when named: minutes in the quick preset, and a GPU's work in the paper's for all but
-    infonce; started again after an interruption they go on where they were.
+    between the two. Those that train encoders (fig4, fig4_shapes3d, fig5, fig10, fig11, agreement,
+    infonce) are made only when named: minutes in the quick preset, and a GPU's work in the paper's for
+    all but infonce; started again after an interruption they go on where they were.
     """
 
     names: Annotated[tuple[Literal[tuple(_ALL)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
@@ -122,6 +136,9 @@ def main(args: list[str] | None = None) -> int:
         print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
     except KeyboardInterrupt:
         return 130
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"error: --out {options.out}: expected a folder that can be written, got {error.strerror or error}",
               file=sys.stderr)

@@ -13,7 +13,7 @@ from phasejax.deep.experiment import PRESETS
 from phasejax.deep.grid import train_grid
 from phasejax.deep.probes import seed_interval
 
-_STYLES = {
+STYLES = {
     "vicreg": {"label": "CA (VICReg)", "color": "#0072B2", "marker": "o"},
     "deepcca": {"label": "CA (DeepCCA)", "color": "#56B4E9", "marker": "s"},
     "infonce": {"label": "CA (InfoNCE)", "color": "0.4", "marker": "D"},
@@ -31,7 +31,10 @@ def compute(preset, parts: Path, report: Callable[[str], None] = lambda text: No
     experiment = replace(PRESETS[preset.experiment], data=data)
     if objectives is not None:
         experiment = replace(experiment, objectives=objectives)
-    found = evaluate(train_grid(experiment, folder=parts, report=report), report=report)
+    return _described(evaluate(train_grid(experiment, folder=parts, report=report), report=report))
+
+
+def _described(found):
     found["accuracy"].attrs = {"long_name": "accuracy of a frozen linear probe for the shape", "units": "1"}
     found["position_r2"].attrs = {"long_name": "R^2 of a frozen linear probe for the position", "units": "1"}
     found["probe_size"].attrs = {"long_name": "labelled rows", "units": "1"}
@@ -48,7 +51,7 @@ def draw_alignment(data: xr.Dataset) -> Figure:
         part = data.sel(noise=noise)
         for ax, values in zip(rows[:, column], (part.accuracy.sel(probe_size=largest), part.position_r2), strict=True):
             for objective in data.objective.values:
-                _plot(ax, 1 - data.jitter.values, values.sel(objective=objective), _STYLES[str(objective)])
+                _plot(ax, 1 - data.jitter.values, values.sel(objective=objective), STYLES[str(objective)])
         rows[0, column].axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
         rows[0, column].set_title(f"noise on y {noise:g}")
         rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
@@ -58,19 +61,43 @@ def draw_alignment(data: xr.Dataset) -> Figure:
     return figure
 
 
-def draw_labels(data: xr.Dataset) -> Figure:
-    """Accuracy against the number of labelled rows; a panel for each jitter, at the middle noise."""
-    noise = float(data.noise[data.sizes["noise"] // 2])
-    figure = Figure(figsize=(1.5 + 3.4 * data.sizes["jitter"], 3.9), layout="constrained")
-    axes = figure.subplots(1, data.sizes["jitter"], sharey=True, squeeze=False)[0]
-    for ax, jitter in zip(axes, data.jitter.values, strict=True):
-        part = data.sel(jitter=jitter, noise=noise)
+def compute_sizes(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
+    """The same at several sample sizes, at the middle noise; each keeps its states in a folder of its own."""
+    whole, found = PRESETS[preset.experiment], []
+    smallest = replace(whole, n=min(preset.sizes), probe_sizes=whole.probe_sizes[:1]).train
+    experiment = replace(whole, noises=(whole.noises[len(whole.noises) // 2],),
+                         probe_sizes=tuple(size for size in whole.probe_sizes if size <= smallest))
+    parts.mkdir(parents=True, exist_ok=True)
+    for n in preset.sizes:
+        def told(text, n=n):
+            report(f"{n} rows, {text}")
+
+        found.append(evaluate(train_grid(replace(experiment, n=n), folder=parts / str(n), report=told), report=told))
+    return _described(xr.concat(found, xr.DataArray(list(preset.sizes), dims="n", name="n"), combine_attrs="override"))
+
+
+def draw_sizes(data: xr.Dataset) -> Figure:
+    """Accuracy against the labelled rows of the probe, and against the rows that the encoders were trained on."""
+    figure = Figure(figsize=(1.5 + 3.4 * max(2, data.sizes["jitter"]), 6.6), layout="constrained")
+    rows = figure.subplots(2, data.sizes["jitter"], sharey=True, squeeze=False)
+    data = data.isel(noise=0)
+    labels, n = int(data.probe_size[-1]), int(data.n[-1])
+    for column, jitter in enumerate(data.jitter.values):
+        part = data.accuracy.sel(jitter=jitter)
         for objective in data.objective.values:
-            _plot(ax, data.probe_size.values, part.accuracy.sel(objective=objective), _STYLES[str(objective)])
-        ax.axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
-        ax.set(xscale="log", xlabel="labelled rows", title=rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}")
-    axes[0].set_ylabel(f"shape: accuracy, noise on y {noise:g}")
-    _legend(figure, axes[0])
+            style = STYLES[str(objective)]
+            _plot(rows[0, column], data.probe_size.values, part.sel(objective=objective, n=n), style)
+            _plot(rows[1, column], data.n.values, part.sel(objective=objective, probe_size=labels), style)
+        for ax in rows[:, column]:
+            ax.axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
+            ax.set_xscale("log")
+        rows[0, column].set(title=rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}", xlabel=f"labelled rows, of {n} in all")
+        rows[1, column].set(xlabel=f"rows in all, {labels} labelled")
+        rows[1, column].set_xticks(data.n.values, [f"{size:g}" for size in data.n.values])
+        rows[1, column].minorticks_off()
+    for ax in rows[:, 0]:
+        ax.set_ylabel(f"shape: accuracy, noise on y {float(data.noise):g}")
+    _legend(figure, rows[0, 0])
     return figure
 
 

@@ -18,6 +18,7 @@ class Preset:
         frames: frames of the animation.
         trainings: seeds of the study that trains encoders with InfoNCE.
         batch, max_steps: rows in each of its gradient steps, and steps at most.
+        sizes: rows of the nonlinear experiment at several sample sizes.
         experiment: which of `phasejax.deep.experiment.PRESETS` the nonlinear figures run.
     """
 
@@ -29,6 +30,7 @@ class Preset:
     trainings: int = 20
     batch: int = 1024
     max_steps: int = 5000
+    sizes: tuple[int, ...] = (10_000, 50_000, 100_000)
     experiment: str = "paper"
 
     def sweep(self, values) -> np.ndarray:
@@ -44,7 +46,8 @@ class Preset:
 
 PRESETS = {
     "quick": Preset(n=5000, seeds=3, thin=3, raster=200, frames=24, trainings=3, batch=512, max_steps=1200,
-                    experiment="quick"),
-    "laptop": Preset(n=5000, seeds=5, thin=2, raster=400, frames=40, trainings=5, experiment="laptop"),
+                    sizes=(3000, 6000, 12_000), experiment="quick"),
+    "laptop": Preset(n=5000, seeds=5, thin=2, raster=400, frames=40, trainings=5, sizes=(2500, 5000, 10_000),
+                     experiment="laptop"),
     "paper": Preset(n=5000, seeds=10, thin=1, raster=600, frames=60),
 }

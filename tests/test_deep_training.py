@@ -14,7 +14,8 @@ from phasejax.deep.training import Cell, Training, Views
 
 pytestmark = pytest.mark.slow
 
-SMALL = Architecture(channels=1, size=16, classes=3, widths=(4, 4), hidden=(16,), embedding=8, projection=4)
+SMALL = Architecture(shape_x=(16, 16, 1), shape_y=(16, 16, 1), classes=3, widths=(4, 4), hidden=(16,), embedding=8,
+                     projection=4)
 
 
 def views(cell, rows):

@@ -5,9 +5,10 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from phasejax._pytree import check_count
-from phasejax.deep.objectives import OBJECTIVES
+from phasejax.deep.networks import ACTIVATIONS, ENCODERS
+from phasejax.deep.objectives import OBJECTIVES, check_among
 
-DATA = ("dsprites", "shapes3d")
+DATA = ("dsprites", "shapes3d", "features")
 PRECISIONS = ("float32", "bfloat16")
 _TUPLES = ("jitters", "noises", "objectives", "widths", "hidden", "probe_sizes")
 
@@ -17,8 +18,10 @@ class Experiment:
     """A grid of trainings and their evaluation: every jitter with every noise, objective and seed.
 
     Args:
-        data: "dsprites" or "shapes3d".
-        path: of the published file; images from geometry when left out.
+        data: "dsprites", "shapes3d", or "features" for measured pairs, with encoder "mlp" and neither
+            jitter nor noise.
+        path: of the published file, images being drawn from geometry when left out; of features the
+            .npz file with x, y and labels, see `sources.held`.
         size: side of the images in pixels, a power of two from 16 on.
         n: rows; 80% train, 10% validate and 10% test.
         jitters: standard deviations of each view's own shift, in half image sides; 1 - jitter is the
@@ -26,7 +29,7 @@ class Experiment:
         noises: standard deviations of the pixel noise on y.
         objectives: out of `objectives.OBJECTIVES`.
         seeds: repetitions, each with data and first parameters of its own.
-        widths, hidden, embedding, projection: of the networks, see `objectives.Architecture`.
+        encoder, activation, widths, hidden, embedding, projection: of the networks, see `objectives.Architecture`.
         batch: rows in a step.
         learning_rate: Adam's.
         max_epochs, patience: a training stops after so many epochs, or so many without a better
@@ -48,6 +51,8 @@ class Experiment:
     noises: tuple[float, ...] = (0.2, 0.5, 0.9)
     objectives: tuple[str, ...] = ("vicreg", "cp", "cp_reverse", "joint", "supervised")
     seeds: int = 5
+    encoder: str = "convolutional"
+    activation: str = "relu"
     widths: tuple[int, ...] = (32, 32, 64, 64)
     hidden: tuple[int, ...] = (256,)
     embedding: int = 128
@@ -69,9 +74,13 @@ class Experiment:
                 raise ValueError(f"{name}: expected at least one value, got none")
         for name in ("size", "n", "seeds", "batch", "max_epochs", "patience", "embedding", "projection"):
             check_count(name, getattr(self, name))
-        _check_among("data", [self.data], DATA)
-        _check_among("objectives", self.objectives, OBJECTIVES)
-        _check_among("precision", [self.precision], PRECISIONS)
+        check_among("data", [self.data], DATA)
+        check_among("objectives", self.objectives, OBJECTIVES)
+        check_among("encoder", [self.encoder], ENCODERS)
+        check_among("activation", [self.activation], ACTIVATIONS)
+        check_among("precision", [self.precision], PRECISIONS)
+        if self.data == "features":
+            self._check_features()
         for name in ("jitters", "noises", "objectives"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
@@ -96,6 +105,15 @@ class Experiment:
         if self.probe_sizes[-1] > self.train:
             raise ValueError(f"probe_sizes: expected at most {self.train}, the training rows, "
                              f"got {self.probe_sizes[-1]}")
+
+    def _check_features(self):
+        if self.path is None:
+            raise ValueError("path: expected an .npz file with x, y and labels for data features, got none")
+        if self.encoder != "mlp":
+            raise ValueError(f"encoder: expected mlp for data features, got {self.encoder}")
+        for name in ("jitters", "noises"):
+            if getattr(self, name) != (0.0,):
+                raise ValueError(f"{name}: expected (0.0,) for data features, got {getattr(self, name)}")
 
     @property
     def train(self) -> int:
@@ -140,12 +158,6 @@ class Experiment:
         """What differs, one line each: "seeds: 3 here, 5 there"."""
         return [f"{field.name}: {getattr(self, field.name)} here, {getattr(other, field.name)} there"
                 for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
-
-
-def _check_among(name, values, known):
-    for value in values:
-        if value not in known:
-            raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
 
 
 PRESETS = {

@@ -107,8 +107,9 @@ def training_of(experiment: Experiment, objective: str, source: Source) -> Train
     e = experiment
     return Training(
         objective=objective, views=source.views, train=e.train, validation=e.validation, batch=e.batch,
-        architecture=Architecture(channels=source.channels, size=e.size, classes=source.classes, widths=e.widths,
-                                  hidden=e.hidden, embedding=e.embedding, projection=e.projection),
+        architecture=Architecture(shape_x=source.shape_x, shape_y=source.shape_y, classes=source.classes,
+                                  encoder=e.encoder, activation=e.activation, widths=e.widths, hidden=e.hidden,
+                                  embedding=e.embedding, projection=e.projection),
         learning_rate=e.learning_rate, max_epochs=e.max_epochs, patience=e.patience, lam=e.lam,
         temperature=e.temperature, precision=e.precision)
 

@@ -12,6 +12,7 @@ For features the pair of the frozen-feature experiments is `MLP((d_x, 512))` and
 for alignment, `MLP((d_x, 512, d_y))` for prediction, 512 being the bottleneck.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -21,6 +22,9 @@ from jaxtyping import Array, Float
 
 from phasejax._pytree import HostOrDevice, check_count
 from phasejax.deep.convolution import strided_convolution, transposed_convolution
+
+ENCODERS = ("convolutional", "mlp")
+ACTIVATIONS = {"relu": nnx.relu, "gelu": nnx.gelu, "silu": nnx.silu, "tanh": jnp.tanh}
 
 _HE, _LECUN = nnx.initializers.he_normal(), nnx.initializers.lecun_normal()
 
@@ -65,32 +69,36 @@ class TransposedConvolution(nnx.Module):
 
 
 class MLP(nnx.Module):
-    """Dense layers with an activation after each but the last.
+    """Dense layers with an activation after each but the last, on rows that are flattened.
 
     Args:
         widths: of the input, the hidden layers and the output; two or more.
         activation: after each layer but the last.
         output_activation: after the last; linear when left out.
+        shape: of a row of the result, where that is no vector.
         rngs: of the parameters.
 
     Raises:
-        ValueError: fewer than two widths, a width that is no positive integer.
+        ValueError: fewer than two widths, a width that is no positive integer, a shape of another size.
     """
 
     def __init__(self, widths: Sequence[int], *, activation: Callable = nnx.relu,
-                 output_activation: Callable | None = None, rngs: nnx.Rngs):
+                 output_activation: Callable | None = None, shape: Sequence[int] | None = None, rngs: nnx.Rngs):
         _check_widths("widths", widths, least=2)
+        self.shape = (widths[-1],) if shape is None else tuple(shape)
+        if math.prod(self.shape) != widths[-1]:
+            raise ValueError(f"shape: expected {widths[-1]} entries as the last width, got {self.shape}")
         *inner, last = pairwise(widths)
         last_init = _LECUN if output_activation is None else _HE
         self.layers = nnx.List([*(nnx.Linear(*pair, kernel_init=_HE, rngs=rngs) for pair in inner),
                                 nnx.Linear(*last, kernel_init=last_init, rngs=rngs)])
         self.activation, self.output_activation = activation, output_activation
 
-    def __call__(self, features: Float[HostOrDevice, "n inputs"]) -> Float[Array, "n outputs"]:
-        values = jnp.asarray(features)
+    def __call__(self, features: Float[HostOrDevice, "n *row"]) -> Float[Array, "n *outputs"]:
+        values = jnp.asarray(features).reshape(features.shape[0], -1)
         for layer in self.layers[:-1]:
             values = self.activation(layer(values))
-        values = self.layers[-1](values)
+        values = self.layers[-1](values).reshape(-1, *self.shape)
         return values if self.output_activation is None else self.output_activation(values)
 
 

@@ -4,7 +4,8 @@ An objective is a name. The embedding is what a frozen probe sees: of x, and of 
 Alignment acts on the outputs of projection heads, which the probe does not see (K26, appendix B).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from phasejax.deep import losses
-from phasejax.deep.networks import Decoder, Encoder, LinearHead, ProjectionHead
+from phasejax.deep.networks import ACTIVATIONS, ENCODERS, MLP, Decoder, Encoder, LinearHead, ProjectionHead
 from phasejax.objectives import info_nce_loss
 
 Objective = Literal["vicreg", "deepcca", "infonce", "cp", "cp_reverse", "joint", "supervised"]
@@ -26,21 +27,56 @@ class Architecture:
     """Sizes of the networks; see `networks`.
 
     Args:
-        channels, size: of the images.
+        shape_x, shape_y: of a row of either view: (side, side, channels) of images, (d,) of features.
         classes: of the labels, for the supervised ceiling.
+        encoder: "convolutional", for images, or "mlp", dense layers on the flattened row.
+        activation: after each layer but the last, one of `networks.ACTIVATIONS`.
         widths: channels after each convolution.
         hidden: widths of the dense layers before the embedding.
         embedding: width of the embedding.
         projection: width of what alignment sees.
+
+    Raises:
+        ValueError: an unknown encoder or activation, a row that is no square image for convolutions.
     """
 
-    channels: int
-    size: int
+    shape_x: tuple[int, ...]
+    shape_y: tuple[int, ...]
     classes: int
+    encoder: str = "convolutional"
+    activation: str = "relu"
     widths: tuple[int, ...] = (32, 32, 64, 64)
     hidden: tuple[int, ...] = (256,)
     embedding: int = 128
     projection: int = 32
+
+    def __post_init__(self):
+        check_among("encoder", [self.encoder], ENCODERS)
+        check_among("activation", [self.activation], ACTIVATIONS)
+        for name in ("shape_x", "shape_y"):
+            shape = getattr(self, name)
+            if self.encoder == "convolutional" and not (len(shape) == 3 and shape[0] == shape[1]):
+                raise ValueError(f"{name}: expected (side, side, channels) for convolutions, got {shape}")
+
+    def encode(self, view: str, rngs: nnx.Rngs) -> nnx.Module:
+        """A new encoder of view "x" or "y"."""
+        shape, activation = self._shape(view), ACTIVATIONS[self.activation]
+        if self.encoder == "mlp":
+            return MLP((math.prod(shape), *self.hidden, self.embedding), activation=activation, rngs=rngs)
+        return Encoder(shape[2], size=shape[0], widths=self.widths, hidden=self.hidden, outputs=self.embedding,
+                       activation=activation, rngs=rngs)
+
+    def decode(self, view: str, rngs: nnx.Rngs) -> nnx.Module:
+        """A new decoder that predicts view "x" or "y"."""
+        shape, activation = self._shape(view), ACTIVATIONS[self.activation]
+        if self.encoder == "mlp":
+            return MLP((self.embedding, *reversed(self.hidden), math.prod(shape)), shape=shape, activation=activation,
+                       rngs=rngs)
+        return Decoder(shape[2], size=shape[0], widths=self.widths, hidden=self.hidden, inputs=self.embedding,
+                       activation=activation, rngs=rngs)
+
+    def _shape(self, view):
+        return self.shape_x if view == "x" else self.shape_y
 
 
 def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Module:
@@ -49,28 +85,27 @@ def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Mod
     Raises:
         ValueError: an unknown objective.
     """
-    check_objective(objective)
+    check_among("objective", [objective], OBJECTIVES)
     a = architecture
-    sides = {"channels": a.channels, "size": a.size, "widths": a.widths, "hidden": a.hidden}
-    found = {f"encoder_{view}": Encoder(**sides, outputs=a.embedding, rngs=rngs) for view in _encoded(objective)}
+    found = {f"encoder_{view}": a.encode(view, rngs) for view in _encoded(objective)}
     if objective in (*_ALIGNMENTS, "joint"):
         found |= {f"head_{view}": ProjectionHead(a.embedding, hidden=a.embedding, outputs=a.projection, rngs=rngs)
                   for view in ("x", "y")}
     if objective in ("cp", "cp_reverse", "joint"):
-        found["decoder"] = Decoder(**sides, inputs=a.embedding, rngs=rngs)
+        found["decoder"] = a.decode("x" if objective == "cp_reverse" else "y", rngs)
     if objective == "supervised":
         found["classifier"] = LinearHead(a.embedding, classes=a.classes, rngs=rngs)
     return nnx.Dict(found)
 
 
-def loss(objective: str, networks: nnx.Module, x: Float[Array, "n s s c"], y: Float[Array, "n s s c"],
+def loss(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
          labels: Int[Array, "n"], *, lam: float, temperature: float) -> Float[Array, ""]:
-    """The loss of an objective on a batch, computed in the images' precision from what the networks give in theirs.
+    """The loss of an objective on a batch, computed in the rows' precision from what the networks give in theirs.
 
     Args:
         objective: one of `OBJECTIVES`.
         networks: from `build`.
-        x, y: paired images.
+        x, y: paired rows, images or features.
         labels: classes; only "supervised" looks at them.
         lam: weight of alignment in "joint".
         temperature: of InfoNCE.
@@ -99,16 +134,17 @@ def loss(objective: str, networks: nnx.Module, x: Float[Array, "n s s c"], y: Fl
             return losses.joint(output("decoder", "x"), y, *projected, lam).total
 
 
-def embed(objective: str, networks: nnx.Module, x: Float[Array, "n s s c"], y: Float[Array, "n s s c"]
+def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"]
           ) -> Float[Array, "n embedding"]:
     """What a frozen probe sees of a batch."""
     return _encode(networks["encoder_y"], y) if objective == "cp_reverse" else _encode(networks["encoder_x"], x)
 
 
-def check_objective(objective: str) -> None:
-    """Refuse what is none of `OBJECTIVES`."""
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {objective!r}")
+def check_among(name: str, values: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse values that are none of the known ones, which are listed."""
+    for value in values:
+        if value not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
 
 
 def _encode(encoder, images):

@@ -34,7 +34,7 @@ class ProbeScores:
         accuracy: on test rows, for each number of labelled rows; NaN where embeddings are not finite.
         converged: whether the optimum was reached.
         position_r2: mean over the coordinates of R^2 on test rows of the ridge regression of the
-            nuisance on the embedding, from the most labelled rows.
+            nuisance on the embedding, from the most labelled rows; NaN where no nuisance is known.
         chance: share of the most frequent class among the test rows.
     """
 
@@ -51,7 +51,7 @@ class ProbeRows:
     Args:
         features: embeddings, shape (n, d).
         labels: classes from 0 on, shape (n,).
-        positions: nuisance, shape (n, 2).
+        positions: nuisance, shape (n, t), t = 0 where none is known.
         train, validation: the first rows, in random order, and the number of those that follow; the
             rest test.
     """
@@ -148,6 +148,8 @@ def _log_loss(model, features, labels):
 
 
 def _position_r2(rows):
+    if not rows.positions.shape[1]:
+        return np.nan
     train, validation, test = _parts(rows, rows.train)
     targets = rows.positions.astype(np.float64)
     held_out, tested = np.split(targets[rows.train:], [rows.validation])

@@ -41,18 +41,18 @@ class Cell:
 
 @pytree
 class Views:
-    """Paired images with what they show.
+    """Paired rows with what they show.
 
     Args:
-        x, y: shape (n, size, size, channels).
+        x, y: images, shape (n, size, size, channels), or features, shape (n, d_x) and (n, d_y).
         label: class, 0 to classes - 1.
-        position: nuisance in world coordinates, shape (n, 2).
+        position: nuisance, in world coordinates of stereo pairs; shape (n, t), without columns where unknown.
     """
 
-    x: Float[Array, "n s s c"]
-    y: Float[Array, "n s s c"]
+    x: Float[Array, "n *x"]
+    y: Float[Array, "n *y"]
     label: Int[Array, "n"]
-    position: Float[Array, "n 2"]
+    position: Float[Array, "n t"]
 
 
 @pytree
