@@ -15,9 +15,9 @@ from phasejax.deep.agreement import compare_with_diagnosis
 from phasejax.deep.evaluation import FrozenEncoders, evaluate
 from phasejax.deep.experiment import PRESETS
 from phasejax.deep.grid import train_grid
+from phasejax.deep.objectives import ALIGNMENTS
 from phasejax.regimes import Regime
 
-_OBJECTIVES = ("vicreg", "cp")
 _SHAPES = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
 _POINTS = 1500
 
@@ -26,7 +26,7 @@ def compute_umap(preset, parts: Path, report: Callable[[str], None] = lambda tex
     """Two-dimensional maps of the test rows' embeddings, of CA and CP at the least and at a larger jitter."""
     umap = _umap()
     whole = PRESETS[preset.experiment]
-    experiment = replace(whole, objectives=_OBJECTIVES, seeds=1, noises=(_middle(whole.noises),),
+    experiment = replace(whole, objectives=(_alignment(whole), "cp"), seeds=1, noises=(_middle(whole.noises),),
                          jitters=tuple(jitter for jitter in (0.0, 0.2) if jitter in whole.jitters))
     encoders = FrozenEncoders(train_grid(experiment, folder=parts, report=report))
     rows = np.arange(experiment.n - min(experiment.test, _POINTS), experiment.n)
@@ -77,9 +77,11 @@ def draw_umap(data: xr.Dataset) -> Figure:
 
 def compute_agreement(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
     """Train CA and CP in both directions, diagnose the features of the latter, compare."""
-    experiment = replace(PRESETS[preset.experiment], objectives=("vicreg", "cp", "cp_reverse"))
+    whole = PRESETS[preset.experiment]
+    experiment = replace(whole, objectives=(_alignment(whole), "cp", "cp_reverse"))
     trained = train_grid(experiment, folder=parts, report=report)
-    found = compare_with_diagnosis(trained, evaluate(trained, report=report), report=report)
+    found = compare_with_diagnosis(trained, evaluate(trained, report=report), alignment=_alignment(whole),
+                                   report=report)
     return found.assign(tie=found.tie.astype("int8")).assign_attrs(  # netCDF knows no booleans
         experiment=experiment.to_json())
 
@@ -124,6 +126,11 @@ def _umap():
     except ImportError:
         raise ValueError('fig5: expected umap-learn, got none: pip install "phasejax[umap]"') from None
     return umap
+
+
+def _alignment(experiment):
+    """CA's objective in a preset: the first that is one."""
+    return next(name for name in experiment.objectives if name in ALIGNMENTS)
 
 
 def _middle(values):

@@ -27,9 +27,14 @@ def test_differences_are_named():
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"data": "mnist"}, "data: expected one of dsprites, shapes3d, got 'mnist'"),
+    ({"data": "mnist"}, "data: expected one of dsprites, shapes3d, features, got 'mnist'"),
     ({"objectives": ("cp", "clip")}, "objectives: expected one of vicreg, .*, got 'clip'"),
     ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
+    ({"encoder": "resnet"}, "encoder: expected one of convolutional, mlp, got 'resnet'"),
+    ({"activation": "sin"}, "activation: expected one of relu, gelu, silu, tanh, got 'sin'"),
+    ({"probed": "pixels"}, "probed: expected one of projection, embedding, got 'pixels'"),
+    ({"data": "features"}, "path: expected an .npz file with x, y and labels for data features, got none"),
+    ({"data": "features", "path": "a.npz"}, "encoder: expected mlp for data features, got convolutional"),
     ({"jitters": (0.1, -0.1)}, "jitters: expected values from 0 to 1, got -0.1"),
     ({"noises": (float("nan"),)}, "noises: expected values from 0 to 1, got nan"),
     ({"noises": (0.5, 0.5)}, "noises: expected different values"),

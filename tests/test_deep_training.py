@@ -143,7 +143,8 @@ def test_embeddings_are_those_of_the_view_that_is_encoded():
             return replace(views(cell, rows), **{hidden: jnp.zeros((len(rows), 16, 16, 1))})
 
         whole = trained.embeddings(params, at, rows)
-        assert whole.shape == (64, 8)
+        assert whole.shape == (64, 4 if objective == "vicreg" else 8)
+        assert replace(trained, probed="embedding").embeddings(params, at, rows).shape == (64, 8)
         for hidden in ("x", "y"):
             other = replace(trained, views=lambda c, r, hidden=hidden: blank(c, r, hidden))
             changed = np.abs(other.embeddings(params, at, rows) - whole).max()

@@ -23,12 +23,12 @@ class EmbeddedRows:
     """What an encoder makes of some rows, with what they show.
 
     Args:
-        embeddings: shape (n, embedding).
+        embeddings: shape (n, embedding), or projections, see `Experiment.probed`.
         labels: classes, shape (n,).
         positions: nuisance, shape (n, t).
     """
 
-    embeddings: Float[np.ndarray, "n embedding"]
+    embeddings: Float[np.ndarray, "n outputs"]
     labels: Int[np.ndarray, "n"]
     positions: Float[np.ndarray, "n t"]
 

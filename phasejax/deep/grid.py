@@ -111,7 +111,7 @@ def training_of(experiment: Experiment, objective: str, source: Source) -> Train
                                   encoder=e.encoder, activation=e.activation, widths=e.widths, hidden=e.hidden,
                                   embedding=e.embedding, projection=e.projection),
         learning_rate=e.learning_rate, max_epochs=e.max_epochs, patience=e.patience, lam=e.lam,
-        temperature=e.temperature, precision=e.precision)
+        temperature=e.temperature, probed=e.probed, precision=e.precision)
 
 
 def over_cells(function: Callable, devices: list) -> Callable:

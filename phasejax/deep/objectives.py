@@ -1,7 +1,8 @@
 """What each objective trains and minimises: its networks, its loss on a batch of pairs, its embedding.
 
-An objective is a name. The embedding is what a frozen probe sees: of x, and of y for "cp_reverse".
-Alignment acts on the outputs of projection heads, which the probe does not see (K26, appendix B).
+An objective is a name. Alignment acts on the outputs of projection heads behind the embeddings. A
+frozen probe sees either: the projections are what the theory speaks of, the leading directions that
+the loss has chosen, while an embedding of many more columns keeps much that no loss has asked for.
 """
 
 import math
@@ -19,7 +20,8 @@ from phasejax.objectives import info_nce_loss
 
 Objective = Literal["vicreg", "deepcca", "infonce", "cp", "cp_reverse", "joint", "supervised"]
 OBJECTIVES = get_args(Objective)
-_ALIGNMENTS = ("vicreg", "deepcca", "infonce")
+PROBED = ("projection", "embedding")
+ALIGNMENTS = ("vicreg", "deepcca", "infonce")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Mod
     check_among("objective", [objective], OBJECTIVES)
     a = architecture
     found = {f"encoder_{view}": a.encode(view, rngs) for view in _encoded(objective)}
-    if objective in (*_ALIGNMENTS, "joint"):
+    if objective in (*ALIGNMENTS, "joint"):
         found |= {f"head_{view}": ProjectionHead(a.embedding, hidden=a.embedding, outputs=a.projection, rngs=rngs)
                   for view in ("x", "y")}
     if objective in ("cp", "cp_reverse", "joint"):
@@ -134,10 +136,18 @@ def loss(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float
             return losses.joint(output("decoder", "x"), y, *projected, lam).total
 
 
-def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"]
-          ) -> Float[Array, "n embedding"]:
-    """What a frozen probe sees of a batch."""
-    return _encode(networks["encoder_y"], y) if objective == "cp_reverse" else _encode(networks["encoder_x"], x)
+def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+          probed: str = "projection") -> Float[Array, "n outputs"]:
+    """What a frozen probe sees of a batch: of x, and of y for "cp_reverse".
+
+    Args:
+        objective, networks, x, y: as in `loss`.
+        probed: "projection", what alignment acts on where nothing else is trained, or "embedding", what
+            is before it; the same for objectives that do not end in a projection head.
+    """
+    view, rows = ("y", y) if objective == "cp_reverse" else ("x", x)
+    embedding = _encode(networks[f"encoder_{view}"], rows)
+    return networks[f"head_{view}"](embedding) if probed == "projection" and objective in ALIGNMENTS else embedding
 
 
 def check_among(name: str, values: Iterable[str], known: Iterable[str]) -> None:

@@ -90,6 +90,7 @@ class Training:
         learning_rate: Adam's.
         max_epochs, patience: when to stop.
         lam, temperature: of the joint objective and of InfoNCE.
+        probed: what a frozen probe sees, see `objectives.embed`.
         precision: "float32", or "bfloat16" for what the networks compute; parameters, losses and
             Adam stay in float32.
     """
@@ -105,6 +106,7 @@ class Training:
     patience: int = 5
     lam: float = 1.0
     temperature: float = 0.1
+    probed: str = "projection"
     precision: str = "float32"
 
     @cached_property
@@ -130,13 +132,13 @@ class Training:
         return jax.lax.cond(self.stopped(state), lambda: (state, jnp.full(2, jnp.nan)),
                             partial(self._epoch, state, cell))
 
-    def embeddings(self, params: PyTree, cell: Cell, rows: Int[Array, "n"]) -> Float[Array, "n embedding"]:
+    def embeddings(self, params: PyTree, cell: Cell, rows: Int[Array, "n"]) -> Float[Array, "n outputs"]:
         """What a frozen probe sees of some rows."""
         networks = self._merged(params)
 
         def some(rows):
             views = self.views(cell, rows)
-            return objectives.embed(self.objective, networks, views.x, views.y).astype(jnp.float32)
+            return objectives.embed(self.objective, networks, views.x, views.y, self.probed).astype(jnp.float32)
 
         # The last row fills the last batch.
         filled = jnp.pad(rows, (0, -len(rows) % self.batch), mode="edge").reshape(-1, self.batch)
