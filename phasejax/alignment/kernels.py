@@ -1,0 +1,211 @@
+r"""Metrics that compare kernel matrices: centred kernel alignment, whole (CKA) and among neighbours (CKNNA).
+
+With K_ij = k(x_i, x_j), L_ij = l(y_i, y_j) and H = I - 11'/n, the Hilbert-Schmidt independence criterion is
+
+.. math::
+    \mathrm{HSIC}_b = \mathrm{tr}(K H L H), \qquad
+    \mathrm{HSIC}_u = \mathrm{tr}(\tilde K \tilde L) + \frac{1^\top \tilde K 1\; 1^\top \tilde L 1}{(n-1)(n-2)}
+    - \frac{2}{n-2}\, 1^\top \tilde K \tilde L 1
+
+up to factors of n, where a tilde means a diagonal of zeros. Both need only a sum over entries and the sums of rows, so
+no more than a block of either matrix is held in memory; and neither changes when a constant is added to a kernel.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, Shaped
+
+from phasejax._pytree import HostOrDevice, is_traced
+from phasejax.alignment.neighbours import Distance, check_neighbours, neighbour_lists, placed
+from phasejax.alignment.views import centred, directions, map_row_blocks, paired, undefined_if_not_finite
+
+Kernel = Literal["linear", "rbf"]
+# Rows whose pairs give the median distance.
+MEDIAN_ROWS = 1000
+
+
+def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, kernel: Kernel = "linear",
+        unbiased: bool = False, bandwidth: Float[ArrayLike, ""] = 1.0, block: int | None = None) -> Float[Array, ""]:
+    r"""Centred kernel alignment.
+
+    .. math::  \frac{\mathrm{HSIC}(K, L)}{\sqrt{\mathrm{HSIC}(K, K)\, \mathrm{HSIC}(L, L)}}
+
+    The biased form of independent representations tends to 1 as d / n grows; the unbiased one has mean near 0, and may
+    be negative. The linear kernel is computed from d x d moments where that is less work than n x n entries.
+
+    Args:
+        x, y: n rows that pair, n >= 4, shapes (n, d_x) and (n, d_y).
+        kernel: "linear", k(a, b) = a'b, or "rbf", k(a, b) = exp(-|a - b|^2 / (2 s^2)).
+        unbiased: HSIC_u instead of HSIC_b.
+        bandwidth: b > 0, where s^2 is b^2 times the median squared distance between two rows of the view. The median is
+            that among 1000 rows at most, evenly spaced; it takes part in derivatives.
+        block: rows of the kernel matrices held at once.
+
+    Returns:
+        In [0, 1]; in [-1, 1] where unbiased.
+
+    Raises:
+        ValueError: shapes that do not pair, fewer than 4 rows, values that are not finite, rows that are all the same,
+            an unknown kernel, a bandwidth that is not above 0, or a median distance of 0.
+
+    Source: Kornblith, Norouzi, Lee and Hinton 2019, section 3; unbiased: Song et al. 2012, eq. 5.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    >>> round(float(cka(x, 3 * x[:, ::-1] + 5)), 4), round(float(cka(x, x[:, :1])), 4)
+    (1.0, 0.7071)
+    """
+    if kernel not in ("linear", "rbf"):
+        raise ValueError(f"kernel: expected 'linear' or 'rbf', got {kernel!r}")
+    x, y = paired(x, y, rows=4)
+    n, views = x.shape[0], (centred(x), centred(y))
+    if kernel == "linear":
+        d_x, d_y = x.shape[1], y.shape[1]
+        by_features = d_x**2 + d_y**2 + d_x * d_y <= n * (d_x + d_y)
+        sums = _feature_sums(*views, unbiased) if by_features else _kernel_sums(
+            *views, lambda a, b: _inner(a, b), unbiased, block)
+    else:
+        widths = [rbf_width(name, view, bandwidth) for name, view in zip("xy", views, strict=True)]
+        scaled = [view / jnp.sqrt(2 * width) for view, width in zip(views, widths, strict=True)]
+        # The median pair is at 0.5 / bandwidth^2: with its entry taken off, sums of many entries near 1 do not cancel.
+        typical = jnp.exp(-0.5 / jnp.asarray(bandwidth, x.dtype) ** 2)
+        sums = _kernel_sums(*scaled, lambda a, b: jnp.exp(-_squared_distances(a, b)) - typical, unbiased, block)
+    return undefined_if_not_finite(_alignment(*sums, n, unbiased), x, y)
+
+
+def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
+          distance: Distance = "cosine", block: int | None = None) -> Float[Array, ""]:
+    r"""Centred kernel alignment among mutual nearest neighbours.
+
+    .. math::
+        \frac{\mathrm{HSIC}_u(\alpha \circ K, \alpha \circ L)}
+        {\sqrt{\mathrm{HSIC}_u(\alpha_x \circ K, \alpha_x \circ K)\,
+        \mathrm{HSIC}_u(\alpha_y \circ L, \alpha_y \circ L)}},
+        \qquad \alpha = \alpha_x \circ \alpha_y, \quad \alpha_{x,ij} = 1[j \in N_x(i)]
+
+    with K and L the inner products of the rows among which neighbours are sought: of unit length under "cosine",
+    centred under "euclidean". The masks are not symmetric, and neither, slightly, is the value in x and y. k = n - 1
+    gives unbiased CKA. NaN where a denominator is not positive, which can happen at very small n.
+
+    Args, Raises: as `mutual_knn`, with k >= 2 and n >= 4.
+
+    Source: Huh et al. 2024, appendix, as in its published code (which adds 1e-6 to the denominator).
+
+    >>> x = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [-0.6, 0.8], [0.6, -0.8]])
+    >>> round(float(cknna(x, 2 * x, k=2)), 4)
+    1.0
+    """
+    x, y = paired(x, y, rows=4)
+    check_neighbours(k, x.shape[0])
+    if k < 2:
+        raise ValueError(f"k: expected at least 2, got {k}")
+    lists = [kernel_lists(name, view, k, distance, block) for name, view in (("x", x), ("y", y))]
+    return undefined_if_not_finite(alignment_of_lists(*lists[0], *lists[1]), x, y)
+
+
+def rbf_width(name: str, view: Float[Array, "n d"], bandwidth: Float[ArrayLike, ""]) -> Float[Array, ""]:
+    """s^2 = bandwidth^2 times the median squared distance between rows.
+
+    Raises:
+        ValueError: a bandwidth that is not above 0, or a median of 0.
+    """
+    if not is_traced(bandwidth) and not bandwidth > 0:
+        raise ValueError(f"bandwidth: expected a number above 0, got {bandwidth}")
+    n = len(view)
+    part = view[np.linspace(0, n - 1, min(n, MEDIAN_ROWS)).round().astype(int)]
+    median = jnp.median(_squared_distances(part, part)[np.triu_indices(len(part), 1)])
+    if not is_traced(median) and not median > 0:
+        raise ValueError(f"{name}: expected most pairs of rows to differ, since their median distance sets the width "
+                         "of the kernel, got a median of 0")
+    return jnp.asarray(bandwidth, view.dtype) ** 2 * median
+
+
+def kernel_lists(name: str, view: Float[Array, "n d"], k: int, distance: Distance, block: int | None
+                 ) -> tuple[Int[Array, "n k"], Float[Array, "n k"]]:
+    """The k nearest neighbours of each row, and the inner products with them."""
+    points = placed(name, view, distance)
+    near = neighbour_lists(jax.lax.stop_gradient(points), k, block)
+    rows = directions(name, view) if distance == "cosine" else points
+    products = jax.lax.map(jax.checkpoint(lambda other: jnp.sum(rows * rows[other], axis=1)), near.T)
+    return near, products.T
+
+
+def alignment_of_lists(near_x: Int[Array, "n k"], k_x: Float[Array, "n k"], near_y: Int[Array, "n k"],
+                       k_y: Float[Array, "n k"]) -> Float[Array, ""]:
+    """CKNNA from the neighbours of each row in either view and the kernels' entries there."""
+    n = len(near_x)
+    both = _hsic(*_list_sums(near_x, k_x * _among(near_x, near_y), near_y, k_y * _among(near_y, near_x)), n, True)
+    return both / jnp.sqrt(own_hsic_of_lists(near_x, k_x) * own_hsic_of_lists(near_y, k_y))
+
+
+def own_hsic_of_lists(near: Int[Array, "n k"], entries: Float[Array, "n k"]) -> Float[Array, ""]:
+    """HSIC_u of one view's masked kernel with itself."""
+    return _hsic(*_list_sums(near, entries, near, entries), len(near), True)
+
+
+def _among(near, others):
+    """Which entries of near, shape (n, k), are among the others of their row."""
+    return jax.lax.map(lambda entry: jnp.any(entry[:, None] == others, axis=1), near.T).T
+
+
+def _list_sums(near_a, a, near_b, b):
+    """tr(A B), column sums of A and row sums of B, whose product is 1'A B 1, of sparse A and B."""
+    rows = jnp.arange(len(near_a))
+
+    def returned(total, entry):
+        partner, value = entry
+        back = jnp.sum(jnp.where(near_b[partner] == rows[:, None], b[partner], 0), axis=1)
+        return total + jnp.sum(value * back), None
+
+    trace = jax.lax.scan(returned, jnp.zeros((), a.dtype), (near_a.T, a.T))[0]
+    columns = jnp.zeros(len(near_a), a.dtype).at[near_a].add(a)
+    return trace, columns, jnp.sum(b, axis=1)
+
+
+def _hsic(product, rows_k, rows_l, n, unbiased):
+    """From sum_ij K_ij L_ji and the sums of rows (or columns) of K and L; diagonals are zero where unbiased."""
+    total, cross = jnp.sum(rows_k) * jnp.sum(rows_l), jnp.dot(rows_k, rows_l)
+    if unbiased:
+        return product + total / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)
+    return product + total / n**2 - 2 * cross / n
+
+
+def _alignment(products, rows_k, rows_l, n, unbiased):
+    kl, kk, ll = products
+    both = _hsic(kl, rows_k, rows_l, n, unbiased)
+    return both / jnp.sqrt(_hsic(kk, rows_k, rows_k, n, unbiased) * _hsic(ll, rows_l, rows_l, n, unbiased))
+
+
+def _feature_sums(x, y, unbiased):
+    """Of linear kernels: tr(K L) = |x'y|^2; rows of K sum to 0, or with a diagonal of zeros to -|x_i|^2."""
+    products = [jnp.sum(jnp.dot(a.T, b, precision="highest") ** 2) for a, b in ((x, y), (x, x), (y, y))]
+    q, r = jnp.sum(x**2, axis=1), jnp.sum(y**2, axis=1)
+    if not unbiased:
+        return products, jnp.zeros_like(q), jnp.zeros_like(r)
+    return [p - jnp.dot(a, b) for p, (a, b) in zip(products, ((q, r), (q, q), (r, r)), strict=True)], -q, -r
+
+
+def _kernel_sums(x, y, kernel, unbiased, block):
+    """Sums of K L, K K, L L and of the rows of K and L, over blocks of rows."""
+    n = len(x)
+
+    def sums(rows, part_x, part_y):
+        a, b = kernel(part_x, x), kernel(part_y, y)
+        if unbiased:
+            is_other = rows[:, None] != jnp.arange(n)
+            a, b = a * is_other, b * is_other
+        return tuple(jnp.sum(m, axis=1) for m in (a * b, a * a, b * b, a, b))
+
+    *products, rows_k, rows_l = map_row_blocks(sums, x, y, block=block)
+    return [jnp.sum(p) for p in products], rows_k, rows_l
+
+
+def _inner(a, b):
+    return jnp.dot(a, b.T, precision="highest")
+
+
+def _squared_distances(a, b):
+    squares = jnp.sum(a**2, axis=1)[:, None] + jnp.sum(b**2, axis=1)
+    return jnp.maximum(squares - 2 * _inner(a, b), 0)
