@@ -1,5 +1,7 @@
 """Metrics of correlations: canonical ones, all or among leading directions, and those between samples."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
@@ -44,8 +46,9 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     """
     x, y = paired(x, y)
     components = svcca_components(components, x, y)
-    scores = [leading_scores(name, view, components, standardise) for name, view in (("x", x), ("y", y))]
-    return undefined_if_not_finite(jnp.mean(_correlations(*scores, f"{components} independent directions")), x, y)
+    if standardise:
+        check_columns(x=x, y=y)
+    return _of_full_rank(_svcca(x, y, components, standardise), f"{components} independent directions")
 
 
 def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
@@ -78,8 +81,8 @@ def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostO
     if x.shape[0] <= columns:
         raise ValueError(f"x: expected more rows than the {columns} columns of both views (else some correlations are "
                          f"1 by construction), got {x.shape[0]}")
-    scaled = [standardised(name, view) for name, view in (("x", x), ("y", y))]
-    return undefined_if_not_finite(jnp.mean(_correlations(*scaled, "linearly independent columns")), x, y)
+    check_columns(x=x, y=y)
+    return _of_full_rank(_mean_correlation(x, y), "linearly independent columns")
 
 
 def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
@@ -107,10 +110,11 @@ def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[Host
     0.0
     """
     x, y = paired(x, y)
-    units = [unit_deviations(name, view) for name, view in (("x", x), ("y", y))]
-    u, v = units
-    both, own_x, own_y = (jnp.sum(jnp.dot(a.T, b, precision="highest") ** 2) for a, b in ((u, v), (u, u), (v, v)))
-    return undefined_if_not_finite(1 - both / jnp.sqrt(own_x * own_y), x, y)
+    value = _matrix_distance(x, y)
+    if not is_traced(value) and jnp.isnan(value):
+        raise ValueError("x, y: expected rows other than their mean, which has no direction from it, got one equal "
+                         "to it")
+    return value
 
 
 def svcca_components(components: int | None, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> int:
@@ -128,45 +132,66 @@ def svcca_components(components: int | None, x: Float[Array, "n d_x"], y: Float[
     return components
 
 
-def leading_scores(name: str, view: Float[Array, "n d"], components: int, standardise: bool) -> Float[Array, "n c"]:
+def check_columns(**views: Float[Array, "n _"]) -> None:
+    """Refuse columns that cannot be brought to unit variance.
+
+    Raises:
+        ValueError: a constant column.
+    """
+    for name, view in views.items():
+        if not is_traced(view):
+            constant = jnp.all(view == view[0], axis=0)
+            if bool(jnp.any(constant)):
+                raise ValueError(f"{name}: expected columns that vary, got {int(constant.sum())} constant, the first "
+                                 f"column {int(jnp.argmax(constant))}")
+
+
+def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool) -> Float[Array, "n c"]:
     """n values on each of the c leading directions: the span of the left singular vectors, not their scale."""
-    view = standardised(name, view) if standardise else centred(view)
+    view = standardised(view) if standardise else centred(view)
     n, d = view.shape
     if d <= n:
         return view @ top_k_eigenspace(jnp.dot(view.T, view, precision="highest"), components)
     return top_k_eigenspace(jnp.dot(view, view.T, precision="highest"), components)
 
 
-def standardised(name: str, view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Columns of mean 0 and mean square 1.
-
-    Raises:
-        ValueError: a constant column.
-    """
+def standardised(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Columns of mean 0 and mean square 1; NaN where constant."""
     view = view - jnp.mean(view, axis=0)
     view = view - jnp.mean(view, axis=0)
-    largest = jnp.max(jnp.abs(view), axis=0)
-    if not is_traced(view) and not bool(jnp.all(largest > 0)):
-        raise ValueError(f"{name}: expected columns that vary, got a constant in column {int(jnp.argmin(largest))}")
-    view = view / jax.lax.stop_gradient(largest)
+    view = view / jax.lax.stop_gradient(jnp.max(jnp.abs(view), axis=0))
     return view / jnp.sqrt(jnp.mean(view**2, axis=0))
 
 
-def unit_deviations(name: str, view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Rows of unit length in the direction from the mean.
-
-    Raises:
-        ValueError: a row equal to the mean.
-    """
-    try:
-        return directions(name, centred(view))
-    except ValueError:
-        raise ValueError(f"{name}: expected rows other than their mean, which have a direction from it, got one "
-                         "equal to it") from None
+def mean_correlation(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> Float[Array, ""]:
+    """Mean canonical correlation of centred views; NaN where one has dependent columns."""
+    return jnp.mean(canonical_correlations(covariances_from_samples(x, y)))
 
 
-def _correlations(x, y, expected):
-    found = canonical_correlations(covariances_from_samples(x, y))
-    if not is_traced(found) and not bool(jnp.all(jnp.isfinite(found))):
+def shared_energy(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"]) -> Float[Array, ""]:
+    """tr(u u' v v') = ||u'v||_F^2."""
+    return jnp.sum(jnp.dot(u.T, v, precision="highest") ** 2)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _svcca(x, y, components, standardise):
+    scores = [leading_scores(view, components, standardise) for view in (x, y)]
+    return undefined_if_not_finite(mean_correlation(*scores), x, y)
+
+
+@jax.jit
+def _mean_correlation(x, y):
+    return undefined_if_not_finite(mean_correlation(standardised(x), standardised(y)), x, y)
+
+
+@jax.jit
+def _matrix_distance(x, y):
+    u, v = (directions(centred(view)) for view in (x, y))
+    value = 1 - shared_energy(u, v) / jnp.sqrt(shared_energy(u, u) * shared_energy(v, v))
+    return undefined_if_not_finite(value, x, y)
+
+
+def _of_full_rank(value, expected):
+    if not is_traced(value) and jnp.isnan(value):
         raise ValueError(f"x, y: expected {expected}, got a view of lower rank")
-    return found
+    return value

@@ -11,6 +11,7 @@ up to factors of n, where a tilde means a diagonal of zeros. Both need only a su
 no more than a block of either matrix is held in memory; and neither changes when a constant is added to a kernel.
 """
 
+from functools import partial
 from typing import Literal
 
 import jax
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 from phasejax._pytree import HostOrDevice, is_traced
-from phasejax.alignment.neighbours import Distance, check_neighbours, neighbour_lists, placed
+from phasejax.alignment.neighbours import Distance, check_neighbours, neighbour_lists
 from phasejax.alignment.views import centred, directions, map_row_blocks, paired, undefined_if_not_finite
 
 Kernel = Literal["linear", "rbf"]
@@ -60,19 +61,14 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
     if kernel not in ("linear", "rbf"):
         raise ValueError(f"kernel: expected 'linear' or 'rbf', got {kernel!r}")
     x, y = paired(x, y, rows=4)
-    n, views = x.shape[0], (centred(x), centred(y))
     if kernel == "linear":
-        d_x, d_y = x.shape[1], y.shape[1]
-        by_features = d_x**2 + d_y**2 + d_x * d_y <= n * (d_x + d_y)
-        sums = _feature_sums(*views, unbiased) if by_features else _kernel_sums(
-            *views, lambda a, b: _inner(a, b), unbiased, block)
-    else:
-        widths = [rbf_width(name, view, bandwidth) for name, view in zip("xy", views, strict=True)]
-        scaled = [view / jnp.sqrt(2 * width) for view, width in zip(views, widths, strict=True)]
-        # The median pair is at 0.5 / bandwidth^2: with its entry taken off, sums of many entries near 1 do not cancel.
-        typical = jnp.exp(-0.5 / jnp.asarray(bandwidth, x.dtype) ** 2)
-        sums = _kernel_sums(*scaled, lambda a, b: jnp.exp(-_squared_distances(a, b)) - typical, unbiased, block)
-    return undefined_if_not_finite(_alignment(*sums, n, unbiased), x, y)
+        return _linear_cka(x, y, unbiased, block)
+    check_bandwidth(bandwidth)
+    value = _rbf_cka(x, y, unbiased, jnp.asarray(bandwidth, x.dtype), block)
+    if not is_traced(value) and jnp.isnan(value):
+        raise ValueError("x, y: expected most pairs of rows to differ, since their median distance sets the width of "
+                         "the kernel, got a median of 0")
+    return value
 
 
 def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
@@ -98,36 +94,41 @@ def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     1.0
     """
     x, y = paired(x, y, rows=4)
-    check_neighbours(k, x.shape[0])
+    check_neighbours(k, distance, x=x, y=y)
     if k < 2:
         raise ValueError(f"k: expected at least 2, got {k}")
-    lists = [kernel_lists(name, view, k, distance, block) for name, view in (("x", x), ("y", y))]
-    return undefined_if_not_finite(alignment_of_lists(*lists[0], *lists[1]), x, y)
+    return _cknna(x, y, k, distance, block)
 
 
-def rbf_width(name: str, view: Float[Array, "n d"], bandwidth: Float[ArrayLike, ""]) -> Float[Array, ""]:
-    """s^2 = bandwidth^2 times the median squared distance between rows.
+def check_bandwidth(bandwidth: Float[ArrayLike, ""]) -> None:
+    """Refuse widths that no kernel has.
 
     Raises:
-        ValueError: a bandwidth that is not above 0, or a median of 0.
+        ValueError: not above 0.
     """
     if not is_traced(bandwidth) and not bandwidth > 0:
         raise ValueError(f"bandwidth: expected a number above 0, got {bandwidth}")
-    n = len(view)
+
+
+def in_widths(view: Float[Array, "n d"], bandwidth: Float[Array, ""]) -> Float[Array, "n d"]:
+    """The centred view in units of sqrt(2) s, in which the kernel is exp(-|a - b|^2)."""
+    view, n = centred(view), len(view)
     part = view[np.linspace(0, n - 1, min(n, MEDIAN_ROWS)).round().astype(int)]
     median = jnp.median(_squared_distances(part, part)[np.triu_indices(len(part), 1)])
-    if not is_traced(median) and not median > 0:
-        raise ValueError(f"{name}: expected most pairs of rows to differ, since their median distance sets the width "
-                         "of the kernel, got a median of 0")
-    return jnp.asarray(bandwidth, view.dtype) ** 2 * median
+    return view / (bandwidth * jnp.sqrt(2 * median))
 
 
-def kernel_lists(name: str, view: Float[Array, "n d"], k: int, distance: Distance, block: int | None
+def rbf(bandwidth: Float[Array, ""]):
+    """k(a, b) of rows in widths, without the entry of the median pair: so sums of entries near 1 do not cancel."""
+    typical = jnp.exp(-0.5 / bandwidth**2)
+    return lambda a, b: jnp.exp(-_squared_distances(a, b)) - typical
+
+
+def kernel_lists(view: Float[Array, "n d"], k: int, distance: Distance, block: int | None
                  ) -> tuple[Int[Array, "n k"], Float[Array, "n k"]]:
     """The k nearest neighbours of each row, and the inner products with them."""
-    points = placed(name, view, distance)
-    near = neighbour_lists(jax.lax.stop_gradient(points), k, block)
-    rows = directions(name, view) if distance == "cosine" else points
+    near = neighbour_lists(jax.lax.stop_gradient(view), k, distance, block)
+    rows = directions(view) if distance == "cosine" else centred(view)
     products = jax.lax.map(jax.checkpoint(lambda other: jnp.sum(rows * rows[other], axis=1)), near.T)
     return near, products.T
 
@@ -143,6 +144,26 @@ def alignment_of_lists(near_x: Int[Array, "n k"], k_x: Float[Array, "n k"], near
 def own_hsic_of_lists(near: Int[Array, "n k"], entries: Float[Array, "n k"]) -> Float[Array, ""]:
     """HSIC_u of one view's masked kernel with itself."""
     return _hsic(*_list_sums(near, entries, near, entries), len(near), True)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _linear_cka(x, y, unbiased, block):
+    (n, d_x), d_y, views = x.shape, y.shape[1], (centred(x), centred(y))
+    by_features = d_x**2 + d_y**2 + d_x * d_y <= n * (d_x + d_y)
+    sums = _feature_sums(*views, unbiased) if by_features else _kernel_sums(*views, _inner, unbiased, block)
+    return undefined_if_not_finite(_alignment(*sums, n, unbiased), x, y)
+
+
+@partial(jax.jit, static_argnums=(2, 4))
+def _rbf_cka(x, y, unbiased, bandwidth, block):
+    sums = _kernel_sums(in_widths(x, bandwidth), in_widths(y, bandwidth), rbf(bandwidth), unbiased, block)
+    return undefined_if_not_finite(_alignment(*sums, x.shape[0], unbiased), x, y)
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _cknna(x, y, k, distance, block):
+    lists = [kernel_lists(view, k, distance, block) for view in (x, y)]
+    return undefined_if_not_finite(alignment_of_lists(*lists[0], *lists[1]), x, y)
 
 
 def _among(near, others):

@@ -8,6 +8,7 @@ order by inner products of normalised rows used in PRH and T25. No more than a b
 """
 
 import math
+from functools import partial
 from typing import Literal
 
 import jax
@@ -15,7 +16,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from phasejax._pytree import HostOrDevice, check_count
-from phasejax.alignment.views import centred, directions, map_row_blocks, paired, undefined_if_not_finite
+from phasejax.alignment.views import (
+    centred,
+    check_directions,
+    directions,
+    map_row_blocks,
+    paired,
+    undefined_if_not_finite,
+)
 
 Distance = Literal["cosine", "euclidean"]
 
@@ -116,36 +124,31 @@ def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance:
     [[1, 2], [2, 0], [1, 0], [1, 2]]
     """
     x, _ = paired(x, x)
-    check_neighbours(k, x.shape[0])
-    return neighbour_lists(placed("x", x, distance), k, block)
+    check_neighbours(k, distance, x=x)
+    return _neighbour_lists(x, k, distance, block)
 
 
-def check_neighbours(k: int, n: int) -> None:
-    """Refuse numbers of neighbours that n rows cannot have.
+def check_neighbours(k: int, distance: Distance, **views: Float[Array, "n _"]) -> None:
+    """Refuse numbers of neighbours, distances and rows that lists cannot be made of.
 
     Raises:
-        ValueError: k below 1 or not below n.
+        ValueError: k below 1 or not below n, an unknown distance, a row of zeros under "cosine".
     """
     check_count("k", k)
-    if k >= n:
-        raise ValueError(f"k: expected fewer neighbours than the {n} rows, got {k}")
-
-
-def placed(name: str, view: Float[Array, "n d"], distance: Distance) -> Float[Array, "n d"]:
-    """Points whose Euclidean distances are the ones asked for.
-
-    Raises:
-        ValueError: an unknown distance, or a row of zeros under "cosine".
-    """
     if distance not in ("cosine", "euclidean"):
         raise ValueError(f"distance: expected 'cosine' or 'euclidean', got {distance!r}")
+    for name, view in views.items():
+        if k >= view.shape[0]:
+            raise ValueError(f"k: expected fewer neighbours than the {view.shape[0]} rows, got {k}")
+        if distance == "cosine":
+            check_directions(name, view)
+
+
+def neighbour_lists(view: Float[Array, "n d"], k: int, distance: Distance, block: int | None) -> Int[Array, "n k"]:
+    """`nearest_neighbours` of a view that is known to have them."""
+    n = len(view)
     # Squared distances come as |a|^2 + |b|^2 - 2 a.b, which loses the digits of what all rows have in common.
-    return centred(directions(name, view) if distance == "cosine" else view)
-
-
-def neighbour_lists(points: Float[Array, "n d"], k: int, block: int | None = None) -> Int[Array, "n k"]:
-    """The k nearest other rows by Euclidean distance; see `nearest_neighbours`."""
-    n = len(points)
+    points = centred(directions(view) if distance == "cosine" else view)
     squares = jnp.sum(points**2, axis=1)
 
     def nearest(rows, part):
@@ -171,6 +174,9 @@ def largest(values: Float[Array, "b n"], k: int) -> Int[Array, "b k"]:
     candidates = jnp.take_along_axis(groups, chosen[:, :, None], axis=1).reshape(b, k * width)
     at = jax.lax.top_k(candidates, k)[1]
     return (jnp.take_along_axis(chosen, at // width, axis=1) * width + at % width).astype(jnp.int32)
+
+
+_neighbour_lists = jax.jit(neighbour_lists, static_argnums=(1, 2, 3))
 
 
 # Of lists of neighbours, shape (n, k)
@@ -238,6 +244,11 @@ def _float(counts):
 
 def _metric(of_lists, x, y, k, distance, block):
     x, y = paired(x, y)
-    check_neighbours(k, x.shape[0])
-    near_x, near_y = (neighbour_lists(placed(name, view, distance), k, block) for name, view in (("x", x), ("y", y)))
-    return undefined_if_not_finite(of_lists(near_x, near_y).astype(x.dtype), x, y)
+    check_neighbours(k, distance, x=x, y=y)
+    return _compared(of_lists, x, y, k, distance, block)
+
+
+@partial(jax.jit, static_argnums=(0, 3, 4, 5))
+def _compared(of_lists, x, y, k, distance, block):
+    value = of_lists(*(neighbour_lists(view, k, distance, block) for view in (x, y))).astype(x.dtype)
+    return undefined_if_not_finite(value, x, y)

@@ -48,18 +48,24 @@ def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
     return view / jax.lax.stop_gradient(jnp.max(jnp.abs(view)))
 
 
-def directions(name: str, view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Rows of unit length.
+def directions(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Rows of unit length; NaN for a row of zeros."""
+    view = view / jax.lax.stop_gradient(jnp.max(jnp.abs(view), axis=1, keepdims=True))
+    return view / jnp.linalg.norm(view, axis=1, keepdims=True)
+
+
+def check_directions(name: str, view: Float[Array, "n d"]) -> None:
+    """Refuse rows without a direction.
 
     Raises:
-        ValueError: a row that is zero.
+        ValueError: a row of zeros.
     """
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(view), axis=1, keepdims=True))
-    if not is_traced(view) and not bool(jnp.all(largest > 0)):
-        raise ValueError(f"{name}: expected rows other than zero, which have no direction, "
-                         f"got zeros in row {int(jnp.argmin(largest))}")
-    view = view / largest
-    return view / jnp.linalg.norm(view, axis=1, keepdims=True)
+    if not is_traced(view):
+        is_zero = jnp.all(view == 0, axis=1)
+        if bool(jnp.any(is_zero)):
+            raise ValueError(f"{name}: expected rows other than zero, which have no direction (distance 'euclidean' "
+                             f"needs none), got zeros in {int(is_zero.sum())} rows, the first row "
+                             f"{int(jnp.argmax(is_zero))}")
 
 
 def undefined_if_not_finite(value: Float[Array, ""], *views) -> Float[Array, ""]:
