@@ -9,7 +9,10 @@ import importlib
 
 # Where each public name lives; nothing is imported before it is asked for.
 _HOME = {
+    "AlignmentTable": "table",
     "METRICS": "table",
+    "Measured": "table",
+    "align": "table",
     "cka": "kernels",
     "cknna": "kernels",
     "correlation_matrix_distance": "correlations",

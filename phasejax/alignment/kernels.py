@@ -12,7 +12,7 @@ no more than a block of either matrix is held in memory; and neither changes whe
 """
 
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,14 +61,8 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
     if kernel not in ("linear", "rbf"):
         raise ValueError(f"kernel: expected 'linear' or 'rbf', got {kernel!r}")
     x, y = paired(x, y, rows=4)
-    if kernel == "linear":
-        return _linear_cka(x, y, unbiased, block)
-    check_bandwidth(bandwidth)
-    value = _rbf_cka(x, y, unbiased, jnp.asarray(bandwidth, x.dtype), block)
-    if not is_traced(value) and jnp.isnan(value):
-        raise ValueError("x, y: expected most pairs of rows to differ, since their median distance sets the width of "
-                         "the kernel, got a median of 0")
-    return value
+    found = alignments(x, y, kernel, bandwidth, block)
+    return undefined_if_not_finite(found.unbiased if unbiased else found.biased, x, y)
 
 
 def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
@@ -100,28 +94,87 @@ def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     return _cknna(x, y, k, distance, block)
 
 
-def check_bandwidth(bandwidth: Float[ArrayLike, ""]) -> None:
-    """Refuse widths that no kernel has.
+class Alignments(NamedTuple):
+    """CKA in both forms, and the mean of the biased one over all pairings of rows; the unbiased one has 0."""
+
+    biased: Float[Array, ""]
+    unbiased: Float[Array, ""]
+    chance: Float[Array, ""]
+
+
+def alignments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], kernel: Kernel, bandwidth: Float[ArrayLike, ""],
+               block: int | None = None) -> Alignments:
+    """CKA in both forms.
 
     Raises:
-        ValueError: not above 0.
+        ValueError: a bandwidth that is not above 0, or a median distance of 0.
     """
+    if kernel == "linear":
+        return linear_alignments(x, y, block)
     if not is_traced(bandwidth) and not bandwidth > 0:
         raise ValueError(f"bandwidth: expected a number above 0, got {bandwidth}")
+    found = rbf_alignments(x, y, bandwidth, block)
+    if not is_traced(found.biased) and jnp.isnan(found.biased):
+        raise ValueError("x, y: expected most pairs of rows to differ, since their median distance sets the width of "
+                         "the kernel, got a median of 0")
+    return found
+
+
+def by_features(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> bool:
+    """Whether d x d moments are less work than n x n entries."""
+    (n, d_x), d_y = x.shape, y.shape[1]
+    return d_x**2 + d_y**2 + d_x * d_y <= n * (d_x + d_y)
+
+
+@partial(jax.jit, static_argnums=2)
+def linear_alignments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], block: int | None = None) -> Alignments:
+    """CKA with the linear kernel."""
+    views = centred(x), centred(y)
+    if by_features(x, y):
+        return feature_alignments(*views, views[1])
+    return _alignments(*_kernel_sums(*views, _inner, block), *(jnp.sum(view**2, axis=1) for view in views))
+
+
+def feature_alignments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], same: Float[Array, "n d_y"]) -> Alignments:
+    """CKA of centred views with the linear kernel, from d x d moments; `same` has the rows of y in any order."""
+    return _alignments(*_feature_sums(x, y, same))
+
+
+@partial(jax.jit, static_argnums=3)
+def rbf_alignments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], bandwidth: Float[ArrayLike, ""],
+                   block: int | None = None) -> Alignments:
+    """CKA with the Gaussian kernel; NaN where the median distance is 0."""
+    bandwidth = jnp.asarray(bandwidth, x.dtype)
+    views = [in_widths(view, bandwidth) for view in (x, y)]
+    # The entry of the median pair is taken off all, so that sums of many entries near 1 do not cancel.
+    typical = jnp.exp(-0.5 / bandwidth**2)
+    sums = _kernel_sums(*views, lambda a, b: jnp.exp(-_squared_distances(a, b)) - typical, block)
+    return _alignments(*sums, *[jnp.full(len(x), 1 - typical)] * 2)
 
 
 def in_widths(view: Float[Array, "n d"], bandwidth: Float[Array, ""]) -> Float[Array, "n d"]:
-    """The centred view in units of sqrt(2) s, in which the kernel is exp(-|a - b|^2)."""
+    """The centred view in units of sqrt(2) s, in which the Gaussian kernel is exp(-|a - b|^2)."""
     view, n = centred(view), len(view)
     part = view[np.linspace(0, n - 1, min(n, MEDIAN_ROWS)).round().astype(int)]
     median = jnp.median(_squared_distances(part, part)[np.triu_indices(len(part), 1)])
     return view / (bandwidth * jnp.sqrt(2 * median))
 
 
-def rbf(bandwidth: Float[Array, ""]):
-    """k(a, b) of rows in widths, without the entry of the median pair: so sums of entries near 1 do not cancel."""
-    typical = jnp.exp(-0.5 / bandwidth**2)
-    return lambda a, b: jnp.exp(-_squared_distances(a, b)) - typical
+def kernel_matrix(view: Float[Array, "n d"], kernel: Kernel, bandwidth: Float[ArrayLike, ""]) -> Float[Array, "n n"]:
+    """K, held whole."""
+    if kernel == "linear":
+        return _inner(centred(view), centred(view))
+    view = in_widths(view, jnp.asarray(bandwidth, view.dtype))
+    return jnp.exp(-_squared_distances(view, view))
+
+
+def alignments_of_matrices(k: Float[Array, "n n"], l: Float[Array, "n n"]) -> Alignments:  # noqa: E741
+    """CKA of kernel matrices that are held whole."""
+    ends = jnp.diag(k), jnp.diag(l)
+    rows = [jnp.sum(m, axis=1) - end for m, end in zip((k, l), ends, strict=True)]
+    products = [jnp.sum(a * b) - jnp.dot(e, f) for a, b, e, f in ((k, l, *ends), (k, k, ends[0], ends[0]),
+                                                                  (l, l, ends[1], ends[1]))]
+    return _alignments(products, *rows, *ends)
 
 
 def kernel_lists(view: Float[Array, "n d"], k: int, distance: Distance, block: int | None
@@ -144,20 +197,6 @@ def alignment_of_lists(near_x: Int[Array, "n k"], k_x: Float[Array, "n k"], near
 def own_hsic_of_lists(near: Int[Array, "n k"], entries: Float[Array, "n k"]) -> Float[Array, ""]:
     """HSIC_u of one view's masked kernel with itself."""
     return _hsic(*_list_sums(near, entries, near, entries), len(near), True)
-
-
-@partial(jax.jit, static_argnums=(2, 3))
-def _linear_cka(x, y, unbiased, block):
-    (n, d_x), d_y, views = x.shape, y.shape[1], (centred(x), centred(y))
-    by_features = d_x**2 + d_y**2 + d_x * d_y <= n * (d_x + d_y)
-    sums = _feature_sums(*views, unbiased) if by_features else _kernel_sums(*views, _inner, unbiased, block)
-    return undefined_if_not_finite(_alignment(*sums, n, unbiased), x, y)
-
-
-@partial(jax.jit, static_argnums=(2, 4))
-def _rbf_cka(x, y, unbiased, bandwidth, block):
-    sums = _kernel_sums(in_widths(x, bandwidth), in_widths(y, bandwidth), rbf(bandwidth), unbiased, block)
-    return undefined_if_not_finite(_alignment(*sums, x.shape[0], unbiased), x, y)
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4))
@@ -193,30 +232,34 @@ def _hsic(product, rows_k, rows_l, n, unbiased):
     return product + total / n**2 - 2 * cross / n
 
 
-def _alignment(products, rows_k, rows_l, n, unbiased):
-    kl, kk, ll = products
-    both = _hsic(kl, rows_k, rows_l, n, unbiased)
-    return both / jnp.sqrt(_hsic(kk, rows_k, rows_k, n, unbiased) * _hsic(ll, rows_l, rows_l, n, unbiased))
+def _alignments(products, rows_k, rows_l, diagonal_k, diagonal_l):
+    """From sums of K L, K K and L L and of rows, all without the diagonals, and the diagonals."""
+    n = len(rows_k)
+    sides = ((rows_k, rows_l), (rows_k, rows_k), (rows_l, rows_l))
+    kl, kk, ll = (_hsic(p, a, b, n, True) for p, (a, b) in zip(products, sides, strict=True))
+    unbiased = kl / jnp.sqrt(kk * ll)
+    ends = ((diagonal_k, diagonal_l), (diagonal_k, diagonal_k), (diagonal_l, diagonal_l))
+    kl, kk, ll = (_hsic(p + jnp.dot(e, f), a + e, b + f, n, False)
+                  for p, (a, b), (e, f) in zip(products, sides, ends, strict=True))
+    # A random pairing of rows has tr(K H L H) = tr(K H) tr(L H) / (n - 1) on average.
+    traces = [jnp.sum(e) - jnp.sum(a + e) / n for a, e in ((rows_k, diagonal_k), (rows_l, diagonal_l))]
+    return Alignments(kl / jnp.sqrt(kk * ll), unbiased, traces[0] * traces[1] / (n - 1) / jnp.sqrt(kk * ll))
 
 
-def _feature_sums(x, y, unbiased):
-    """Of linear kernels: tr(K L) = |x'y|^2; rows of K sum to 0, or with a diagonal of zeros to -|x_i|^2."""
-    products = [jnp.sum(jnp.dot(a.T, b, precision="highest") ** 2) for a, b in ((x, y), (x, x), (y, y))]
+def _feature_sums(x, y, same):
+    """Of linear kernels of centred views: tr(K L) = |x'y|^2, and rows of K sum to 0, both with the diagonal |x_i|^2."""
+    products = [jnp.sum(jnp.dot(a.T, b, precision="highest") ** 2) for a, b in ((x, y), (x, x), (same, same))]
     q, r = jnp.sum(x**2, axis=1), jnp.sum(y**2, axis=1)
-    if not unbiased:
-        return products, jnp.zeros_like(q), jnp.zeros_like(r)
-    return [p - jnp.dot(a, b) for p, (a, b) in zip(products, ((q, r), (q, q), (r, r)), strict=True)], -q, -r
+    return [p - jnp.dot(a, b) for p, (a, b) in zip(products, ((q, r), (q, q), (r, r)), strict=True)], -q, -r, q, r
 
 
-def _kernel_sums(x, y, kernel, unbiased, block):
-    """Sums of K L, K K, L L and of the rows of K and L, over blocks of rows."""
+def _kernel_sums(x, y, kernel, block):
+    """Sums of K L, K K, L L and of the rows of K and L without their diagonals, over blocks of rows."""
     n = len(x)
 
     def sums(rows, part_x, part_y):
-        a, b = kernel(part_x, x), kernel(part_y, y)
-        if unbiased:
-            is_other = rows[:, None] != jnp.arange(n)
-            a, b = a * is_other, b * is_other
+        is_other = rows[:, None] != jnp.arange(n)
+        a, b = kernel(part_x, x) * is_other, kernel(part_y, y) * is_other
         return tuple(jnp.sum(m, axis=1) for m in (a * b, a * a, b * b, a, b))
 
     *products, rows_k, rows_l = map_row_blocks(sums, x, y, block=block)
