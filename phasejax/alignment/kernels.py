@@ -160,6 +160,7 @@ def in_widths(view: Float[Array, "n d"], bandwidth: Float[Array, ""]) -> Float[A
     return view / (bandwidth * jnp.sqrt(2 * median))
 
 
+@partial(jax.jit, static_argnums=1)
 def kernel_matrix(view: Float[Array, "n d"], kernel: Kernel, bandwidth: Float[ArrayLike, ""]) -> Float[Array, "n n"]:
     """K, held whole."""
     if kernel == "linear":

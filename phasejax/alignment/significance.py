@@ -9,19 +9,21 @@ A bootstrap draws rows twice, and a duplicate is its own nearest neighbour. So e
 rows instead and repeats none (the delete-d jackknife of Shao and Wu 1989): with m of n rows kept, the deviations of the
 metric from its mean over resamples, times sqrt(m / (n - m)) = 2, are distributed as its sampling error.
 
-A `Statistic` holds what metrics that share work need, and the two functions of it.
+Metrics that share work are one statistic: a frozen dataclass of their options, whose methods are functions of a state,
+the arrays that `prepare` makes of two views.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from phasejax.alignment.correlations import mean_correlation, shared_energy
+from phasejax.alignment.correlations import leading_scores, mean_correlation, shared_energy, standardised
 from phasejax.alignment.kernels import (
     Kernel,
     alignment_of_lists,
@@ -41,49 +43,46 @@ CKA_NAMES: dict[str, tuple[str, str]] = {"linear": ("cka", "cka_unbiased"), "rbf
 _AT_ONCE = 10
 
 
-@dataclass(frozen=True, eq=False)
-class Statistic:
-    """One or several metrics of two views with the same n rows.
+class Statistic(Protocol):
+    """One or several metrics of two views with the same n rows."""
 
-    Args:
-        state: arrays that both functions read.
-        of_pairing: (state, order (n,)) to the values where row i of x pairs with row order[i] of y.
-        of_rows: (state, rows (m,)) to the values of these rows alone.
-        rows: n.
-    """
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> PyTree:
+        """The state: what both functions below read."""
 
-    state: PyTree
-    of_pairing: Callable[[PyTree, Int[Array, "n"]], dict[str, Array]]
-    of_rows: Callable[[PyTree, Int[Array, "m"]], dict[str, Array]]
-    rows: int
+    def of_pairing(self, state: PyTree, order: Int[Array, "n"]) -> dict[str, Array]:
+        """The metrics where row i of x pairs with row order[i] of y."""
 
-    def values(self) -> dict[str, float]:
-        """Of the rows as they pair."""
-        found = jax.jit(self.of_pairing)(self.state, jnp.arange(self.rows))
-        return {name: float(value) for name, value in found.items()}
+    def of_rows(self, state: PyTree, rows: Int[Array, "m"]) -> dict[str, Array]:
+        """The metrics of these rows alone."""
 
-    def pairings(self, count: int, rng: np.random.Generator, done: Callable[[int], None] = lambda count: None
-                 ) -> dict[str, Float[np.ndarray, "m"]]:
-        """Values of the rows as they pair, then of `count` random pairings."""
-        orders = (rng.permutation(self.rows) if i else np.arange(self.rows) for i in range(count + 1))
-        return self._mapped(self.of_pairing, orders, count + 1, done)
 
-    def resamples(self, count: int, rng: np.random.Generator, done: Callable[[int], None] = lambda count: None
-                  ) -> dict[str, Float[np.ndarray, "m"]]:
-        """Values of `count` random parts of the rows."""
-        parts = (np.sort(rng.permutation(self.rows)[:kept(self.rows)]) for _ in range(count))
-        return self._mapped(self.of_rows, parts, count, done)
+def pairings(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
+             done: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
+    """The metrics of the n rows as they pair, then of `count` random pairings."""
+    orders = [np.arange(n), *(rng.permutation(n) for _ in range(count))]
+    return _mapped(statistic.of_pairing, state, orders, done)
 
-    def _mapped(self, function, draws: Iterator[np.ndarray], count, done):
-        compiled = jax.jit(lambda state, draws: jax.lax.map(partial(function, state), draws))
-        found, draws = [], list(draws)
-        for start in range(0, count, _AT_ONCE):
-            part = draws[start:start + _AT_ONCE]
-            filled = np.stack(part + part[:1] * (_AT_ONCE - len(part)))
-            values = compiled(self.state, jnp.asarray(filled, jnp.int32))
-            found.append({name: np.asarray(v, np.float64)[:len(part)] for name, v in values.items()})
-            done(len(part))
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+def resamples(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
+              done: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
+    """The metrics of `count` random parts of the n rows."""
+    return _mapped(statistic.of_rows, state, [np.sort(rng.permutation(n)[:kept(n)]) for _ in range(count)], done)
+
+
+@partial(jax.jit, static_argnums=0)
+def _of_all(function, state, draws):
+    return jax.lax.map(partial(function, state), draws)
+
+
+def _mapped(function, state, draws, done):
+    found = []
+    for start in range(0, len(draws), _AT_ONCE):
+        part = draws[start:start + _AT_ONCE]
+        filled = np.stack(part + part[:1] * (_AT_ONCE - len(part)))
+        values = _of_all(function, state, jnp.asarray(filled, jnp.int32))
+        found.append({name: np.asarray(v, np.float64)[:len(part)] for name, v in values.items()})
+        done(len(part))
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
 def kept(n: int) -> int:
@@ -120,31 +119,41 @@ def interval(value: float, resampled: Float[np.ndarray, "m"], rows: int, n: int,
 # The metrics
 
 
-def of_neighbours(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], names: list[str], k: int, distance: Distance,
-                  rng: np.random.Generator) -> Statistic:
-    """Of lists of neighbours. Ties of y are broken in a random order: with x's, it would count as alignment."""
-    n = len(x)
-    shuffled = rng.permutation(n)
-    # In four fifths of the rows, the k nearest are among the 2k + 10 nearest of all but once in 10^8.
-    longest = min(n - 1, 2 * k + 10)
-    lists = jax.jit(kernel_lists, static_argnums=(1, 2, 3))
-    near_x, k_x = lists(x, longest, distance, None)
-    near_y, k_y = lists(y[shuffled], longest, distance, None)
-    unshuffled = np.argsort(shuffled)
-    near_y, k_y = jnp.asarray(shuffled, jnp.int32)[near_y][unshuffled], k_y[unshuffled]
+@dataclass(frozen=True)
+class Neighbours:
+    """Metrics of lists of neighbours. Ties of y are broken in a random order: with x's, it would count as alignment.
 
-    def values(near_x, k_x, near_y, k_y):
-        found = {name: LIST_METRICS[name](near_x, near_y) for name in names if name in LIST_METRICS}
-        return found | ({"cknna": alignment_of_lists(near_x, k_x, near_y, k_y)} if "cknna" in names else {})
+    Args:
+        names: of the metrics.
+        k: neighbours.
+        distance: by which they are near.
+        seed: of the order in which ties of y are broken.
+    """
 
-    def of_pairing(state, order):
-        near_x, k_x, near_y, k_y = state
-        renumbered = jnp.zeros(n, jnp.int32).at[order].set(jnp.arange(n, dtype=jnp.int32))
-        return values(near_x[:, :k], k_x[:, :k], renumbered[near_y[order, :k]], k_y[order, :k])
+    names: tuple[str, ...]
+    k: int
+    distance: Distance
+    seed: int
 
-    def of_rows(state, rows):
-        m = len(rows)
-        renumbered = jnp.full(n, -1, jnp.int32).at[rows].set(jnp.arange(m, dtype=jnp.int32))
+    def prepare(self, x, y):
+        n = len(x)
+        shuffled = np.random.default_rng(self.seed).permutation(n)
+        # In four fifths of the rows, the k nearest are among the 2k + 10 nearest of all but once in 10^8.
+        lists = partial(jax.jit(kernel_lists, static_argnums=(1, 2, 3)), k=min(n - 1, 2 * self.k + 10),
+                        distance=self.distance, block=None)
+        near_y, entries_y = lists(y[shuffled])
+        unshuffled = np.argsort(shuffled)
+        return *lists(x), jnp.asarray(shuffled[near_y][unshuffled], jnp.int32), entries_y[unshuffled]
+
+    def of_pairing(self, state, order):
+        near_x, entries_x, near_y, entries_y = (leaf[:, :self.k] for leaf in state)
+        numbers = jnp.arange(len(order), dtype=jnp.int32)
+        renumbered = jnp.zeros_like(numbers).at[order].set(numbers)
+        return self._values(near_x, entries_x, renumbered[near_y[order]], entries_y[order])
+
+    def of_rows(self, state, rows):
+        m, k = len(rows), self.k
+        renumbered = jnp.full(len(state[0]), -1, jnp.int32).at[rows].set(jnp.arange(m, dtype=jnp.int32))
 
         def part(near, entries, missing):
             near, entries = renumbered[near[rows]], entries[rows]
@@ -153,72 +162,101 @@ def of_neighbours(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], names: lis
             return (jnp.full((m, k), missing, jnp.int32).at[at].set(near, mode="drop"),
                     jnp.zeros((m, k), entries.dtype).at[at].set(entries, mode="drop"))
 
-        # What a short list lacks matches nothing: the numbers m and m + 1 are no rows.
-        return values(*part(*state[:2], m), *part(*state[2:], m + 1))
+        # What a list lacks matches nothing: m and m + 1 are the numbers of no rows.
+        return self._values(*part(*state[:2], m), *part(*state[2:], m + 1))
 
-    return Statistic((near_x, k_x, near_y, k_y), of_pairing, of_rows, n)
+    def _values(self, near_x, entries_x, near_y, entries_y):
+        found = {name: LIST_METRICS[name](near_x, near_y) for name in self.names if name in LIST_METRICS}
+        if "cknna" in self.names:
+            found["cknna"] = alignment_of_lists(near_x, entries_x, near_y, entries_y)
+        return found
 
 
-def of_moments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], names: list[str]) -> Statistic:
-    """Of d x d moments: CKA with the linear kernel."""
-    def of_pairing(state, order):
+@dataclass(frozen=True)
+class LinearKernels:
+    """CKA from d x d moments."""
+
+    def prepare(self, x, y):
+        return _centred(x), _centred(y)
+
+    def of_pairing(self, state, order):
         x, y = state
-        return _forms(feature_alignments(x, y[order], y), "linear", names)
+        return _forms("linear", feature_alignments(x, y[order], y))
 
-    def of_rows(state, rows):
+    def of_rows(self, state, rows):
         x, y = (centred(view[rows]) for view in state)
-        return _forms(feature_alignments(x, y, y), "linear", names)
-
-    return Statistic((centred(x), centred(y)), of_pairing, of_rows, len(x))
+        return _forms("linear", feature_alignments(x, y, y))
 
 
-def of_kernels(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], names: list[str], kernel: Kernel, bandwidth: float
-               ) -> Statistic:
-    """Of n x n kernel matrices, with the widths of all n rows."""
-    def of_pairing(state, order):
+@dataclass(frozen=True)
+class WholeKernels:
+    """CKA from n x n kernel matrices, with the widths of all n rows."""
+
+    kernel: Kernel
+    bandwidth: float
+
+    def prepare(self, x, y):
+        return tuple(kernel_matrix(view, self.kernel, self.bandwidth) for view in (x, y))
+
+    def of_pairing(self, state, order):
         first, second = state
-        return _forms(alignments_of_matrices(first, second[order][:, order]), kernel, names)
+        return _forms(self.kernel, alignments_of_matrices(first, second[order][:, order]))
 
-    def of_rows(state, rows):
-        return _forms(alignments_of_matrices(*(matrix[rows][:, rows] for matrix in state)), kernel, names)
-
-    return Statistic(tuple(kernel_matrix(view, kernel, bandwidth) for view in (x, y)), of_pairing, of_rows, len(x))
+    def of_rows(self, state, rows):
+        return _forms(self.kernel, alignments_of_matrices(*(matrix[rows][:, rows] for matrix in state)))
 
 
-def of_correlations(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], name: str,
-                    scores: Callable[[Float[Array, "n _"]], Float[Array, "n _"]]) -> Statistic:
-    """Mean canonical correlation of centred scores, which are a function of a view's rows."""
-    def whitened(view):
-        z = scores(view)
-        return z @ whitening(z.T @ z).T
+@dataclass(frozen=True)
+class CanonicalCorrelations:
+    """Mean canonical correlation: of the `components` leading directions, `svcca`, or of all."""
 
-    def of_pairing(state, order):
+    components: int | None
+
+    def prepare(self, x, y):
+        return (*_whitened(self._scores, x, y), x, y)
+
+    def of_pairing(self, state, order):
         u, v = state[:2]
-        return {name: jnp.mean(singular_values(u.T @ v[order]))}
+        return self._named(jnp.mean(singular_values(u.T @ v[order])))
 
-    def of_rows(state, rows):
-        return {name: mean_correlation(*(scores(view[rows]) for view in state[2:]))}
+    def of_rows(self, state, rows):
+        return self._named(mean_correlation(*(self._scores(view[rows]) for view in state[2:])))
 
-    return Statistic((*map(jax.jit(whitened), (x, y)), x, y), of_pairing, of_rows, len(x))
+    def _scores(self, view):
+        return standardised(view) if self.components is None else leading_scores(view, self.components, False)
+
+    def _named(self, value):
+        return {"mean_canonical_correlation" if self.components is None else "svcca": value}
 
 
-def of_directions(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> Statistic:
+@dataclass(frozen=True)
+class Directions:
     """Distance of the matrices of correlations between samples."""
-    def distance(u, v, same):
+
+    def prepare(self, x, y):
+        return _deviations(x), _deviations(y), x, y
+
+    def of_pairing(self, state, order):
+        u, v = state[:2]
+        return self._distance(u, v[order], v)
+
+    def of_rows(self, state, rows):
+        u, v = (directions(centred(view[rows])) for view in state[2:])
+        return self._distance(u, v, v)
+
+    def _distance(self, u, v, same):
         return {"correlation_matrix_distance":
                 1 - shared_energy(u, v) / jnp.sqrt(shared_energy(u, u) * shared_energy(same, same))}
 
-    def of_pairing(state, order):
-        u, v = state[:2]
-        return distance(u, v[order], v)
 
-    def of_rows(state, rows):
-        u, v = (directions(centred(view[rows])) for view in state[2:])
-        return distance(u, v, v)
-
-    return Statistic((*(directions(centred(view)) for view in (x, y)), x, y), of_pairing, of_rows, len(x))
+_centred = jax.jit(centred)
+_deviations = jax.jit(lambda view: directions(centred(view)))
 
 
-def _forms(found, kernel, names):
-    values = dict(zip(CKA_NAMES[kernel], found, strict=False))
-    return {name: values[name] for name in values if name in names}
+@partial(jax.jit, static_argnums=0)
+def _whitened(scores, *views):
+    return [z @ whitening(z.T @ z).T for z in map(scores, views)]
+
+
+def _forms(kernel, found):
+    return dict(zip(CKA_NAMES[kernel], found, strict=False))

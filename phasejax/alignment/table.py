@@ -13,9 +13,7 @@ from phasejax._version import __version__
 from phasejax.alignment import significance
 from phasejax.alignment.correlations import (
     correlation_matrix_distance,
-    leading_scores,
     mean_canonical_correlation,
-    standardised,
     svcca,
     svcca_components,
 )
@@ -29,7 +27,14 @@ from phasejax.alignment.neighbours import (
     lcs_knn,
     mutual_knn,
 )
-from phasejax.alignment.significance import CKA_NAMES
+from phasejax.alignment.significance import (
+    CKA_NAMES,
+    CanonicalCorrelations,
+    Directions,
+    LinearKernels,
+    Neighbours,
+    WholeKernels,
+)
 from phasejax.alignment.views import paired
 from phasejax.calibrated import plain
 
@@ -170,18 +175,20 @@ def align(x, y, *, metrics: list[str] | None = None, k: int = 10, distance: Dist
         found, left_out = {}, {}
         for names, prepare in task.groups(list(metrics or METRICS)):
             try:
-                values, nulls, statistic = prepare(names)
+                values, nulls, statistic, views = prepare(names)
             except ValueError as error:
                 if metrics is not None:
                     raise
                 left_out |= dict.fromkeys(names, str(error))
                 continue
             done = _counted(progress, ", ".join(names), permutations + 1 + resamples)
-            pairings = statistic.pairings(permutations, np.random.default_rng([seed, 1]), done)
-            parts = statistic.resamples(resamples, np.random.default_rng([seed, 2]), done)
+            state, rows = statistic.prepare(*views), len(views[0])
+            streams = (np.random.default_rng([seed, purpose]) for purpose in (1, 2))
+            pairings = significance.pairings(statistic, state, rows, permutations, next(streams), done)
+            parts = significance.resamples(statistic, state, rows, resamples, next(streams), done)
             for name in names:
                 found[name] = _measured(name, values.get(name, pairings[name][0]), nulls.get(name), pairings[name],
-                                        parts[name], statistic.rows, x.shape[0], confidence)
+                                        parts[name], rows, x.shape[0], confidence)
     n, kernel_rows = x.shape[0], task.kernel_rows
     return AlignmentTable(n, x.shape[1], y.shape[1], k, distance, permutations, resamples, confidence,
                           kernel_rows if kernel_rows else n, {name: found[name] for name in METRICS if name in found},
@@ -196,7 +203,10 @@ class _Task:
         self.components, self.seed, self.kernel_rows = components, seed, 0
 
     def groups(self, names):
-        """(names, function of them) of each group; the function gives values, null means and the statistic."""
+        """(names, function of them) of each group.
+
+        The function gives values and null means where they are not those of the pairings, the statistic, and its views.
+        """
         return [(here, prepare) for here, prepare in (
             ([name for name in names if name in LIST_METRICS or name == "cknna"], self._neighbours),
             ([name for name in names if name in CKA_NAMES["linear"]], partial(self._cka, "linear")),
@@ -209,35 +219,33 @@ class _Task:
         check_neighbours(self.k, self.distance, x=self.x, y=self.y)
         if "cknna" in names and self.k < 2:
             raise ValueError(f"k: expected at least 2 for cknna, got {self.k}")
-        rng = np.random.default_rng([self.seed, 0])
-        return {}, {}, significance.of_neighbours(self.x, self.y, names, self.k, self.distance, rng)
+        return {}, {}, Neighbours(tuple(names), self.k, self.distance, self.seed), (self.x, self.y)
 
     def _cka(self, kernel, names):
         whole = alignments(self.x, self.y, kernel, self.bandwidth)
         values = dict(zip(CKA_NAMES[kernel], map(float, whole[:2]), strict=True))
         nulls = dict(zip(CKA_NAMES[kernel], (float(whole.chance), 0.0), strict=True))
         if kernel == "linear" and by_features(self.x, self.y):
-            return values, nulls, significance.of_moments(self.x, self.y, names)
-        x, y = self.x, self.y
-        if len(x) > KERNEL_ROWS:
-            rows = np.sort(np.random.default_rng([self.seed, 3]).permutation(len(x))[:KERNEL_ROWS])
-            x, y = x[rows], y[rows]
-        self.kernel_rows = len(x)
-        return values, nulls, significance.of_kernels(x, y, names, kernel, self.bandwidth)
+            return values, nulls, LinearKernels(), (self.x, self.y)
+        views = self.x, self.y
+        if len(self.x) > KERNEL_ROWS:
+            rows = np.sort(np.random.default_rng([self.seed, 3]).permutation(len(self.x))[:KERNEL_ROWS])
+            views = self.x[rows], self.y[rows]
+        self.kernel_rows = len(views[0])
+        return values, nulls, WholeKernels(kernel, self.bandwidth), views
 
     def _svcca(self, names):
         components = svcca_components(self.components, self.x, self.y)
         value = float(svcca(self.x, self.y, components=components))
-        scores = partial(leading_scores, components=components, standardise=False)
-        return {"svcca": value}, {}, significance.of_correlations(self.x, self.y, "svcca", scores)
+        return {"svcca": value}, {}, CanonicalCorrelations(components), (self.x, self.y)
 
     def _canonical(self, names):
         value = float(mean_canonical_correlation(self.x, self.y))
-        return {names[0]: value}, {}, significance.of_correlations(self.x, self.y, names[0], standardised)
+        return {names[0]: value}, {}, CanonicalCorrelations(None), (self.x, self.y)
 
     def _distance(self, names):
         value = float(correlation_matrix_distance(self.x, self.y))
-        return {names[0]: value}, {}, significance.of_directions(self.x, self.y)
+        return {names[0]: value}, {}, Directions(), (self.x, self.y)
 
 
 def _measured(name, value, null, pairings, parts, rows, n, confidence):
