@@ -15,7 +15,21 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from paper_figs import bottlenecks, estimation, finite, infonce, joint, nonlinear, partial, phase, recovery, stereo
+from paper_figs import (
+    bottlenecks,
+    emergence,
+    estimation,
+    finite,
+    infonce,
+    joint,
+    nonlinear,
+    partial,
+    phase,
+    recovery,
+    stereo,
+    strength,
+    strength_predicted,
+)
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
 
@@ -56,6 +70,10 @@ LONG_FIGURES = {
                         nonlinear.draw_alignment),
     "fig11": LongRecipe(nonlinear.compute, nonlinear.draw_labels),
     "infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce),
+    "strength": LongRecipe(strength.compute_strength, strength.draw_strength),
+    "strength_predicted": LongRecipe(strength_predicted.compute_strength_predicted,
+                                     strength_predicted.draw_strength_predicted),
+    "emergence": LongRecipe(emergence.compute_emergence, emergence.draw_emergence),
 }
 _ALL = FIGURES | LONG_FIGURES
 
@@ -93,9 +111,10 @@ class Options:
 
     Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
     as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol, laptop
-    between the two. Those that train encoders (fig4, fig4_shapes3d, fig10, fig11, infonce) are made
-    only when named: minutes in the quick preset, and a GPU's work in the paper's for all but
-    infonce; started again after an interruption they go on where they were.
+    between the two. Those that train encoders (fig4, fig4_shapes3d, fig10, fig11, infonce, strength,
+    strength_predicted, emergence) are made only when named: minutes in the quick preset, and a GPU's
+    work in the paper's for fig4 to fig11; started again after an interruption they go on where they
+    were. strength and emergence are those of arXiv 2511.12121 and 2502.16282.
     """
 
     names: Annotated[tuple[Literal[tuple(_ALL)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]

@@ -8,18 +8,26 @@ import importlib
 
 # Where each public name lives; nothing is imported before it is asked for.
 _HOME = {
+    "EMERGENCE_PRESETS": "emergence",
+    "STRENGTH_PRESETS": "strength",
     "Decomposition": "decomposition",
+    "Emergence": "emergence",
     "EstimatedDecomposition": "estimates",
     "Information": "bits",
     "Rows": "bits",
     "SharedUniqueBits": "bits",
+    "Strength": "strength",
     "TanhNetwork": "bits",
+    "best_strength": "strength",
+    "correlation_with_accuracy": "emergence",
     "decompose": "decomposition",
     "draw_rows": "bits",
     "estimate_decomposition": "estimates",
     "joint_table": "bits",
     "mutual_information": "bits",
     "pair_table": "bits",
+    "run_emergence": "emergence",
+    "run_strength": "strength",
     "shared_unique_bits": "bits",
     "tanh_network": "bits",
 }
