@@ -201,6 +201,19 @@ def test_rows_have_the_moments_of_the_model(models):
         np.testing.assert_allclose(shares, table[given], atol=5 * 0.5 / np.sqrt(len(chosen)))
 
 
+def test_synergy_is_drawn_as_it_is_tabulated():
+    """p(l | x_u,3, y_u,3), a pair of bits of which neither alone tells anything."""
+    model, n = shared_unique_bits(KEY, 0, synergy=4, features=4), 50_000
+    rows = draw_rows(jax.random.key(7), model, n)
+    table = joint_table(model).reshape(256, 2, 8, 2, 8, 4).mean((0, 2, 4))
+    bits = (np.asarray([rows.x[:, 11], rows.y[:, 11]]).T > 0).astype(int)
+    for given in itertools.product((0, 1), repeat=2):
+        chosen = np.asarray(rows.labels)[(bits == given).all(1)]
+        shares = np.bincount(chosen, minlength=4) / len(chosen)
+        np.testing.assert_allclose(shares, table[given], atol=5 * 0.5 / np.sqrt(len(chosen)))
+    assert np.abs(table[0, 0] - table[0, 1]).max() > 0.1
+
+
 def test_the_network_is_the_one_written_out():
     net = tanh_network(jax.random.key(1), 2, 3)
     outputs = []
