@@ -73,7 +73,7 @@ class Strength:
     seeds: int = 10
     n: int = 4096
     steps: int = 4000
-    batch: int = 256
+    batch: int = 512
     learning_rate: float = 3e-3
     depth: int = 3
     width: int = 12
