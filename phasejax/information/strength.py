@@ -71,7 +71,7 @@ class Strength:
     redundancies: tuple[int, ...] = tuple(range(9))
     strengths: tuple[float, ...] = tuple(round(0.1 * i, 1) for i in range(41))
     seeds: int = 10
-    n: int = 4096
+    n: int = 8192
     steps: int = 4000
     batch: int = 512
     learning_rate: float = 3e-3
