@@ -60,26 +60,26 @@ def pairings(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.ra
              done: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
     """The metrics of the n rows as they pair, then of `count` random pairings."""
     orders = [np.arange(n), *(rng.permutation(n) for _ in range(count))]
-    return _mapped(statistic.of_pairing, state, orders, done)
+    return _mapped(statistic, "of_pairing", state, orders, done)
 
 
 def resamples(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
               done: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
     """The metrics of `count` random parts of the n rows."""
-    return _mapped(statistic.of_rows, state, [np.sort(rng.permutation(n)[:kept(n)]) for _ in range(count)], done)
+    return _mapped(statistic, "of_rows", state, [np.sort(rng.permutation(n)[:kept(n)]) for _ in range(count)], done)
 
 
-@partial(jax.jit, static_argnums=0)
-def _of_all(function, state, draws):
-    return jax.lax.map(partial(function, state), draws)
+@partial(jax.jit, static_argnums=(0, 1))
+def _of_all(statistic, method, state, draws):
+    return jax.lax.map(partial(getattr(statistic, method), state), draws)
 
 
-def _mapped(function, state, draws, done):
+def _mapped(statistic, method, state, draws, done):
     found = []
     for start in range(0, len(draws), _AT_ONCE):
         part = draws[start:start + _AT_ONCE]
         filled = np.stack(part + part[:1] * (_AT_ONCE - len(part)))
-        values = _of_all(function, state, jnp.asarray(filled, jnp.int32))
+        values = _of_all(statistic, method, state, jnp.asarray(filled, jnp.int32))
         found.append({name: np.asarray(v, np.float64)[:len(part)] for name, v in values.items()})
         done(len(part))
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -213,16 +213,17 @@ class CanonicalCorrelations:
     components: int | None
 
     def prepare(self, x, y):
-        return (*_whitened(self._scores, x, y), x, y)
+        return (*_whitened(self, x, y), x, y)
 
     def of_pairing(self, state, order):
         u, v = state[:2]
         return self._named(jnp.mean(singular_values(u.T @ v[order])))
 
     def of_rows(self, state, rows):
-        return self._named(mean_correlation(*(self._scores(view[rows]) for view in state[2:])))
+        return self._named(mean_correlation(*(self.scores(view[rows]) for view in state[2:])))
 
-    def _scores(self, view):
+    def scores(self, view):
+        """What is correlated."""
         return standardised(view) if self.components is None else leading_scores(view, self.components, False)
 
     def _named(self, value):
@@ -254,8 +255,8 @@ _deviations = jax.jit(lambda view: directions(centred(view)))
 
 
 @partial(jax.jit, static_argnums=0)
-def _whitened(scores, *views):
-    return [z @ whitening(z.T @ z).T for z in map(scores, views)]
+def _whitened(correlations, *views):
+    return [z @ whitening(z.T @ z).T for z in map(correlations.scores, views)]
 
 
 def _forms(kernel, found):
