@@ -7,16 +7,18 @@ no distances.
 
 A bootstrap draws rows twice, and a duplicate is its own nearest neighbour. So every resample leaves out a fifth of the
 rows instead and repeats none (the delete-d jackknife of Shao and Wu 1989): with m of n rows kept, the deviations of the
-metric from its mean over resamples, times sqrt(m / (n - m)) = 2, are distributed as its sampling error.
+metric from its mean over resamples, times sqrt(m / (n - m)) = 2, are distributed as its sampling error. In 120 samples
+of n = 150 rows intervals of level 0.9 covered 0.85 to 0.88 for CKA and the distance of correlation matrices, 0.89 to
+0.93 for canonical correlations, and 0.93 to 1.00 for metrics of neighbours, which change most when rows are left out.
 
 Metrics that share work are one statistic: a frozen dataclass of their options, whose methods are functions of a state,
 the arrays that `prepare` makes of two views.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +27,13 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from phasejax.alignment.correlations import leading_scores, mean_correlation, shared_energy, standardised
 from phasejax.alignment.kernels import (
-    Kernel,
     alignment_of_lists,
     alignments_of_matrices,
     feature_alignments,
     kernel_lists,
     kernel_matrix,
 )
-from phasejax.alignment.neighbours import LIST_METRICS, Distance
+from phasejax.alignment.neighbours import LIST_METRICS
 from phasejax.alignment.views import centred, directions
 from phasejax.linalg import singular_values, whitening
 
@@ -43,6 +44,7 @@ CKA_NAMES: dict[str, tuple[str, str]] = {"linear": ("cka", "cka_unbiased"), "rbf
 _AT_ONCE = 10
 
 
+@runtime_checkable
 class Statistic(Protocol):
     """One or several metrics of two views with the same n rows."""
 
@@ -132,8 +134,8 @@ class Neighbours:
 
     names: tuple[str, ...]
     k: int
-    distance: Distance
-    seed: int
+    distance: str
+    seed: int = field(compare=False)  # what is compiled does not depend on it
 
     def prepare(self, x, y):
         n = len(x)
@@ -192,7 +194,7 @@ class LinearKernels:
 class WholeKernels:
     """CKA from n x n kernel matrices, with the widths of all n rows."""
 
-    kernel: Kernel
+    kernel: str
     bandwidth: float
 
     def prepare(self, x, y):
@@ -220,6 +222,8 @@ class CanonicalCorrelations:
         return self._named(jnp.mean(singular_values(u.T @ v[order])))
 
     def of_rows(self, state, rows):
+        if self.components is None and len(rows) <= sum(view.shape[1] for view in state[2:]):
+            return self._named(jnp.nan)
         return self._named(mean_correlation(*(self.scores(view[rows]) for view in state[2:])))
 
     def scores(self, view):
