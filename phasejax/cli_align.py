@@ -65,7 +65,7 @@ class Align:
 
 @contextlib.contextmanager
 def _shown(wanted, patience=10.0):
-    """A function (name, done, total) that shows bars on a terminal's standard error from `patience` seconds on, or None."""
+    """A function (name, done, total) that shows bars on a terminal from `patience` seconds on; None elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
