@@ -168,7 +168,7 @@ def test_lists_are_compared_as_lists():
         1 - np.mean([levenshtein(*p) for p in pairs]) / 5)
     assert len({lcs(*p) for p in pairs}) >= 4
     assert len({levenshtein(*p) for p in pairs}) >= 4
-    near_x, near_y = (jnp.array([rng.permutation(60)[:5] for _ in range(60)]) for _ in range(2))
+    near_x, near_y = (jnp.array([rng.permutation(top)[:5] for _ in range(60)]) for top in (60, 20))
     x, y = near_x.tolist(), near_y.tolist()
     returned = [any(i in x[j] for j in y[i]) for i in range(60)]
     assert float(LIST_METRICS["cycle_knn"](near_x, near_y)) == pytest.approx(np.mean(returned), rel=1e-12)
@@ -275,6 +275,17 @@ def test_blocks_give_what_the_whole_gives():
         np.testing.assert_allclose(found[1], x.sum(1))
     for name in ("mutual_knn", "cka_rbf_unbiased"):
         assert float(METRICS[name](X, Y, block=7)) == pytest.approx(float(JITTED[name](X, Y)), rel=1e-12)
+
+
+def test_fifty_thousand_rows():
+    """Whose square is no 32-bit integer."""
+    x = np.random.default_rng(7).standard_normal((50_000, 3)).astype(np.float32)
+    y = x[:, :2] + np.float32([1, 2])
+    a, b = (np.float64(v) - np.float64(v).mean(0) for v in (x, y))
+    expected = np.linalg.norm(a.T @ b) ** 2 / np.linalg.norm(a.T @ a) / np.linalg.norm(b.T @ b)
+    with jax.enable_x64(False):
+        found = cka(x, y), cka(x, y, unbiased=True)
+    assert [float(value) for value in found] == pytest.approx([expected] * 2, rel=1e-4)
 
 
 # Precision, ties, bad input

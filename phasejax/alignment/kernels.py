@@ -230,8 +230,8 @@ def _hsic(product, rows_k, rows_l, n, unbiased):
     """From sum_ij K_ij L_ji and the sums of rows (or columns) of K and L; diagonals are zero where unbiased."""
     total, cross = jnp.sum(rows_k) * jnp.sum(rows_l), jnp.dot(rows_k, rows_l)
     if unbiased:
-        return product + total / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)
-    return product + total / n**2 - 2 * cross / n
+        return product + total / (n - 1) / (n - 2) - 2 * cross / (n - 2)
+    return product + total / n / n - 2 * cross / n  # n^2 may be no 32-bit integer
 
 
 def _alignments(products, rows_k, rows_l, diagonal_k, diagonal_l):

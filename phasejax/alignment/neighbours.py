@@ -193,7 +193,7 @@ def shared(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array,
         return total + jnp.sum(entry[:, None] == near_y, dtype=jnp.int32), None
 
     found = jax.lax.scan(count, jnp.int32(0), near_x.T)[0]
-    return _float(found) / near_x.size
+    return _float(found) / float(near_x.size)
 
 
 def cycled(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
@@ -220,7 +220,7 @@ def common_subsequence(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> 
 
     n, k = near_x.shape
     last = jax.lax.scan(next_row, (jnp.zeros(n, jnp.int32),) * (k + 1), near_x.T)[0][-1]
-    return jnp.sum(_float(last)) / near_x.size
+    return jnp.sum(_float(last)) / float(near_x.size)
 
 
 def unedited(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
@@ -237,7 +237,7 @@ def unedited(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Arra
 
     n, k = near_x.shape
     first = tuple(jnp.full(n, b, jnp.int32) for b in range(k + 1))
-    return 1 - jnp.sum(_float(jax.lax.scan(next_row, first, near_x.T)[0][-1])) / near_x.size
+    return 1 - jnp.sum(_float(jax.lax.scan(next_row, first, near_x.T)[0][-1])) / float(near_x.size)
 
 
 LIST_METRICS = {"mutual_knn": shared, "cycle_knn": cycled, "lcs_knn": common_subsequence, "edit_distance_knn": unedited}
