@@ -43,7 +43,7 @@ class Align:
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the table to this file."""
     progress: bool = True
-    """Show on standard error how far it is, once it takes long."""
+    """Show on a terminal how far it is, once it takes long."""
 
     def run(self) -> int:
         from phasejax.alignment import align
@@ -65,15 +65,16 @@ class Align:
 
 @contextlib.contextmanager
 def _shown(wanted, patience=10.0):
-    """A function (name, done, total) that shows a bar on standard error from `patience` seconds on."""
-    if not wanted:
-        yield None
-        return
+    """A function (name, done, total) that shows bars on a terminal from `patience` seconds on; None elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    console = Console(stderr=True)
+    if not (wanted and console.is_terminal):
+        yield None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar, begun, tasks = Progress(*columns, console=Console(stderr=True), transient=True), time.monotonic(), {}
+    bar, begun, tasks = Progress(*columns, console=console, transient=True), time.monotonic(), {}
 
     def advance(name, done, total):
         if name not in tasks:
@@ -85,7 +86,8 @@ def _shown(wanted, patience=10.0):
     try:
         yield advance
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _pair(x, y):

@@ -147,12 +147,14 @@ def check_columns(**views: Float[Array, "n _"]) -> None:
 
 
 def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool) -> Float[Array, "n c"]:
-    """n values on each of the c leading directions: the span of the left singular vectors, not their scale."""
+    """n values on each of the c leading directions, at any scale; NaN where the rank of the view is lower than c."""
     view = standardised(view) if standardise else centred(view)
     n, d = view.shape
-    if d <= n:
-        return view @ top_k_eigenspace(jnp.dot(view.T, view, precision="highest"), components)
-    return top_k_eigenspace(jnp.dot(view, view.T, precision="highest"), components)
+    square = jnp.dot(view.T, view, precision="highest") if d <= n else jnp.dot(view, view.T, precision="highest")
+    basis = top_k_eigenspace(square, components)
+    sizes = jnp.sum((square @ basis) * basis, axis=0)
+    enough = sizes[-1] > min(n, d) * jnp.finfo(view.dtype).eps * sizes[0]
+    return jnp.where(enough, view @ basis if d <= n else basis, jnp.nan)
 
 
 def standardised(view: Float[Array, "n d"]) -> Float[Array, "n d"]:

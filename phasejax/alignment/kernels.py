@@ -12,7 +12,7 @@ no more than a block of either matrix is held in memory; and neither changes whe
 """
 
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,14 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 from phasejax._pytree import HostOrDevice, is_traced
-from phasejax.alignment.neighbours import Distance, check_neighbours, neighbour_lists
+from phasejax.alignment.neighbours import check_neighbours, neighbour_lists, placed
 from phasejax.alignment.views import centred, directions, map_row_blocks, paired, undefined_if_not_finite
 
-Kernel = Literal["linear", "rbf"]
 # Rows whose pairs give the median distance.
 MEDIAN_ROWS = 1000
 
 
-def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, kernel: Kernel = "linear",
+def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, kernel: str = "linear",
         unbiased: bool = False, bandwidth: Float[ArrayLike, ""] = 1.0, block: int | None = None) -> Float[Array, ""]:
     r"""Centred kernel alignment.
 
@@ -66,7 +65,7 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
 
 
 def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
-          distance: Distance = "cosine", block: int | None = None) -> Float[Array, ""]:
+          distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Centred kernel alignment among mutual nearest neighbours.
 
     .. math::
@@ -102,7 +101,7 @@ class Alignments(NamedTuple):
     chance: Float[Array, ""]
 
 
-def alignments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], kernel: Kernel, bandwidth: Float[ArrayLike, ""],
+def alignments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], kernel: str, bandwidth: Float[ArrayLike, ""],
                block: int | None = None) -> Alignments:
     """CKA in both forms.
 
@@ -157,11 +156,13 @@ def in_widths(view: Float[Array, "n d"], bandwidth: Float[Array, ""]) -> Float[A
     view, n = centred(view), len(view)
     part = view[np.linspace(0, n - 1, min(n, MEDIAN_ROWS)).round().astype(int)]
     median = jnp.median(_squared_distances(part, part)[np.triu_indices(len(part), 1)])
+    rounding = 16 * jnp.finfo(view.dtype).eps * jnp.mean(jnp.sum(part**2, axis=1))
+    median = jnp.where(median > rounding, median, jnp.nan)
     return view / (bandwidth * jnp.sqrt(2 * median))
 
 
 @partial(jax.jit, static_argnums=1)
-def kernel_matrix(view: Float[Array, "n d"], kernel: Kernel, bandwidth: Float[ArrayLike, ""]) -> Float[Array, "n n"]:
+def kernel_matrix(view: Float[Array, "n d"], kernel: str, bandwidth: Float[ArrayLike, ""]) -> Float[Array, "n n"]:
     """K, held whole."""
     if kernel == "linear":
         return _inner(centred(view), centred(view))
@@ -178,10 +179,10 @@ def alignments_of_matrices(k: Float[Array, "n n"], l: Float[Array, "n n"]) -> Al
     return _alignments(products, *rows, *ends)
 
 
-def kernel_lists(view: Float[Array, "n d"], k: int, distance: Distance, block: int | None
+def kernel_lists(view: Float[Array, "n d"], k: int, distance: str, block: int | None
                  ) -> tuple[Int[Array, "n k"], Float[Array, "n k"]]:
     """The k nearest neighbours of each row, and the inner products with them."""
-    near = neighbour_lists(jax.lax.stop_gradient(view), k, distance, block)
+    near = neighbour_lists(placed(jax.lax.stop_gradient(view), distance), k, block)
     rows = directions(view) if distance == "cosine" else centred(view)
     products = jax.lax.map(jax.checkpoint(lambda other: jnp.sum(rows * rows[other], axis=1)), near.T)
     return near, products.T
@@ -229,8 +230,8 @@ def _hsic(product, rows_k, rows_l, n, unbiased):
     """From sum_ij K_ij L_ji and the sums of rows (or columns) of K and L; diagonals are zero where unbiased."""
     total, cross = jnp.sum(rows_k) * jnp.sum(rows_l), jnp.dot(rows_k, rows_l)
     if unbiased:
-        return product + total / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)
-    return product + total / n**2 - 2 * cross / n
+        return product + total / (n - 1) / (n - 2) - 2 * cross / (n - 2)
+    return product + total / n / n - 2 * cross / n  # n^2 may be no 32-bit integer
 
 
 def _alignments(products, rows_k, rows_l, diagonal_k, diagonal_l):

@@ -9,7 +9,6 @@ order by inner products of normalised rows used in PRH and T25. No more than a b
 
 import math
 from functools import partial
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +24,9 @@ from phasejax.alignment.views import (
     undefined_if_not_finite,
 )
 
-Distance = Literal["cosine", "euclidean"]
-
 
 def mutual_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
-               distance: Distance = "cosine", block: int | None = None) -> Float[Array, ""]:
+               distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Mutual nearest neighbours: the share of neighbours that both representations have in common.
 
     .. math::  \frac{1}{nk} \sum_i |N_x(i) \cap N_y(i)|
@@ -59,7 +56,7 @@ def mutual_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_
 
 
 def cycle_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
-              distance: Distance = "cosine", block: int | None = None) -> Float[Array, ""]:
+              distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Cycle nearest neighbours: how many rows are found again, from y's neighbours through x's.
 
     .. math::  \frac{1}{n} \sum_i 1\bigl[\exists\, j \in N_y(i):\ i \in N_x(j)\bigr]
@@ -76,7 +73,7 @@ def cycle_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y
 
 
 def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
-            distance: Distance = "cosine", block: int | None = None) -> Float[Array, ""]:
+            distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""The longest common subsequence of the two ordered lists of neighbours, as a share of k.
 
     .. math::  \frac{1}{nk} \sum_i \mathrm{LCS}\bigl(N_x(i), N_y(i)\bigr)
@@ -96,7 +93,7 @@ def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
 
 
 def edit_distance_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
-                      distance: Distance = "cosine", block: int | None = None) -> Float[Array, ""]:
+                      distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""1 minus the edit distance of the two ordered lists of neighbours, as a share of k.
 
     .. math::  1 - \frac{1}{nk} \sum_i \mathrm{Lev}\bigl(N_x(i), N_y(i)\bigr)
@@ -114,7 +111,7 @@ def edit_distance_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, 
     return _metric(unedited, x, y, k, distance, block)
 
 
-def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance: Distance = "cosine",
+def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance: str = "cosine",
                        block: int | None = None) -> Int[Array, "n k"]:
     """N_x: the numbers of the k nearest other rows of each row, nearest first, ties by number.
 
@@ -128,7 +125,7 @@ def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance:
     return _neighbour_lists(x, k, distance, block)
 
 
-def check_neighbours(k: int, distance: Distance, **views: Float[Array, "n _"]) -> None:
+def check_neighbours(k: int, distance: str, **views: Float[Array, "n _"]) -> None:
     """Refuse numbers of neighbours, distances and rows that lists cannot be made of.
 
     Raises:
@@ -144,11 +141,17 @@ def check_neighbours(k: int, distance: Distance, **views: Float[Array, "n _"]) -
             check_directions(name, view)
 
 
-def neighbour_lists(view: Float[Array, "n d"], k: int, distance: Distance, block: int | None) -> Int[Array, "n k"]:
-    """`nearest_neighbours` of a view that is known to have them."""
-    n = len(view)
-    # Squared distances come as |a|^2 + |b|^2 - 2 a.b, which loses the digits of what all rows have in common.
-    points = centred(directions(view) if distance == "cosine" else view)
+def placed(view: Float[Array, "n d"], distance: str) -> Float[Array, "n d"]:
+    """Points whose Euclidean distances are the ones asked for; NaN where there are none.
+
+    Centred, since squared distances come as |a|^2 + |b|^2 - 2 a.b, which loses the digits that all rows share.
+    """
+    return centred(directions(view) if distance == "cosine" else view)
+
+
+def neighbour_lists(points: Float[Array, "n d"], k: int, block: int | None) -> Int[Array, "n k"]:
+    """The k nearest other points of each; see `nearest_neighbours`."""
+    n = len(points)
     squares = jnp.sum(points**2, axis=1)
 
     def nearest(rows, part):
@@ -176,7 +179,9 @@ def largest(values: Float[Array, "b n"], k: int) -> Int[Array, "b k"]:
     return (jnp.take_along_axis(chosen, at // width, axis=1) * width + at % width).astype(jnp.int32)
 
 
-_neighbour_lists = jax.jit(neighbour_lists, static_argnums=(1, 2, 3))
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _neighbour_lists(view, k, distance, block):
+    return neighbour_lists(placed(view, distance), k, block)
 
 
 # Of lists of neighbours, shape (n, k)
@@ -188,7 +193,7 @@ def shared(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array,
         return total + jnp.sum(entry[:, None] == near_y, dtype=jnp.int32), None
 
     found = jax.lax.scan(count, jnp.int32(0), near_x.T)[0]
-    return _float(found) / near_x.size
+    return _float(found) / float(near_x.size)
 
 
 def cycled(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
@@ -204,35 +209,35 @@ def cycled(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array,
 def common_subsequence(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
     """Mean length of the longest common subsequence over k.
 
-    With L[a, b] that of the first a and the first b entries, L[a, b] = max(L[a-1, b], L[a-1, b-1] + match, L[a, b-1]);
-    the last makes a row a running maximum of the others.
+    L[a, b], that of the first a and the first b entries, is the largest of L[a-1, b], L[a, b-1] and L[a-1, b-1], plus 1
+    in the last where entries a and b are the same.
     """
+    def next_row(above, entry):
+        row = [above[0]]
+        for b, other in enumerate(near_y.T):
+            row.append(jnp.maximum(jnp.maximum(above[b + 1], row[b]), above[b] + (entry == other)))
+        return tuple(row), None
+
     n, k = near_x.shape
-
-    def next_row(row, entry):
-        taken = jnp.maximum(row[1:], row[:-1] + (entry == near_y.T))
-        return jnp.concatenate([row[:1], jax.lax.cummax(taken, axis=0)]), None
-
-    last = jax.lax.scan(next_row, jnp.zeros((k + 1, n), jnp.int32), near_x.T)[0][-1]
-    return jnp.sum(_float(last)) / near_x.size
+    last = jax.lax.scan(next_row, (jnp.zeros(n, jnp.int32),) * (k + 1), near_x.T)[0][-1]
+    return jnp.sum(_float(last)) / float(near_x.size)
 
 
 def unedited(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
     """1 - mean Levenshtein distance over k.
 
-    With D[a, b] that of the first a and the first b entries, D[a, b] = min(D[a-1, b] + 1, D[a-1, b-1] + mismatch,
-    D[a, b-1] + 1); the last makes D[a, b] - b a running minimum of the others.
+    D[a, b], that of the first a and the first b entries, is the least of D[a-1, b] + 1, D[a, b-1] + 1 and D[a-1, b-1],
+    plus 1 where entries a and b differ.
     """
+    def next_row(above, entry):
+        row = [above[0] + 1]
+        for b, other in enumerate(near_y.T):
+            row.append(jnp.minimum(jnp.minimum(above[b + 1], row[b]) + 1, above[b] + (entry != other)))
+        return tuple(row), None
+
     n, k = near_x.shape
-    columns = jnp.arange(k + 1, dtype=jnp.int32)[:, None]
-
-    def next_row(row, entry):
-        taken = jnp.minimum(row[1:] + 1, row[:-1] + (entry != near_y.T))
-        reached = jnp.concatenate([row[:1] + 1, taken]) - columns
-        return jax.lax.cummin(reached, axis=0) + columns, None
-
-    last = jax.lax.scan(next_row, jnp.broadcast_to(columns, (k + 1, n)), near_x.T)[0][-1]
-    return 1 - jnp.sum(_float(last)) / near_x.size
+    first = tuple(jnp.full(n, b, jnp.int32) for b in range(k + 1))
+    return 1 - jnp.sum(_float(jax.lax.scan(next_row, first, near_x.T)[0][-1])) / float(near_x.size)
 
 
 LIST_METRICS = {"mutual_knn": shared, "cycle_knn": cycled, "lcs_knn": common_subsequence, "edit_distance_knn": unedited}
@@ -250,5 +255,6 @@ def _metric(of_lists, x, y, k, distance, block):
 
 @partial(jax.jit, static_argnums=(0, 3, 4, 5))
 def _compared(of_lists, x, y, k, distance, block):
-    value = of_lists(*(neighbour_lists(view, k, distance, block) for view in (x, y))).astype(x.dtype)
-    return undefined_if_not_finite(value, x, y)
+    points = [placed(view, distance) for view in (x, y)]
+    value = of_lists(*(neighbour_lists(each, k, block) for each in points)).astype(x.dtype)
+    return undefined_if_not_finite(value, *points)

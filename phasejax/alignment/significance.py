@@ -7,16 +7,18 @@ no distances.
 
 A bootstrap draws rows twice, and a duplicate is its own nearest neighbour. So every resample leaves out a fifth of the
 rows instead and repeats none (the delete-d jackknife of Shao and Wu 1989): with m of n rows kept, the deviations of the
-metric from its mean over resamples, times sqrt(m / (n - m)) = 2, are distributed as its sampling error.
+metric from its mean over resamples, times sqrt(m / (n - m)) = 2, are distributed as its sampling error. In 120 samples
+of n = 150 rows intervals of level 0.9 covered 0.85 to 0.88 for CKA and the distance of correlation matrices, 0.89 to
+0.93 for canonical correlations, and 0.93 to 1.00 for metrics of neighbours, which change most when rows are left out.
 
 Metrics that share work are one statistic: a frozen dataclass of their options, whose methods are functions of a state,
 the arrays that `prepare` makes of two views.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +27,13 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from phasejax.alignment.correlations import leading_scores, mean_correlation, shared_energy, standardised
 from phasejax.alignment.kernels import (
-    Kernel,
     alignment_of_lists,
     alignments_of_matrices,
     feature_alignments,
     kernel_lists,
     kernel_matrix,
 )
-from phasejax.alignment.neighbours import LIST_METRICS, Distance
+from phasejax.alignment.neighbours import LIST_METRICS
 from phasejax.alignment.views import centred, directions
 from phasejax.linalg import singular_values, whitening
 
@@ -43,6 +44,7 @@ CKA_NAMES: dict[str, tuple[str, str]] = {"linear": ("cka", "cka_unbiased"), "rbf
 _AT_ONCE = 10
 
 
+@runtime_checkable
 class Statistic(Protocol):
     """One or several metrics of two views with the same n rows."""
 
@@ -60,26 +62,26 @@ def pairings(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.ra
              done: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
     """The metrics of the n rows as they pair, then of `count` random pairings."""
     orders = [np.arange(n), *(rng.permutation(n) for _ in range(count))]
-    return _mapped(statistic.of_pairing, state, orders, done)
+    return _mapped(statistic, "of_pairing", state, orders, done)
 
 
 def resamples(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
               done: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
     """The metrics of `count` random parts of the n rows."""
-    return _mapped(statistic.of_rows, state, [np.sort(rng.permutation(n)[:kept(n)]) for _ in range(count)], done)
+    return _mapped(statistic, "of_rows", state, [np.sort(rng.permutation(n)[:kept(n)]) for _ in range(count)], done)
 
 
-@partial(jax.jit, static_argnums=0)
-def _of_all(function, state, draws):
-    return jax.lax.map(partial(function, state), draws)
+@partial(jax.jit, static_argnums=(0, 1))
+def _of_all(statistic, method, state, draws):
+    return jax.lax.map(partial(getattr(statistic, method), state), draws)
 
 
-def _mapped(function, state, draws, done):
+def _mapped(statistic, method, state, draws, done):
     found = []
     for start in range(0, len(draws), _AT_ONCE):
         part = draws[start:start + _AT_ONCE]
         filled = np.stack(part + part[:1] * (_AT_ONCE - len(part)))
-        values = _of_all(function, state, jnp.asarray(filled, jnp.int32))
+        values = _of_all(statistic, method, state, jnp.asarray(filled, jnp.int32))
         found.append({name: np.asarray(v, np.float64)[:len(part)] for name, v in values.items()})
         done(len(part))
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -132,8 +134,8 @@ class Neighbours:
 
     names: tuple[str, ...]
     k: int
-    distance: Distance
-    seed: int
+    distance: str
+    seed: int = field(compare=False)  # what is compiled does not depend on it
 
     def prepare(self, x, y):
         n = len(x)
@@ -192,7 +194,7 @@ class LinearKernels:
 class WholeKernels:
     """CKA from n x n kernel matrices, with the widths of all n rows."""
 
-    kernel: Kernel
+    kernel: str
     bandwidth: float
 
     def prepare(self, x, y):
@@ -213,16 +215,19 @@ class CanonicalCorrelations:
     components: int | None
 
     def prepare(self, x, y):
-        return (*_whitened(self._scores, x, y), x, y)
+        return (*_whitened(self, x, y), x, y)
 
     def of_pairing(self, state, order):
         u, v = state[:2]
         return self._named(jnp.mean(singular_values(u.T @ v[order])))
 
     def of_rows(self, state, rows):
-        return self._named(mean_correlation(*(self._scores(view[rows]) for view in state[2:])))
+        if self.components is None and len(rows) <= sum(view.shape[1] for view in state[2:]):
+            return self._named(jnp.nan)
+        return self._named(mean_correlation(*(self.scores(view[rows]) for view in state[2:])))
 
-    def _scores(self, view):
+    def scores(self, view):
+        """What is correlated."""
         return standardised(view) if self.components is None else leading_scores(view, self.components, False)
 
     def _named(self, value):
@@ -254,8 +259,8 @@ _deviations = jax.jit(lambda view: directions(centred(view)))
 
 
 @partial(jax.jit, static_argnums=0)
-def _whitened(scores, *views):
-    return [z @ whitening(z.T @ z).T for z in map(scores, views)]
+def _whitened(correlations, *views):
+    return [z @ whitening(z.T @ z).T for z in map(correlations.scores, views)]
 
 
 def _forms(kernel, found):

@@ -20,7 +20,6 @@ from phasejax.alignment.correlations import (
 from phasejax.alignment.kernels import alignments, by_features, cka, cknna
 from phasejax.alignment.neighbours import (
     LIST_METRICS,
-    Distance,
     check_neighbours,
     cycle_knn,
     edit_distance_knn,
@@ -129,7 +128,7 @@ class AlignmentTable:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def align(x, y, *, metrics: list[str] | None = None, k: int = 10, distance: Distance = "cosine", bandwidth: float = 1.0,
+def align(x, y, *, metrics: list[str] | None = None, k: int = 10, distance: str = "cosine", bandwidth: float = 1.0,
           components: int | None = None, permutations: int = 200, resamples: int = 100, confidence: float = 0.9,
           seed: int = 0, progress: Callable[[str, int, int], None] | None = None) -> AlignmentTable:
     """How aligned two representations are by every metric, beside what chance gives, with p-values and intervals.
