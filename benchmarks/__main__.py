@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import diagnosis, rendering, scale, sweep, training
+from benchmarks import alignment, diagnosis, rendering, scale, sweep, training
 from benchmarks.report import print_table, write_json
 
 BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": scale.sampled,
               "first_call": scale.first_call, "diagnosis": diagnosis.run,
-              "training": training.run, "rendering": rendering.run}
+              "training": training.run, "rendering": rendering.run, "alignment": alignment.run}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from paper_figs import (
     bottlenecks,
+    emergence,
     estimation,
     features,
     finite,
@@ -27,6 +28,8 @@ from paper_figs import (
     phase,
     recovery,
     stereo,
+    strength,
+    strength_predicted,
 )
 from paper_figs.presets import PRESETS
 from phasejax.files import written_whole
@@ -70,6 +73,10 @@ LONG_FIGURES = {
     "fig11": LongRecipe(nonlinear.compute_sizes, nonlinear.draw_sizes),
     "agreement": LongRecipe(features.compute_agreement, features.draw_agreement),
     "infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce),
+    "strength": LongRecipe(strength.compute_strength, strength.draw_strength),
+    "strength_predicted": LongRecipe(strength_predicted.compute_strength_predicted,
+                                     strength_predicted.draw_strength_predicted),
+    "emergence": LongRecipe(emergence.compute_emergence, emergence.draw_emergence),
 }
 _ALL = FIGURES | LONG_FIGURES
 
@@ -108,8 +115,9 @@ class Options:
     Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
     as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol, laptop
     between the two. Those that train encoders (fig4, fig4_shapes3d, fig5, fig10, fig11, agreement,
-    infonce) are made only when named: minutes in the quick preset, and a GPU's work in the paper's for
-    all but infonce; started again after an interruption they go on where they were.
+    infonce, strength, strength_predicted, emergence) are made only when named: minutes in the quick
+    preset, and a GPU's work in the paper's for fig4 to agreement; started again after an interruption
+    they go on where they were. strength and emergence are those of arXiv 2511.12121 and 2502.16282.
     """
 
     names: Annotated[tuple[Literal[tuple(_ALL)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]

@@ -88,7 +88,7 @@ from phasejax.theory import (
 )
 
 if TYPE_CHECKING:
-    from phasejax import datasets, plotting
+    from phasejax import alignment, datasets, plotting
     from phasejax.calibrated import CalibratedDiagnosis
     from phasejax.contrastive import train_info_nce
     from phasejax.diagnosis import Diagnosis, diagnose
@@ -111,7 +111,8 @@ _LAZY = {"sweep": "sweeps", "QUANTITIES": "quantities", "Quantity": "quantities"
          "choose_estimator": "estimators", "open_table": "tables", "Table": "tables", "Moments": "moments",
          "accumulate": "moments", "compare": "monitor", "Drift": "monitor", "load_baseline": "monitor",
          "write_report": "report", "train": "training", "Trained": "training",
-         "TRAINED": "training", "train_info_nce": "contrastive", "datasets": None, "plotting": None}
+         "TRAINED": "training", "train_info_nce": "contrastive", "alignment": None,
+         "datasets": None, "plotting": None}
 
 
 def __getattr__(name):
@@ -156,6 +157,7 @@ __all__ = [
     "Whitened",
     "__version__",
     "accumulate",
+    "alignment",
     "bartlett_factor",
     "ca_boundary",
     "canonical_correlations",

@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 
 from phasejax._version import __version__
+from phasejax.cli_align import Align
 from phasejax.inputs import LabelKind
 
 _DESCRIPTION = f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190)."
@@ -127,20 +128,12 @@ class Monitor:
 def _arrays(x, y, labels, labelled):
     """The arguments x, y, labels and labelled of `diagnose`, from files."""
     from phasejax.inputs import load_array
+    from phasejax.tables import open_view
 
-    views = [_view(x)]
-    views.append(_view(y, rows=len(views[0])))
+    views = [open_view(x)]
+    views.append(open_view(y, rows=len(views[0])))
     which = None if labelled is None else load_array(labelled)
     return *views, load_array(labels, rows=len(views[0]) if which is None else len(which)), which
-
-
-def _view(path, rows=None):
-    """An array of a small format, or a table to be read in blocks; `rows` tells a .csv header."""
-    from phasejax.inputs import load_array
-    from phasejax.tables import open_table
-
-    whole = ".npz" in path or path.lower().endswith(".csv")
-    return load_array(path, rows=rows) if whole else open_table(path)
 
 
 @dataclass(frozen=True)
@@ -283,7 +276,7 @@ def main(args: list[str] | None = None) -> int:
     if args == ["--version"]:
         print(f"phasejax {__version__}")
         return 0
-    commands = {"diagnose": Diagnose, "monitor": Monitor, "sweep": Sweep, "check": Check}
+    commands = {"diagnose": Diagnose, "monitor": Monitor, "align": Align, "sweep": Sweep, "check": Check}
     command = tyro.extras.subcommand_cli_from_dict(commands, prog="phasejax", args=args, description=_DESCRIPTION)
     try:
         return command.run()

@@ -50,6 +50,12 @@ def open_table(source, name: str | None = None) -> Table:
     return reader(file, member, str(source))
 
 
+def open_view(path: str, rows: int | None = None):
+    """An array where the format is small, else a table read in blocks; `rows` tells whether a .csv has a header."""
+    whole = ".npz" in path or path.lower().endswith(".csv")
+    return load_array(path, rows=rows) if whole else open_table(path)
+
+
 def _from_array(array, name):
     return Table(name, array.shape, array.dtype, lambda start, stop: array[start:stop])
 

@@ -1,0 +1,56 @@
+"""Alignment that emerges (T25): with redundancy, disguise and depth, and whether it is a sign of accuracy."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from phasejax.deep.probes import seed_interval
+from phasejax.information.emergence import EMERGENCE_PRESETS, correlation_with_accuracy, run_emergence
+
+_METRICS = {"cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "marker": "o"},
+            "mutual_knn": {"label": "mutual kNN", "color": "#D55E00", "marker": "^"}}
+
+
+def compute_emergence(preset, parts, report=lambda text: None) -> xr.Dataset:
+    """Train the preset's grid; finished parts are kept in the folder `parts`."""
+    found = run_emergence(EMERGENCE_PRESETS[preset.experiment], folder=parts, report=report)
+    correlation = correlation_with_accuracy(found)
+    correlation.attrs = {"long_name": "correlation of alignment with accuracy over depths of y's encoder", "units": "1"}
+    return found.assign(correlation=correlation, uniqueness=8 - found.redundancy)
+
+
+def draw_emergence(data: xr.Dataset) -> Figure:
+    """Heat maps of alignment and accuracy over disguise and depth, by redundancy; the correlation below."""
+    columns = data.sizes["redundancy"]
+    figure = Figure(figsize=(1.6 + 2.3 * columns, 9.0), layout="constrained")
+    grid = figure.add_gridspec(3, columns, height_ratios=[1, 1, 1.3])
+    alignment = data.alignment.sel(metric="cka_unbiased").mean("seed")
+    for row, (values, label) in enumerate([(alignment, "alignment (CKA, unbiased)"),
+                                           (data.accuracy_y.mean("seed"), "accuracy of y's encoder")]):
+        axes = [figure.add_subplot(grid[row, column]) for column in range(columns)]
+        limits = {"vmin": float(values.min()), "vmax": float(values.max())}
+        for ax, r in zip(axes, data.redundancy.values, strict=True):
+            image = ax.imshow(values.sel(redundancy=r).transpose("depth", "transform_depth"), origin="lower",
+                              aspect="auto", cmap="viridis", **limits)
+            ax.set_xticks(range(data.sizes["transform_depth"]), data.transform_depth.values)
+            ax.set_yticks(range(data.sizes["depth"]), data.depth.values)
+            ax.set_title(f"R = {r}")
+            if row == 1:
+                ax.set_xlabel("depth of the disguise")
+        axes[0].set_ylabel("depth of y's encoder")
+        figure.colorbar(image, ax=axes, label=label, shrink=0.9)
+    ax = figure.add_subplot(grid[2, :])
+    for metric, style in _METRICS.items():
+        # A correlation of each seed, averaged over disguises, is one value.
+        values = data.correlation.sel(metric=metric).mean("transform_depth").transpose("seed", "redundancy")
+        mean, low, high = seed_interval(values.values, 0)
+        ax.plot(data.uniqueness, mean, **style)
+        if np.isfinite(low).all():
+            ax.fill_between(data.uniqueness, low, high, color=style["color"], alpha=0.15, linewidth=0)
+        points = data.correlation.sel(metric=metric).transpose("redundancy", ...).values
+        ax.plot(data.uniqueness, points.reshape(columns, -1), linestyle="", marker=style["marker"], markersize=3,
+                alpha=0.35, color=style["color"], markeredgewidth=0)
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    ax.set(xlabel="uniqueness, 8 - R", ylabel="correlation of alignment\nwith accuracy over depths", ylim=(-1.05, 1.05))
+    ax.legend(frameon=False, title="mean over seeds and 95% interval;\ndots: single seeds and disguises")
+    return figure
