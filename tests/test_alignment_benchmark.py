@@ -1,4 +1,4 @@
-"""The alignment benchmark: both sides compute the same at a small size; memory is that of a process of its own."""
+"""The alignment benchmark: both sides compute the same at a small size; memory is that of the process of a metric."""
 
 import importlib.util
 
