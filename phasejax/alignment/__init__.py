@@ -5,7 +5,7 @@ Cheung, Wang and Isola, *The Platonic Representation Hypothesis*, 2024, T25 for 
 Emergence of Multimodal Representation Alignment*, arXiv 2502.16282.
 """
 
-import importlib
+from phasejax._lazy import lazily
 
 # Where each public name lives; nothing is imported before it is asked for.
 _HOME = {
@@ -25,13 +25,4 @@ _HOME = {
     "svcca": "correlations",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

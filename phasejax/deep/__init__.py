@@ -1,6 +1,6 @@
 """Nonlinear experiments: encoders trained on rendered or measured pairs (K26, section 4)."""
 
-import importlib
+from phasejax._lazy import lazily
 
 # Where each public name lives; nothing is imported before it is asked for.
 _HOME = {
@@ -29,15 +29,4 @@ _HOME = {
     "train_grid": "grid",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOME[name]
-    module = importlib.import_module(f"{__name__}.{home or name}")
-    return module if home is None else getattr(module, name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -4,7 +4,7 @@ T25 stands for Tjandrasuwita et al., *Understanding the Emergence of Multimodal 
 arXiv 2502.16282; F26 for Fang, Zhang and Chan, *To Align or Not to Align*, arXiv 2511.12121.
 """
 
-import importlib
+from phasejax._lazy import lazily
 
 # Where each public name lives; nothing is imported before it is asked for.
 _HOME = {
@@ -32,13 +32,4 @@ _HOME = {
     "tanh_network": "bits",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)
