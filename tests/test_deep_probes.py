@@ -156,3 +156,9 @@ def test_seeds_that_failed_are_left_out():
     alone = seed_interval(np.array([[1.0], [np.nan]]), 0)
     assert alone[0] == 1
     assert np.isnan(alone[1:]).all()
+
+
+def test_one_cell_has_an_interval_too():
+    mean, low, high = seed_interval(np.array([1.0, 2.0, 3.0]), 0)
+    assert mean == 2
+    np.testing.assert_allclose((low, high), scipy.stats.t.interval(0.95, 2, 2.0, 1 / np.sqrt(3)))

@@ -166,8 +166,8 @@ class Experiment:
 PRESETS = {
     # DeepCCA on large batches: VICReg leaves the shape aside for more steps than these few minutes have.
     "quick": Experiment(size=32, n=20_000, jitters=(0.0, 0.2), noises=(0.2,), objectives=("deepcca", "cp"), seeds=3,
-                        widths=(16, 16, 32, 32), hidden=(128,), embedding=64, projection=8, batch=256,
-                        learning_rate=2e-3, max_epochs=16, patience=16, probe_sizes=(100, 300, 1000, 2000)),
+                        widths=(16, 16, 32, 32), hidden=(128,), embedding=64, projection=8, batch=128,
+                        learning_rate=2e-3, max_epochs=7, patience=7, probe_sizes=(100, 300, 1000, 2000)),
     "laptop": Experiment(size=32, n=10_000, seeds=2, probe_sizes=(100, 200, 400, 700, 1000, 2000, 4000, 8000)),
     "paper": Experiment(),
 }

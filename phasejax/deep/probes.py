@@ -107,7 +107,7 @@ def seed_interval(values: Float[np.ndarray, "*shape"], axis: int, level: float =
         mean = np.where(finite, values, 0).sum(0) / count
         variance = np.where(finite, (values - mean) ** 2, 0).sum(0) / (count - 1)
         half = scipy.stats.t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * np.sqrt(variance / count)
-    return mean, mean - half, mean + half
+    return tuple(np.asarray(end) for end in (mean, mean - half, mean + half))  # of one shape, also where that is ()
 
 
 def _parts(rows, size):
