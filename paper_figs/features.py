@@ -16,6 +16,7 @@ from phasejax.deep.evaluation import FrozenEncoders, evaluate
 from phasejax.deep.experiment import PRESETS
 from phasejax.deep.grid import train_grid
 from phasejax.deep.objectives import ALIGNMENTS
+from phasejax.deep.sprites import SHAPES
 from phasejax.regimes import Regime
 
 _SHAPES = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
@@ -43,7 +44,7 @@ def compute_umap(preset, parts: Path, report: Callable[[str], None] = lambda tex
          "label": ("row", shown.labels.astype(np.int32)), "position": (("row", "side"), shown.positions)},
         coords={"objective": list(experiment.objectives), "jitter": list(experiment.jitters),
                 "side": ["right", "down"]},
-        attrs={"experiment": experiment.to_json(), "noise_y": experiment.noises[0]})
+        attrs={"experiment": experiment.to_json(), "noise_y": experiment.noises[0], "shapes": ", ".join(SHAPES)})
 
 
 def draw_umap(data: xr.Dataset) -> Figure:
@@ -70,7 +71,7 @@ def draw_umap(data: xr.Dataset) -> Figure:
                 if what == "shape":
                     kinds = np.unique(data.label)
                     bar.ax.set_xlim(-0.5, kinds[-1] + 0.5)
-                    bar.set_ticks(kinds)
+                    bar.set_ticks(kinds, labels=[data.attrs["shapes"].split(", ")[kind] for kind in kinds])
         axes[row, 0].set_ylabel(STYLES[str(objective)]["label"])
     return figure
 
