@@ -99,8 +99,8 @@ def draw_agreement(data: xr.Dataset) -> Figure:
     left.axhline(0, color="0.6", linewidth=0.8)
     left.axvline(0, color="0.6", linewidth=0.8)
     left.set(xlabel="measured: accuracy of CA - accuracy of CP", ylabel="predicted from features",
-             title=f"sides agree in {_percent(data.agreement)} of cells\n"
-                   f"the regime's winner wins in {_percent(data.agreement_regime)}")
+             title=f"signs agree: {_percent(data.agreement)} of cells\n"
+                   f"winner that the regime names: {_percent(data.agreement_regime)}")
     left.legend(frameon=False, fontsize=8)
     measured = data.measured.stack(column=("noise", "seed")).values
     limit = float(np.nanmax(np.abs(measured)))
@@ -139,7 +139,7 @@ def _middle(values):
 
 
 def _percent(share):
-    return f"{100 * float(share):.0f}%" if np.isfinite(share) else "none"
+    return f"{100 * float(share):.0f}%" if np.isfinite(share) else "named in no cell"
 
 
 def _short(regime):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from phasejax.deep import stereo
 from phasejax.deep.experiment import Experiment
@@ -54,16 +53,15 @@ def open_source(experiment: Experiment) -> Source:
     return Source(views=views, shape_x=shape, shape_y=shape, classes=len(pairs.images))
 
 
-def held(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n_y d_y"], labels: Shaped[np.ndarray, "n_labels"],
-         nuisance: Float[np.ndarray, "n_nuisance t"] | None = None) -> Source:
+def held(x: np.ndarray, y: np.ndarray, labels: np.ndarray, nuisance: np.ndarray | None = None) -> Source:
     """Measured features, held on the device; each seed deals the rows out anew.
 
     Columns are taken as they are: prediction, by definition, depends on the units of what is predicted.
 
     Args:
-        x, y: paired rows.
-        labels: classes, numbers or text.
-        nuisance: what the frozen probe of the nuisance reads out, if anything is known of it.
+        x, y: paired rows, shape (n, d_x) and (n, d_y).
+        labels: classes, numbers or text, shape (n,).
+        nuisance: shape (n, t), what the frozen probe of the nuisance reads out, if anything is known of it.
 
     Raises:
         ValueError: arrays of different lengths, without two dimensions, with entries that are not finite;
