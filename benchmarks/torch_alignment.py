@@ -63,7 +63,7 @@ def edit_distance_knn(x, y, k):
 
 
 def hsic_biased(k, other):
-    centring = torch.eye(len(k)) - 1 / len(k)
+    centring = torch.eye(len(k), dtype=k.dtype) - 1 / len(k)
     return torch.trace(k @ centring @ other @ centring)
 
 

@@ -7,8 +7,6 @@ whitening, the leading eigenvectors of symmetric matrices, overlaps by one QR fa
 import numpy as np
 import torch
 
-torch.set_default_dtype(torch.float64)
-
 
 def recovered_counts(generator, kappa, nu, *, gamma_x, gamma_y, nuisance_x, nuisance_y, d, n, rows=False):
     """(r_CA, r_CP) of one sample of n pairs for each of b models.
@@ -21,13 +19,13 @@ def recovered_counts(generator, kappa, nu, *, gamma_x, gamma_y, nuisance_x, nuis
     b, k = kappa.shape
     kappa, nu = torch.as_tensor(kappa), torch.as_tensor(nu)
     signal = kappa**2
-    variance_x = torch.cat([signal + gamma_x, torch.full((b, d - k), nuisance_x)], 1)
-    variance_y = torch.cat([signal + gamma_y, torch.full((b, d - k), nuisance_y)], 1)
+    variance_x = torch.cat([signal + gamma_x, torch.full((b, d - k), nuisance_x, dtype=torch.float64)], 1)
+    variance_y = torch.cat([signal + gamma_y, torch.full((b, d - k), nuisance_y, dtype=torch.float64)], 1)
     cross = torch.cat([signal, (nu * np.sqrt(nuisance_x * nuisance_y))[:, None].expand(b, d - k)], 1)
     slope = cross / variance_x.sqrt()  # y = slope z_1 + rest z_2 and x = sqrt(variance_x) z_1
     rest = (variance_y - slope**2).clamp(min=0).sqrt()
     if rows:
-        z = torch.randn(b, n, 2 * d, generator=generator)
+        z = torch.randn(b, n, 2 * d, generator=generator, dtype=torch.float64)
         x = z[..., :d] * variance_x.sqrt()[:, None]
         y = z[..., :d] * slope[:, None] + z[..., d:] * rest[:, None]
         s_xx, s_xy, s_yy = x.mT @ x / n, x.mT @ y / n, y.mT @ y / n
@@ -50,6 +48,6 @@ def _count(white, factor, k):
 
 
 def _white_factor(generator, n, d):
-    below = torch.randn(d, d, generator=generator).tril(-1)
-    chi = torch.stack([torch._standard_gamma(torch.tensor((n - i) / 2.0), generator=generator) * 2 for i in range(d)])
+    below = torch.randn(d, d, generator=generator, dtype=torch.float64).tril(-1)
+    chi = torch.stack([torch._standard_gamma(torch.tensor((n - i) / 2.0, dtype=torch.float64), generator=generator) * 2 for i in range(d)])
     return below + torch.diag(chi.sqrt())
