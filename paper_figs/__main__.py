@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import tyro
 import xarray as xr
 from matplotlib.animation import PillowWriter
@@ -42,6 +43,7 @@ class Recipe:
     compute: Callable[..., xr.Dataset]
     draw: Callable[[xr.Dataset], Figure]
     animate: Callable | None = None
+    tabulate: Callable[[xr.Dataset], pd.DataFrame] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,28 @@ FIGURES = {
 }
 # Made only when named.
 LONG_FIGURES = {
-    "fig4": LongRecipe(functools.partial(nonlinear.compute, data="dsprites"), nonlinear.draw_alignment),
-    "fig4_shapes3d": LongRecipe(functools.partial(nonlinear.compute, data="shapes3d"), nonlinear.draw_alignment),
+    "fig4": LongRecipe(functools.partial(nonlinear.compute, data="dsprites"), nonlinear.draw_alignment,
+                       tabulate=nonlinear.tabulate),
+    "fig4_shapes3d": LongRecipe(functools.partial(nonlinear.compute, data="shapes3d"), nonlinear.draw_alignment,
+                                tabulate=nonlinear.tabulate),
     "fig5": LongRecipe(features.compute_umap, features.draw_umap),
     "fig10": LongRecipe(functools.partial(nonlinear.compute, objectives=("vicreg", "deepcca")),
-                        nonlinear.draw_alignment),
-    "fig11": LongRecipe(nonlinear.compute_sizes, nonlinear.draw_sizes),
-    "agreement": LongRecipe(features.compute_agreement, features.draw_agreement),
+                        nonlinear.draw_alignment, tabulate=nonlinear.tabulate),
+    "fig11": LongRecipe(nonlinear.compute_sizes, nonlinear.draw_sizes, tabulate=nonlinear.tabulate),
+    "agreement": LongRecipe(features.compute_agreement, features.draw_agreement, tabulate=features.tabulate_agreement),
     "infonce": LongRecipe(infonce.compute_infonce, infonce.draw_infonce),
-    "strength": LongRecipe(strength.compute_strength, strength.draw_strength),
+    "strength": LongRecipe(strength.compute_strength, strength.draw_strength, tabulate=strength.tabulate_strength),
     "strength_predicted": LongRecipe(strength_predicted.compute_strength_predicted,
-                                     strength_predicted.draw_strength_predicted),
-    "emergence": LongRecipe(emergence.compute_emergence, emergence.draw_emergence),
+                                     strength_predicted.draw_strength_predicted,
+                                     tabulate=strength_predicted.tabulate_strength_predicted),
+    "emergence": LongRecipe(emergence.compute_emergence, emergence.draw_emergence,
+                            tabulate=emergence.tabulate_emergence),
 }
 _ALL = FIGURES | LONG_FIGURES
 
 
 def make(name: str, preset: str, out: Path, report: Callable[[str], None] = lambda text: None) -> list[Path]:
-    """Compute and draw one figure; returns the files written: .nc, .png, .pdf, and .gif for an animation.
+    """Compute and draw one figure; returns the files written: .nc, .png, .pdf, .csv of a table, .gif of an animation.
 
     A long figure keeps what it has computed in the folder `name`.parts until it is written;
     `report` gets its progress.
@@ -97,6 +103,8 @@ def make(name: str, preset: str, out: Path, report: Callable[[str], None] = lamb
     writers = {".nc": lambda path: data.to_netcdf(path, engine="scipy"),
                ".png": lambda path: figure.savefig(path, dpi=200, format="png"),
                ".pdf": lambda path: figure.savefig(path, format="pdf")}
+    if recipe.tabulate:
+        writers[".csv"] = lambda path: recipe.tabulate(data).to_csv(path, float_format="%.6g")
     if recipe.animate:
         writers[".gif"] = lambda path: recipe.animate(data).save(path, writer=PillowWriter(fps=15), dpi=90)
     paths = [out / f"{name}{suffix}" for suffix in writers]
@@ -113,11 +121,12 @@ class Options:
     """Regenerate the figures of "When to Align, When to Predict" (arXiv 2606.11190).
 
     Each figure is written as .png and .pdf (and .gif where it moves) with its numbers beside it
-    as .nc. The quick preset thins the sweeps and takes seconds; paper is the full protocol, laptop
-    between the two. Those that train encoders (fig4, fig4_shapes3d, fig5, fig10, fig11, agreement,
-    infonce, strength, strength_predicted, emergence) are made only when named: minutes in the quick
-    preset, and a GPU's work in the paper's for fig4 to agreement; started again after an interruption
-    they go on where they were. strength and emergence are those of arXiv 2511.12121 and 2502.16282.
+    as .nc, and as a table, .csv, where encoders are trained. The quick preset thins the sweeps and
+    takes seconds; paper is the full protocol, laptop between the two. Those that train encoders
+    (fig4, fig4_shapes3d, fig5, fig10, fig11, agreement, infonce, strength, strength_predicted,
+    emergence) are made only when named: minutes in the quick preset, and a GPU's work in the
+    paper's for fig4 to agreement; started again after an interruption they go on where they were.
+    strength and emergence are those of arXiv 2511.12121 and 2502.16282.
     """
 
     names: Annotated[tuple[Literal[tuple(_ALL)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]

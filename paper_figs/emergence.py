@@ -1,6 +1,7 @@
 """Alignment that emerges (T25): with redundancy, disguise and depth, and whether it is a sign of accuracy."""
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -17,6 +18,16 @@ def compute_emergence(preset, parts, report=lambda text: None) -> xr.Dataset:
     correlation = correlation_with_accuracy(found)
     correlation.attrs = {"long_name": "correlation of alignment with accuracy over depths of y's encoder", "units": "1"}
     return found.assign(correlation=correlation, uniqueness=8 - found.redundancy)
+
+
+def tabulate_emergence(data: xr.Dataset) -> pd.DataFrame:
+    """For each metric and redundancy the correlation of alignment with accuracy, its mean and interval over seeds."""
+    values = data.correlation.mean("transform_depth").transpose("seed", "metric", "redundancy")
+    left = values.isel(seed=0, drop=True)
+    names = ("correlation", "correlation_lower", "correlation_upper")
+    columns = {name: left.copy(data=bound)
+               for name, bound in zip(names, seed_interval(values.values, 0), strict=True)}
+    return xr.Dataset(columns).to_dataframe(["metric", "redundancy"])
 
 
 def draw_emergence(data: xr.Dataset) -> Figure:

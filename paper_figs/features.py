@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.colors import ListedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -85,6 +86,11 @@ def compute_agreement(preset, parts: Path, report: Callable[[str], None] = lambd
                                    report=report)
     return found.assign(tie=found.tie.astype("int8")).assign_attrs(  # netCDF knows no booleans
         experiment=experiment.to_json())
+
+
+def tabulate_agreement(data: xr.Dataset) -> pd.DataFrame:
+    """A row for each cell: what the diagnosis predicts, what was measured, and on every row the rates of agreement."""
+    return data.to_dataframe()
 
 
 def draw_agreement(data: xr.Dataset) -> Figure:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -59,6 +60,17 @@ def draw_alignment(data: xr.Dataset) -> Figure:
     rows[1, 0].set_ylabel(r"position: $R^2$")
     _legend(figure, rows[0, 0])
     return figure
+
+
+def tabulate(data: xr.Dataset) -> pd.DataFrame:
+    """Accuracy with its interval over seeds, and the R^2 of the position: a row for each cell and probe size."""
+    values = data.accuracy
+    bounds = seed_interval(values.values, values.get_axis_num("seed"), _LEVEL)
+    left = values.isel(seed=0, drop=True)
+    names = ("accuracy", "accuracy_lower", "accuracy_upper")
+    columns = {name: left.copy(data=bound) for name, bound in zip(names, bounds, strict=True)}
+    columns |= {name: data[name].mean("seed") for name in ("position_r2", "chance")}
+    return xr.Dataset(columns).to_dataframe()
 
 
 def compute_sizes(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:

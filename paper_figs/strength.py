@@ -1,5 +1,6 @@
 """Alignment imposed with a strength (F26): accuracy and alignment against it, and what predicts the best one."""
 
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -22,6 +23,19 @@ def compute_strength(preset, parts, report=lambda text: None) -> xr.Dataset:
     return found.assign(best_strength=(("redundancy", "value"), best,
                                        {"long_name": "best strength and its bootstrap interval", "units": "1"}),
                         value=["estimate", "lower", "upper"])
+
+
+def tabulate_strength(data: xr.Dataset) -> pd.DataFrame:
+    """For each redundancy and strength the gain in accuracy with its interval over seeds, alignment, best strength."""
+    accuracy = data.accuracy.mean("modality").transpose("seed", "redundancy", "strength")
+    bounds = seed_interval((accuracy - accuracy.isel(strength=0)).values, 0)
+    left = accuracy.isel(seed=0, drop=True)
+    names = ("gain", "gain_lower", "gain_upper")
+    columns = {name: left.copy(data=bound) for name, bound in zip(names, bounds, strict=True)}
+    columns |= {str(metric): data.alignment.sel(metric=metric, drop=True).mean("seed") for metric in data.metric.values}
+    columns |= {name: data.best_strength.sel(value=value, drop=True) for name, value in
+                (("best", "estimate"), ("best_lower", "lower"), ("best_upper", "upper"))}
+    return xr.Dataset({"accuracy": accuracy.mean("seed")} | columns).to_dataframe(["redundancy", "strength"])
 
 
 def draw_strength(data: xr.Dataset) -> Figure:

@@ -1,6 +1,7 @@
 """Does what is known before training, information and diagnosis, predict the best alignment strength?"""
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -87,6 +88,28 @@ def _by_threshold(accuracy, predictor, asked):
         if score > best[0]:
             best = score, np.where(asked > threshold, sides[1].argmax(), sides[0].argmax())
     return best[1]
+
+
+def tabulate_strength_predicted(data: xr.Dataset) -> pd.DataFrame:
+    """How what is known before relates to the best strength.
+
+    A row for each redundancy, means over seeds; below them the rank correlation over all seeds and redundancies of
+    each column with the best strength, and the mean held-out accuracy that choosing by a column gains over one
+    strength for all. The best strength itself gains what knowing R would.
+    """
+    accuracy = data.accuracy.mean("modality")
+    columns = {name: data[name] for name in _PREDICTORS}
+    columns["best_strength"] = data.strength[accuracy.argmax("strength")].drop_vars("strength")
+    columns["gain_at_best"] = accuracy.max("strength") - accuracy.isel(strength=0, drop=True)
+    cells = xr.Dataset(columns)
+    table = cells.mean("seed").to_dataframe()[list(columns)]
+    ranked = cells.to_dataframe().corr(method="spearman").best_strength
+    gained = (data.held_out_accuracy - data.held_out_accuracy.sel(rule="fixed", drop=True)).mean("seed")
+    below = ("rank correlation with best_strength", "held-out gain of choosing by it")
+    table = table.reindex([*table.index, *below])
+    table.loc[below[0], list(_PREDICTORS)] = ranked[list(_PREDICTORS)]
+    table.loc[below[1], [*_PREDICTORS, "best_strength"]] = gained.sel(rule=[*_PREDICTORS, "oracle"]).values
+    return table
 
 
 def draw_strength_predicted(data: xr.Dataset) -> Figure:

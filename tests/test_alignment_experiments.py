@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.special
 import xarray as xr
 
+from paper_figs import __main__ as paper_figs
 from paper_figs import emergence as emergence_figure
 from paper_figs import strength as strength_figure
 from paper_figs import strength_predicted
@@ -156,13 +158,43 @@ def test_figures_of_tiny_runs(imposed, emerged, tmp_path, monkeypatch):
     # The default method compiles for ten seconds, tested elsewhere.
     monkeypatch.setattr(strength_predicted, "diagnose", functools.partial(diagnose, method="spectral"))
     monkeypatch.setattr(emergence_figure, "run_emergence", lambda *_, **__: emerged[1])
-    for compute, draw in ((strength_figure.compute_strength, strength_figure.draw_strength),
-                          (emergence_figure.compute_emergence, emergence_figure.draw_emergence),
-                          (strength_predicted.compute_strength_predicted, strength_predicted.draw_strength_predicted)):
-        data = compute(preset, tmp_path)
-        data.to_netcdf(tmp_path / "data.nc", engine="scipy")
-        draw(data).savefig(tmp_path / "figure.png")
-        assert (tmp_path / "figure.png").stat().st_size > 10_000
+    monkeypatch.setitem(paper_figs.PRESETS, "tiny", preset)
+    for name in ("strength", "emergence", "strength_predicted"):
+        paths = paper_figs.make(name, "tiny", tmp_path)
+        assert [path.suffix for path in paths] == [".nc", ".png", ".pdf", ".csv"]
+        assert paths[1].stat().st_size > 10_000
+        data, table = xr.load_dataset(paths[0], engine="scipy"), pd.read_csv(paths[3])
+        if name == "emergence":
+            row = table[(table.metric == "mutual_knn") & (table.redundancy == 8)].iloc[0]
+            expected = data.correlation.sel(metric="mutual_knn", redundancy=8).mean()
+            assert row.correlation == pytest.approx(float(expected), abs=1e-5)
+            continue
+        accuracy = data.accuracy.sel(redundancy=8).mean(("modality", "seed"))
+        if name == "strength":
+            row = table[(table.redundancy == 8) & (table.strength == 2)].iloc[0]
+            assert row.gain == pytest.approx(float(accuracy.sel(strength=2) - accuracy.sel(strength=0)), abs=1e-5)
+            assert row["best"] in IMPOSED.strengths
+
+
+def test_the_table_of_predictors_has_what_each_gains():
+    """Two redundancies, three seeds: kappa orders the best strengths, nu does so backwards, other columns are noise."""
+    best = np.array([[0, 0, 1], [2, 2, 1]])
+    accuracy = np.where(np.arange(3) == best[..., None], 0.7, 0.5)
+    values = {name: (("redundancy", "seed"), np.zeros((2, 3))) for name in strength_predicted._PREDICTORS}
+    values |= {"kappa": (("redundancy", "seed"), best + 1.0), "nu": (("redundancy", "seed"), -best / 4)}
+    rules = ["fixed", "oracle", *strength_predicted._PREDICTORS]
+    data = xr.Dataset(values | {
+        "accuracy": (("redundancy", "seed", "strength", "modality"), np.stack([accuracy, accuracy], -1)),
+        "held_out_accuracy": (("rule", "seed"), np.arange(len(rules))[:, None] + np.array([0.1, 0.2, 0.3]))},
+        {"redundancy": [0, 8], "strength": [0.0, 1.0, 2.0], "seed": range(3), "rule": rules})
+    table = strength_predicted.tabulate_strength_predicted(data)
+    assert table.loc[0, "best_strength"] == pytest.approx(1 / 3)
+    assert table.loc[8, "best_strength"] == pytest.approx(5 / 3)
+    assert table.loc[0, "gain_at_best"] == pytest.approx(0.2 / 3)
+    correlations, gains = table.iloc[2], table.iloc[3]
+    assert correlations.kappa == pytest.approx(1)
+    assert correlations.nu == pytest.approx(-1)
+    assert list(gains[[*strength_predicted._PREDICTORS, "best_strength"]]) == pytest.approx([2, 3, 4, 5, 6, 7, 1])
 
 
 def test_parts_of_other_settings_are_replaced(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -127,6 +128,18 @@ def test_figures_show_what_was_found(scores, agreement):
         assert drawn[:, [0, -1]].min() > 250
 
 
+def test_tables_hold_the_numbers_of_the_figures(scores, agreement):
+    row = nonlinear.tabulate(scores).reset_index().set_index(["objective", "jitter", "probe_size"]).loc["cp", 0.3, 200]
+    two = scores.accuracy.sel(objective="cp", jitter=0.3, noise=0.5, probe_size=200).values
+    assert row.accuracy == pytest.approx(two.mean())
+    # Student's t of one degree of freedom at 97.5%.
+    assert row.accuracy_upper - row.accuracy == pytest.approx(12.7062 * abs(two[0] - two[1]) / 2, rel=1e-4)
+    assert row.position_r2 == pytest.approx(float(scores.position_r2.sel(objective="cp", jitter=0.3).mean()))
+    cells = features.tabulate_agreement(agreement).reset_index().set_index(["jitter", "seed"])
+    assert cells.loc[(0.3, 1), "misfit"] == float(agreement.misfit.sel(jitter=0.3, seed=1).item())
+    assert set(cells.regime) <= {"Both", "CA only", "CP only", "Neither"}
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(experiments.PRESETS, "tiny", replace(TINY, seeds=1, jitters=(0.0,), max_epochs=1))
@@ -138,7 +151,11 @@ def test_a_figure_is_made_from_training_to_paper(tiny, monkeypatch, tmp_path):
     monkeypatch.setitem(experiments.PRESETS, "tiny", replace(experiments.PRESETS["tiny"], objectives=("cp",)))
     lines = []
     paths = paper_figs.make("fig11", "tiny", tmp_path, lines.append)
-    assert all(Path(path).stat().st_size > 1000 for path in paths)
+    assert [Path(path).suffix for path in paths] == [".nc", ".png", ".pdf", ".csv"]
+    assert all(Path(path).stat().st_size > 1000 for path in paths[:3])
+    table = pd.read_csv(paths[3])
+    assert sorted(table.n) == [300, 300, 320, 320]
+    assert table.accuracy.between(0, 1).all()
     assert lines[0].startswith("300 rows, cp, cells 1 to 1 of 1: epoch 1")
     assert lines[-1] == "320 rows, cp: 1 cells probed"
     assert not (tmp_path / "fig11.parts").exists()
