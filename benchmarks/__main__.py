@@ -1,5 +1,6 @@
 """`python -m benchmarks [NAMES ...] [--json FILE]`: tables of measurements; nothing is asserted."""
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,11 @@ BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": sca
 
 @dataclass(frozen=True)
 class Options:
-    """Measure phasejax against plain implementations, in one run, interleaved; medians are shown."""
+    """Measure phasejax against plain implementations, in one run, interleaved; medians are shown.
+
+    About a minute each, but hours for diagnosis: with --json FILE what it has done is kept in FILE.parts, and a
+    run that was killed goes on when it is started again.
+    """
 
     names: Annotated[tuple[Literal[tuple(BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
     """Benchmarks to run; all of them when left out."""
@@ -30,14 +35,15 @@ def main(args: list[str] | None = None) -> int:
     if options.json is not None and not options.json.absolute().parent.is_dir():
         print(f"error: --json {options.json}: expected a file in an existing folder", file=sys.stderr)
         return 2
-    rows = []
+    rows, parts = [], options.json and options.json.with_name(options.json.name + ".parts")
     for name in options.names or BENCHMARKS:
-        print(f"{name}: measuring, about a minute ...", file=sys.stderr)
-        measured = BENCHMARKS[name]()
+        print(f"{name}: measuring ...", file=sys.stderr)
+        measured = BENCHMARKS[name](**({"folder": parts} if name == "diagnosis" else {}))
         print_table(name, measured)
         rows += measured
     if options.json is not None:
         write_json(options.json, rows)
+        shutil.rmtree(parts, ignore_errors=True)  # the file holds it all
     return 0
 
 

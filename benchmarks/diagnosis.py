@@ -1,18 +1,26 @@
 """Does the diagnosis name the right regime: calibrated, published ("spectral") and naive, on models with known answers.
 
 Cells are off the boundary: |log Delta| > 0.15 for CA and for CP. The naive column is the plug-in: what the label
-directions and the other directions have on average in the sample's spectra, without correction for n. Real data follow,
-with no known regime: the predicted ranking of the six representations against held-out probes.
+directions and the other directions have on average in the sample's spectra, without correction for n. A million rows in
+memory maps are diagnosed in a process of its own. Real data follow, with no known regime: the predicted ranking of the
+six representations against held-out probes of fitted estimators, and of the three objectives against small trained
+networks.
 """
 
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from itertools import product
+from pathlib import Path
 
 import jax
 import numpy as np
 
 from benchmarks.report import Row, row
-from phasejax import Regime, SpikedModel, diagnose
+from phasejax import Regime, SpikedModel, __version__, diagnose
+from phasejax.files import written_whole
 from phasejax.inputs import encode_labels
 from phasejax.theory import delta_ca, delta_cp, delta_cp_reverse
 
@@ -24,12 +32,28 @@ _NOISES = ("Gaussian", "t5")
 _LABELS = ("spanning", "scalar", "classes")
 
 
-def run(cells: int = 30, seeds: int = 5, shapes=_SHAPES) -> list[Row]:
-    """One row of the table for each kind of model, shape, noise and labels; then timing and real data."""
+def run(cells: int = 30, seeds: int = 5, shapes=_SHAPES, folder: Path | None = None) -> list[Row]:
+    """One row of the table for each kind of model, shape, noise and labels; then timing and real data.
+
+    What is done is kept in the folder, so that a run that was killed goes on.
+    """
+    parts = {f"{kind}-{n}-{d}-{noise}-{labels}": (_accuracy, kind, n, d, noise, labels, cells, seeds)
+             for kind, (n, d), noise, labels in product(_KINDS, shapes, _NOISES, _LABELS)}
+    parts |= {"timing": (_timing,), "large": (_large,), "real": (_real_data,)}
     found = []
-    for kind, (n, d), noise, labels in product(_KINDS, shapes, _NOISES, _LABELS):
-        found += _accuracy(kind, n, d, noise, labels, cells, seeds)
-    return found + _timing() + _real_data()
+    for number, (name, (measure, *arguments)) in enumerate(parts.items(), start=1):
+        kept = None if folder is None else folder / f"{name}.json"
+        settings = [__version__, cells, seeds]
+        saved = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
+        if saved.get("settings") != settings:
+            saved = {"settings": settings, "rows": measure(*arguments)}
+            if kept is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                with written_whole(kept) as unfinished:
+                    unfinished.write_text(json.dumps(saved))
+        found += saved["rows"]
+        print(f"diagnosis: {number} of {len(parts)} parts done", file=sys.stderr, flush=True)
+    return found
 
 
 def _accuracy(kind, n, d, noise, labels, cells, seeds):
@@ -130,6 +154,43 @@ def _timing(n=10_000, d=200):
             row(case, "spectral", time.perf_counter() - start, "s")]
 
 
+_LARGE = """
+import json, resource, sys, time
+import numpy as np
+from phasejax import diagnose
+from phasejax.tables import open_table
+start = time.perf_counter()
+found = diagnose(open_table("x.npy"), open_table("y.npy"), np.load("labels.npy"), k=3, label_kind="real")
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(json.dumps({"seconds": seconds, "peak": peak, "regime": found.likeliest.value,
+                  "low": found.estimates["delta_ca"].low, "high": found.estimates["delta_ca"].high}))
+"""
+
+
+def _large(n=1_000_000, d=512, block=50_000):
+    """Two memory maps of float32, written here and diagnosed in a process of its own."""
+    model, rng = _model("homogeneous", 2.0, 0.5, d), np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [np.lib.format.open_memmap(Path(folder, f"{name}.npy"), "w+", np.float32, (n, d)) for name in "xy"]
+        labels = np.empty(n)
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
+            x, y, labels[rows], _ = _data(rng, model, rows.stop - start, "Gaussian", "scalar")
+            for file, view in zip(files, (x, y), strict=True):
+                file[rows] = view
+        del files
+        np.save(Path(folder, "labels.npy"), labels)
+        done = subprocess.run([sys.executable, "-c", _LARGE], cwd=folder, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    with jax.enable_x64(True):
+        truth = float(delta_ca(model))
+    case = f"large, n = {n}, d = {d}, memory maps"
+    print(f"{case}: {found}, true Delta_CA {truth:.4f}", flush=True)
+    return [row(case, "time", found["seconds"], "s"), row(case, "peak_memory", found["peak"] / 1e9, "GB"),
+            row(case, "covered_ca", found["low"] <= truth <= found["high"], "1")]
+
+
 def _real_data(splits: int = 20):
     """Spearman correlation of predicted scores and of probes fitted to halves of the rows, scored on the others."""
     from scipy.stats import spearmanr
@@ -146,12 +207,32 @@ def _real_data(splits: int = 20):
         diagnosis = diagnose(x, y, labels)
         predicted = [score.value for score in diagnosis.outcome.scores]
         measured = np.mean([_probed(x, y, labels, diagnosis.k, seed) for seed in range(splits)], axis=0)
+        trained = _trained(x, y, labels, diagnosis.k)
         found += [row(name, "rank_correlation", spearmanr(predicted, measured).statistic, "1"),
+                  row(name, "rank_correlation_networks", spearmanr(predicted[:3], trained).statistic, "1"),
+                  row(name, "same_best_networks", np.argmax(predicted[:3]) == np.argmax(trained), "1"),
                   row(name, "probability_of_likeliest", max(diagnosis.probabilities.values()), "1"),
                   row(name, "misfit", diagnosis.misfit, "1")]
-        print(f"{name}: {diagnosis.verdict}; predicted {np.round(predicted, 3)}, measured {measured.round(3)}",
-              flush=True)
+        print(f"{name}: {diagnosis.verdict}; predicted {np.round(predicted, 3)}, measured {measured.round(3)}, "
+              f"networks {np.round(trained, 3)}", flush=True)
     return found
+
+
+def _trained(x, y, labels, k, seeds=5):
+    """Accuracy of frozen probes of networks with k outputs: CA, CP x->y, CP y->x; mean over splits of the rows."""
+    from phasejax.deep import Experiment, evaluate, train_grid
+
+    n = len(x)
+    views = [(view - view.mean(0)) / np.where(view.std(0) > 0, view.std(0), 1) for view in (x, y)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pairs.npz")
+        np.savez(path, x=views[0], y=views[1], labels=labels)
+        scores = evaluate(train_grid(Experiment(
+            data="features", path=str(path), n=n, jitters=(0.0,), noises=(0.0,), encoder="mlp", hidden=(64,),
+            embedding=k, projection=k, objectives=("deepcca", "cp", "cp_reverse"), seeds=seeds, probed="both",
+            batch=min(128, n // 10), learning_rate=2e-3, max_epochs=300, patience=30,
+            probe_sizes=(n - 2 * (n // 10),))))
+    return scores.accuracy.isel(probe_size=-1).mean(("jitter", "noise", "seed")).values
 
 
 def _probed(x, y, labels, k, seed):

@@ -49,5 +49,6 @@ def _count(white, factor, k):
 
 def _white_factor(generator, n, d):
     below = torch.randn(d, d, generator=generator, dtype=torch.float64).tril(-1)
-    chi = torch.stack([torch._standard_gamma(torch.tensor((n - i) / 2.0, dtype=torch.float64), generator=generator) * 2 for i in range(d)])
+    shapes = (n - torch.arange(d, dtype=torch.float64)) / 2
+    chi = torch.stack([torch._standard_gamma(shape, generator=generator) * 2 for shape in shapes])
     return below + torch.diag(chi.sqrt())

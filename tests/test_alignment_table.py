@@ -26,6 +26,8 @@ from phasejax.alignment.kernels import alignments_of_matrices, rbf_alignments
 from phasejax.alignment.neighbours import LIST_METRICS
 from phasejax.alignment.views import paired
 
+pytestmark = pytest.mark.slow
+
 N, M = 80, 64
 
 

@@ -1,13 +1,14 @@
 """The benchmark runs, agrees with the loop it is measured against, and writes what it says."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
+from benchmarks import diagnosis, training
 from benchmarks import sweep as bench
-from benchmarks import training
 from benchmarks.numpy_loop import recovered_counts
 
 pytestmark = pytest.mark.slow
@@ -41,8 +42,8 @@ def test_training_benchmark(monkeypatch):
     monkeypatch.setattr(training, "_SIZE", 16)
     monkeypatch.setattr(training, "_BATCH", 8)
     monkeypatch.setattr(training, "_MANY", 2)
-    # PyTorch need not be installed: ours stands in for it.
-    monkeypatch.setattr(training, "_torch", lambda objective, steps: training._ours(objective, steps, 1))
+    # PyTorch need not be installed: what is timed is told apart by its side's name.
+    monkeypatch.setattr(training, "_torch", lambda objective, steps: lambda: time.sleep(0.01))
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: object())
     values = {(row["case"], row["metric"]): row["value"] for row in training.run(rounds=2, steps=2)}
     for objective in ("CA", "CP"):
@@ -52,6 +53,7 @@ def test_training_benchmark(monkeypatch):
         assert values[f"phasejax {objective}, 2 cells", "time_per_cell_over_one_cell"] == pytest.approx(two / one)
         assert values[f"phasejax {objective}, 1 cell", "samples_per_second"] == pytest.approx(8e3 / one)
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(training, "_ours", lambda objective, steps, cells: lambda: time.sleep(0.01))
     assert {row["case"] for row in training.run(rounds=1, steps=1)} == {
         "machine", *(f"phasejax {objective}, {cells}" for objective in ("CA", "CP") for cells in ("1 cell", "2 cells"))}
 
@@ -61,6 +63,33 @@ def test_the_epochs_that_are_timed_train(monkeypatch):
     epoch = training._ours("CP", 8, 1)
     first, *_, last = (epoch()[0] for _ in range(4))
     assert last[0] < 0.8 * first[0]
+
+
+def test_a_killed_diagnosis_benchmark_goes_on(tmp_path, monkeypatch, capsys):
+    """What was done is read and not measured again, unless it was of other sizes."""
+    measured = []
+
+    def accuracy(*arguments):
+        if len(measured) == 5:
+            raise KeyboardInterrupt
+        measured.append(arguments)
+        return [{"case": "-".join(map(str, arguments)), "metric": "correct", "value": 1.0, "unit": "share"}]
+
+    monkeypatch.setattr(diagnosis, "_accuracy", accuracy)
+    for name in ("_timing", "_large", "_real_data"):
+        monkeypatch.setattr(diagnosis, name, list)
+    with pytest.raises(KeyboardInterrupt):
+        benchmarks.main(["diagnosis", "--json", str(tmp_path / "b.json")])
+    assert "5 of 27 parts done" in capsys.readouterr().err
+    monkeypatch.setattr(diagnosis, "_accuracy", lambda *arguments: [measured.append(arguments) or {
+        "case": "-".join(map(str, arguments)), "metric": "correct", "value": 1.0, "unit": "share"}])
+    assert benchmarks.main(["diagnosis", "--json", str(tmp_path / "b.json")]) == 0
+    assert len(measured) == len(set(measured)) == 24
+    assert len(json.loads((tmp_path / "b.json").read_text())["rows"]) == 24
+    assert not (tmp_path / "b.json.parts").exists()
+    diagnosis.run(cells=2, seeds=1, folder=tmp_path / "other")
+    diagnosis.run(cells=2, seeds=2, folder=tmp_path / "other")
+    assert len(measured) == 24 * 3
 
 
 def test_an_unwritable_report_is_refused(tmp_path, capsys):

@@ -32,7 +32,7 @@ def test_differences_are_named():
     ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
     ({"encoder": "resnet"}, "encoder: expected one of convolutional, mlp, got 'resnet'"),
     ({"activation": "sin"}, "activation: expected one of relu, gelu, silu, tanh, got 'sin'"),
-    ({"probed": "pixels"}, "probed: expected one of projection, embedding, got 'pixels'"),
+    ({"probed": "pixels"}, "probed: expected one of projection, both, embedding, got 'pixels'"),
     ({"data": "features"}, "path: expected an .npz file with x, y and labels for data features, got none"),
     ({"data": "features", "path": "a.npz"}, "encoder: expected mlp for data features, got convolutional"),
     ({"jitters": (0.1, -0.1)}, "jitters: expected values from 0 to 1, got -0.1"),

@@ -145,10 +145,16 @@ def test_embeddings_are_those_of_the_view_that_is_encoded():
         whole = trained.embeddings(params, at, rows)
         assert whole.shape == (64, 4 if objective == "vicreg" else 8)
         assert replace(trained, probed="embedding").embeddings(params, at, rows).shape == (64, 8)
+        both = replace(trained, probed="both").embeddings(params, at, rows)
+        assert both.shape == (64, 8)
+        np.testing.assert_allclose(both[:, :whole.shape[1]], whole, atol=1e-6)
         for hidden in ("x", "y"):
             other = replace(trained, views=lambda c, r, hidden=hidden: blank(c, r, hidden))
             changed = np.abs(other.embeddings(params, at, rows) - whole).max()
             assert (changed > 1e-3) == (hidden == seen)
+            sides = np.abs(replace(other, probed="both").embeddings(params, at, rows) - both)
+            if objective == "vicreg":  # x's projection, then y's
+                assert (sides[:, :4].max() > 1e-3, sides[:, 4:].max() > 1e-3) == (hidden == "x", hidden == "y")
 
 
 def test_an_unknown_objective_is_named():

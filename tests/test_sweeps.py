@@ -72,6 +72,7 @@ def test_population_solutions_separate_as_theory_says():
     np.testing.assert_allclose(grid.separation_cp, grid.delta_cp, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_reverse_direction_looks_at_the_signal_in_y():
     """kappa = 1.05: tau = .76 > xi = .7, but tau_rev = 1.00 < xi_rev = 1.21. kappa = 3: both recover."""
     model = SpikedModel.homogeneous(1.0, 0.7, gamma_y=0.1, nuisance_x=3.0, k=2, d=5, d_y=7)
@@ -80,6 +81,7 @@ def test_the_reverse_direction_looks_at_the_signal_in_y():
     np.testing.assert_allclose(grid.error_cp_reverse, [1, 0], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_accelerators_batched_path_gives_the_same_numbers(monkeypatch):
     """What runs on a GPU, all cells and seeds under vmap, here on the CPU."""
     options = {"n": 40, "seeds": 4, "key": KEY}
@@ -89,6 +91,7 @@ def test_the_accelerators_batched_path_gives_the_same_numbers(monkeypatch):
     xr.testing.assert_allclose(batched, looped, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_common_random_numbers_make_smooth_curves():
     axes = {"nu": np.linspace(0.2, 0.6, 41)}
 
@@ -138,6 +141,7 @@ def test_own_quantities():
     assert grid.trace.attrs == {"long_name": "trace of S_yy", "units": "data units squared"}
 
 
+@pytest.mark.slow
 def test_every_quantity_by_name():
     grid = sweep(SpikedModel.homogeneous, AXES | {"lam": [0.0, 1.0]}, fixed=FIXED, quantities=list(QUANTITIES), n=60,
                  seeds=2, key=KEY)

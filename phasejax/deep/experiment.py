@@ -36,7 +36,8 @@ class Experiment:
             validation loss.
         lam: weight of alignment in the joint objective.
         temperature: of InfoNCE.
-        probed: what frozen probes see of alignment objectives, "projection" or "embedding"; see `objectives.embed`.
+        probed: what frozen probes see of alignment objectives, "projection", "both" or "embedding"; see
+            `objectives.embed`.
         probe_sizes: labelled rows that frozen probes are fitted to, increasing.
         precision: "float32" or "bfloat16", of what the networks compute.
 
@@ -168,6 +169,10 @@ PRESETS = {
     "quick": Experiment(size=32, n=20_000, jitters=(0.0, 0.2), noises=(0.2,), objectives=("deepcca", "cp"), seeds=3,
                         widths=(16, 16, 32, 32), hidden=(128,), embedding=64, projection=8, batch=128,
                         learning_rate=2e-3, max_epochs=7, patience=7, probe_sizes=(100, 300, 1000, 2000)),
-    "laptop": Experiment(size=32, n=10_000, seeds=2, probe_sizes=(100, 200, 400, 700, 1000, 2000, 4000, 8000)),
+    "laptop": Experiment(size=32, n=10_000, noises=(0.5,), seeds=2,
+                         objectives=("deepcca", "cp", "cp_reverse", "joint", "supervised"),
+                         widths=(16, 16, 32, 32), hidden=(128,), embedding=64, projection=8, batch=128,
+                         learning_rate=2e-3, max_epochs=30,
+                         probe_sizes=(100, 200, 400, 700, 1000, 2000, 4000, 8000)),
     "paper": Experiment(),
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
@@ -20,7 +21,7 @@ from phasejax.objectives import info_nce_loss
 
 Objective = Literal["vicreg", "deepcca", "infonce", "cp", "cp_reverse", "joint", "supervised"]
 OBJECTIVES = get_args(Objective)
-PROBED = ("projection", "embedding")
+PROBED = ("projection", "both", "embedding")
 ALIGNMENTS = ("vicreg", "deepcca", "infonce")
 
 
@@ -142,12 +143,16 @@ def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Floa
 
     Args:
         objective, networks, x, y: as in `loss`.
-        probed: "projection", what alignment acts on where nothing else is trained, or "embedding", what
-            is before it; the same for objectives that do not end in a projection head.
+        probed: "projection", what alignment acts on where nothing else is trained; "both", the projections of x and
+            of y side by side; or "embedding", what is before it. The same for objectives that do not end in a
+            projection head.
     """
-    view, rows = ("y", y) if objective == "cp_reverse" else ("x", x)
-    embedding = _encode(networks[f"encoder_{view}"], rows)
-    return networks[f"head_{view}"](embedding) if probed == "projection" and objective in ALIGNMENTS else embedding
+    view = "y" if objective == "cp_reverse" else "x"
+    embeddings = {name: _encode(networks[f"encoder_{name}"], rows) for name, rows in (("x", x), ("y", y))
+                  if name == view or (probed == "both" and objective in ALIGNMENTS)}
+    if probed == "embedding" or objective not in ALIGNMENTS:
+        return embeddings[view]
+    return jnp.concatenate([networks[f"head_{name}"](embedding) for name, embedding in embeddings.items()], axis=-1)
 
 
 def check_among(name: str, values: Iterable[str], known: Iterable[str]) -> None:
