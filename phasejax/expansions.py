@@ -86,7 +86,7 @@ class Quadratic:
         return -(value - self.minimum[i]) ** 2 / (2 * np.linalg.inv(self.precision)[i, i])
 
 
-def mixture(pieces: Sequence[Quadratic], draws: int, rng: np.random.Generator
+def mixture(pieces: Sequence[Quadratic], draws: int, rng: np.random.Generator, spread: float = 1.0
             ) -> tuple[Float[np.ndarray, "m p"], Float[np.ndarray, "4"]]:
     """Draws from the families, each with its evidence, and the probabilities of `FAMILIES`.
 
@@ -94,6 +94,7 @@ def mixture(pieces: Sequence[Quadratic], draws: int, rng: np.random.Generator
         pieces: one for each part between `EDGES`.
         draws: m.
         rng: what draws.
+        spread: factor of the variances within each piece.
     """
     drawn, evidence, family = [], [], []
     for number, fixed in enumerate(FAMILIES):
@@ -102,7 +103,7 @@ def mixture(pieces: Sequence[Quadratic], draws: int, rng: np.random.Generator
         log_prior = -np.log(SD[free] * np.sqrt(2 * np.pi)).sum() + (len(BOUNDED) - len(fixed)) * np.log(2)
         for place, piece in enumerate(pieces[:1] if SHARE in fixed else pieces):
             mean, covariance, log_integral = piece.given_zero(fixed)
-            tried = rng.multivariate_normal(mean, covariance, size=_TRIES, method="eigh")
+            tried = rng.multivariate_normal(mean, spread * covariance, size=_TRIES, method="eigh")
             inside = ((tried >= LOW) & (tried <= HIGH)).all(1)
             if SHARE in free:
                 inside &= (tried[:, SHARE] >= EDGES[place]) & (tried[:, SHARE] < EDGES[place + 1])
