@@ -24,6 +24,7 @@ STYLES = {
     "supervised": {"label": "supervised", "color": "black", "marker": "x"},
 }
 _LEVEL = 0.95
+_FEWEST = 3  # seeds: the interval of two is as wide as a page
 
 
 def compute(preset, parts: Path, report: Callable[[str], None] = lambda text: None, data: str = "dsprites",
@@ -58,7 +59,7 @@ def draw_alignment(data: xr.Dataset) -> Figure:
         rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
     rows[0, 0].set_ylabel(f"shape: accuracy, {largest} labels")
     rows[1, 0].set_ylabel(r"position: $R^2$")
-    _legend(figure, rows[0, 0])
+    _finish(figure, rows, data.sizes["seed"])
     return figure
 
 
@@ -109,18 +110,24 @@ def draw_sizes(data: xr.Dataset) -> Figure:
         rows[1, column].minorticks_off()
     for ax in rows[:, 0]:
         ax.set_ylabel(f"shape: accuracy, noise on y {float(data.noise):g}")
-    _legend(figure, rows[0, 0])
+    _finish(figure, rows, data.sizes["seed"])
     return figure
 
 
 def _plot(ax, x, values, style):
-    """Mean over seeds, with its interval where there are several seeds."""
-    mean, low, high = seed_interval(values.values, values.get_axis_num("seed"), _LEVEL)
+    """Mean over seeds, with its interval, or with the seeds themselves where they are too few for one."""
+    seeds = values.get_axis_num("seed")
+    mean, low, high = seed_interval(values.values, seeds, _LEVEL)
     ax.plot(x, mean, markersize=5, **style)
-    if np.isfinite(low).all():
+    if values.sizes["seed"] >= _FEWEST and np.isfinite(low).all():
         ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    elif values.sizes["seed"] > 1:
+        ax.plot(x, np.moveaxis(values.values, seeds, -1), linestyle="", marker=".", markersize=4, color=style["color"],
+                alpha=0.6)
 
 
-def _legend(figure, ax):
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
-                  title="mean over seeds and 95% interval")
+def _finish(figure, rows, seeds):
+    for ax in rows.flat:
+        ax.set_ylim(top=min(ax.get_ylim()[1], 1.04))  # intervals may end above what is possible
+    figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
+                  title="mean over seeds and 95% interval" if seeds >= _FEWEST else "mean over seeds, and seeds (dots)")
