@@ -138,11 +138,12 @@ def _moved(images, which, shifts, turns):
     side = images.shape[1]
     # One pixel of zeros around; what lies further out samples it too.
     padded = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0)))
-    centres = (2 * jnp.arange(side, dtype=images.dtype) + 1) / side - 1
-    u, v = centres[None, :], centres[:, None]
-    cos, sin, right, down = (of_row[:, None, None] for of_row in (jnp.cos(turns), jnp.sin(turns), *shifts.T))
-    column, row = (jnp.clip(((at + 1) * side + 1) / 2, 0, side + 1)
-                   for at in (cos * u + sin * v - right, -sin * u + cos * v - down))
+    # In pixels from the centre, where the pixel (0, 0) of the padded image is at -(half + 1).
+    half = (side - 1) / 2
+    u, v = jnp.meshgrid(*2 * [jnp.arange(side, dtype=images.dtype) - half], sparse=True)
+    cos, sin, right, down = (of_row[:, None, None] for of_row in (jnp.cos(turns), jnp.sin(turns), *shifts.T * side / 2))
+    column, row = (jnp.clip(at, 0, side + 1) for at in (
+        cos * u + sin * v + (half + 1 - right), cos * v - sin * u + (half + 1 - down)))
     top, left = row.astype(jnp.int32), column.astype(jnp.int32)
     first = (which[:, None, None] * (side + 3) + top) * (side + 3) + left
     # Vector code by itself, as the normals.
