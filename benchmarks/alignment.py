@@ -31,21 +31,17 @@ from phasejax.engine import cores
 _N, _D, _K = 4096, 512, 10
 _LISTS = ("lcs_knn", "edit_distance_knn")
 _LARGE_N, _LARGE_D = 50_000, 128
-_PEAK = r"""
-import json, re, resource, sys, time
-import jax, numpy as np
-from phasejax.alignment import METRICS
+_PEAK = """
+import json, sys, time
 from benchmarks.alignment import views
+from benchmarks.report import peak_memory
+from phasejax.alignment import METRICS
 n, d = int(sys.argv[2]), int(sys.argv[3])
 x, y = views(n, d)
 start = time.perf_counter()
 value = float(METRICS[sys.argv[1]](x, y)) if sys.argv[1] in METRICS else 0.0
 seconds = time.perf_counter() - start
-try:  # what getrusage says includes, on Linux, the process that started this one
-    peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
-except OSError:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"value": value, "seconds": seconds, "peak": peak}))
+print(json.dumps({"value": value, "seconds": seconds, "peak": peak_memory()}))
 """
 
 

@@ -155,15 +155,16 @@ def _timing(n=10_000, d=200):
 
 
 _LARGE = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
+from benchmarks.report import peak_memory
 from phasejax import diagnose
 from phasejax.tables import open_table
 start = time.perf_counter()
-found = diagnose(open_table("x.npy"), open_table("y.npy"), np.load("labels.npy"), k=3, label_kind="real")
+x, y = (open_table(f"{sys.argv[1]}/{name}.npy") for name in "xy")
+found = diagnose(x, y, np.load(f"{sys.argv[1]}/labels.npy"), k=3, label_kind="real")
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"seconds": seconds, "peak": peak, "regime": found.likeliest.value,
+print(json.dumps({"seconds": seconds, "peak": peak_memory(), "regime": found.likeliest.value,
                   "low": found.estimates["delta_ca"].low, "high": found.estimates["delta_ca"].high}))
 """
 
@@ -181,7 +182,8 @@ def _large(n=1_000_000, d=512, block=50_000):
                 file[rows] = view
         del files
         np.save(Path(folder, "labels.npy"), labels)
-        done = subprocess.run([sys.executable, "-c", _LARGE], cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", _LARGE, folder], cwd=Path(__file__).parents[1],
+                              capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     with jax.enable_x64(True):
         truth = float(delta_ca(model))

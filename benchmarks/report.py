@@ -1,6 +1,9 @@
-"""Tables on standard output, rows as JSON."""
+"""Tables on standard output, rows as JSON; the memory of a process."""
 
 import json
+import re
+import resource
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +16,14 @@ Row = dict[str, str | float]
 
 def row(case: str, metric: str, value: float, unit: str) -> Row:
     return {"case": case, "metric": metric, "value": float(value), "unit": unit}
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had, in bytes."""
+    try:  # what getrusage says includes, on Linux, the process that started this one
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def print_table(title: str, rows: list[Row]) -> None:

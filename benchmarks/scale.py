@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from benchmarks.report import Row, row
 
 _GRID = """
-import json, resource, sys, time
+import json, sys, time
 start = time.perf_counter()
 import jax, numpy as np
 import phasejax as pj
@@ -22,9 +23,9 @@ found = pj.sweep(pj.SpikedModel.homogeneous, {"kappa": np.linspace(0, 3, side), 
                  progress=lambda done: begun.append(time.perf_counter()), OPTIONS)
 stop = time.perf_counter()
 first = next(iter(found.data_vars.values()))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+from benchmarks.report import peak_memory
 print(json.dumps({"cells": first.size, "import": imported - start, "compile": begun[0] - imported,
-                  "run": stop - begun[0], "total": stop - start, "peak": peak}))
+                  "run": stop - begun[0], "total": stop - start, "peak": peak_memory()}))
 """
 _POPULATION = 'quantities=["delta_ca", "delta_cp", "delta_cp_reverse", "regime", "r_ca", "r_cp"]'
 _SAMPLED = ('quantities=["recovered_ca", "recovered_cp"], n=5000, seeds=1, key=jax.random.key(0), memory="500MB", '
@@ -74,7 +75,7 @@ def first_call() -> list[Row]:
 def _grid(case, options, cells):
     with tempfile.TemporaryDirectory() as folder:
         out = subprocess.run([sys.executable, "-c", _GRID.replace("OPTIONS", options), str(cells), folder], check=True,
-                             capture_output=True, text=True).stdout
+                             capture_output=True, text=True, cwd=Path(__file__).parents[1]).stdout
     found = json.loads(out)
     return [row(case, "cells", found["cells"], "1"), row(case, "import_time", found["import"], "s"),
             row(case, "compile_time", found["compile"], "s"), row(case, "run_time", found["run"], "s"),
