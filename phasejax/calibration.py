@@ -112,12 +112,14 @@ def calibrate(joint: Float[np.ndarray, "s s"], design: Design, *, without: Float
         raise ValueError("x, y, labels: expected linearly independent columns in each, got a singular covariance")
     rng = np.random.default_rng(seed)
     with ThreadPoolExecutor(cores()) as pool:
+        # Compiled beside what the search needs.
+        group_joints = None if without is None else pool.submit(_group_joints, design, len(without))
         search = _Search(target, design, pool, seed)
         best, weight = search.near(search.far(rng))
         if without is None:
             scatter = 1.0
         else:
-            scatter = _scatter(best, weight, without, design, seed)
+            scatter = _scatter(best, weight, without, design, seed, group_joints.result())
             weight = weight / max(scatter, 1.0)
         # Never deflated: a model is not known better for fitting better than chance.
         misfit = Quadratic(best, target, weight).misfit
@@ -225,7 +227,7 @@ class _Search:
         return u, now
 
 
-def _scatter(best, weight, without, design, seed):
+def _scatter(best, weight, without, design, seed, group_joints):
     r"""How much more the data's parameters scatter than those of Gaussian rows, as a ratio of variances.
 
     With z_g the statistics without group g and P the posterior precision, u moves by
@@ -241,14 +243,11 @@ def _scatter(best, weight, without, design, seed):
         steps -= steps.mean(0)
         return np.einsum("gi,ij,gj->", steps, metric, steps)
 
-    groups = len(without)
-    part = replace(design, n=max(1, design.n // groups), labelled=max(1, design.labelled // groups))
     simulated = []
     for number in range(_JACKKNIFES):
         with jax.enable_x64(True):
-            key = jax.random.fold_in(jax.random.key(seed), number)
-            joints = np.asarray(_joints(part)(best.u, _draws(part, groups)(key)))
-        simulated.append(moved((joints.sum(0) - joints) / (groups - 1)))
+            joints = np.asarray(group_joints(best.u, jax.random.fold_in(jax.random.key(seed), number)))
+        simulated.append(moved((joints.sum(0) - joints) / (len(joints) - 1)))
     found = moved(without) / np.mean(simulated)
     return float(found) if np.isfinite(found) else 1.0
 
@@ -335,11 +334,15 @@ def _draws(design, count):
 
 
 @lru_cache(16)
-def _joints(design):
-    def many(u, factors):
-        return jax.lax.map(lambda drawn: joint_covariance(u, *drawn, design), factors)
+def _group_joints(design, groups):
+    """Joint covariances of so many groups of rows, from parameters and a key."""
+    part = replace(design, n=max(1, design.n // groups), labelled=max(1, design.labelled // groups))
 
-    return jax.jit(many)
+    def many(u, key):
+        return jax.lax.map(lambda drawn: joint_covariance(u, *drawn, part), _draws(part, groups)(key))
+
+    with jax.enable_x64(True):  # a setting of each thread
+        return jax.jit(many).lower(np.zeros(len(MEAN)), jax.random.key(0)).compile()
 
 
 @lru_cache(16)
