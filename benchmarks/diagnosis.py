@@ -40,10 +40,9 @@ def run(cells: int = 30, seeds: int = 5, shapes=_SHAPES, folder: Path | None = N
     parts = {f"{kind}-{n}-{d}-{noise}-{labels}": (_accuracy, kind, n, d, noise, labels, cells, seeds)
              for kind, (n, d), noise, labels in product(_KINDS, shapes, _NOISES, _LABELS)}
     parts |= {"timing": (_timing,), "large": (_large,), "real": (_real_data,)}
-    found = []
+    found, settings = [], [__version__, cells, seeds]
     for number, (name, (measure, *arguments)) in enumerate(parts.items(), start=1):
         kept = None if folder is None else folder / f"{name}.json"
-        settings = [__version__, cells, seeds]
         saved = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
         if saved.get("settings") != settings:
             saved = {"settings": settings, "rows": measure(*arguments)}

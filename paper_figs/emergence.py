@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from paper_figs.tables import over_seeds
 from phasejax.deep.probes import seed_interval
 from phasejax.information.emergence import EMERGENCE_PRESETS, correlation_with_accuracy, run_emergence
 
@@ -22,11 +23,7 @@ def compute_emergence(preset, parts, report=lambda text: None) -> xr.Dataset:
 
 def tabulate_emergence(data: xr.Dataset) -> pd.DataFrame:
     """For each metric and redundancy the correlation of alignment with accuracy, its mean and interval over seeds."""
-    values = data.correlation.mean("transform_depth").transpose("seed", "metric", "redundancy")
-    left = values.isel(seed=0, drop=True)
-    names = ("correlation", "correlation_lower", "correlation_upper")
-    columns = {name: left.copy(data=bound)
-               for name, bound in zip(names, seed_interval(values.values, 0), strict=True)}
+    columns = over_seeds("correlation", data.correlation.mean("transform_depth"))
     return xr.Dataset(columns).to_dataframe(["metric", "redundancy"])
 
 

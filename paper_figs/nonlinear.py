@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from paper_figs.tables import over_seeds
 from phasejax.deep.evaluation import evaluate
 from phasejax.deep.experiment import PRESETS
 from phasejax.deep.grid import train_grid
@@ -65,11 +66,7 @@ def draw_alignment(data: xr.Dataset) -> Figure:
 
 def tabulate(data: xr.Dataset) -> pd.DataFrame:
     """Accuracy with its interval over seeds, and the R^2 of the position: a row for each cell and probe size."""
-    values = data.accuracy
-    bounds = seed_interval(values.values, values.get_axis_num("seed"), _LEVEL)
-    left = values.isel(seed=0, drop=True)
-    names = ("accuracy", "accuracy_lower", "accuracy_upper")
-    columns = {name: left.copy(data=bound) for name, bound in zip(names, bounds, strict=True)}
+    columns = over_seeds("accuracy", data.accuracy, _LEVEL)
     columns |= {name: data[name].mean("seed") for name in ("position_r2", "chance")}
     return xr.Dataset(columns).to_dataframe()
 

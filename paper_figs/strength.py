@@ -4,6 +4,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from paper_figs.tables import over_seeds
 from phasejax.deep.probes import seed_interval
 from phasejax.information.strength import STRENGTH_PRESETS, best_strength, run_strength
 
@@ -27,11 +28,8 @@ def compute_strength(preset, parts, report=lambda text: None) -> xr.Dataset:
 
 def tabulate_strength(data: xr.Dataset) -> pd.DataFrame:
     """For each redundancy and strength the gain in accuracy with its interval over seeds, alignment, best strength."""
-    accuracy = data.accuracy.mean("modality").transpose("seed", "redundancy", "strength")
-    bounds = seed_interval((accuracy - accuracy.isel(strength=0)).values, 0)
-    left = accuracy.isel(seed=0, drop=True)
-    names = ("gain", "gain_lower", "gain_upper")
-    columns = {name: left.copy(data=bound) for name, bound in zip(names, bounds, strict=True)}
+    accuracy = data.accuracy.mean("modality")
+    columns = over_seeds("gain", accuracy - accuracy.isel(strength=0))
     columns |= {str(metric): data.alignment.sel(metric=metric, drop=True).mean("seed") for metric in data.metric.values}
     columns |= {name: data.best_strength.sel(value=value, drop=True) for name, value in
                 (("best", "estimate"), ("best_lower", "lower"), ("best_upper", "upper"))}

@@ -27,12 +27,12 @@ KERNELS = {
     "sweep": """
 for _ in range(3):
     pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
-             quantities=["error_ca", "error_cp", "error_joint"], fixed={"lam": 1.0})
+             quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
 """,
     "jitted vmap": """
 run = jax.jit(jax.vmap(everything))
-for _ in range(30):
-    jax.block_until_ready(run(jnp.linspace(0, 0.9, 100)))
+for _ in range(10):
+    jax.block_until_ready(run(jnp.linspace(0, 0.9, 300)))
 """,
     "gradients under vmap": """
 run = jax.jit(jax.vmap(jax.grad(lambda nu: everything(nu)[-1])))
