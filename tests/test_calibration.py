@@ -10,6 +10,7 @@ import pytest
 from phasejax import (
     SpikedModel,
     bartlett_factor,
+    calibration,
     delta_ca,
     delta_cp,
     delta_cp_reverse,
@@ -235,6 +236,21 @@ def test_few_rows_widen_every_piece():
     sd = [expansions.mixture([piece] * 5, 20_000, np.random.default_rng(1), spread)[0][:, :6].std(0)
           for spread in (1.0, 1.5)]
     assert np.mean(sd[1] / sd[0]) == pytest.approx(np.sqrt(1.5), rel=0.04)
+
+
+def test_the_fewer_rows_the_wider(monkeypatch):
+    """The factor that the pieces get: 1 + 1.25 (22 / n)^2 at d = 11."""
+    given = []
+
+    def recorded(pieces, draws, rng, spread):
+        given.append(spread)
+        return expansions.mixture(pieces, draws, rng, spread)
+
+    monkeypatch.setattr(calibration, "mixture", recorded)
+    for n in (33, 220):
+        design = Design(11, 11, 1, 1, n, n)
+        calibrate(joint_of(np.random.default_rng(0), np.r_[U[:6], 0.0, 0.0], design), design, draws=10)
+    assert given == pytest.approx([1 + 1.25 * 4 / 9, 1 + 1.25 / 100])
 
 
 @pytest.mark.parametrize("correlated", [20, 39])
