@@ -22,14 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.report import Row, row
-from phasejax.alignment import METRICS, nearest_neighbours
-from phasejax.alignment.correlations import COMPONENTS
-from phasejax.alignment.kernels import MEDIAN_ROWS
-from phasejax.alignment.neighbours import LIST_METRICS
-from phasejax.engine import cores
+from phasejax._core.devices import cores
+from phasejax.similarity import METRICS, nearest_neighbours
+from phasejax.similarity._cca import COMPONENTS
+from phasejax.similarity._cka import MEDIAN_ROWS
+from phasejax.similarity._neighbours import LIST_METRICS
 
 _N, _D, _K = 4096, 512, 10
-_LISTS = ("lcs_knn", "edit_distance_knn")
+_LISTS = ("lcs_knn", "edit_similarity_knn")
 _LARGE_N, _LARGE_D = 50_000, 128
 _PEAK = """
 import json, sys, time

@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.report import Row, row
 from phasejax import Regime, SpikedModel, __version__, diagnose
-from phasejax.files import written_whole
-from phasejax.inputs import encode_labels
+from phasejax._core.atomic_files import written_whole
+from phasejax.io import encode_labels
 from phasejax.theory import delta_ca, delta_cp, delta_cp_reverse
 
 _K, _MARGIN = 3, 0.15
@@ -62,7 +62,7 @@ def _accuracy(kind, n, d, noise, labels, cells, seeds):
         for seed in range(seeds):
             x, y, t, label_kind = _data(np.random.default_rng([number, seed]), model, n, noise, labels)
             start = time.perf_counter()
-            calibrated = diagnose(x, y, t, k=_K, label_kind=label_kind, outcome=False, seed=seed)
+            calibrated = diagnose(x, y, t, k=_K, label_kind=label_kind, predicted_scores=False, seed=seed)
             seconds.append(time.perf_counter() - start)
             right.append(calibrated.likeliest is regime)
             if calibrated.regime is not None:
@@ -206,14 +206,14 @@ def _real_data(splits: int = 20):
     found = []
     for name, (x, y, labels) in sets.items():
         diagnosis = diagnose(x, y, labels)
-        predicted = [score.value for score in diagnosis.outcome.scores]
+        predicted = [score.value for score in diagnosis.predicted_scores.scores]
         measured = np.mean([_probed(x, y, labels, diagnosis.k, seed) for seed in range(splits)], axis=0)
         trained = _trained(x, y, labels, diagnosis.k)
         found += [row(name, "rank_correlation", spearmanr(predicted, measured).statistic, "1"),
                   row(name, "rank_correlation_networks", spearmanr(predicted[:3], trained).statistic, "1"),
                   row(name, "same_best_networks", np.argmax(predicted[:3]) == np.argmax(trained), "1"),
                   row(name, "probability_of_likeliest", max(diagnosis.probabilities.values()), "1"),
-                  row(name, "misfit", diagnosis.misfit, "1")]
+                  row(name, "reduced_chi2", diagnosis.reduced_chi2, "1")]
         print(f"{name}: {diagnosis.verdict}; predicted {np.round(predicted, 3)}, measured {measured.round(3)}, "
               f"networks {np.round(trained, 3)}", flush=True)
     return found
@@ -237,7 +237,7 @@ def _trained(x, y, labels, k, seeds=5):
 
 
 def _probed(x, y, labels, k, seed):
-    """Balanced accuracy of logistic probes on codes of fitted estimators, in the order of `outcome.REPRESENTATIONS`."""
+    """Balanced accuracy of logistic probes on codes of fitted estimators, in the order of `REPRESENTATIONS`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import train_test_split

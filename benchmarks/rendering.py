@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.report import Row, row
-from phasejax.deep.stereo import draw, stereo_dsprites, stereo_shapes3d
-from phasejax.engine import cores
+from phasejax._core.devices import cores
+from phasejax.deep.data import draw, stereo_dsprites, stereo_shapes3d
 
 _SIZE, _JITTER, _NOISE = 64, 0.2, 0.5
 _BATCHES = (64, 4096)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from phasejax.files import written_whole
+from phasejax._core.atomic_files import written_whole
 
 Row = dict[str, str | float]
 

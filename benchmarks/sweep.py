@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.numpy_loop import recovered_counts
 from benchmarks.report import Row, row
 from phasejax import SpikedModel, sweep
-from phasejax.engine import local_slots
+from phasejax._core.devices import local_slots
 
 _K, _D, _N = 5, 20, 5000
 _MODEL = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_x": 1.0, "nuisance_y": 5.0}

@@ -58,7 +58,7 @@ def lcs_knn(x, y, k):
     return lcs_of_lists(neighbours(x, k).numpy(), neighbours(y, k).numpy())
 
 
-def edit_distance_knn(x, y, k):
+def edit_similarity_knn(x, y, k):
     return edit_distance_of_lists(neighbours(x, k).numpy(), neighbours(y, k).numpy())
 
 

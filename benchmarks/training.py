@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.report import Row, row
-from phasejax.deep.experiment import Experiment
-from phasejax.deep.grid import over_cells, training_of
-from phasejax.deep.sources import open_source
-from phasejax.deep.training import Cell
-from phasejax.engine import cores
+from phasejax._core.devices import cores, over_cells
+from phasejax.deep import Experiment
+from phasejax.deep._grid import training_of
+from phasejax.deep.data import Cell
+from phasejax.deep.data._sources import open_source
 
 _BATCH, _SIZE, _CHANNELS, _LEARNING_RATE = 64, 64, 1, 1e-3
 _OBJECTIVES = {"CA": "vicreg", "CP": "cp"}
@@ -82,7 +82,7 @@ def _torch(objective, steps):
 
     from benchmarks.torch_stereo import batch
     from benchmarks.torch_training import trainer
-    from phasejax.deep.stereo import stereo_dsprites
+    from phasejax.deep.data import stereo_dsprites
 
     step = trainer(objective, _CHANNELS, _LEARNING_RATE)
     images = torch.from_numpy(stereo_dsprites(_SIZE).images.transpose(0, 3, 1, 2).copy())

@@ -33,7 +33,7 @@ from paper_figs import (
     strength_predicted,
 )
 from paper_figs.presets import PRESETS
-from phasejax.files import written_whole
+from phasejax._core.atomic_files import written_whole
 
 
 @dataclass(frozen=True)

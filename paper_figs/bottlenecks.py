@@ -5,17 +5,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from phasejax import (
-    Covariances,
-    SpikedModel,
-    canonical_correlations,
-    hard_bottleneck,
-    population_covariances,
-    random_basis,
-    soft_bottleneck_bound,
-    sweep,
-)
+from phasejax import SpikedModel, sweep
+from phasejax.linear import Covariances, canonical_correlations
 from phasejax.plotting import OBJECTIVE_COLOURS, axis_label, plot_curve
+from phasejax.simulation import population_covariances, random_basis
+from phasejax.theory import hard_bottleneck, soft_bottleneck_bound
 
 _NOISE = 0.5
 # A canonical correlation above this is a shared dimension; exact zeros come out near 1e-16.

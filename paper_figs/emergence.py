@@ -6,8 +6,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_figs.tables import over_seeds
-from phasejax.deep.probes import seed_interval
-from phasejax.information.emergence import EMERGENCE_PRESETS, correlation_with_accuracy, run_emergence
+from phasejax.deep import seed_interval
+from phasejax.information import EMERGENT_ALIGNMENT_PRESETS, correlation_with_accuracy, run_emergent_alignment
 
 _METRICS = {"cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "marker": "o"},
             "mutual_knn": {"label": "mutual kNN", "color": "#D55E00", "marker": "^"}}
@@ -15,7 +15,7 @@ _METRICS = {"cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "mark
 
 def compute_emergence(preset, parts, report=lambda text: None) -> xr.Dataset:
     """Train the preset's grid; finished parts are kept in the folder `parts`."""
-    found = run_emergence(EMERGENCE_PRESETS[preset.experiment], folder=parts, report=report)
+    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], folder=parts, report=report)
     correlation = correlation_with_accuracy(found)
     correlation.attrs = {"long_name": "correlation of alignment with accuracy over depths of y's encoder", "units": "1"}
     return found.assign(correlation=correlation, uniqueness=8 - found.redundancy)

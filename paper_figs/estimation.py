@@ -9,19 +9,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from phasejax import (
-    Covariances,
-    SpikedModel,
-    bartlett_factor,
-    ca_boundary,
-    cp_boundary,
-    population_covariances,
-    signal_covariances,
-    solve_ca,
-    sweep,
-)
-from phasejax.linalg import whitening
+from phasejax import SpikedModel, sweep
+from phasejax._core.linalg import whitening
+from phasejax.linear import Covariances, solve_ca
 from phasejax.plotting import OBJECTIVE_COLOURS, plot_boundaries, plot_curve, plot_regimes, regime_legend
+from phasejax.simulation import bartlett_factor, population_covariances, signal_covariances
+from phasejax.theory import ca_boundary, cp_boundary
 
 _FIXED = {"gamma_x": 0.1, "gamma_y": 0.1, "nuisance_y": 50.0, "k": 3, "d": 20}
 _GRID = {"kappa": np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0]), "nu": np.array([0.1, 0.3, 0.5, 0.7, 0.9])}

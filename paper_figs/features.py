@@ -12,13 +12,11 @@ from matplotlib.colors import ListedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from paper_figs.nonlinear import STYLES
-from phasejax.deep.agreement import compare_with_diagnosis
-from phasejax.deep.evaluation import FrozenEncoders, evaluate
-from phasejax.deep.experiment import PRESETS
-from phasejax.deep.grid import train_grid
-from phasejax.deep.objectives import ALIGNMENTS
-from phasejax.deep.sprites import SHAPES
-from phasejax.regimes import Regime
+from phasejax.deep import PRESETS, compare_with_diagnosis, evaluate, train_grid
+from phasejax.deep._evaluation import FrozenEncoders
+from phasejax.deep._objectives import ALIGNMENTS
+from phasejax.deep.data._sprites import SHAPES
+from phasejax.theory import Regime
 
 _SHAPES = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
 _POINTS = 1500

@@ -5,9 +5,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
+from phasejax import SpikedModel, sweep
 from phasejax.plotting import REGIME_COLOURS, plot_boundaries, plot_regimes, regime_legend
-from phasejax.regimes import Regime
+from phasejax.theory import Regime, ca_boundary, cp_boundary
 
 _FIXED = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_y": 5.0, "k": 3, "d": 20}
 _SIZES = [5000, 1000, 200]

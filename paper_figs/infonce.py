@@ -17,22 +17,19 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_figs.recovery import _CA, _CP, _NOISY_TARGET, _gap_legend, _mark_gap
-from phasejax import (
-    SpikedModel,
-    __version__,
+from phasejax import SpikedModel, __version__, delta_ca, delta_cp
+from phasejax._core.atomic_files import written_whole
+from phasejax._core.devices import local_slots
+from phasejax.linear import (
     covariances_from_samples,
-    delta_ca,
-    delta_cp,
     mean_squared_sine,
-    sample_pairs,
     signal_directions,
     solve_ca,
     solve_cp,
+    train_info_nce,
 )
-from phasejax.contrastive import train_info_nce
-from phasejax.engine import local_slots
-from phasejax.files import written_whole
 from phasejax.plotting import axis_label
+from phasejax.simulation import sample_pairs
 
 _TEMPERATURES = np.array([0.05, 0.1, 0.5])
 _BLOCK = 5  # seeds in one part: about half a minute of the full protocol on one core

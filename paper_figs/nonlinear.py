@@ -10,10 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_figs.tables import over_seeds
-from phasejax.deep.evaluation import evaluate
-from phasejax.deep.experiment import PRESETS
-from phasejax.deep.grid import train_grid
-from phasejax.deep.probes import seed_interval
+from phasejax.deep import PRESETS, evaluate, seed_interval, train_grid
 
 STYLES = {
     "vicreg": {"label": "CA (VICReg)", "color": "#0072B2", "marker": "o"},

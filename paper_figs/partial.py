@@ -4,8 +4,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
+from phasejax import SpikedModel, sweep
 from phasejax.plotting import OBJECTIVE_COLOURS, axis_label, boundary_handles, plot_boundaries, plot_counts
+from phasejax.theory import ca_boundary, cp_boundary
 
 _K = 5
 _FIXED = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_y": 5.0, "k": _K, "d": 20}

@@ -5,8 +5,9 @@ import xarray as xr
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
-from phasejax import SpikedModel, ca_boundary, cp_boundary, sweep
+from phasejax import SpikedModel, sweep
 from phasejax.plotting import plot_boundaries, plot_regimes, regime_legend
+from phasejax.theory import ca_boundary, cp_boundary
 
 _GAMMA_X = 1.0
 

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from phasejax.deep.solids import SOLIDS
-from phasejax.deep.sprites import SHAPES
-from phasejax.deep.stereo import render, stereo_dsprites, stereo_shapes3d
+from phasejax.deep.data import render, stereo_dsprites, stereo_shapes3d
+from phasejax.deep.data._solids import SOLIDS
+from phasejax.deep.data._sprites import SHAPES
 
 _JITTERS = (0.0, 0.05, 0.2, 0.5)
 _NOISE, _SIZE, _POSITION = 0.5, 64, (0.05, -0.15)

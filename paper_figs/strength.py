@@ -5,8 +5,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from paper_figs.tables import over_seeds
-from phasejax.deep.probes import seed_interval
-from phasejax.information.strength import STRENGTH_PRESETS, best_strength, run_strength
+from phasejax.deep import seed_interval
+from phasejax.information import IMPOSED_ALIGNMENT_PRESETS, best_strength, run_imposed_alignment
 
 _METRICS = {  # the biased CKA lies on the unbiased one: rows are many more than columns
     "cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "marker": "o"},
@@ -18,7 +18,7 @@ _MODALITIES = {"x": "#CC79A7", "y": "#E69F00"}
 
 def compute_strength(preset, parts, report=lambda text: None) -> xr.Dataset:
     """Train the preset's grid; finished parts are kept in the folder `parts`."""
-    found = run_strength(STRENGTH_PRESETS[preset.experiment], folder=parts, report=report)
+    found = run_imposed_alignment(IMPOSED_ALIGNMENT_PRESETS[preset.experiment], folder=parts, report=report)
     best = [best_strength(found.accuracy.sel(redundancy=r).mean("modality").transpose("seed", "strength").values,
                           found.strength.values) for r in found.redundancy.values]
     return found.assign(best_strength=(("redundancy", "value"), best,

@@ -7,11 +7,9 @@ from matplotlib.figure import Figure
 
 from paper_figs.strength import compute_strength
 from phasejax import diagnose
-from phasejax.information.bits import draw_rows, pair_table
-from phasejax.information.decomposition import decompose
-from phasejax.information.estimates import estimate_decomposition
-from phasejax.information.parts import compute_parts
-from phasejax.information.strength import STRENGTH_PRESETS, label_model
+from phasejax._core.resumable import compute_parts
+from phasejax.information import IMPOSED_ALIGNMENT_PRESETS, decompose, draw_rows, estimate_decomposition, pair_table
+from phasejax.information._imposed_alignment import label_model
 
 _PREDICTORS = {
     "redundancy_share": "redundancy / total, exact (BROJA)",
@@ -27,7 +25,7 @@ _SHOWN = ("redundancy_share", "estimated_share", "delta_ca", "nu")
 def compute_strength_predicted(preset, parts, report=lambda text: None) -> xr.Dataset:
     """The strength experiment, and of every label and seed what is known before: exact, and from its training rows."""
     found = compute_strength(preset, parts / "trained", report)
-    n = STRENGTH_PRESETS[preset.experiment].n
+    n = IMPOSED_ALIGNMENT_PRESETS[preset.experiment].n
 
     def part(redundancy, seed):
         model, key = label_model(redundancy, seed)
@@ -35,7 +33,7 @@ def compute_strength_predicted(preset, parts, report=lambda text: None) -> xr.Da
         x, y, labels = (np.asarray(v) for v in (rows.x, rows.y, rows.labels))
         exact = decompose(pair_table(model), tolerance=1e-4)
         estimated = estimate_decomposition(x, y, labels, shuffles=2).parts
-        diagnosis = diagnose(x.astype(float), y.astype(float), labels, label_kind="class", outcome=False)
+        diagnosis = diagnose(x.astype(float), y.astype(float), labels, label_kind="class", predicted_scores=False)
         return {"redundancy_share": exact.redundancy / exact.total,
                 "estimated_share": estimated.redundancy / estimated.total,
                 **{name: getattr(diagnosis, name) for name in ("delta_ca", "delta_cp", "kappa", "nu")}}

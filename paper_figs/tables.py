@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from phasejax.deep.probes import seed_interval
+from phasejax.deep import seed_interval
 
 
 def over_seeds(name: str, values: xr.DataArray, level: float = 0.95) -> dict[str, xr.DataArray]:

@@ -4,6 +4,8 @@ import os
 
 from hypothesis import settings
 
+from tests.support import ROOT
+
 # Property tests draw the same examples on every run, so that a green run stays green.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -13,6 +15,6 @@ settings.load_profile("repeatable")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
-def as_users_run() -> dict[str, str]:
-    """The environment of a process without the setting above."""
-    return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+# Workers compile the same programs, and so does the next run: keep them all.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -1,11 +1,10 @@
 """Promises that hold for the package as a whole."""
 
 import ast
+import importlib
 import inspect
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,93 +12,139 @@ import numpy as np
 import pytest
 
 import phasejax as pj
+from tests.support import ROOT
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[1]
 MODEL = pj.SpikedModel.create([2.0, 1.0], nu=[0.3, 0.6], gamma_x=[0.1, 0.5], gamma_y=1.0, nuisance_x=2.0,
                               nuisance_y=[1.0, 3.0, 0.5], d=4, d_y=5)
-FACTOR = pj.bartlett_factor(jax.random.key(0), 40, 9)
-
-# Every public function of a model that returns arrays, and compositions that reach every solver and metric.
-FUNCTIONS = {name: getattr(pj, name) for name in (
-    "rho", "tau", "xi", "spectrum_ca", "spectrum_cp", "delta_ca", "delta_cp", "delta_cp_reverse", "r_ca", "r_cp",
-    "r_cp_reverse", "regime_code", "ratio_bound", "total_mse_ca", "total_mse_cp", "signal_mse_ca", "signal_mse_cp",
-    "population_covariances", "signal_covariances")}
-FUNCTIONS |= {
-    "finite_sample": lambda m: pj.finite_sample(m, 30),
-    "colour": lambda m: pj.colour(FACTOR, m),
-    "sample_covariances": lambda m: pj.sample_covariances(jax.random.key(1), m, 30),
-    "sample_pairs": lambda m: pj.sample_pairs(jax.random.key(1), m, 7),
-    "solve_ca": lambda m: pj.mean_squared_sine(jnp.eye(2, 4), pj.solve_ca(pj.colour(FACTOR, m), 2).encoder_x),
-    "solve_ca_probe": lambda m: pj.solve_ca_probe(pj.colour(FACTOR, m), 2).predictor,
-    "solve_cp": lambda m: pj.solve_cp(pj.colour(FACTOR, m), 2).predictor,
-    "solve_joint": lambda m: pj.solve_joint(pj.colour(FACTOR, m), 2, 0.5).predictor,
-    "spectra": lambda m: (pj.canonical_correlations(pj.colour(FACTOR, m)),
-                          pj.regression_singular_values(pj.colour(FACTOR, m))),
-    "projector_distance": lambda m: pj.projector_distance(jnp.eye(2, 4), pj.solve_cp(pj.colour(FACTOR, m), 2).encoder),
-    "recovered_count": lambda m: pj.recovered_count(jnp.eye(2, 4), pj.solve_cp(pj.colour(FACTOR, m), 2).encoder),
-    "encoder_norm": lambda m: pj.encoder_norm(pj.solve_ca(pj.colour(FACTOR, m), 2), pj.colour(FACTOR, m)),
-}
+NUS = (0.1, 0.5, 0.7)
+PACKAGES = ("io", "theory", "linear", "simulation", "similarity", "diagnosis", "information", "deep")
+# Where a package may import from: only from those before it.
+LAYERS = ("_version", "_core", "io", "theory", "linear", "simulation", "similarity", "datasets", "plotting", "diagnosis",
+          "information", "deep", "cli")
 
 
-@pytest.fixture(params=FUNCTIONS, ids=FUNCTIONS)
-def function(request):
+def quantities(model):
+    """Every public function of a model that returns arrays, and compositions that reach every solver and metric."""
+    theory, linear, simulation = pj.theory, pj.linear, pj.simulation
+    found = {name: getattr(theory, name)(model) for name in (
+        "rho", "tau", "xi", "spectrum_ca", "spectrum_cp", "delta_ca", "delta_cp", "delta_cp_reverse", "r_ca", "r_cp",
+        "r_cp_reverse", "regime_code", "ratio_bound", "total_mse_ca", "total_mse_cp", "signal_mse_ca", "signal_mse_cp")}
+    factor, directions = simulation.bartlett_factor(jax.random.key(0), 40, 9), jnp.eye(2, 4)
+    sample = simulation.colour(factor, model)
+    ca, cp = linear.solve_ca(sample, 2), linear.solve_cp(sample, 2)
+    return found | {
+        "population_covariances": simulation.population_covariances(model),
+        "signal_covariances": simulation.signal_covariances(model),
+        "finite_sample": theory.finite_sample(model, 30),
+        "colour": sample,
+        "sample_covariances": simulation.sample_covariances(jax.random.key(1), model, 30),
+        "sample_pairs": simulation.sample_pairs(jax.random.key(1), model, 7),
+        "solve_ca": linear.mean_squared_sine(directions, ca.encoder_x),
+        "solve_ca_probe": linear.solve_ca_probe(sample, 2).predictor,
+        "solve_cp": cp.predictor,
+        "solve_joint": linear.solve_joint(sample, 2, 0.5).predictor,
+        "spectra": (linear.canonical_correlations(sample), linear.regression_singular_values(sample)),
+        "projector_distance": linear.projector_distance(directions, cp.encoder),
+        "recovered_count": linear.recovered_count(directions, cp.encoder),
+        "encoder_norm": linear.encoder_norm(ca, sample),
+    }
+
+
+# One program for each transformation, not one for each function and transformation: compiling is what takes time.
+@pytest.fixture(scope="module")
+def eager():
     with jax.enable_x64(True):
-        yield FUNCTIONS[request.param]
+        return {nu: quantities(MODEL if nu is None else MODEL.replace(nu=nu)) for nu in (None, *NUS)}
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """The values under jit, and how many programs two calls compiled."""
+    with jax.enable_x64(True):
+        program = jax.jit(quantities)
+        values = program(MODEL)
+        program(MODEL.replace(nu=0.2))
+        return values, program._cache_size()
+
+
+@pytest.fixture(scope="module")
+def batched():
+    with jax.enable_x64(True):
+        return jax.jit(jax.vmap(lambda nu: quantities(MODEL.replace(nu=nu))))(jnp.array(NUS))
+
+
+@pytest.fixture(scope="module")
+def gradients():
+    def sums(model):
+        return {name: sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(value)
+                           if jnp.issubdtype(leaf.dtype, jnp.floating)), jnp.sum(model.kappa))
+                for name, value in quantities(model).items()}
+
+    with jax.enable_x64(True):
+        return jax.jit(jax.jacrev(sums))(MODEL)
+
+
+NAMES = sorted(jax.eval_shape(quantities, MODEL))
+for_each_function = pytest.mark.parametrize("name", NAMES)
 
 
 def assert_equal(a, b):
     jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=1e-9, atol=1e-11), a, b)
 
 
-def test_jit_equals_eager(function):
-    assert_equal(jax.jit(function)(MODEL), function(MODEL))
+@for_each_function
+def test_jit_equals_eager(compiled, eager, name):
+    assert_equal(compiled[0][name], eager[None][name])
 
 
-def test_jitted_vmap_equals_a_loop(function):
-    nus = jnp.array([0.1, 0.5, 0.7])
-    batch = jax.jit(jax.vmap(lambda nu: function(MODEL.replace(nu=nu))))(nus)
-    for i, nu in enumerate(nus):
-        assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], batch), function(MODEL.replace(nu=nu)))
+@for_each_function
+def test_jitted_vmap_equals_a_loop(batched, eager, name):
+    for i, nu in enumerate(NUS):
+        assert_equal(jax.tree.map(lambda leaf, i=i: leaf[i], batched[name]), eager[nu][name])
 
 
-def test_gradients_are_finite(function):
-    def scalar(model):
-        leaves = [leaf for leaf in jax.tree.leaves(function(model)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-        return sum((jnp.sum(leaf**2) for leaf in leaves), jnp.sum(model.kappa))
-
-    for leaf in jax.tree.leaves(jax.jit(jax.grad(scalar))(MODEL)):
+@for_each_function
+def test_gradients_are_finite(gradients, name):
+    for leaf in jax.tree.leaves(gradients[name]):
         assert jnp.all(jnp.isfinite(leaf))
 
 
-def test_the_second_call_does_not_compile(function):
-    compiled = jax.jit(function)
-    compiled(MODEL)
-    compiled(MODEL.replace(nu=0.2))
-    assert compiled._cache_size() == 1
+def test_the_second_call_does_not_compile(compiled):
+    assert compiled[1] == 1
+
+
+def public_names():
+    """(package, name) of everything that is public."""
+    return [("phasejax", name) for name in pj.__all__] + [
+        (f"phasejax.{package}", name) for package in PACKAGES
+        for name in importlib.import_module(f"phasejax.{package}").__all__]
 
 
 def test_the_public_names_are_all_there_and_documented():
-    assert len(set(pj.__all__)) == len(pj.__all__)
-    for name in pj.__all__:
-        value = getattr(pj, name)
+    for package, name in public_names():
+        module = importlib.import_module(package)
+        value = getattr(module, name)
         if callable(value) or inspect.ismodule(value):
-            assert len(value.__doc__ or "") > 30, name
-    assert set(pj.__all__) == set(dir(pj))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+            assert len(value.__doc__ or "") > 30, (package, name)
+        assert name in dir(module)
+    for package in ("phasejax", *(f"phasejax.{name}" for name in PACKAGES)):
+        names = importlib.import_module(package).__all__
+        assert len(set(names)) == len(names)
+    with pytest.raises(AttributeError, match="No phasejax attribute nothing"):
         _ = pj.nothing
 
 
-def test_readme_and_names_agree():
-    """Every function in the README's table exists and names a test file that exists."""
-    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
-    assert len(rows) >= 15
-    for row in rows:
-        functions, _, test = (cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1])
-        for name in functions.replace("`", "").split(","):
-            assert name.strip().split(".")[0] in pj.__all__, name
-        assert (ROOT / test.strip("`")).is_file(), test
+def test_packages_only_import_what_is_below_them():
+    """Data flows upwards: no package imports one that comes after it, and no two import each other."""
+    for path in (ROOT / "phasejax").rglob("*.py"):
+        package = path.relative_to(ROOT / "phasejax").parts[0].removesuffix(".py")
+        if package == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "phasejax":
+                parts = node.module.split(".")[1:]
+                for imported in parts[:1] or [alias.name for alias in node.names]:
+                    assert LAYERS.index(imported) <= LAYERS.index(package), f"{path}:{node.lineno}"
 
 
 def test_import_is_light_and_changes_nothing():
@@ -108,15 +153,6 @@ def test_import_is_light_and_changes_nothing():
             ".intersection(sys.modules); assert not heavy, heavy; assert dict(jax.config.values) == before; "
             "from jax._src import xla_bridge; assert not xla_bridge.backends_are_initialized()")
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
-
-
-def test_submodules_never_hide_functions():
-    """`import phasejax.sweeps` must not replace `phasejax.sweep`."""
-    code = ("import phasejax.sweeps, phasejax.regimes, phasejax.diagnosis, phasejax; "
-            "assert callable(phasejax.sweep) and callable(phasejax.regime) and callable(phasejax.diagnose)")
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    modules = {path.stem for path in (ROOT / "phasejax").glob("*.py")}
-    assert not modules & {name for name in pj.__all__ if not inspect.ismodule(getattr(pj, name))}
 
 
 def test_modules_stay_small():

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from phasejax._pytree import HostOrDevice, is_traced, pytree
-from phasejax.objectives import ridge_correlation_loss, vicreg_spread_terms
+from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.validation import is_traced
+from phasejax.linear._losses import ridge_correlation_loss, vicreg_spread_terms
 
 
 @pytree

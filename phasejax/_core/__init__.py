@@ -1,0 +1,1 @@
+"""TODO signpost of _core."""

@@ -1,0 +1,217 @@
+"""The linear algebra under every solver: whitening, leading eigenspaces, singular values, angles.
+
+Each LAPACK call sits in a function of its own, for two reasons.
+
+- Batching. On the CPU a compiled `vmap` over two or more LAPACK calls can wait for ever: each
+  call splits its batch over the thread pool and blocks a worker of the same pool. Here a batch
+  on the CPU is a loop over its members instead, which is as fast; on GPU and TPU it stays a batch.
+  Leading eigenspaces, where the time goes, leave all but the first step to `tridiagonal`.
+- Derivatives. The rules below use only what the forward pass has computed and matrix products.
+  They stay finite where the spectrum is degenerate, as it is in the homogeneous model.
+"""
+
+from functools import lru_cache, partial, wraps
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phasejax._core import batched_eigh
+from phasejax._core.pytree import HostOrDevice
+from phasejax._core.small_matrices import inverse_cholesky
+
+
+def _looped_on_cpu(function, side_by_side=None, dimensions=range(0)):
+    """Give `function` (arrays in, arrays out) a vmap that loops on the CPU.
+
+    Or that calls `side_by_side` with the whole batch, where the matrices have one of `dimensions`.
+    """
+    batchable = jax.custom_batching.custom_vmap(function)
+
+    @batchable.def_vmap
+    def rule(axis_size, in_batched, *args):
+        batched = [arg for arg, is_batched in zip(args, in_batched, strict=True) if is_batched]
+
+        def call(member_of, members):
+            remaining = iter(members)
+            return member_of(*[next(remaining) if is_batched else arg
+                               for arg, is_batched in zip(args, in_batched, strict=True)])
+
+        def on_cpu(members):
+            if members[0].shape[-1] in dimensions:
+                return side_by_side(*members)
+            return jax.lax.map(partial(call, batchable), members)
+
+        out = jax.lax.platform_dependent(batched, cpu=on_cpu, default=jax.vmap(partial(call, function)))
+        return out, jax.tree.map(lambda _: True, out)
+
+    return wraps(function)(lambda *args: batchable(*map(jnp.asarray, args)))
+
+
+def _refuse_singular(root, covariance):
+    """NaN for the inverse Cholesky factor of a matrix that is singular to working precision.
+
+    A pivot is the share of a variable's variance that those before it do not explain. Rounding
+    lets a singular matrix through with pivots near eps, and what follows is noise.
+    """
+    floor = covariance.shape[-1] * jnp.finfo(covariance.dtype).eps * jnp.diag(covariance)
+    return jnp.where(jnp.all(floor * jnp.diag(root) ** 2 < 1), root, jnp.nan)
+
+
+@partial(_looped_on_cpu, side_by_side=jax.vmap(inverse_cholesky), dimensions=range(1, 9))
+def _inverse_cholesky(covariance):
+    identity = jnp.eye(covariance.shape[-1], dtype=covariance.dtype)
+    factor = jax.lax.linalg.cholesky(covariance, symmetrize_input=False)
+    return jax.lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
+
+
+@_looped_on_cpu
+def _eigh(matrix):
+    values, vectors = jnp.linalg.eigh(matrix)
+    return values, vectors
+
+
+@_looped_on_cpu
+def _tridiagonal(matrix):
+    return tuple(jax.lax.linalg.tridiagonal(matrix, lower=True))
+
+
+@_looped_on_cpu
+def _svd(matrix):
+    left, values, right = jnp.linalg.svd(matrix, full_matrices=False)
+    return left, values, right
+
+
+@_looped_on_cpu
+def _singular_values(matrix):
+    return jnp.linalg.svd(matrix, compute_uv=False)
+
+
+@lru_cache
+def _leading_eigenvectors(k):
+    """Of one matrix by LAPACK; of a batch on the CPU one matrix to a SIMD lane, checked."""
+    def one(matrix):
+        return _eigh(matrix)[1][:, ::-1][:, :k]
+
+    @_looped_on_cpu
+    def unless_good(vectors, good, matrix):
+        return jax.lax.cond(good, lambda: vectors, lambda: one(matrix))
+
+    def side_by_side(matrices):
+        matrices = (matrices + jnp.swapaxes(matrices, 1, 2)) / 2
+        vectors, good = batched_eigh.leading_eigenvectors(*jax.vmap(_tridiagonal)(matrices), matrices, k)
+        return jax.lax.cond(jnp.all(good), lambda: vectors, lambda: jax.vmap(unless_good)(vectors, good, matrices))
+
+    return _looped_on_cpu(one, side_by_side, range(3, batched_eigh.MAX_DIMENSION + 1))
+
+
+@jax.custom_jvp
+def whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d d"]:
+    r"""Lower triangular W with W S W' = I: the inverse of the Cholesky factor of S.
+
+    W equals the symmetric root S^{-1/2} up to a rotation from the left, so C = W_x S_xy W_y' has
+    the singular values of the symmetric form and its solutions span the same spaces. Unlike the
+    symmetric root its derivative is finite at an isotropic S:
+
+    .. math::  dW = -\Phi(W\, dS\, W^\top)\, W, \qquad \Phi(K) = \mathrm{tril}(K) - \tfrac12 \mathrm{diag}(K)
+
+    Args:
+        covariance: symmetric positive definite S, shape (d, d). Its symmetric part is used.
+
+    Returns:
+        W, shape (d, d); NaN where S is not positive definite, or singular to working precision.
+    """
+    covariance = (covariance + covariance.T) / 2
+    return _refuse_singular(_inverse_cholesky(covariance), covariance)
+
+
+@whitening.defjvp
+def _whitening_jvp(primals, tangents):
+    (covariance,), (tangent,) = primals, tangents
+    tangent = (tangent + tangent.T) / 2  # as the Cholesky factorisation does with S
+    root = whitening(covariance)
+    inner = root @ tangent @ root.T
+    return root, -(jnp.tril(inner) - jnp.diag(jnp.diag(inner)) / 2) @ root
+
+
+def pseudo_whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d d"]:
+    """W with W S W' = I on the range of S and W = 0 on its null space; S may be singular.
+
+    Eigenvalues below d eps times the largest count as zero, eps being that of the dtype. Not
+    differentiable where the rank changes; where S has full rank use `whitening`.
+    """
+    values, vectors = _eigh(covariance)
+    floor = values.shape[-1] * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
+    kept = values > floor
+    return jnp.where(kept, jnp.where(kept, values, 1.0) ** -0.5, 0.0)[:, None] * vectors.T
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d k"]:
+    r"""Orthonormal eigenvectors of the k largest eigenvalues of a symmetric matrix, largest first.
+
+    The derivative is that of their span V_1; the rest of the space is V_2:
+
+    .. math::  dV_1 = V_2 X, \qquad X_{ij} = (V_2^\top dM\, V_1)_{ij} / (\lambda_{1,j} - \lambda_{2,i})
+
+    It contains only the gaps between the two groups, so it stays finite and right when
+    eigenvalues inside either group coincide. A rotation inside the span is left out: derivatives
+    are exact for whatever depends on the span alone (projectors, subspace errors, predictions),
+    not for single eigenvectors. Without a gap after the k-th eigenvalue the span itself is not
+    defined, and the derivative is not finite. First derivatives only.
+
+    Args:
+        matrix: symmetric, shape (d, d). Its symmetric part is used.
+        k: number of eigenvectors, 1 <= k <= d.
+
+    Returns:
+        Shape (d, k). In each column the entry of largest modulus is positive.
+
+    Raises:
+        ValueError: k out of range.
+    """
+    if not 1 <= k <= matrix.shape[-1]:
+        raise ValueError(f"k: expected 1 to {matrix.shape[-1]}, got {k}")
+    return _with_sign(_leading_eigenvectors(k)(jnp.asarray(matrix)))
+
+
+@top_k_eigenspace.defjvp
+def _top_k_eigenspace_jvp(k, primals, tangents):
+    (matrix,), (tangent,) = primals, tangents
+    tangent = (tangent + tangent.T) / 2
+    values, vectors = _eigh(matrix)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    top, rest = _with_sign(vectors[:, :k]), vectors[:, k:]
+    gaps = values[None, :k] - values[k:, None]
+    return top, rest @ ((rest.T @ tangent @ top) / gaps)
+
+
+def _with_sign(vectors):
+    flipped = jnp.max(vectors, axis=0) < -jnp.min(vectors, axis=0)
+    return vectors * jnp.where(flipped, -1, 1).astype(vectors.dtype)
+
+
+def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d d"]:
+    """Orthogonal projector V_1 V_1' on the span of `top_k_eigenspace`, with its derivative.
+
+    >>> top_k_projector(jnp.diag(jnp.array([1.0, 3.0, 2.0])), k=2).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    basis = top_k_eigenspace(matrix, k)
+    return basis @ basis.T
+
+
+@jax.custom_jvp
+def singular_values(matrix: Float[HostOrDevice, "d_x d_y"]) -> Float[Array, "m"]:
+    """All m = min(d_x, d_y) singular values, largest first; d s_i = u_i' dM v_i.
+
+    At coinciding values only symmetric functions of them are differentiable, and those get the
+    right derivative.
+    """
+    return _singular_values(matrix)
+
+
+@singular_values.defjvp
+def _singular_values_jvp(primals, tangents):
+    left, values, right = _svd(primals[0])
+    return values, jnp.einsum("ij,ik,jk->k", tangents[0], left, right.T)

@@ -1,0 +1,186 @@
+r"""The convolution with 4 x 4 kernels, stride 2 and padding 1, and its transpose, as matrix products.
+
+Both are faces of one trilinear form of images x, a kernel K and the images y of half the side,
+
+.. math::
+    T(x, K, y) = \sum_{n,i,j} \sum_{a,b=0}^{3} \sum_{c,o} x_{n,\,2i+a-1,\,2j+b-1,\,c}\, K_{abco}\, y_{nijo}
+
+(x is zero outside): its derivative in y is the convolution of x, that in x the transpose applied
+to y, that in K the gradient of either. So the rules of differentiation below need no scattering.
+
+Cut into blocks of 2 x 2 pixels, 4c channels each, the padded x makes a 2 x 2 kernel of stride 1
+of K. Its four taps can be gathered on x's side before the product, or spread on y's side after:
+
+.. math::  T = \langle G(x)\, M_K,\, y \rangle \quad \text{or} \quad T = \langle B(x)\, M'_K,\, S(y) \rangle
+
+with G(x) of 16c channels, B(x) the blocks of 4c, S(y) of 4o. What is narrower, G(x) or S(y), costs
+less memory traffic, and is chosen. A compiled convolution is several times slower on the CPU, and slower
+still inside a loop; under `vmap` with a kernel for each cell it becomes a grouped one, where this
+becomes a batch of products.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phasejax._core.pytree import HostOrDevice
+
+# Offsets of the four taps in rows and columns of blocks, the order of their channels.
+_TAPS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def strided_convolution(images: Float[HostOrDevice, "n h w c"],
+                        kernel: Float[HostOrDevice, "rows columns c_kernel out"]) -> Float[Array, "n h//2 w//2 out"]:
+    r"""Halve the sides of images: stride 2, padding 1.
+
+    .. math::  y_{nijo} = \sum_{a,b,c} x_{n,\,2i+a-1,\,2j+b-1,\,c}\, K_{abco}
+
+    Reverse-mode derivatives only (no `jvp`).
+
+    Args:
+        images: x, shape (n, h, w, c); h and w even.
+        kernel: K, shape (4, 4, c, out).
+
+    Returns:
+        y, shape (n, h/2, w/2, out).
+
+    Raises:
+        ValueError: an odd side, a kernel of another shape.
+
+    >>> strided_convolution(jnp.ones((1, 4, 4, 1)), jnp.ones((4, 4, 1, 1)))[0, :, :, 0].tolist()
+    [[9.0, 9.0], [9.0, 9.0]]
+    """
+    _check_kernel(kernel)
+    if images.shape[-1] != kernel.shape[2]:
+        raise ValueError(f"images: expected {kernel.shape[2]} channels as the kernel, got {images.shape[-1]}")
+    if images.shape[1] % 2 or images.shape[2] % 2:
+        raise ValueError(f"images: expected even sides, got {images.shape[1]} x {images.shape[2]}")
+    return _convolved(jnp.asarray(images), jnp.asarray(kernel))
+
+
+def transposed_convolution(images: Float[HostOrDevice, "n h w c"],
+                           kernel: Float[HostOrDevice, "rows columns out c_kernel"]) -> Float[Array, "n 2*h 2*w out"]:
+    r"""Double the sides of images: the adjoint of `strided_convolution` with the same kernel.
+
+    .. math::  \langle \mathrm{conv}_K\, x,\, y \rangle = \langle x,\, \mathrm{conv}_K^\top y \rangle
+
+    Every pixel of the result is a sum over 2 x 2 pixels of the images. Reverse-mode derivatives only.
+
+    Args:
+        images: y, shape (n, h, w, c).
+        kernel: K, shape (4, 4, out, c): that of the convolution it transposes.
+
+    Returns:
+        Shape (n, 2h, 2w, out).
+
+    Raises:
+        ValueError: a kernel of another shape.
+
+    >>> transposed_convolution(jnp.ones((1, 1, 1, 1)), jnp.arange(16.0).reshape(4, 4, 1, 1))[0, :, :, 0].tolist()
+    [[5.0, 6.0], [9.0, 10.0]]
+    """
+    _check_kernel(kernel)
+    if images.shape[-1] != kernel.shape[3]:
+        raise ValueError(f"images: expected {kernel.shape[3]} channels as the kernel, got {images.shape[-1]}")
+    return _transposed(jnp.asarray(images), jnp.asarray(kernel))
+
+
+def _check_kernel(kernel):
+    if kernel.ndim != 4 or kernel.shape[:2] != (4, 4):
+        raise ValueError(f"kernel: expected shape (4, 4, channels, channels), got {kernel.shape}")
+
+
+@jax.custom_vjp
+def _convolved(x, kernel):
+    out = _product(_left(x, kernel.shape), _matrix(kernel))
+    return out if _gathers(kernel.shape) else _spread_transposed(out)
+
+
+@jax.custom_vjp
+def _transposed(y, kernel):
+    out = _product(_right(y, kernel.shape), _matrix(kernel).T)
+    return _unblocked(_gathered_transposed(out) if _gathers(kernel.shape) else out)
+
+
+def _kernel_gradient(x, y, shape):
+    left, right = _left(x, shape), _right(y, shape)
+    return _kernel(left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]), shape)
+
+
+_convolved.defvjp(
+    lambda x, kernel: (_convolved(x, kernel), (x, kernel)),
+    lambda saved, g: (_transposed(g, saved[1]), _kernel_gradient(saved[0], g, saved[1].shape)))
+_transposed.defvjp(
+    lambda y, kernel: (_transposed(y, kernel), (y, kernel)),
+    lambda saved, g: (_convolved(g, saved[1]), _kernel_gradient(g, saved[0], saved[1].shape)))
+
+
+def _gathers(shape):
+    """Whether the four taps are gathered on x's side: 16 c channels are no more than 4 out."""
+    return 4 * shape[2] <= shape[3]
+
+
+def _left(x, shape):
+    return _gathered(_blocks(x)) if _gathers(shape) else _blocks(x)
+
+
+def _right(y, shape):
+    return y if _gathers(shape) else _spread(y)
+
+
+def _product(images, matrix):
+    return (images.reshape(-1, images.shape[-1]) @ matrix).reshape(*images.shape[:-1], matrix.shape[1])
+
+
+def _matrix(kernel):
+    """K with the pixels of a block and x's channels down, y's across, the taps where they belong."""
+    c, out = kernel.shape[2:]
+    split = kernel.reshape(2, 2, 2, 2, c, out)  # (tap, pixel) in rows, in columns
+    if _gathers(kernel.shape):
+        return split.transpose(0, 2, 1, 3, 4, 5).reshape(16 * c, out)
+    return split.transpose(1, 3, 4, 0, 2, 5).reshape(4 * c, 4 * out)
+
+
+def _kernel(matrix, shape):
+    """The inverse of `_matrix`."""
+    c, out = shape[2:]
+    if _gathers(shape):
+        return matrix.reshape(2, 2, 2, 2, c, out).transpose(0, 2, 1, 3, 4, 5).reshape(shape)
+    return matrix.reshape(2, 2, c, 2, 2, out).transpose(3, 0, 4, 1, 2, 5).reshape(shape)
+
+
+def _blocks(x):
+    """(n, h, w, c) padded by 1 and cut: (n, h/2 + 1, w/2 + 1, 4c)."""
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return jnp.concatenate([x[:, i::2, j::2] for i, j in _TAPS], axis=-1)
+
+
+def _unblocked(blocks):
+    """The transpose of `_blocks`."""
+    n, h, w, channels = blocks.shape
+    pixels = blocks.reshape(n, h, w, 2, 2, channels // 4).transpose(0, 1, 3, 2, 4, 5)
+    return pixels.reshape(n, 2 * h, 2 * w, channels // 4)[:, 1:-1, 1:-1]
+
+
+def _gathered(blocks):
+    """Of each 2 x 2 blocks the channels: (n, h + 1, w + 1, c) to (n, h, w, 4c)."""
+    h, w = blocks.shape[1] - 1, blocks.shape[2] - 1
+    return jnp.concatenate([blocks[:, i:i + h, j:j + w] for i, j in _TAPS], axis=-1)
+
+
+def _gathered_transposed(windows):
+    return sum(_shifted(part, i, j) for part, (i, j) in zip(jnp.split(windows, 4, axis=-1), _TAPS, strict=True))
+
+
+def _spread(y):
+    """Each pixel into the four blocks that it is a sum over: (n, h, w, c) to (n, h + 1, w + 1, 4c)."""
+    return jnp.concatenate([_shifted(y, i, j) for i, j in _TAPS], axis=-1)
+
+
+def _spread_transposed(taps):
+    h, w = taps.shape[1] - 1, taps.shape[2] - 1
+    return sum(part[:, i:i + h, j:j + w] for part, (i, j) in zip(jnp.split(taps, 4, axis=-1), _TAPS, strict=True))
+
+
+def _shifted(images, i, j):
+    return jnp.pad(images, ((0, 0), (i, 1 - i), (j, 1 - j), (0, 0)))

@@ -1,0 +1,192 @@
+"""Whole grids of trainings: every jitter, noise and seed of an objective in one compiled program.
+
+On an accelerator the cells of a chunk are one batch, on a CPU one follows another (batched products
+are no faster there); several devices take equal parts of a chunk. The rows of a cell and its first
+parameters depend on its seed alone, so that cells differ in nothing but what is compared.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from phasejax._core.atomic_files import written_whole
+from phasejax._core.devices import _CELLS_AT_ONCE, over_cells
+from phasejax._core.validation import check_count
+from phasejax.deep._checkpoints import Checkpoints
+from phasejax.deep._experiment import Experiment
+from phasejax.deep._objectives import Architecture
+from phasejax.deep._training import Training
+from phasejax.deep.data import Cell
+from phasejax.deep.data._sources import Source, open_source
+
+DIMS = ("jitter", "noise", "seed")
+_SECONDS_BETWEEN_SAVES = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedGrid:
+    """What `train_grid` found.
+
+    Args:
+        experiment: what was run.
+        params: of each objective the best parameters of all cells, in the order of `cells_of`, with a
+            leading axis for the cell.
+        curves: losses (objective, jitter, noise, seed, epoch, split), NaN after a cell stopped, and by
+            cell `epochs`, `best_loss` and `diverged`.
+    """
+
+    experiment: Experiment
+    params: dict[str, PyTree]
+    curves: xr.Dataset
+
+
+def train_grid(experiment: Experiment, *, folder: str | Path | None = None, cells_at_once: int | None = None,
+               report: Callable[[str], None] = lambda line: None) -> TrainedGrid:
+    """Train every cell of an experiment.
+
+    Args:
+        experiment: what to train.
+        folder: where states are kept, so that a run that was killed goes on to the same result when it
+            is called again; the experiment is saved with them as experiment.json.
+        cells_at_once: cells of an objective in one program, rounded up to a multiple of the devices;
+            one for each device on a CPU, 64 elsewhere, when left out.
+        report: gets a line of progress after every epoch.
+
+    Raises:
+        ValueError: a folder with another experiment (what differs is named) or a damaged state, data
+            of the wrong layout.
+    """
+    source = open_source(experiment)
+    devices = jax.local_devices()
+    if cells_at_once is None:
+        cells_at_once = len(devices) if devices[0].platform == "cpu" else _CELLS_AT_ONCE
+    check_count("cells_at_once", cells_at_once)
+    if folder is not None:
+        folder = _claimed(Path(folder), experiment)
+    cells = cells_of(experiment)
+    count = len(cells.jitter)
+    at_once = math.ceil(min(cells_at_once, count) / len(devices)) * len(devices)
+    params, curves = {}, []
+    for objective in experiment.objectives:
+        chunked = _Chunks(training_of(experiment, objective, source), devices, at_once)
+        found = []
+        for start in range(0, count, at_once):
+            label = f"{objective}, cells {start + 1} to {min(start + at_once, count)} of {count}"
+            place = None if folder is None else Checkpoints(folder / f"{objective}-{start}-{at_once}")
+            # The last cell fills the last chunk.
+            which = np.minimum(np.arange(start, start + at_once), count - 1)
+            found.append(chunked.run(jax.tree.map(lambda leaf, which=which: leaf[which], cells), place,
+                                     lambda text, label=label: report(f"{label}: {text}")))
+        states, losses = (jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *parts)
+                          for parts in zip(*found, strict=True))
+        params[objective] = states.best
+        curves.append(_dataset(experiment, states, losses))
+    return TrainedGrid(experiment, params, xr.concat(curves, xr.DataArray(
+        list(experiment.objectives), dims="objective", name="objective")))
+
+
+def cells_of(experiment: Experiment) -> Cell:
+    """All cells, seeds running fastest, then noises, then jitters."""
+    jitter, noise, seed = (grid.ravel() for grid in np.meshgrid(
+        experiment.jitters, experiment.noises, np.arange(experiment.seeds), indexing="ij"))
+    keys = jax.vmap(lambda seed: jax.random.split(jax.random.fold_in(jax.random.key(0), seed)))(seed)
+    return Cell(data=keys[:, 0], start=keys[:, 1], jitter=jnp.asarray(jitter, jnp.float32),
+                noise=jnp.asarray(noise, jnp.float32))
+
+
+def training_of(experiment: Experiment, objective: str, source: Source) -> Training:
+    """How the cells of an objective are trained."""
+    e = experiment
+    return Training(
+        objective=objective, views=source.views, train=e.train, validation=e.validation, batch=e.batch,
+        architecture=Architecture(shape_x=source.shape_x, shape_y=source.shape_y, classes=source.classes,
+                                  encoder=e.encoder, activation=e.activation, widths=e.widths, hidden=e.hidden,
+                                  embedding=e.embedding, projection=e.projection),
+        learning_rate=e.learning_rate, max_epochs=e.max_epochs, patience=e.patience, lam=e.lam,
+        temperature=e.temperature, probed=e.probed, precision=e.precision)
+
+
+class _Chunks:
+    """Chunks of a fixed number of cells, trained by programs that are compiled once."""
+
+    def __init__(self, training, devices, at_once):
+        self._training, self._devices, self._at_once = training, devices, at_once
+        self._start = over_cells(training.start, devices)
+        self._epoch = over_cells(training.epoch, devices)
+
+    def run(self, cells, place, report):
+        """States after the last epoch, and losses (cells, max_epochs, 2)."""
+        if len(self._devices) > 1:
+            cells = jax.device_put(cells, NamedSharding(Mesh(self._devices, ("cells",)), PartitionSpec("cells")))
+        training = self._training
+        losses = np.full((self._at_once, training.max_epochs, 2), np.nan, np.float32)
+        saved = None if place is None else place.restore((jax.eval_shape(self._start, cells), losses))
+        states, losses = (self._start(cells), losses) if saved is None else saved[1]
+        states, losses = jax.tree.map(jnp.asarray, states), losses.copy()
+        last_save, began, first = time.monotonic(), time.monotonic(), None
+        while not (stopped := np.asarray(training.stopped(states))).all():
+            # Cells that go on have done as many epochs as any.
+            epoch = int(np.max(states.epochs))
+            first = epoch if first is None else first
+            states, found = self._epoch(states, cells)
+            losses[:, epoch] = found
+            seconds = (time.monotonic() - began) / (epoch + 1 - first)
+            left = seconds * (training.max_epochs - epoch - 1)
+            finite = losses[:, epoch, 1][np.isfinite(losses[:, epoch, 1])]
+            report(f"epoch {epoch + 1} of at most {training.max_epochs}, {np.sum(~stopped)} cells in training, "
+                   f"validation loss {f'{finite.mean():.4g}' if finite.size else 'not finite'}, "
+                   f"at most {_spoken(left)} left")
+            if place is not None and (time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES
+                                      or np.asarray(training.stopped(states)).all()):
+                place.save(epoch + 1, (states, losses))
+                last_save = time.monotonic()
+        return jax.tree.map(np.asarray, states), losses
+
+
+def _claimed(folder, experiment):
+    """The folder, made or found to hold this experiment."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"folder: expected a folder, got a file {folder}") from None
+    saved = folder / "experiment.json"
+    if saved.exists():
+        different = experiment.difference(Experiment.from_json(saved.read_text()))
+        if different:
+            raise ValueError(f"folder: expected one with this experiment, got another in {folder} "
+                             f"({'; '.join(different)})")
+    else:
+        with written_whole(saved) as unfinished:
+            unfinished.write_text(experiment.to_json())
+    return folder
+
+
+def _dataset(experiment, states, losses):
+    shape = (len(experiment.jitters), len(experiment.noises), experiment.seeds)
+
+    def by_cell(values):
+        return np.asarray(values).reshape(shape + values.shape[1:])
+
+    return xr.Dataset(
+        {"loss": ((*DIMS, "epoch", "split"), by_cell(losses)),
+         "epochs": (DIMS, by_cell(states.epochs)), "best_loss": (DIMS, by_cell(states.best_loss)),
+         "diverged": (DIMS, by_cell(states.diverged))},
+        coords={"jitter": list(experiment.jitters), "noise": list(experiment.noises),
+                "seed": np.arange(experiment.seeds), "epoch": np.arange(1, experiment.max_epochs + 1),
+                "split": ["train", "validation"]},
+        attrs={"experiment": experiment.to_json()})
+
+
+def _spoken(seconds):
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

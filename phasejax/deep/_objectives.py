@@ -1,0 +1,167 @@
+"""What each objective trains and minimises: its networks, its loss on a batch of pairs, its embedding.
+
+An objective is a name. Alignment acts on the outputs of projection heads behind the embeddings. A
+frozen probe sees either: the projections are what the theory speaks of, the leading directions that
+the loss has chosen, while an embedding of many more columns keeps much that no loss has asked for.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from phasejax._core.validation import check_among
+from phasejax.deep import losses
+from phasejax.deep._networks import ACTIVATIONS, ENCODERS, MLP, Decoder, Encoder, LinearHead, ProjectionHead
+from phasejax.linear import info_nce_loss
+
+Objective = Literal["vicreg", "deepcca", "infonce", "cp", "cp_reverse", "joint", "supervised"]
+OBJECTIVES = get_args(Objective)
+PROBED = ("projection", "both", "embedding")
+ALIGNMENTS = ("vicreg", "deepcca", "infonce")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the networks; see `networks`.
+
+    Args:
+        shape_x, shape_y: of a row of either view: (side, side, channels) of images, (d,) of features.
+        classes: of the labels, for the supervised ceiling.
+        encoder: "convolutional", for images, or "mlp", dense layers on the flattened row.
+        activation: after each layer but the last, one of `networks.ACTIVATIONS`.
+        widths: channels after each convolution.
+        hidden: widths of the dense layers before the embedding.
+        embedding: width of the embedding.
+        projection: width of what alignment sees.
+
+    Raises:
+        ValueError: an unknown encoder or activation, a row that is no square image for convolutions.
+    """
+
+    shape_x: tuple[int, ...]
+    shape_y: tuple[int, ...]
+    classes: int
+    encoder: str = "convolutional"
+    activation: str = "relu"
+    widths: tuple[int, ...] = (32, 32, 64, 64)
+    hidden: tuple[int, ...] = (256,)
+    embedding: int = 128
+    projection: int = 32
+
+    def __post_init__(self):
+        check_among("encoder", [self.encoder], ENCODERS)
+        check_among("activation", [self.activation], ACTIVATIONS)
+        for name in ("shape_x", "shape_y"):
+            shape = getattr(self, name)
+            if self.encoder == "convolutional" and not (len(shape) == 3 and shape[0] == shape[1]):
+                raise ValueError(f"{name}: expected (side, side, channels) for convolutions, got {shape}")
+
+    def encode(self, view: str, rngs: nnx.Rngs) -> nnx.Module:
+        """A new encoder of view "x" or "y"."""
+        shape, activation = self._shape(view), ACTIVATIONS[self.activation]
+        if self.encoder == "mlp":
+            return MLP((math.prod(shape), *self.hidden, self.embedding), activation=activation, rngs=rngs)
+        return Encoder(shape[2], size=shape[0], widths=self.widths, hidden=self.hidden, outputs=self.embedding,
+                       activation=activation, rngs=rngs)
+
+    def decode(self, view: str, rngs: nnx.Rngs) -> nnx.Module:
+        """A new decoder that predicts view "x" or "y"."""
+        shape, activation = self._shape(view), ACTIVATIONS[self.activation]
+        if self.encoder == "mlp":
+            return MLP((self.embedding, *reversed(self.hidden), math.prod(shape)), shape=shape, activation=activation,
+                       rngs=rngs)
+        return Decoder(shape[2], size=shape[0], widths=self.widths, hidden=self.hidden, inputs=self.embedding,
+                       activation=activation, rngs=rngs)
+
+    def _shape(self, view):
+        return self.shape_x if view == "x" else self.shape_y
+
+
+def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+    """The networks of an objective by name: encoder_x, encoder_y, head_x, head_y, decoder, classifier.
+
+    Raises:
+        ValueError: an unknown objective.
+    """
+    check_among("objective", [objective], OBJECTIVES)
+    a = architecture
+    found = {f"encoder_{view}": a.encode(view, rngs) for view in _encoded(objective)}
+    if objective in (*ALIGNMENTS, "joint"):
+        found |= {f"head_{view}": ProjectionHead(a.embedding, hidden=a.embedding, outputs=a.projection, rngs=rngs)
+                  for view in ("x", "y")}
+    if objective in ("cp", "cp_reverse", "joint"):
+        found["decoder"] = a.decode("x" if objective == "cp_reverse" else "y", rngs)
+    if objective == "supervised":
+        found["classifier"] = LinearHead(a.embedding, classes=a.classes, rngs=rngs)
+    return nnx.Dict(found)
+
+
+def loss(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+         labels: Int[Array, "n"], *, lam: float, temperature: float) -> Float[Array, ""]:
+    """The loss of an objective on a batch, computed in the rows' precision from what the networks give in theirs.
+
+    Args:
+        objective: one of `OBJECTIVES`.
+        networks: from `build`.
+        x, y: paired rows, images or features.
+        labels: classes; only "supervised" looks at them.
+        lam: weight of alignment in "joint".
+        temperature: of InfoNCE.
+    """
+    z = {view: _encode(networks[f"encoder_{view}"], images)
+         for view, images in (("x", x), ("y", y)) if view in _encoded(objective)}
+
+    def output(name, view):
+        return networks[name](z[view]).astype(x.dtype)
+
+    if objective == "supervised":
+        return losses.supervised(output("classifier", "x"), labels)
+    if objective == "cp":
+        return losses.prediction(output("decoder", "x"), y)
+    if objective == "cp_reverse":
+        return losses.prediction(output("decoder", "y"), x)
+    projected = output("head_x", "x"), output("head_y", "y")
+    match objective:
+        case "vicreg":
+            return losses.vicreg(*projected).total
+        case "deepcca":
+            return losses.deepcca(*projected)
+        case "infonce":
+            return info_nce_loss(*projected, temperature)
+        case _:
+            return losses.joint(output("decoder", "x"), y, *projected, lam).total
+
+
+def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+          probed: str = "projection") -> Float[Array, "n outputs"]:
+    """What a frozen probe sees of a batch: of x, and of y for "cp_reverse".
+
+    Args:
+        objective, networks, x, y: as in `loss`.
+        probed: "projection", what alignment acts on where nothing else is trained; "both", the projections of x and
+            of y side by side; or "embedding", what is before it. The same for objectives that do not end in a
+            projection head.
+    """
+    view = "y" if objective == "cp_reverse" else "x"
+    embeddings = {name: _encode(networks[f"encoder_{name}"], rows) for name, rows in (("x", x), ("y", y))
+                  if name == view or (probed == "both" and objective in ALIGNMENTS)}
+    if probed == "embedding" or objective not in ALIGNMENTS:
+        return embeddings[view]
+    return jnp.concatenate([networks[f"head_{name}"](embedding) for name, embedding in embeddings.items()], axis=-1)
+
+
+def _encode(encoder, images):
+    # Images of a higher precision than the parameters would raise all layers to theirs.
+    return encoder(images.astype(jax.tree.leaves(nnx.state(encoder, nnx.Param))[0].dtype))
+
+
+def _encoded(objective) -> Sequence[str]:
+    if objective == "cp_reverse":
+        return ("y",)
+    return ("x",) if objective in ("cp", "supervised") else ("x", "y")

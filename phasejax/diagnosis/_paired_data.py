@@ -1,0 +1,191 @@
+"""Paired views with labels on some rows, reduced to what the calibrated method works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from phasejax.diagnosis._simulator import pooled
+from phasejax.io import Moments, Table, accumulate, encode_labels, open_table
+from phasejax.io._arrays import check_views
+from phasejax.io._labels import labelled_rows, resolved_kind
+from phasejax.io._moments import check_varying, each_left_out, merge_all
+
+# Views of more numbers than this are read in blocks and never held as a whole.
+IN_MEMORY = 5e7
+# Rows that spectra and predicted scores rest on, at most: their own error is then below 0.01.
+SAMPLE_ROWS = 50_000
+# Parts of the rows that are left out in turn to see how much statistics scatter.
+GROUPS = 20
+_BLOCK_NUMBERS = 2**24
+# Least eigenvalue of the correlations of (x, y), each of full rank, below which the views share a column.
+_COPIED = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRows:
+    """What is known of n paired rows, m of them with labels.
+
+    Args:
+        n, m: rows, and labelled rows.
+        encoded: label columns of the sample, classes one-hot, shape (rows with labels in the sample, L).
+        kind: "class" or "real".
+        joint: covariance of (x, y, t), divisor n - 1, as `auxiliary.pooled` where m < n; t are linearly
+            independent, unit-variance combinations of the label columns.
+        without: `joint` when one of g random groups of rows is left out, each in turn; labelled rows
+            are spread evenly over the groups, at most `GROUPS` of them. Where n is too small it may be singular.
+        x, y: the sample, all rows or `SAMPLE_ROWS` of them.
+        labelled: which rows of the sample have labels.
+    """
+
+    n: int
+    m: int
+    encoded: Float[np.ndarray, "s l"]
+    kind: str
+    joint: Float[np.ndarray, "p p"]
+    without: Float[np.ndarray, "g p p"]
+    x: Float[np.ndarray, "r d_x"]
+    y: Float[np.ndarray, "r d_y"]
+    labelled: Int[np.ndarray, "s"]
+
+    @property
+    def d_x(self) -> int:
+        """Columns of x."""
+        return self.x.shape[1]
+
+    @property
+    def d_y(self) -> int:
+        """Columns of y."""
+        return self.y.shape[1]
+
+    @property
+    def q(self) -> int:
+        """Linearly independent label columns."""
+        return len(self.joint) - self.d_x - self.d_y
+
+    @property
+    def views_share_a_column(self) -> bool:
+        """Whether some combination of x's columns is one of y's: a canonical correlation of 1 although n > d."""
+        d = self.d_x + self.d_y
+        scale = np.sqrt(np.diag(self.joint)[:d])
+        return bool(self.n > d and np.linalg.eigvalsh(self.joint[:d, :d] / np.outer(scale, scale))[0] < _COPIED)
+
+
+def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int = 0) -> PairedRows:
+    """Check and reduce the arguments of `diagnose`.
+
+    Raises:
+        ValueError: an input that no answer could rest on, in one line.
+    """
+    x, y = _opened("x", x), _opened("y", y)
+    if len(x) != len(y):
+        raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
+    n = len(x)
+    which = labelled_rows(labelled, n)
+    everything = len(which) == n
+    rng = np.random.default_rng(seed)
+    groups = _groups(rng, which, n)  # drawn first: the same for a table and for an array
+    if len(x) * (x.shape[1] + y.shape[1]) <= IN_MEMORY:
+        rows_x, rows_y = check_views(x.rows(0, n), y.rows(0, n))
+        x, y, kept = open_table(rows_x, "x"), open_table(rows_y, "y"), np.arange(n)
+    else:
+        for view in (x, y):
+            if n <= view.shape[1]:
+                raise ValueError(f"{view.name}: expected more rows than its {view.shape[1]} columns, got {n}")
+        kept = np.sort(rng.permutation(n)[:SAMPLE_ROWS]) if everything else _with_labels_first(rng, which, n)
+        rows_x, rows_y = _gathered(x, kept), _gathered(y, kept)
+    encoded = encode_labels(labels, len(which), label_kind)
+    columns = _independent(encoded)
+    if rows_x.shape == rows_y.shape and np.array_equal(rows_x, rows_y):
+        raise ValueError("y: expected another view of the same things, got x itself")
+    of_label = np.full(n, -1)
+    of_label[which] = np.arange(len(which))
+    in_sample = np.flatnonzero(of_label[kept] >= 0)
+    chosen = of_label[kept[in_sample]]
+    joint, without = _joint(x, y, columns, which, groups)
+    _check_rank("x", joint[:x.shape[1], :x.shape[1]])
+    _check_rank("y", joint[x.shape[1]:-columns.shape[1], x.shape[1]:-columns.shape[1]])
+    return PairedRows(n=n, m=len(which), encoded=encoded[chosen],
+                      kind=resolved_kind(labels, label_kind),
+                      joint=joint, without=without, x=np.asarray(rows_x, np.float64),
+                      y=np.asarray(rows_y, np.float64), labelled=in_sample)
+
+
+def _opened(name, view):
+    if isinstance(view, Table):
+        return view
+    array = np.asarray(view)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or 0 in array.shape:
+        if array.ndim == 2 and len(array):
+            raise ValueError(f"{name}: expected at least 1 column, got none")
+        raise ValueError(f"{name}: expected two dimensions (rows, columns), got shape {array.shape}")
+    return open_table(array, name)
+
+
+def _independent(encoded):
+    """A basis of the centred label columns, unit variances: one-hot columns sum to 1, others may be copies."""
+    centred = encoded - encoded.mean(0)
+    left, values, _ = np.linalg.svd(centred / np.linalg.norm(centred, axis=0), full_matrices=False)
+    kept = values > 1e-8 * values[0]
+    return left[:, kept] * np.sqrt(len(encoded) - 1)
+
+
+def _groups(rng, which, n):
+    """A group for each row: dealt out in turn, labelled rows first."""
+    others = np.setdiff1d(np.arange(n), which)
+    groups = np.empty(n, np.uint8)
+    groups[np.concatenate([rng.permutation(which), rng.permutation(others)])] = np.resize(
+        np.arange(min(GROUPS, len(which)), dtype=np.uint8), n)
+    return groups
+
+
+def _joint(x, y, columns, which, groups):
+    """The covariance of (x, y, columns), and the same without each group."""
+    if len(which) == len(groups):
+        parts = accumulate([x, y, columns], groups)
+        whole, rests = merge_all(parts), each_left_out(parts)
+        check_varying(whole, [x.shape[1], y.shape[1], columns.shape[1]])
+        return _unbiased(whole), np.stack([_unbiased(rest) for rest in rests])
+    parts = accumulate([x, y], groups)
+    whole, rests = merge_all(parts), each_left_out(parts)
+    check_varying(whole, [x.shape[1], y.shape[1]])
+    order = np.argsort(which)
+    rows = np.hstack([_gathered(x, which[order]), _gathered(y, which[order]), columns[order]]).astype(np.float64)
+    own = [Moments.of(rows[groups[which[order]] == group]) for group in range(len(parts))]
+    return (_pooled(merge_all(own), whole),
+            np.stack([_pooled(labelled, views) for labelled, views in zip(each_left_out(own), rests, strict=True)]))
+
+
+def _unbiased(moments):
+    return moments.scatter / (moments.n - 1)
+
+
+def _pooled(labelled, views):
+    # The block of the views is that of all rows: with share 0 `pooled` takes just the second.
+    return np.asarray(pooled(_unbiased(labelled), _unbiased(views), 0.0))
+
+
+def _check_rank(name, covariance):
+    scale = np.sqrt(np.diag(covariance))
+    values = np.linalg.eigvalsh(covariance / np.outer(scale, scale))
+    rank = int(np.sum(values > len(values) * 100 * np.finfo(float).eps))
+    if rank < len(values):
+        raise ValueError(f"{name}: expected linearly independent columns, got rank {rank} from {len(values)} columns")
+
+
+def _with_labels_first(rng, which, n):
+    others = np.setdiff1d(np.arange(n), which)
+    ordered = np.concatenate([rng.permutation(which), rng.permutation(others)])
+    return np.sort(ordered[:SAMPLE_ROWS])
+
+
+def _gathered(table, rows):
+    """The given rows, sorted, of a table that is read in blocks."""
+    at_once, parts = max(1, _BLOCK_NUMBERS // table.shape[1]), []
+    for start in range(0, len(table), at_once):
+        inside = rows[np.searchsorted(rows, start):np.searchsorted(rows, start + at_once)]
+        if inside.size:
+            parts.append(table.rows(start, min(start + at_once, len(table)))[inside - start])
+    return np.concatenate(parts)

@@ -1,0 +1,61 @@
+"""TODO module docstring of diagnosis._plots."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._spectral import ClassifiedSpectrum
+from phasejax.diagnosis._spectral_result import SpectralDiagnosis
+from phasejax.plotting import OBJECTIVE_COLOURS
+
+
+def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
+    """Singular values as bars, R^2 of the labels as a line on a second axis, signal components shaded.
+
+    Returns the second axis.
+    """
+    position = np.arange(1, len(spectrum.values) + 1)
+    for i in position[spectrum.is_signal]:
+        ax.axvspan(i - 0.5, i + 0.5, color=OBJECTIVE_COLOURS["joint"], alpha=0.18, linewidth=0, zorder=0)
+    colours = np.where(spectrum.is_signal, OBJECTIVE_COLOURS["joint"], "0.65")
+    ax.bar(position, spectrum.values, width=0.7, color=colours, zorder=1)
+    if spectrum.is_signal.any() and not spectrum.is_signal.all():
+        ax.axhline(spectrum.largest_nuisance, color="0.25", linestyle=":", linewidth=1.2)
+    ax.set(xlim=(0.4, len(position) + 0.6), xlabel="component", ylabel=ylabel)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    twin = ax.twinx()
+    twin.plot(position, spectrum.r2, color="black", marker="o", markersize=3.5, linewidth=1.2)
+    twin.set_ylabel(r"$R^2$ of the labels, summed over columns")
+    twin.set_ylim(-0.02 * max(spectrum.r2.max(), 0.05), 1.12 * max(spectrum.r2.max(), 0.05))
+    return twin
+
+
+def plot_diagnosis(diagnosis: SpectralDiagnosis | Diagnosis, figure: Figure | None = None) -> Figure:
+    """Classified spectra of alignment and of prediction in both directions (as K26, Fig. 12)."""
+    figure = Figure(figsize=(13.5, 4.6), layout="constrained") if figure is None else figure
+    panels: Sequence = (
+        ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
+        ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
+        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP\ reversed}}",
+         diagnosis.delta_cp_reverse))
+    for ax, (title, spectrum, ylabel, symbol, delta) in zip(figure.subplots(1, 3), panels, strict=True):
+        plot_spectrum(ax, spectrum, ylabel)
+        ax.set_title(f"{title}: ${symbol} = {_number(delta)}$")
+    figure.suptitle(f"Regime: {diagnosis.verdict}   (n = {diagnosis.n}, "
+                    f"$d_x$ = {diagnosis.d_x}, $d_y$ = {diagnosis.d_y})")
+    figure.legend(handles=[
+        Patch(facecolor=OBJECTIVE_COLOURS["joint"], alpha=0.6, label="signal: predicts the labels"),
+        Patch(facecolor="0.65", label="nuisance"),
+        Line2D([], [], color="0.25", linestyle=":", label="largest nuisance value"),
+        Line2D([], [], color="black", marker="o", markersize=3.5, label=r"$R^2$ of the labels")],
+        loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _number(value):
+    return r"\infty" if np.isinf(value) else f"{value:.2f}"

@@ -1,0 +1,3 @@
+"""TODO report."""
+
+from phasejax.diagnosis.report._page import write_report as write_report

@@ -1,0 +1,124 @@
+"""Second moments of a pair of views, the input of every solver."""
+
+from functools import cached_property
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from phasejax._core.linalg import whitening
+from phasejax._core.pytree import HostOrDevice, pytree
+
+
+@pytree
+class Covariances:
+    """Covariances of two views x and y.
+
+    Args:
+        xx: covariance of x, shape (d_x, d_x), symmetric.
+        xy: cross-covariance, x along rows, shape (d_x, d_y).
+        yy: covariance of y, shape (d_y, d_y), symmetric.
+
+    Raises:
+        ValueError: shapes that do not belong together.
+
+    >>> population_covariances(SpikedModel.homogeneous(1.0, 0.5, k=1, d=2)).xy.tolist()
+    [[1.0, 0.0], [0.0, 0.5]]
+    """
+
+    xx: Float[HostOrDevice, "d_x d_x"]
+    xy: Float[HostOrDevice, "_ _"]
+    yy: Float[HostOrDevice, "d_y d_y"]
+
+    def __post_init__(self):
+        shapes = [jnp.shape(block) for block in (self.xx, self.xy, self.yy)]
+        d_x, d_y = (shapes[1] + (0, 0))[:2]
+        if shapes != [(d_x, d_x), (d_x, d_y), (d_y, d_y)]:
+            raise ValueError("covariances: expected xx (d_x, d_x), xy (d_x, d_y) and yy (d_y, d_y), "
+                             f"got {shapes[0]}, {shapes[1]} and {shapes[2]}")
+
+    @property
+    def d_x(self) -> int:
+        """Dimension of x."""
+        return self.xx.shape[-1]
+
+    @property
+    def d_y(self) -> int:
+        """Dimension of y."""
+        return self.yy.shape[-1]
+
+    def reverse(self) -> "Covariances":
+        """The same covariances with the two views swapped."""
+        return Covariances(xx=self.yy, xy=jnp.swapaxes(self.xy, -1, -2), yy=self.xx)
+
+    def with_ridge(self, ridge: Float[ArrayLike, ""]) -> "Covariances":
+        """The same covariances with `ridge` (data units squared) added to both variances."""
+        return Covariances(xx=_plus_ridge(self.xx, ridge), xy=self.xy, yy=_plus_ridge(self.yy, ridge))
+
+
+class Whitened:
+    """Covariances of two views in whitened coordinates: what the solvers share, each part computed once.
+
+    Every solver takes one in place of `Covariances`; give the same one to several.
+
+    Args:
+        covariances: of the two views.
+        root_x: a whitening of x, where it is known; see `linalg.whitening`.
+        b: root_x S_xy, where it is known.
+    """
+
+    def __init__(self, covariances: Covariances, root_x: Float[Array, "d_x d_x"] | None = None,
+                 b: Float[Array, "d_x d_y"] | None = None):
+        self.covariances = covariances
+        if root_x is not None:
+            self.root_x = root_x
+        if b is not None:
+            self.b = b
+
+    @cached_property
+    def root_x(self) -> Float[Array, "d_x d_x"]:
+        """W_x with W_x S_xx W_x' = I."""
+        return whitening(self.covariances.xx)
+
+    @cached_property
+    def root_y(self) -> Float[Array, "d_y d_y"]:
+        """W_y with W_y S_yy W_y' = I."""
+        return whitening(self.covariances.yy)
+
+    @cached_property
+    def b(self) -> Float[Array, "d_x d_y"]:
+        """B = W_x S_xy, the transpose of A in whitened x coordinates."""
+        return self.root_x @ self.covariances.xy
+
+    @cached_property
+    def c(self) -> Float[Array, "d_x d_y"]:
+        """C = W_x S_xy W_y'."""
+        return self.b @ self.root_y.T
+
+    def reverse(self) -> "Whitened":
+        """The same with the two views swapped."""
+        return Whitened(self.covariances.reverse(), root_x=self.root_y, b=self.root_y @ self.covariances.xy.T)
+
+
+def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], *,
+                             centre: bool = False) -> Covariances:
+    """Second moments x'x/n, x'y/n and y'y/n of n paired rows.
+
+    Args:
+        x, y: paired observations, shapes (n, d_x) and (n, d_y).
+        centre: subtract the column means first. The model's own samples have mean zero.
+
+    Raises:
+        ValueError: row counts that differ.
+    """
+    if x.shape[0] != y.shape[0]:
+        raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    if centre:
+        x, y = x - x.mean(0), y - y.mean(0)
+    n = x.shape[0]
+    return Covariances(xx=x.T @ x / n, xy=x.T @ y / n, yy=y.T @ y / n)
+
+
+def _plus_ridge(variance, ridge):
+    variance = jnp.asarray(variance)
+    return variance + ridge * jnp.eye(variance.shape[0], dtype=variance.dtype)

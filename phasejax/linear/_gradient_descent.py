@@ -1,0 +1,204 @@
+r"""Linear encoders trained by gradient descent, to set beside the closed forms.
+
+`train` minimises an exact function of the covariances, so its gradients carry no sampling noise
+and it can be asked for the optimum to many digits. It is one loop that stops when the loss
+stagnates. Under `vmap` all cells run in one compiled program: a cell that has converged keeps its
+parameters while others go on. (Minibatches of rows: see `contrastive`.)
+
+`TRAINED` holds what a sweep can put beside the closed forms of the same covariances.
+"""
+
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
+
+from phasejax._core.linalg import _eigh, pseudo_whitening, singular_values, whitening
+from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.validation import check_count
+from phasejax.linear import _losses
+from phasejax.linear._covariances import Covariances
+from phasejax.linear._solvers import check_rank
+from phasejax.linear._subspaces import mean_squared_sine, orthonormal_rows
+
+Objective = Literal["vicreg", "deepcca", "cp", "joint"]
+# Adam's rate is halved whenever the loss stagnates, until it is this small a share of its start:
+# a constant rate leaves the parameters hopping about the optimum, across VICReg's hinge above all.
+_LAST_RATE = 1e-4
+# Share of the whole fall of the loss below which a window counts as no progress. DeepCCA's loss
+# never quite rests: growing outputs make its ridge matter less and less.
+_TOLERANCE = {"vicreg": 1e-8, "deepcca": 1e-6, "cp": 1e-8, "joint": 1e-8}
+
+
+@pytree
+class Trained:
+    """Linear encoders that gradient descent found.
+
+    Args:
+        encoder_x: W (k, d_x). With "joint" its outputs are whitened, as the objective sees them.
+        encoder_y: V (k, d_y); None with "cp".
+        decoder: D (d_y, k), y = D W x; None with "vicreg", "deepcca" and InfoNCE.
+        spectrum: what the closed form's spectrum is on the trained space, shape (k,), largest first:
+            canonical correlations between W x and V y, singular values of A within W's row space
+            ("cp"), eigenvalues of M within it ("joint").
+        loss: mean of the last window.
+        steps: gradient steps taken.
+        converged: whether the loss stagnated before the steps ran out.
+    """
+
+    encoder_x: Float[Array, "k d_x"]
+    encoder_y: Float[Array, "k d_y"] | None
+    decoder: Float[Array, "d_y k"] | None
+    spectrum: Float[Array, "k"]
+    loss: Float[Array, ""]
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+def train(objective: str, covariances: Covariances, k: int, *, key: Key[Array, ""],
+          lam: Float[ArrayLike, ""] | None = None, learning_rate: float = 1e-2, max_steps: int = 20_000,
+          window: int = 100, tolerance: float | None = None) -> Trained:
+    """Minimise a loss of `phasejax.objectives` over linear encoders, with Adam on exact gradients.
+
+    Use float64 where the optimum matters to more than three digits. Under `vmap`, over covariances,
+    keys or lam, the steps are products of small matrices only: one batch for all cells.
+
+    Args:
+        objective: "vicreg", "deepcca", "cp" (decoder trained along) or "joint".
+        covariances: of a sample or of the population.
+        k: number of outputs, 1 to min(d_x, d_y).
+        key: for the initial encoders, N(0, 1 / fan-in).
+        lam: weight of alignment in the joint objective, in units of y squared.
+        learning_rate: Adam's, to begin with.
+        max_steps: gradient steps at most, rounded up to whole windows.
+        window: steps whose mean loss is compared with that of the window before.
+        tolerance: the loss stagnates when it falls, from one window to the next, by less than this
+            share of its whole fall so far; 1e-8 when left out, 1e-6 for DeepCCA. The rate is then
+            halved; when it has come down to 1e-4 of its start the cell has converged.
+
+    Raises:
+        ValueError: an unknown objective, k out of range, a missing lam, counts below 1.
+
+    >>> from phasejax import SpikedModel, mean_squared_sine, population_covariances, solve_ca
+    >>> model = SpikedModel.create([3.0, 2.0], nu=0.3, gamma_x=0.5, gamma_y=0.5, d=6)
+    >>> covariances = population_covariances(model)
+    >>> found = train("deepcca", covariances, k=2, key=jax.random.key(0))
+    >>> bool(found.converged), float(mean_squared_sine(solve_ca(covariances, 2).encoder_x, found.encoder_x)) < 1e-4
+    (True, True)
+    """
+    if objective not in get_args(Objective):
+        raise ValueError(f"objective: expected one of {', '.join(get_args(Objective))}, got {objective!r}")
+    if objective == "joint" and lam is None:
+        raise ValueError("lam: expected a weight for the joint objective, got None")
+    check_rank(covariances, k)
+    check_count("max_steps", max_steps)
+    check_count("window", window)
+    covariances = jax.tree.map(jnp.asarray, covariances)
+    tolerance = _TOLERANCE[objective] if tolerance is None else tolerance
+    loss = {"vicreg": lambda p: _losses.vicreg_loss(p["x"], p["y"], covariances),
+            "deepcca": lambda p: _losses.deepcca_loss(p["x"], p["y"], covariances),
+            "cp": lambda p: _losses.cp_loss(p["x"], p["decoder"], covariances),
+            "joint": lambda p: _losses.joint_loss(p["x"], p["y"], p["decoder"], covariances, lam)}[objective]
+    start = initial_encoders(key, k, covariances.d_x, covariances.d_y, covariances.xx.dtype)
+    if objective in ("vicreg", "deepcca"):
+        del start["decoder"]
+    if objective == "cp":
+        del start["y"]
+    found, last, steps, converged = _minimise(loss, start, optax.adam(learning_rate), -(-max_steps // window), window,
+                                              tolerance)
+    encoder, encoder_y, decoder = found["x"], found.get("y"), found.get("decoder")
+    if objective == "joint":
+        encoder = _losses.whitened_outputs(encoder, covariances)
+    return Trained(encoder_x=encoder, encoder_y=encoder_y, decoder=decoder, loss=last, steps=steps,
+                   converged=converged, spectrum=_spectrum(objective, covariances, encoder, encoder_y, lam))
+
+
+def _minimise(loss, start, optimiser, max_windows, window, tolerance):
+    """Adam until the loss stagnates at every rate; (parameters, mean loss of the last window, steps, converged)."""
+    def step(rate, carry, _):
+        params, state = carry
+        value, gradient = jax.value_and_grad(loss)(params)
+        updates, state = optimiser.update(gradient, state, params)
+        updates = jax.tree.map(lambda update: rate * update, updates)
+        return (optax.apply_updates(params, updates), state), value
+
+    def one_window(carry):
+        inner, first, last, rate, windows = carry
+        inner, values = jax.lax.scan(lambda c, _: step(rate, c, _), inner, None, length=window)
+        mean = jnp.mean(values)
+        first = jnp.where(windows == 0, values[0], first)
+        stagnates = (windows > 0) & ~(last - mean > tolerance * (first - mean))
+        return inner, first, mean, jnp.where(stagnates, rate / 2, rate), windows + 1
+
+    def goes_on(carry):
+        *_, rate, windows = carry
+        return (windows < max_windows) & (rate > _LAST_RATE)
+
+    zero = jnp.zeros((), start["x"].dtype)
+    (params, _), _, last, rate, windows = jax.lax.while_loop(
+        goes_on, one_window, ((start, optimiser.init(start)), zero, zero, zero + 1, 0))
+    return params, last, jnp.asarray(windows * window, jnp.int32), (rate <= _LAST_RATE) & jnp.isfinite(last)
+
+
+def initial_encoders(key: Key[Array, ""], k: int, d_x: int, d_y: int, dtype) -> dict[str, Array]:
+    """Encoders "x" (k, d_x), "y" (k, d_y) and "decoder" (d_y, k) with entries N(0, 1 / fan-in)."""
+    flat = jax.random.normal(key, (k * (d_x + 2 * d_y),), dtype)  # one draw: each costs compile time
+    x, y, decoder = jnp.split(flat, [k * d_x, k * (d_x + d_y)])
+    return {"x": x.reshape(k, d_x) / d_x**0.5, "y": y.reshape(k, d_y) / d_y**0.5,
+            "decoder": decoder.reshape(d_y, k) / k**0.5}
+
+
+def trained_correlations(encoder_x: Float[Array, "k d_x"], encoder_y: Float[Array, "k d_y"],
+                         covariances: Covariances) -> Float[Array, "k"]:
+    """Canonical correlations between the outputs W x and V y, largest first."""
+    x, y = _losses.whitened_outputs(encoder_x, covariances), _losses.whitened_outputs(encoder_y,
+                                                                                            covariances.reverse())
+    return singular_values(x @ covariances.xy @ y.T)
+
+
+def _spectrum(objective, covariances, encoder_x, encoder_y, lam):
+    if objective in ("vicreg", "deepcca"):
+        return trained_correlations(encoder_x, encoder_y, covariances)
+    explained = _losses.whitened_outputs(encoder_x, covariances) @ covariances.xy
+    k = explained.shape[0]
+    if objective == "cp":
+        return singular_values(explained)[:k]
+    # E (B B' + lambda (C C' - I)) E' = E [B, root(lambda) C] [B, root(lambda) C]' E' - lambda I
+    both = jnp.concatenate([explained, jnp.sqrt(lam) * explained @ whitening(covariances.yy).T], axis=1)
+    return singular_values(both)[:k] ** 2 - lam
+
+
+def output_spectrum(encoder: Float[HostOrDevice, "k d"], variance: Float[HostOrDevice, "d d"]) -> Float[Array, "k"]:
+    """Eigenvalues of the outputs' covariance W S W', largest first: of VICReg, `vicreg_multiplicities`."""
+    return _eigh(encoder @ variance @ encoder.T)[0][::-1]
+
+
+def collapsed_error(directions: Float[HostOrDevice, "k d"], encoder: Float[HostOrDevice, "k d"],
+                    variance: Float[HostOrDevice, "d d"], floor: float = 1e-3) -> Float[Array, ""]:
+    r"""Subspace error 1 - (1/k) sum cos^2 of k directions against what the outputs use of their row space.
+
+    An eigenvector of the outputs' covariance W S W' with a variance below `floor` is a dimension
+    that training has given up; its row of W is leftover, and counts as no direction at all. With
+    nothing given up this is `mean_squared_sine`.
+
+    Args:
+        directions: k rows that span the target.
+        encoder: W, whose outputs have variances near 1.
+        variance: covariance S of the encoder's input.
+    """
+    values, vectors = _eigh(encoder @ variance @ encoder.T)
+    rows = jnp.where(values > floor, vectors, 0).T @ encoder
+    overlap = pseudo_whitening(rows @ rows.T) @ rows @ orthonormal_rows(directions).T
+    return 1 - jnp.sum(overlap**2) / directions.shape[0]
+
+
+# --- what a sweep can put beside the closed forms -----------------------------------------------
+
+
+def _error(cell, objective, target):
+    encoder = cell.trained(objective).encoder_x
+    if objective == "vicreg":
+        return collapsed_error(target, encoder, cell.covariances.xx)
+    return mean_squared_sine(target, encoder)

@@ -1,0 +1,199 @@
+"""Metrics of correlations: canonical ones, all or among leading directions, and those between samples."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from phasejax._core.linalg import top_k_eigenspace
+from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_count, is_traced
+from phasejax.linear import canonical_correlations, covariances_from_samples
+from phasejax.similarity._inputs import centred, paired, undefined_if_not_finite, unit_rows
+
+# Directions that `svcca` compares when nothing is said, where both views have so many.
+COMPONENTS = 10
+
+
+def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, components: int | None = None,
+          standardise: bool = False) -> Float[Array, ""]:
+    r"""Singular vector canonical correlation analysis: mean canonical correlation of the leading directions.
+
+    .. math::  \frac{1}{c} \bigl\| U_x^\top U_y \bigr\|_*
+
+    with U_x (n, c) the left singular vectors of the c largest singular values of the centred x. Of independent
+    representations about c / n of it is chance.
+
+    Args:
+        x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
+        components: c, from 1 to min(d_x, d_y, n - 1); when left out 10, or that limit where it is lower.
+        standardise: divide each column by its deviation first, as PRH's code does. Without, the value does not
+            depend on rotations of either view.
+
+    Returns:
+        In [0, 1]. Derivatives need a gap after the c-th singular value.
+
+    Raises:
+        ValueError: shapes that do not pair, components out of range or above the rank of a view, values that are not
+            finite, a constant column under `standardise`.
+
+    Source: Raghu, Gilmer, Yosinski and Sohl-Dickstein 2017, section 2.
+
+    >>> x = jnp.array([[2.0, 0.0], [0.0, 1.0], [-2.0, 0.0], [0.0, -1.0]])
+    >>> round(float(svcca(x, x[:, ::-1], components=1)), 4), round(float(svcca(x, x[:, ::-1] + 3)), 4)
+    (1.0, 1.0)
+    """
+    x, y = paired(x, y)
+    components = svcca_components(components, x, y)
+    if standardise:
+        check_columns(x=x, y=y)
+    return _of_full_rank(_svcca(x, y, components, standardise), f"{components} independent directions")
+
+
+def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
+                               ) -> Float[Array, ""]:
+    r"""Mean of all canonical correlations, `phasejax.canonical_correlations` of the centred views.
+
+    .. math::  \frac{1}{m} \bigl\| S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2} \bigr\|_*, \qquad m = \min(d_x, d_y)
+
+    Biased upwards where n is not many times d_x + d_y, see `phasejax.finite_sample`: compare with its null mean
+    (`align`).
+
+    Args:
+        x, y: n rows that pair, n > d_x + d_y, shapes (n, d_x) and (n, d_y), of full column rank.
+
+    Returns:
+        In [0, 1].
+
+    Raises:
+        ValueError: shapes that do not pair, too few rows, values that are not finite, constant or linearly dependent
+            columns.
+
+    Source: K26, Theorem A.1.
+
+    >>> x = jnp.array([[2.0, 0.0], [0.0, 1.0], [-2.0, 0.0], [0.0, -1.0], [1.0, 1.0]])
+    >>> round(float(mean_canonical_correlation(x, x @ jnp.array([[1.0, 2.0], [0.0, 1.0]]))), 3)
+    1.0
+    """
+    x, y = paired(x, y)
+    columns = x.shape[1] + y.shape[1]
+    if x.shape[0] <= columns:
+        raise ValueError(f"x: expected more rows than the {columns} columns of both views (else some correlations are "
+                         f"1 by construction), got {x.shape[0]}")
+    check_columns(x=x, y=y)
+    return _of_full_rank(_mean_correlation(x, y), "linearly independent columns")
+
+
+def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
+                                ) -> Float[Array, ""]:
+    r"""Distance of the matrices of correlations between samples: the smaller, the more aligned.
+
+    .. math::  1 - \frac{\mathrm{tr}(R_x R_y)}{\|R_x\|_F \|R_y\|_F}, \qquad R_{x,ij} = \cos(x_i - \bar x, x_j - \bar x)
+
+    R_x is n x n, so d_x and d_y may differ and rotations and the scale of a view do not matter. It is computed as
+    tr(R_x R_y) = ||U_x'U_y||_F^2 with unit rows U, in n d^2 operations.
+
+    Args:
+        x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
+
+    Returns:
+        In [0, 1].
+
+    Raises:
+        ValueError: shapes that do not pair, values that are not finite, a row equal to the mean.
+
+    Source: Herdin, Czink, Ozcelik and Bonek 2005, eq. 2, with samples as the variables.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    >>> round(float(correlation_matrix_distance(x, -2 * x + 1)), 4)
+    0.0
+    """
+    x, y = paired(x, y)
+    value = _matrix_distance(x, y)
+    if not is_traced(value) and jnp.isnan(value):
+        raise ValueError("x, y: expected rows other than their mean, which has no direction from it, got one equal "
+                         "to it")
+    return value
+
+
+def svcca_components(components: int | None, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> int:
+    """How many directions to compare.
+
+    Raises:
+        ValueError: fewer than 1, or more than the views can have.
+    """
+    top = min(x.shape[1], y.shape[1], x.shape[0] - 1)
+    if components is None:
+        return min(COMPONENTS, top)
+    check_count("components", components)
+    if components > top:
+        raise ValueError(f"components: expected at most min(d_x, d_y, n - 1) = {top}, got {components}")
+    return components
+
+
+def check_columns(**views: Float[Array, "n _"]) -> None:
+    """Refuse columns that cannot be brought to unit variance.
+
+    Raises:
+        ValueError: a constant column.
+    """
+    for name, view in views.items():
+        if not is_traced(view):
+            constant = jnp.all(view == view[0], axis=0)
+            if bool(jnp.any(constant)):
+                raise ValueError(f"{name}: expected columns that vary, got {int(constant.sum())} constant, the first "
+                                 f"column {int(jnp.argmax(constant))}")
+
+
+def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool) -> Float[Array, "n c"]:
+    """n values on each of the c leading directions, at any scale; NaN where the rank of the view is lower than c."""
+    view = standardised(view) if standardise else centred(view)
+    n, d = view.shape
+    square = jnp.dot(view.T, view, precision="highest") if d <= n else jnp.dot(view, view.T, precision="highest")
+    basis = top_k_eigenspace(square, components)
+    sizes = jnp.sum((square @ basis) * basis, axis=0)
+    enough = sizes[-1] > min(n, d) * jnp.finfo(view.dtype).eps * sizes[0]
+    return jnp.where(enough, view @ basis if d <= n else basis, jnp.nan)
+
+
+def standardised(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Columns of mean 0 and mean square 1; NaN where constant."""
+    view = view - jnp.mean(view, axis=0)
+    view = view - jnp.mean(view, axis=0)
+    view = view / jax.lax.stop_gradient(jnp.max(jnp.abs(view), axis=0))
+    return view / jnp.sqrt(jnp.mean(view**2, axis=0))
+
+
+def mean_correlation(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> Float[Array, ""]:
+    """Mean canonical correlation of centred views; NaN where one has dependent columns."""
+    return jnp.mean(canonical_correlations(covariances_from_samples(x, y)))
+
+
+def shared_energy(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"]) -> Float[Array, ""]:
+    """tr(u u' v v') = ||u'v||_F^2."""
+    return jnp.sum(jnp.dot(u.T, v, precision="highest") ** 2)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _svcca(x, y, components, standardise):
+    scores = [leading_scores(view, components, standardise) for view in (x, y)]
+    return undefined_if_not_finite(mean_correlation(*scores), x, y)
+
+
+@jax.jit
+def _mean_correlation(x, y):
+    return undefined_if_not_finite(mean_correlation(standardised(x), standardised(y)), x, y)
+
+
+@jax.jit
+def _matrix_distance(x, y):
+    u, v = (unit_rows(centred(view)) for view in (x, y))
+    value = 1 - shared_energy(u, v) / jnp.sqrt(shared_energy(u, u) * shared_energy(v, v))
+    return undefined_if_not_finite(value, x, y)
+
+
+def _of_full_rank(value, expected):
+    if not is_traced(value) and jnp.isnan(value):
+        raise ValueError(f"x, y: expected {expected}, got a view of lower rank")
+    return value

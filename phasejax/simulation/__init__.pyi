@@ -1,0 +1,16 @@
+from ._population import population_covariances as population_covariances
+from ._population import signal_covariances as signal_covariances
+from ._quantities import QUANTITIES as QUANTITIES
+from ._quantities import Cell as Cell
+from ._quantities import Quantity as Quantity
+from ._sampling import PairedSample as PairedSample
+from ._sampling import bartlett_factor as bartlett_factor
+from ._sampling import colour as colour
+from ._sampling import colour_whitened as colour_whitened
+from ._sampling import random_basis as random_basis
+from ._sampling import sample_covariances as sample_covariances
+from ._sampling import sample_pairs as sample_pairs
+from ._self_check import Verdict as Verdict
+from ._self_check import run_checks as run_checks
+from ._sweep import sweep as sweep
+from ._trained_quantities import TRAINED as TRAINED

@@ -1,0 +1,172 @@
+"""Random draws from the spiked model: paired rows, and exact sample covariances without rows."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.validation import check_count, is_traced
+from phasejax.linear import Covariances, Whitened
+from phasejax.theory import SpikedModel
+from phasejax.theory._model import canonical_moments
+
+
+@pytree
+class PairedSample:
+    """n paired observations.
+
+    Args:
+        x: shape (n, d_x).
+        y: shape (n, d_y).
+        y_signal: the noiseless signal part Q_y [s; 0] of y, shape (n, d_y).
+        signal: the shared signals s, shape (n, k).
+    """
+
+    x: Float[Array, "n d_x"]
+    y: Float[Array, "n d_y"]
+    y_signal: Float[Array, "n d_y"]
+    signal: Float[Array, "n k"]
+
+
+def random_basis(key: Key[Array, ""], d: int) -> Float[Array, "d d"]:
+    """A uniformly (Haar) distributed orthogonal matrix, shape (d, d)."""
+    return jax.random.orthogonal(key, d)
+
+
+def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
+                 basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
+                 basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> PairedSample:
+    """Draw n independent pairs (x, y) from the model.
+
+    The same key gives the same standard normal numbers whatever the model's parameters, so
+    statistics vary smoothly over a grid and can be differentiated.
+
+    Args:
+        key: random key.
+        model: the spiked model.
+        n: number of rows, >= 1.
+        basis_x, basis_y: orthogonal Q_x and Q_y; identity when left out.
+
+    Raises:
+        ValueError: n < 1.
+
+    Source: K26, eq. 4.
+
+    >>> model = SpikedModel.homogeneous(2.0, 0.5, k=3, d=20, d_y=10)
+    >>> sample = sample_pairs(jax.random.key(0), model, n=100)
+    >>> sample.x.shape, sample.y.shape, sample.signal.shape
+    ((100, 20), (100, 10), (100, 3))
+    """
+    check_count("n", n)
+    k, p = model.k, model.nu.shape[-1]
+    nu = jnp.asarray(model.nu)
+    # One draw, then slices: every further draw costs compile time.
+    z = jax.random.normal(key, (n, k + model.d_x + model.d_y))
+    signal = z[:, :k] * model.kappa
+    noise_x, noise_y = z[:, k:k + model.d_x], z[:, k + model.d_x:]
+    u = noise_x[:, k:] * jnp.sqrt(jnp.asarray(model.nuisance_x))
+    shared = nu * noise_x[:, k:k + p] + jnp.sqrt(1 - nu**2) * noise_y[:, k:k + p]
+    v = jnp.concatenate([shared, noise_y[:, k + p:]], axis=1) * jnp.sqrt(jnp.asarray(model.nuisance_y))
+    x = jnp.concatenate([signal + noise_x[:, :k] * jnp.sqrt(jnp.asarray(model.gamma_x)), u], axis=1)
+    y = jnp.concatenate([signal + noise_y[:, :k] * jnp.sqrt(jnp.asarray(model.gamma_y)), v], axis=1)
+    y_signal = jnp.concatenate([signal, jnp.zeros((n, model.d_y - k), signal.dtype)], axis=1)
+    if basis_x is not None:
+        x = x @ jnp.asarray(basis_x).T
+    if basis_y is not None:
+        y, y_signal = y @ jnp.asarray(basis_y).T, y_signal @ jnp.asarray(basis_y).T
+    return PairedSample(x=x, y=y, y_signal=y_signal, signal=signal)
+
+
+def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Float[Array, "d d"]:
+    r"""Lower triangular T whose T T' is the sample covariance of n rows of d independent standard normals.
+
+    By the Bartlett decomposition sqrt(n) T_ij ~ N(0, 1) below the diagonal and n T_ii^2 ~ chi^2_{n-i}
+    on it (i = 0, 1, ...): the exact distribution from d^2 numbers, whatever n is. For n < d the
+    matrix T T' has rank n, and the columns of T from the n-th on are zero.
+
+    Args:
+        key: random key.
+        n: number of rows, >= 1; may be traced.
+        d: dimension.
+
+    Raises:
+        ValueError: n < 1.
+
+    Source: Bartlett 1933; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2;
+    for n < d the triangular factor of the rows' QR decomposition, Srivastava 2003.
+    """
+    if not is_traced(n):
+        check_count("n", n)
+    key_normal, key_chi2 = jax.random.split(key)
+    below = jnp.tril(jax.random.normal(key_normal, (d, d)), -1)
+    n = jnp.asarray(n, below.dtype)
+    freedom = n - jnp.arange(d, dtype=below.dtype)
+    diagonal = jnp.sqrt(jax.random.chisquare(key_chi2, jnp.maximum(freedom, 1)))
+    return jnp.where(freedom > 0, below + jnp.diag(diagonal), 0) / jnp.sqrt(n)
+
+
+def colour(factor: Float[HostOrDevice, "d d"], model: SpikedModel) -> Covariances:
+    r"""Sample covariances L T T' L' of the model, L L' = Sigma, from the Bartlett factor T of white noise.
+
+    In the canonical bases L = [[a, 0], [b, c]] has diagonal blocks, so L T is a handful of row
+    scalings. With T held fixed (common random numbers) every statistic of the result is a
+    differentiable function of the model's parameters, except at nu = 1 and where a variance is
+    0, the ends of their ranges.
+
+    Args:
+        factor: shape (d_x + d_y, d_x + d_y), from `bartlett_factor`.
+        model: the spiked model.
+    """
+    rows_x, rows_y, _ = _coloured_rows(factor, model)
+    d_x = model.d_x
+    return Covariances(xx=rows_x @ rows_x.T, xy=rows_x @ rows_y[:, :d_x].T, yy=rows_y @ rows_y.T)
+
+
+def colour_whitened(factor: Float[HostOrDevice, "d d"], inverse: Float[HostOrDevice, "d_x d_x"],
+                    model: SpikedModel) -> Whitened:
+    r"""As `colour`, in the whitened coordinates that the solvers work in, without factorising S_xx.
+
+    With T_11 the upper left block of T, S_xx = (a T_11)(a T_11)', so T_11^{-1} a^{-1} whitens x,
+    and the whitened cross-covariance is the transpose of the first d_x columns of y's rows of
+    L T: scalings of matrices that are the same for every model.
+
+    Args:
+        factor: as in `colour`.
+        inverse: T_11^{-1}, from the first d_x rows and columns of `factor`.
+        model: the spiked model.
+    """
+    _, rows_y, a = _coloured_rows(factor, model)
+    return Whitened(colour(factor, model), root_x=jnp.asarray(inverse) / a, b=rows_y[:, :model.d_x].T)
+
+
+def _coloured_rows(factor, model):
+    """The rows of x, without their zeros, and of y in L T, and the diagonal a."""
+    factor, d_x = jnp.asarray(factor), model.d_x
+    variance_x, cross, variance_y = canonical_moments(model)
+    m = cross.shape[0]
+    a = jnp.sqrt(variance_x)
+    b = cross / jnp.where(variance_x[:m] > 0, a[:m], 1)
+    # Rounding may leave a difference of equal numbers just below zero.
+    c = jnp.sqrt(jnp.concatenate([jnp.maximum(variance_y[:m] - b**2, 0), variance_y[m:]]))
+    rows_y = c[:, None] * factor[d_x:]
+    return a[:, None] * factor[:d_x, :d_x], rows_y.at[:m].add(b[:, None] * factor[:m]), a
+
+
+def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covariances:
+    """Sample covariances of n pairs in the canonical bases, with their exact distribution.
+
+    No pair is drawn: the cost does not depend on n (see `bartlett_factor`).
+
+    Args:
+        key: random key; the same key gives the same factor for every model.
+        model: the spiked model.
+        n: number of pairs, >= 1.
+
+    Raises:
+        ValueError: n < 1.
+
+    >>> model = SpikedModel.homogeneous(2.0, 0.5, k=3, d=20)
+    >>> sample_covariances(jax.random.key(0), model, n=1_000_000).xy.shape
+    (20, 20)
+    """
+    return colour(bartlett_factor(key, n, model.d_x + model.d_y), model)

@@ -1,0 +1,281 @@
+"""Evaluate quantities of the spiked model over a grid of its parameters, times seeds."""
+
+import contextlib
+import dataclasses
+import inspect
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Key
+
+from phasejax._core.validation import check_count
+from phasejax._version import __version__
+from phasejax.simulation._executor import Budget
+from phasejax.simulation._grid import PARAMETERS, Grid
+from phasejax.simulation._quantities import QUANTITIES, Quantity
+from phasejax.simulation._stage import Stage
+from phasejax.simulation._store import DatasetTemplate, Memory, Variable, ZarrStore
+from phasejax.theory import Regime, SpikedModel
+
+# Names that belong to the sample and the solvers, not to the model.
+_NOT_OF_THE_MODEL = ("lam", "n")
+
+
+def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, object], *,
+          quantities: Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
+          fixed: Mapping[str, object] | None = None, n: int | None = None, seeds: int = 1,
+          key: Key[Array, ""] | None = None, common_random_numbers: bool = True, memory: str | float | None = None,
+          store: str | Path | None = None, progress: bool | Callable[[int], None] = False) -> xr.Dataset:
+    """Evaluate `quantities` at every point of the grid spanned by `axes`, on all devices.
+
+    Computed in float64. Quantities of covariances are evaluated on the population's when `n` is
+    left out, else on `seeds` sample covariances of n pairs, drawn exactly without drawing the
+    pairs. Each seed then uses the same white noise everywhere on the grid, so that curves are
+    smooth; `common_random_numbers=False` draws every cell on its own.
+
+    The grid is computed in boxes of cells that fit in memory. On one platform no digit of the
+    results depends on the boxes, their order or the number of devices. After
+    `jax.distributed.initialize` the devices of all processes take part and every process gets
+    the whole result.
+
+    Args:
+        build: makes the model of a cell from keyword arguments (a constructor of `SpikedModel`
+            or any traceable function), or a model whose fields the axes replace.
+        axes: name to values, shape (length,) each; the names are arguments of `build`, "n", or
+            "lam", the weight of the joint objective. The grid is their product, except that
+            axes given as (dimension, values) with the same dimension vary together. Axes "k", "d"
+            and "d_y" change the shapes of arrays: each of their combinations is a program of its own.
+        quantities: names from `QUANTITIES` and from `training.TRAINED`, where "population_NAME" is
+            NAME of the population covariances whatever n is; or a mapping of names to `Quantity`
+            objects or to functions of (model, covariances).
+        fixed: the other arguments of `build`, the same in all cells (or "lam").
+        n: pairs in each sample, >= max(d_x, d_y): fewer leave nothing to whiten. Below d_x + d_y
+            some sample canonical correlations are exactly 1, and a warning says so.
+        seeds: number of independent samples, >= 1.
+        key: random key; needed when samples are drawn.
+        common_random_numbers: use the same draws in every cell.
+        memory: what the boxes in work may take, "2GB", a number of bytes, or a fraction of the
+            device's memory; a quarter of it when left out. The results come on top, except in a store.
+        store: folder of a Zarr store, to which each box is written when it is done. If it holds a
+            part of the same sweep, only the rest is computed.
+        progress: show a progress bar on standard error; or a function that is called with 0 once
+            a program is compiled and then with the number of cells that each box finished.
+
+    Returns:
+        A dataset with one variable per quantity, over the dimensions, "seed" where it was sampled,
+        and the quantity's own dimensions (NaN beyond a shorter spectrum, where axes change
+        shapes). Variables and coordinates carry `long_name` and `units`; the attributes hold what
+        is needed to run it again. All of it survives netCDF. With `store` it is read from there when used.
+
+    Raises:
+        ValueError: an unknown quantity or parameter, an empty axis, a value out of range, n too
+            small, seeds < 1, a missing key, too little memory, or a store of another sweep;
+            before anything is compiled.
+        OSError: a store that cannot be written.
+
+    >>> import jax
+    >>> grid = sweep(SpikedModel.homogeneous, {"kappa": [1.0, 2.0], "nu": [0.3, 0.6, 0.9]},
+    ...              fixed=dict(k=2, d=6, nuisance_y=4.0), quantities=["delta_ca", "error_ca"],
+    ...              n=200, seeds=5, key=jax.random.key(0))
+    >>> dict(grid.sizes)
+    {'kappa': 2, 'nu': 3, 'seed': 5}
+    """
+    fixed = dict(fixed or {})
+    grid = Grid.of(axes)
+    sampled = n is not None or "n" in grid.axes
+    sources = _by_source(quantities, sampled)
+    of_n = any(quantity.source == "finite-sample theory" for chosen in sources.values() for quantity in chosen.values())
+    sampled = "sampled" in sources
+    _check_sampling(n, seeds, key, sampled, "n" in grid.axes)
+    _check_arguments(build, {*grid.axes, *fixed})
+    budget = Budget.of(memory)
+    models = _check_models(build, fixed, grid, n if sampled else None, sampled)
+
+    passes = [Stage(source, chosen, grid, models, lambda point, shapes: _model_at(build, fixed | shapes, point),
+                   lam=fixed.get("lam"), n=n, seeds=seeds if source == "sampled" else 1, key=key,
+                   common=common_random_numbers) for source, chosen in sources.items()]
+    passed = {each: each.box(budget) for each in passes}
+    attrs = _attrs(build, {name: v for name, v in fixed.items() if name not in grid.axes}, models)
+    if sampled:
+        attrs |= {"seeds": seeds, "common_random_numbers": int(common_random_numbers),
+                  "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
+                  "key_impl": str(jax.random.key_impl(key))}
+    if n is not None and (sampled or of_n):
+        attrs["n"] = n
+    order = [quantities] if isinstance(quantities, str) else list(quantities)
+    frame = _frame(order, passed, grid, attrs, seeds if sampled else None)
+    results = Memory(frame) if store is None else _opened(store, frame)
+    with _progress_bar(progress, sum(each.cells for each in passes)) as on_box:
+        for each, box in passed.items():
+            if store is not None:
+                box = results.box(next(iter(each.quantities)))
+            each.run(results, budget, box, on_box)
+    if store is not None:
+        _synchronise("sweep finished")
+    return results.finish()
+
+
+def _by_source(quantities, sampled):
+    """The quantities by name, sorted by what they are computed from."""
+    if isinstance(quantities, str):
+        quantities = [quantities]
+    if not isinstance(quantities, Mapping):
+        quantities = {name: _known(name) for name in quantities}
+    if not quantities:
+        raise ValueError("quantities: expected at least one, got none")
+    found = {"theory": {}, "population": {}, "sampled": {}}
+    for name, quantity in quantities.items():
+        if not isinstance(quantity, Quantity):
+            quantity = Quantity.of_function(quantity, name)
+        if quantity.source == "finite-sample theory" and not sampled:
+            raise ValueError(f"n: expected a number of pairs because {name} depends on it, got None")
+        from_samples = quantity.source == "covariances" and sampled
+        source = "sampled" if from_samples else "theory" if quantity.source.endswith("theory") else "population"
+        found[source][name] = quantity
+    return {source: chosen for source, chosen in found.items() if chosen}
+
+
+def _known(name):
+    known = QUANTITIES
+    base = name.removeprefix("population_")
+    if base not in known:
+        from phasejax.simulation._trained_quantities import TRAINED
+        known = known | TRAINED
+    if base not in known or (base != name and known[base].source != "covariances"):
+        raise ValueError(f"quantities: expected names among {', '.join(known)}, got {name!r}")
+    if base == name:
+        return known[name]
+    return dataclasses.replace(known[base], source="population",
+                               long_name=f"{known[base].long_name}, of the population")
+
+
+def _check_sampling(n, seeds, key, sampled, n_is_axis):
+    if n is not None:
+        check_count("n", n)
+        if n_is_axis:
+            raise ValueError(f"n: expected a number or an axis, got both ({n} and an axis)")
+    check_count("seeds", seeds)
+    if n is None and not n_is_axis and seeds != 1:
+        raise ValueError(f"seeds: expected 1 because n is not given, got {seeds}")
+    if sampled and key is None:
+        raise ValueError("key: expected a random key because n is given, got None")
+
+
+def _check_arguments(build, names):
+    if isinstance(build, SpikedModel):
+        return  # `SpikedModel.replace` says it better
+    try:
+        inspect.signature(build).bind(**dict.fromkeys(names - set(_NOT_OF_THE_MODEL)))
+    except TypeError as error:
+        raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {error}") from None
+
+
+def _check_models(build, fixed, grid, n, sampled):
+    """One model of each group, at the first value of every axis, on the host."""
+    models = []
+    for group in grid.groups():
+        values = grid.values(group)
+        model = _model_at(build, fixed | group.shapes, {name: np.atleast_1d(v)[0] for name, v in values.items()})
+        models.append(model)
+        if not sampled:
+            continue
+        fewest, least = int(np.min(values.get("n", n))), max(model.d_x, model.d_y)
+        if fewest < least:
+            raise ValueError(f"n: expected at least max(d_x, d_y) = {least} pairs to whiten a sample, got {fewest}")
+        if fewest < model.d_x + model.d_y:
+            warnings.warn(f"n: {fewest} pairs are fewer than d_x + d_y = {model.d_x + model.d_y}, so the largest "
+                          f"{model.d_x + model.d_y - fewest} sample canonical correlations are exactly 1",
+                          UserWarning, stacklevel=3)
+    return models
+
+
+def _model_at(build, fixed, point):
+    arguments = {name: value for name, value in (fixed | point).items() if name not in _NOT_OF_THE_MODEL}
+    return build.replace(**arguments) if isinstance(build, SpikedModel) else build(**arguments)
+
+
+def _opened(store, frame):
+    first = jax.process_index() == 0
+    if not first:
+        _synchronise("store made")  # by the first process
+    results = ZarrStore(store, frame, writes=first)
+    if first:
+        _synchronise("store made")
+    results.resume()
+    _synchronise("store read")  # by all, before the first process writes to it
+    return results
+
+
+def _synchronise(what):
+    if jax.process_count() > 1:
+        from jax.experimental.multihost_utils import sync_global_devices
+        sync_global_devices(what)
+
+
+@contextlib.contextmanager
+def _progress_bar(shown, total):
+    if not isinstance(shown, bool):
+        yield shown
+        return
+    if not shown:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("cells", total=total, rate="")
+
+        def advance(done):
+            bar.advance(task, done)
+            speed = bar.tasks[task].speed
+            bar.update(task, rate="" if speed is None else f"{speed:,.0f} cells/s")
+
+        yield advance
+
+
+def _name(build):
+    return getattr(build, "__qualname__", repr(build))
+
+
+def _frame(order, passed, grid, attrs, seeds):
+    """The dataset but for its results."""
+    variables = {}
+    for each, box in passed.items():
+        for name, quantity in each.quantities.items():
+            own, dtype = each.own_shape(name)
+            dims = each.dims + (quantity.dims or tuple(f"{name}_{i}" for i in range(len(own))))
+            variables[name] = Variable(dims, each.shape + own, dtype, _variable_attrs(name, quantity), box)
+    coords = {name: (axis.dim, axis.values, _axis_attrs(name)) for name, axis in grid.axes.items()}
+    if seeds is not None:
+        coords["seed"] = ("seed", np.arange(seeds, dtype=np.int32), {"long_name": "seed", "units": "1"})
+    return DatasetTemplate({name: variables[name] for name in order}, coords, attrs)
+
+
+def _axis_attrs(name):
+    long_name, units = PARAMETERS.get(name, (name, "1"))
+    return {"long_name": long_name, "units": units}
+
+
+def _variable_attrs(name, quantity):
+    attrs = {"long_name": quantity.long_name, "units": quantity.units}
+    if name.endswith("regime"):
+        attrs |= {"flag_values": np.arange(4, dtype=np.int32), "flag_meanings": "|".join(r.value for r in Regime)}
+    return attrs
+
+
+def _attrs(build, fixed, models):
+    if isinstance(build, SpikedModel):
+        fixed = {field.name: getattr(build, field.name) for field in dataclasses.fields(build)} | fixed
+    shapes = {name: {getattr(model, name) for model in models} for name in ("k", "d_x", "d_y")}
+    return {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
+            "parameters": json.dumps({name: np.asarray(value).tolist() for name, value in fixed.items()}),
+            **{name: values.pop() for name, values in shapes.items() if len(values) == 1},
+            "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__}

@@ -1,0 +1,213 @@
+"""Closed forms of the spiked model: spectra, separation ratios, regimes, boundaries, bounds, errors.
+
+Each function maps one `SpikedModel` to a scalar or a short vector and works under jit, vmap and
+grad; a grid of models is a vmap, or one call of `sweep`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from phasejax._core.validation import is_traced
+from phasejax.theory._model import SpikedModel, canonical_moments
+from phasejax.theory._regimes import Regime, exceeds, regime_code_from_ratios, separation_ratio
+
+
+def rho(model: SpikedModel) -> Float[Array, "k"]:
+    r"""Signal singular values of C: rho_i = kappa_i^2 / sqrt((kappa_i^2 + gamma_x_i)(kappa_i^2 + gamma_y_i)).
+
+    A signal without any variance (kappa = gamma = 0) has rho = 0. The nuisance singular values
+    of C are `model.nu`. Source: K26, Lemma A.3.
+
+    >>> model = SpikedModel.create([3.0, 1.0], nu=0.1, gamma_x=1.0, gamma_y=0.0, d=3)
+    >>> [f"{value:.3f}" for value in rho(model)]
+    ['0.949', '0.707']
+    """
+    signal = jnp.asarray(model.kappa) ** 2
+    return _over_root(signal, (signal + model.gamma_x) * (signal + model.gamma_y))
+
+
+def tau(model: SpikedModel) -> Float[Array, "k"]:
+    r"""Signal singular values of A: tau_i = kappa_i^2 / sqrt(kappa_i^2 + gamma_x_i), in units of y.
+
+    For the reverse direction pass `model.reverse()`. Source: K26, Lemma A.3.
+    """
+    signal = jnp.asarray(model.kappa) ** 2
+    return _over_root(signal, signal + model.gamma_x)
+
+
+def xi(model: SpikedModel) -> Float[Array, "p"]:
+    r"""Nuisance singular values of A: xi_j = eta_j / sqrt(nuisance_x_j) = nu_j sqrt(nuisance_y_j), in units of y.
+
+    At nuisance_y = 0, where the slope of the root is infinite, the derivative is taken to be 0.
+
+    Source: K26, Lemma A.3.
+    """
+    variance = jnp.asarray(model.nuisance_y[:model.nu.shape[-1]])
+    # An infinite slope times the zero weight of a nuisance that is not the strongest would be NaN.
+    root = jnp.where(variance == 0, 0, jnp.sqrt(jnp.where(variance == 0, 1, variance)))
+    return jnp.asarray(model.nu) * root
+
+
+def spectrum_ca(model: SpikedModel) -> Float[Array, "m"]:
+    """All population canonical correlations, largest first: rho and nu together."""
+    return -jnp.sort(-_joined(rho(model), jnp.asarray(model.nu)))
+
+
+def spectrum_cp(model: SpikedModel) -> Float[Array, "m"]:
+    """All population singular values of A, largest first: tau and xi together."""
+    return -jnp.sort(-_joined(tau(model), xi(model)))
+
+
+def delta_ca(model: SpikedModel) -> Float[Array, ""]:
+    """Separation ratio of alignment, min rho / max nu: alignment recovers all k signals iff it is > 1.
+
+    +inf without correlated nuisance, 0 when some signal has kappa = 0. Source: K26, Proposition 3.1.
+
+    >>> float(delta_ca(SpikedModel.homogeneous(kappa=1.0, nu=0.25, k=2, d=5)))
+    2.0
+    """
+    return _delta(rho(model), jnp.asarray(model.nu))
+
+
+def delta_cp(model: SpikedModel) -> Float[Array, ""]:
+    """Separation ratio of predicting y from x, min tau / max xi; as `delta_ca`. Source: K26, Proposition 3.1."""
+    return _delta(tau(model), xi(model))
+
+
+def delta_cp_reverse(model: SpikedModel) -> Float[Array, ""]:
+    """Separation ratio of predicting x from y: `delta_cp` of the reversed model."""
+    return delta_cp(model.reverse())
+
+
+def r_ca(model: SpikedModel) -> Int[Array, ""]:
+    """Signals that alignment recovers: #{i : rho_i > max nu}; -1 for NaN. Source: K26, Proposition 3.2."""
+    return _count(rho(model), jnp.asarray(model.nu))
+
+
+def r_cp(model: SpikedModel) -> Int[Array, ""]:
+    """Signals that predicting y from x recovers: #{i : tau_i > max xi}; -1 for NaN. Source: K26, Proposition 3.2."""
+    return _count(tau(model), xi(model))
+
+
+def r_cp_reverse(model: SpikedModel) -> Int[Array, ""]:
+    """Signals that predicting x from y recovers: `r_cp` of the reversed model."""
+    return r_cp(model.reverse())
+
+
+def regime_code(model: SpikedModel) -> Int[Array, ""]:
+    """Regime as the integer `Regime.code`, for use under jit, vmap and in arrays; -1 for NaN."""
+    return regime_code_from_ratios(delta_ca(model), delta_cp(model))
+
+
+def regime(model: SpikedModel) -> Regime:
+    """The regime of one model. Inside jit or vmap use `regime_code`.
+
+    Raises:
+        ValueError: the model is traced or batched.
+
+    >>> regime(SpikedModel.create([3.0, 2.0, 1.5], nu=0.5, gamma_x=0.5, gamma_y=0.05, nuisance_y=50.0, d=20))
+    <Regime.CA_ONLY: 'CA only'>
+    """
+    code = regime_code(model)
+    if is_traced(code) or code.ndim:
+        raise ValueError("model: expected one concrete model, got a traced or batched one; use regime_code")
+    return Regime.from_code(code)
+
+
+def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
+                gamma_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """The nu at which Delta_CA = 1 in the homogeneous model: nu = rho(kappa), in [0, 1].
+
+    >>> float(ca_boundary(1.0, gamma_x=1.0, gamma_y=1.0))
+    0.5
+    """
+    signal = jnp.asarray(kappa) ** 2
+    return _over_root(signal, (signal + gamma_x) * (signal + gamma_y))
+
+
+def cp_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
+                nuisance_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """The nu at which Delta_CP = 1 in the homogeneous model: min(1, tau(kappa) / sqrt(nuisance_y)).
+
+    For the reverse direction pass y's gamma and x's nuisance variance.
+    """
+    signal = jnp.asarray(kappa) ** 2
+    return jnp.minimum(1.0, _over_root(signal, (signal + gamma_x) * nuisance_y))
+
+
+def ratio_bound(model: SpikedModel) -> Float[Array, ""]:
+    """Upper bound sqrt(max nuisance_y / min(kappa^2 + gamma_y)) on Delta_CA / Delta_CP.
+
+    Equality in the homogeneous model. Source: K26, eq. 22.
+    """
+    variance = jnp.asarray(model.kappa) ** 2 + model.gamma_y
+    return jnp.sqrt(jnp.max(jnp.asarray(model.nuisance_y[:model.nu.shape[-1]]), initial=0) / jnp.min(variance))
+
+
+def total_mse_ca(model: SpikedModel) -> Float[Array, ""]:
+    """Population error of predicting y from the alignment encoder with a linear probe, units of y squared."""
+    return _total_mse(model, _joined(rho(model), jnp.asarray(model.nu)))
+
+
+def total_mse_cp(model: SpikedModel) -> Float[Array, ""]:
+    """Population error of predicting y by CP: tr S_yy less the k largest squared singular values of A."""
+    return _total_mse(model, _joined(tau(model), xi(model)))
+
+
+def signal_mse_ca(model: SpikedModel) -> Float[Array, ""]:
+    """As `total_mse_ca`, against the noiseless signal part of y."""
+    return _signal_mse(model, _joined(rho(model), jnp.asarray(model.nu)))
+
+
+def signal_mse_cp(model: SpikedModel) -> Float[Array, ""]:
+    """As `total_mse_cp`, against the noiseless signal part of y."""
+    return _signal_mse(model, _joined(tau(model), xi(model)))
+
+
+# In the canonical bases every coordinate is predicted on its own: an objective keeps the k
+# coordinates that rank first in its spectrum, and predicting a kept coordinate i of y from the
+# same one of x explains S_xy,i^2 / S_xx,i of its variance, the squared singular value of A.
+
+def _total_mse(model, ranking):
+    explained = _joined(tau(model), xi(model)) ** 2
+    _, _, variance_y = canonical_moments(model)
+    return jnp.sum(variance_y) - jnp.sum(jnp.where(_kept(ranking, model.k), explained, 0))
+
+
+def _signal_mse(model, ranking):
+    kept = _kept(ranking, model.k)
+    signal = jnp.asarray(model.kappa) ** 2
+    missed = signal - jnp.where(kept[:model.k], tau(model) ** 2, 0)
+    leaked = jnp.where(kept[model.k:], xi(model) ** 2, 0)  # nuisance that the predictor adds
+    return jnp.sum(missed) + jnp.sum(leaked)
+
+
+def _kept(ranking, k):
+    """Which are among the k largest, the first of equal ones. By counting: sorting is slow in a batch."""
+    # The barrier keeps the compiler from computing the ranking anew for every comparison.
+    ranking, index = jax.lax.optimization_barrier(jax.lax.stop_gradient(ranking)), jnp.arange(ranking.shape[0])
+    ahead = (ranking > ranking[:, None]) | ((ranking == ranking[:, None]) & (index < index[:, None]))
+    return jnp.sum(ahead, axis=1) < k
+
+
+def _joined(signal, nuisance):
+    return jnp.concatenate([signal, nuisance])
+
+
+def _delta(signal, nuisance):
+    is_signal = jnp.arange(signal.shape[0] + nuisance.shape[0]) < signal.shape[0]
+    return separation_ratio(_joined(signal, nuisance), is_signal)
+
+
+def _count(signal, nuisance):
+    floor = jnp.max(nuisance, initial=0)
+    count = jnp.sum(exceeds(signal, floor), dtype=jnp.int32)
+    return jnp.where(jnp.isnan(floor) | jnp.any(jnp.isnan(signal)), -1, count)
+
+
+def _over_root(numerator, square):
+    """numerator / sqrt(square), and 0 where both vanish, with a finite gradient there."""
+    positive = square > 0
+    ratio = numerator / jnp.sqrt(jnp.where(positive, square, 1))
+    return jnp.where(positive | jnp.isnan(square), ratio, 0)

@@ -1,0 +1,99 @@
+"""Which parameter moves a model towards or away from the boundaries of its regime."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phasejax._core.pytree import pytree
+from phasejax.theory import _closed_forms
+from phasejax.theory._model import SpikedModel
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
+_RATIOS = {"ca": ("CA", _closed_forms.delta_ca), "cp": ("CP", _closed_forms.delta_cp),
+           "cp_reverse": ("CP reversed", _closed_forms.delta_cp_reverse)}
+
+
+@pytree
+class Sensitivity:
+    """Elasticities d log Delta / d log parameter: the relative change of a ratio per relative change of a parameter.
+
+    Args:
+        ca: of Delta_CA; for each field of the model one elasticity per coordinate, in the field's shape.
+        cp: of Delta_CP, predicting y from x.
+        cp_reverse: of Delta_CP reversed.
+    """
+
+    ca: dict[str, Float[Array, "_"]]
+    cp: dict[str, Float[Array, "_"]]
+    cp_reverse: dict[str, Float[Array, "_"]]
+
+    @property
+    def fields(self) -> dict[str, dict[str, Float[Array, ""]]]:
+        """For each ratio ("ca", "cp", "cp_reverse") the elasticity of each field scaled as a whole: the sum over
+        its coordinates."""
+        return {ratio: {name: jnp.sum(values) for name, values in getattr(self, ratio).items()} for ratio in _RATIOS}
+
+    def summary(self) -> str:
+        """A table of the fields' elasticities, and a line per ratio on the field that moves it most."""
+        rows = {_RATIOS[ratio][0]: {name: float(value) for name, value in row.items()}
+                for ratio, row in self.fields.items()}
+        lines = ["d log Delta / d log " + " ".join(f"{name:>10}" for name in _FIELDS)]
+        lines += [f"{label:<19} " + " ".join(f"{row[name]:>10.2f}" for name in _FIELDS) for label, row in rows.items()]
+        return "\n".join(lines + [_strongest(label, row) for label, row in rows.items()])
+
+
+def _strongest(label, row):
+    if any(math.isnan(value) for value in row.values()):
+        return f"{label}: no parameter moves the ratio, which is 0 or infinite."
+    top = max(abs(value) for value in row.values())
+    names = [name for name, value in row.items() if abs(value) >= top * (1 - 1e-6)]
+    signs = ", ".join(f"{row[name]:+.2f}" for name in names)
+    return f"{label}: {' and '.join(names)} moves the ratio most, by {signs} % for 1 % more of it."
+
+
+def sensitivity(model: SpikedModel) -> Sensitivity:
+    r"""Which parameter moves this problem: elasticities of the three separation ratios.
+
+    .. math::  e = \frac{\partial \log \Delta}{\partial \log \theta}
+
+    for each coordinate theta of each field. Away from ties only the weakest signal and the
+    strongest nuisance count; in terms of theirs, for CA, e is gamma_x / (kappa^2 + gamma_x) + gamma_y /
+    (kappa^2 + gamma_y) for kappa, -1 for nu, and -(1/2) gamma_x / (kappa^2 + gamma_x) for gamma_x.
+
+    Where several signals tie for the weakest (or nuisances for the strongest), as all do in the
+    homogeneous model, one coordinate moved alone has one slope up and another down. The slope is then
+    shared evenly, so that coordinates of equal standing get equal numbers and still add up to the
+    elasticity of the field scaled as a whole, which stays exact as long as the tied ones have the
+    same elasticities; otherwise it lies between that upwards and that downwards.
+
+    A parameter that is 0 stays 0 under relative change: its elasticity is 0. A ratio that is 0 or
+    infinite stays so whatever is scaled, and its logarithm has no derivative: all its elasticities
+    are NaN.
+
+    Args:
+        model: the spiked model. Works under jit and vmap.
+
+    Returns:
+        Elasticities per coordinate (`ca`, `cp`, `cp_reverse`) and per field (`fields`).
+
+    Source: derivatives of the ratios of K26, Proposition 3.1.
+
+    >>> model = SpikedModel.homogeneous(1.0, 0.3, gamma_x=1.0, gamma_y=3.0, nuisance_y=4.0, k=2, d=5)
+    >>> {name: f"{value:.3f}" for name, value in sensitivity(model).fields["ca"].items() if value}
+    {'kappa': '1.250', 'nu': '-1.000', 'gamma_x': '-0.250', 'gamma_y': '-0.375'}
+    """
+    return Sensitivity(**{name: _elasticities(delta, model) for name, (_, delta) in _RATIOS.items()})
+
+
+def _elasticities(delta, model):
+    value, gradient = jax.value_and_grad(delta)(model)
+    defined = (value > 0) & (value < jnp.inf)
+
+    def elasticity(theta, slope):
+        relative = jnp.where(theta == 0, 0, theta * slope / value)  # the slope at 0 may be infinite
+        return jnp.where(defined, relative, jnp.nan)
+
+    return {name: elasticity(getattr(model, name), getattr(gradient, name)) for name in _FIELDS}

@@ -1,0 +1,63 @@
+"""No public function may wait for ever on a machine with few cores.
+
+On the CPU a compiled vmap over two or more LAPACK calls can deadlock. Each process below runs
+one kernel many times with default settings under a time limit; a hang is a failure.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import as_users_run
+
+SETUP = """
+import jax, jax.numpy as jnp, numpy as np
+import phasejax as pj
+model = pj.SpikedModel.homogeneous(1.5, 0.4, nuisance_y=5.0, k=5, d=50)
+key = jax.random.key(0)
+
+def everything(nu):
+    covariances = pj.sample_covariances(key, model.replace(nu=nu), 400)
+    return (pj.solve_ca(covariances, 5).encoder_x, pj.solve_cp(covariances, 5).predictor,
+            pj.solve_joint(covariances, 5, 1.0).predictor, pj.canonical_correlations(covariances),
+            pj.mean_squared_sine(pj.solve_ca(covariances, 5).encoder_x, pj.solve_cp(covariances, 5).encoder))
+"""
+
+KERNELS = {
+    "sweep": """
+for _ in range(3):
+    pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
+             quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
+""",
+    "jitted vmap": """
+run = jax.jit(jax.vmap(everything))
+for _ in range(10):
+    jax.block_until_ready(run(jnp.linspace(0, 0.9, 300)))
+""",
+    "gradients under vmap": """
+run = jax.jit(jax.vmap(jax.grad(lambda nu: everything(nu)[-1])))
+for _ in range(10):
+    jax.block_until_ready(run(jnp.linspace(0.1, 0.9, 300)))
+""",
+    "threads": """
+from concurrent.futures import ThreadPoolExecutor
+run = jax.jit(jax.vmap(everything))
+with ThreadPoolExecutor(4) as pool:
+    for _ in range(4):
+        list(pool.map(lambda i: jax.block_until_ready(run(jnp.linspace(0, 0.9, 100))), range(8)))
+""",
+    "diagnose": """
+rng = np.random.default_rng(0)
+s = rng.standard_normal((500, 3))
+x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
+for _ in range(20):
+    pj.diagnose(x, y, s)
+""",
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_kernels_end(kernel):
+    subprocess.run([sys.executable, "-c", SETUP + kernel + "\nprint('done')"], check=True, timeout=200,
+                   env=as_users_run())

@@ -1,0 +1,298 @@
+"""Drift since a saved diagnosis: found where there is some, not where there is none; files that are no baseline."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from phasejax import Regime, diagnose
+from phasejax.diagnosis import Drift, detect_drift, load_baseline
+from phasejax.diagnosis._baseline import NAMES
+from phasejax.diagnosis._estimates import PARAMETERS, RATIOS
+
+pytestmark = pytest.mark.slow
+
+K, D, N = 2, 10, 600
+BASE = {"kappa": 1.5, "nu": 0.3, "nuisance_y": 2.0}
+
+
+def simulated(seed, kappa, nu, nuisance_y, n=N, gamma=0.5):
+    rng = np.random.default_rng(seed)
+    s, u = kappa * rng.standard_normal((n, K)), rng.standard_normal((n, D - K))
+    v = nu * u + np.sqrt(1 - nu**2) * rng.standard_normal((n, D - K))
+    x = np.hstack([s + np.sqrt(gamma) * rng.standard_normal((n, K)), u])
+    y = np.hstack([s + np.sqrt(gamma) * rng.standard_normal((n, K)), np.sqrt(nuisance_y) * v])
+    return x, y, s + 0.3 * rng.standard_normal((n, K))
+
+
+def diagnosed(seed, **changed):
+    return diagnose(*simulated(seed, **BASE | changed), k=K, predicted_scores=False)
+
+
+def saved(found, folder):
+    path = folder / "baseline.json"
+    path.write_text(found.to_json())
+    return load_baseline(path)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return diagnosed(0)
+
+
+@pytest.fixture(scope="module")
+def baseline(found, tmp_path_factory):
+    return saved(found, tmp_path_factory.mktemp("monitor"))
+
+
+def test_a_baseline_holds_what_was_saved(baseline, found):
+    for name in ("n", "labelled", "d_x", "d_y", "label_columns", "k", "confidence", "reduced_chi2", "probabilities"):
+        assert getattr(baseline, name) == getattr(found, name), name
+    for name in NAMES:
+        assert baseline.estimates[name] == found.estimates[name]
+        np.testing.assert_array_equal(baseline.draws[name], found.draws[name])
+    assert set(NAMES) == {*RATIOS, *PARAMETERS}
+    same = detect_drift(baseline, found)
+    assert not same.moved
+    assert {(change.z, change.p, change.adjusted) for change in same.changes} == {(0.0, 1.0, 1.0)}
+
+
+def test_no_drift_without_a_change(baseline):
+    """Eight new samples of the same model; over 100 pairs at n = 1000, d = 20, k = 3 there was no false alarm."""
+    drifts = [detect_drift(baseline, diagnosed(seed)) for seed in range(1, 9)]
+    assert not any(drift.moved for drift in drifts)
+    z = np.array([[change.z for change in drift.changes] for drift in drifts])
+    assert 0.2 < z.std() < 1.2
+
+
+@pytest.mark.parametrize(("changed", "names"), [
+    ({"nu": 0.5}, {"nu", "delta_ca", "delta_cp"}),
+    ({"nuisance_y": 4.0}, {"nuisance_y"}),
+    ({"kappa": 2.0}, {"kappa"}),
+])
+def test_a_change_is_found_and_named(baseline, changed, names):
+    drift = detect_drift(baseline, diagnosed(11, **changed))
+    assert drift.moved
+    beyond = {change.name for change in drift.changes if change.beyond}
+    assert names <= beyond
+    assert not beyond & ({"nu", "nuisance_x", "nuisance_y", "kappa", "gamma_x", "gamma_y", "decay"} - names)
+    (name, value), = changed.items()
+    assert np.sign(drift.change(name).z) == np.sign(value - BASE[name])
+    assert not drift.regime_moved
+    assert name in drift.summary().splitlines()[0]
+    assert f"*{name}" in drift.summary()
+
+
+def test_a_crossed_boundary_is_found(baseline):
+    drift = detect_drift(baseline, diagnosed(12, nuisance_y=40.0))
+    assert (drift.regime_before, drift.regime_now) == (Regime.BOTH, Regime.CA_ONLY)
+    assert drift.regime_moved
+    assert drift.regime_changed > 0.99
+    assert "yes: the regime" in drift.summary()
+    read = json.loads(drift.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (read["moved"], read["regime_moved"], read["regime_now"]) == (True, True, "CA only")
+    assert [change["name"] for change in read["changes"]] == list(NAMES)
+
+
+def test_diagnose_again_takes_the_settings_of_the_baseline(baseline):
+    settings = dataclasses.replace(baseline, confidence=0.8)
+    x, y, s = simulated(3, **BASE)
+    again = settings.diagnose_again(x, y, s)
+    assert (again.k, again.confidence, again.predicted_scores, again.k_estimated) == (K, 0.8, None, False)
+    with pytest.raises(ValueError, match="y: expected 10 columns as in the baseline, got 9"):
+        baseline.diagnose_again(x, y[:, 1:], s)
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("d_x", 11, "x: expected 10 columns as in the baseline, got 11"),
+    ("d_y", 11, "y: expected 10 columns as in the baseline, got 11"),
+    ("k", 3, "k: expected 2 signals as in the baseline, got 3"),
+    ("label_columns", 3, "labels: expected 2 independent label columns .* as in the baseline, got 3"),
+    ("confidence", 0.8, "confidence: expected 0.9 .* as in the baseline, got 0.8"),
+])
+def test_another_design_is_no_comparison(baseline, found, field, value, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        detect_drift(baseline, dataclasses.replace(found, **{field: value}))
+
+
+def test_arguments_of_compare(baseline, found):
+    for level in (0.0, 1.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="level: expected a number above 0 and below 1, got"):
+            detect_drift(baseline, found, level=level)
+    with pytest.raises(ValueError, match="now: expected a diagnosis of method 'moments', got Diagnosis"):
+        detect_drift(baseline, diagnose(*simulated(0, **BASE), method="spectral"))
+    with pytest.raises(ValueError, match=r"name: expected one of delta_ca, .*, got 'size'"):
+        detect_drift(baseline, found).change("size")
+
+
+def gaussian_posteriors(rng, spread, shift=0.0):
+    """Draws around an estimate that errs by as much as they spread, on the scale of each test."""
+    draws = {}
+    for name in NAMES:
+        u = shift + spread * (rng.standard_normal() + rng.standard_normal(400))
+        draws[name] = (1 / (1 + np.exp(-u)) if name in ("nu", "label_share") else
+                       np.clip(0.4 + 0.1 * u, 0, 1) if name in ("decay", "uncorrelated") else np.exp(u))
+    return draws
+
+
+def test_false_alarms_keep_to_the_level_and_use_it(baseline, found):
+    """Independent Gaussian posteriors, for which Holm is nearly exact: 1 - (1 - 0.2 / 12)^12 = 0.18 at level 0.2.
+
+    Bounds: four standard errors over 500 pairs.
+    """
+    rng, level, pairs = np.random.default_rng(0), 0.2, 500
+    alarms = 0
+    for _ in range(pairs):
+        before = dataclasses.replace(baseline, draws=gaussian_posteriors(rng, 0.3))
+        drift = detect_drift(before, dataclasses.replace(found, draws=gaussian_posteriors(rng, 0.3)), level=level)
+        alarms += any(change.beyond for change in drift.changes)
+    expected = 1 - (1 - level / len(NAMES)) ** len(NAMES)
+    assert abs(alarms / pairs - expected) < 4 * np.sqrt(expected * (1 - expected) / pairs)
+
+
+def test_holm_rejects_what_the_step_down_procedure_rejects(baseline, found):
+    rng = np.random.default_rng(1)
+    before = dataclasses.replace(baseline, draws=gaussian_posteriors(rng, 0.3))
+    drift = detect_drift(before, dataclasses.replace(found, draws=gaussian_posteriors(rng, 0.3, shift=0.8)))
+    ordered = sorted(drift.changes, key=lambda change: change.p)
+    rejected = 0
+    for level in (1e-4, 0.01, 0.05, 0.2, 0.5):
+        kept = next((i for i, c in enumerate(ordered) if c.p >= level / (len(NAMES) - i)), len(NAMES))
+        assert {c.name for c in drift.changes if c.adjusted < level} == {c.name for c in ordered[:kept]}
+        rejected += kept
+    assert 0 < rejected < 5 * len(NAMES)
+
+
+def test_tails_beyond_the_draws_are_gaussian(baseline, found):
+    """For Gaussian draws p is that of z, and goes on falling beyond what pairs of draws resolve."""
+    rng = np.random.default_rng(2)
+    draws, changes = gaussian_posteriors(rng, 0.3), []
+    for shift in (0.3, 2.0, 3.0, 4.0):
+        moved = draws | {"delta_ca": draws["delta_ca"] * np.exp(shift)}
+        changes.append(detect_drift(dataclasses.replace(baseline, draws=draws), dataclasses.replace(found, draws=moved)
+                               ).change("delta_ca"))
+    for change in changes:
+        assert change.p == pytest.approx(2 * _normal_tail(abs(change.z)), rel=0.3)
+    assert changes[-1].p < 1e-10
+    assert [change.p for change in changes] == sorted((change.p for change in changes), reverse=True)
+
+
+def _normal_tail(z):
+    import scipy.integrate
+
+    return scipy.integrate.quad(lambda t: np.exp(-t * t / 2) / np.sqrt(2 * np.pi), z, z + 12)[0]
+
+
+def test_a_parameter_at_zero_is_not_known_exactly(baseline, found):
+    rng = np.random.default_rng(3)
+    common = gaussian_posteriors(rng, 0.3)
+    zero = dataclasses.replace(baseline, draws=common | {"decay": np.zeros(400)})
+
+    def decay(rows_before, mean, sd):
+        now = dataclasses.replace(found, draws=common | {"decay": np.clip(mean + sd * rng.standard_normal(400), 0, 1)})
+        return detect_drift(dataclasses.replace(zero, n=rows_before), now).change("decay")
+
+    assert decay(N, 0.3, 0.03).beyond
+    assert decay(N, 0.3, 0.03).z == pytest.approx(0.3 / 0.03 / np.sqrt(2), rel=0.1)
+    # A small decay that the many rows show now, and that the few rows then could not.
+    assert not decay(N // 100, 0.02, 0.002).beyond
+
+
+def test_the_uncorrelated_share_is_no_finer_than_its_coordinates(baseline, found):
+    """Near 0 a fit may put one coordinate's edge at 0.04 with a spread of 0.006, and the next fit at 0."""
+    rng = np.random.default_rng(4)
+    common = gaussian_posteriors(rng, 0.3)
+    before = dataclasses.replace(baseline, draws=common | {"uncorrelated": np.zeros(400)})
+
+    def uncorrelated(mean):
+        now = common | {"uncorrelated": mean + 0.006 * rng.standard_normal(400)}
+        return detect_drift(before, dataclasses.replace(found, draws=now), level=0.2).change("uncorrelated")
+
+    assert not uncorrelated(0.04).beyond
+    assert uncorrelated(0.6).beyond
+
+
+def test_the_regime_is_judged_by_both_probabilities(baseline, found):
+    def regimes(before, now, **settings):
+        before, now = ({regime.value: float(p) for regime, p in zip(Regime, ps, strict=True)} for ps in (before, now))
+        return detect_drift(dataclasses.replace(baseline, probabilities=before),
+                       dataclasses.replace(found, probabilities=now), **settings)
+
+    drift = regimes([0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])
+    assert drift.regime_changed == pytest.approx(1 - 0.2)
+    assert not drift.moved
+    assert regimes([0, 0, 0, 1], [0, 1, 0, 0]).moved
+    assert not regimes([0, 0, 0, 1], [0, 0.5, 0, 0.5]).moved
+    # No regime's probability is known to better than one draw in 4000.
+    assert not regimes([0, 0, 0, 1], [0, 1, 0, 0], level=1e-4).moved
+
+
+def test_another_version_is_said(baseline, found):
+    drift = detect_drift(dataclasses.replace(baseline, version="0.0.9"), found)
+    assert any("written by phasejax 0.0.9" in warning for warning in drift.warnings)
+    assert "Warning: the baseline was written by phasejax 0.0.9" in drift.summary()
+    assert isinstance(drift, Drift)
+
+
+def test_a_bad_fit_on_either_side_is_said(baseline, found):
+    for before, now in ((2.9, 2.9), (20.0, 1.0), (1.0, 20.0)):
+        drift = detect_drift(dataclasses.replace(baseline, reduced_chi2=before), dataclasses.replace(found, reduced_chi2=now))
+        assert any("reduced_chi2 of 20.0" in warning for warning in drift.warnings) is (max(before, now) > 3)
+
+
+def _without(name):
+    return lambda read: {key: value for key, value in read.items() if key != name}
+
+
+def _with(*path, value):
+    def change(read):
+        read = json.loads(json.dumps(read))
+        inner = read
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        return read
+    return change
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda read: [], "expected a diagnosis written by phasejax, got another JSON file"),
+    (lambda read: {"version": 1}, "expected a diagnosis written by phasejax, got another JSON file"),
+    (_with("method", value="spectral"), "expected a diagnosis of method moments, got spectral"),
+    (_without("draws"), "expected the field draws, got a diagnosis without it"),
+    (_without("k"), "expected the field k, got a diagnosis without it"),
+    (_with("k", value=2.5), "k: expected a whole number from 1, got 2.5"),
+    (_with("n", value=True), "n: expected a whole number from 2, got True"),
+    (_with("reduced_chi2", value="nan"), "reduced_chi2: expected a number from 0, got 'nan'"),
+    (_with("estimates", value=[]), "estimates: expected values by name, got list"),
+    (_with("estimates", "nu", value=0.3), "estimates, nu: expected value, low and high, got 0.3"),
+    (_with("draws", "nu", value=None), "draws, nu: expected a list of numbers, got None"),
+    (_with("draws", "nu", value=[0.2, 1.2]), r"draws, nu: expected .* from 0 to 1, got \[1.2\]"),
+    (_with("draws", "kappa", value=[1.0, "inf"]), "draws, kappa: expected a list of numbers, got .*'inf'"),
+    (_with("draws", "kappa", value=[0.0, 1.0]), r"draws, kappa: expected .* from 0 to inf, got \[0.0\]"),
+    (_with("draws", "kappa", value=[1.0]), r"draws, kappa: expected at least 2 finite numbers .* got \[1.0\]"),
+    (_with("probabilities", value={"Both": 1.0}), "expected the field Neither, got"),
+])
+def test_other_json_is_refused_in_one_line(tmp_path, found, change, message):
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(change(json.loads(found.to_json()))))
+    with pytest.raises(ValueError, match=f"^{path}: {message}") as raised:
+        load_baseline(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_no_file_no_text_and_half_a_file_are_refused(tmp_path, found):
+    with pytest.raises(ValueError, match="expected a readable file, got No such file"):
+        load_baseline(tmp_path / "none.json")
+    with pytest.raises(ValueError, match="expected a readable file, got Is a directory"):
+        load_baseline(tmp_path)
+    path, text = tmp_path / "baseline.json", found.to_json()
+    path.write_bytes(b"\x93NUMPY\x01\x00")
+    with pytest.raises(ValueError, match="expected a JSON file, got something else"):
+        load_baseline(path)
+    for length in (0, 1, 100, len(text) // 2, len(text) - 3):
+        path.write_text(text[:length])
+        with pytest.raises(ValueError, match="expected a complete JSON file, got") as raised:
+            load_baseline(path)
+        assert "\n" not in str(raised.value)

@@ -1,0 +1,198 @@
+"""The default diagnosis as a user meets it: answers, intervals, advice, unlabelled rows, tables."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from phasejax import Regime, SpikedModel, diagnose, regime
+from phasejax.datasets import load_digit_halves
+from phasejax.diagnosis import _paired_data, choose_estimator
+from phasejax.diagnosis._estimates import PARAMETERS, RATIOS
+from phasejax.io import open_table
+
+pytestmark = pytest.mark.slow
+
+# One of each regime, well inside; alignment needs nu < rho, prediction nu sqrt(nuisance_y) < tau.
+CASES = {Regime.BOTH: (2.5, 0.2, 1.0), Regime.CA_ONLY: (2.5, 0.6, 40.0), Regime.CP_ONLY: (1.5, 0.95, 0.3),
+         Regime.NEITHER: (1.0, 0.9, 20.0)}
+
+
+def simulated(kappa, nu, nuisance_y, n=600, d=12, seed=0, gamma=0.5):
+    rng = np.random.default_rng(seed)
+    s, u = rng.standard_normal((n, 2)), rng.standard_normal((n, d - 2))
+    v = nu * u + np.sqrt(1 - nu**2) * rng.standard_normal((n, d - 2))
+    x = np.hstack([kappa * s + np.sqrt(gamma) * rng.standard_normal((n, 2)), u])
+    y = np.hstack([kappa * s + np.sqrt(gamma) * rng.standard_normal((n, 2)), np.sqrt(nuisance_y) * v])
+    return x, y, s
+
+
+@pytest.fixture(scope="module")
+def both():
+    return diagnose(*simulated(*CASES[Regime.BOTH]), k=2)
+
+
+@pytest.mark.parametrize("expected", CASES)
+def test_each_regime_is_stated_with_intervals_that_hold_the_truth(expected):
+    """One data set each; intervals of level 0.99, with 3 % on top for what they miss now and then."""
+    kappa, nu, nuisance_y = CASES[expected]
+    found = diagnose(*simulated(kappa, nu, nuisance_y), k=2, confidence=0.99, predicted_scores=False)
+    model = SpikedModel.homogeneous(kappa, nu, k=2, d=12, gamma_x=0.5, gamma_y=0.5, nuisance_y=nuisance_y)
+    assert regime(model) is expected
+    assert found.likeliest is expected
+    assert found.probabilities[expected.value] > 0.9
+    truth = {"kappa": kappa, "nu": nu, "gamma_x": 0.5, "nuisance_y": nuisance_y}
+    for name, value in truth.items():
+        estimate = found.estimates[name]
+        assert estimate.low < estimate.value < estimate.high
+        assert estimate.low * 0.97 <= value <= estimate.high * 1.03, name
+    assert regime(found.model) is expected
+
+
+def test_one_scalar_label_is_enough_where_k_is_known():
+    """Two signals, a label on their sum: the second direction is not taken for nuisance."""
+    x, y, s = simulated(*CASES[Regime.BOTH])
+    assert diagnose(x, y, s.sum(1), k=2, predicted_scores=False).regime is Regime.BOTH
+    # With one signal fewer than there are, the second looks like strong nuisance: nothing is stated.
+    assert diagnose(x, y, s.sum(1), k=1, predicted_scores=False).regime is None
+
+
+def test_k_is_counted_from_the_labels():
+    x, y, s = simulated(*CASES[Regime.BOTH])
+    labels = np.column_stack([s, np.random.default_rng(9).standard_normal((len(s), 2))])
+    found = diagnose(x, y, labels, predicted_scores=False)
+    assert (found.k, found.k_estimated, found.label_columns) == (2, True, 4)
+    assert "counted from the labels" in found.summary()
+
+
+def test_summary_json_and_pickle(both):
+    summary = both.summary()
+    for word in ("Regime", "Both (probability", "Delta_CA", "Delta_CP reverse", "kappa", "nu", "Predicted R2", "k = 2",
+                 both.recommendation):
+        assert word in summary
+    read = json.loads(both.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (read["regime"], read["delta_ca"]) == ("Both", both.delta_ca)
+    assert set(read["estimates"]) >= {*PARAMETERS, *RATIOS}
+    assert {len(values) for values in read["draws"].values()} == {400}
+    assert pickle.loads(pickle.dumps(both)).to_json() == both.to_json()
+
+
+def test_a_recommendation_follows_from_the_predicted_scores(both):
+    assert both.objective in ("CA", "CP x->y", "CP y->x")
+    assert both.recommendation.startswith(("Align:", "Predict y from x:", "Predict x from y:"))
+    assert type(choose_estimator(both)).__name__ in ("CrossAlignment", "CrossPrediction")
+    # Labels that only x carries: two components shared with y cannot keep up with all columns of x.
+    x, y, _ = simulated(*CASES[Regime.NEITHER])
+    alone = diagnose(x, y, x[:, 5] + 0.1 * np.random.default_rng(0).standard_normal(len(x)), k=1)
+    assert alone.objective == "x"
+    assert alone.recommendation.startswith("Keep x alone")
+    assert choose_estimator(alone).fit_transform(x).shape == x.shape
+
+
+def test_labels_that_nothing_predicts_are_weak():
+    x, y, _ = simulated(*CASES[Regime.BOTH])
+    found = diagnose(x, y, np.random.default_rng(5).standard_normal(len(x)))
+    assert found.k == 1
+    assert any("the labels are weak" in warning for warning in found.warnings)
+    assert found.recommendation.startswith("Undecided")
+
+
+def test_undecided_when_no_regime_reaches_the_confidence():
+    # On the boundary of alignment: rho = 6.25 / 6.75 = nu.
+    found = diagnose(*simulated(2.5, 0.926, 40.0), k=2, confidence=0.99, predicted_scores=False)
+    assert found.regime is None
+    assert found.verdict.startswith("undecided (")
+    assert any("do not decide" in warning for warning in found.warnings)
+    assert json.loads(found.to_json())["regime"] == "undecided"
+
+
+def test_sensitivity_crosses_the_boundary_on_the_closed_form(both):
+    changes = both.sensitivity()
+    assert [change.parameter for change in changes if change.regime is None] != list(PARAMETERS)[:6]
+    model = both.model
+    for change in changes:
+        if change.regime is not None:
+            moved = model.replace(**{change.parameter: getattr(model, change.parameter) * change.factor})
+            assert regime(moved) is change.regime
+            nearly = model.replace(**{change.parameter: getattr(model, change.parameter) * change.factor**0.9})
+            assert regime(nearly) is Regime.BOTH
+
+
+def test_rows_without_labels_narrow_the_intervals():
+    x, y, s = simulated(*CASES[Regime.BOTH], n=3000)
+    few = diagnose(x[:150], y[:150], s[:150], k=2, predicted_scores=False)
+    rows = np.arange(150)[::-1]
+    more = diagnose(x, y, s[rows], labelled=rows, k=2)
+    assert (more.n, more.labelled) == (3000, 150)
+
+    def width(found, name):
+        return np.log(found.estimates[name].high / found.estimates[name].low)
+
+    assert width(more, "nu") < 0.6 * width(few, "nu")
+    assert width(more, "delta_cp") < width(few, "delta_cp")
+    assert more.regime is Regime.BOTH
+
+
+def test_tables_in_blocks_give_what_arrays_give(monkeypatch, tmp_path):
+    x, y, s = simulated(*CASES[Regime.BOTH])
+    whole = diagnose(x, y, s, k=2)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    monkeypatch.setattr(_paired_data, "IN_MEMORY", 100)
+    monkeypatch.setattr(_paired_data, "SAMPLE_ROWS", 500)
+    found = diagnose(open_table(tmp_path / "x.npy"), open_table(tmp_path / "y.npy"), s, k=2)
+    for name, estimate in whole.estimates.items():
+        assert found.estimates[name].value == pytest.approx(estimate.value, rel=1e-6), name
+    assert found.predicted_scores.score("x").value == pytest.approx(whole.predicted_scores.score("x").value, abs=0.05)
+    labelled = np.arange(0, 600, 3)
+    part = diagnose(open_table(tmp_path / "x.npy"), open_table(tmp_path / "y.npy"), s[labelled], labelled=labelled, k=2)
+    assert part.delta_ca == pytest.approx(diagnose(x, y, s[labelled], labelled=labelled, k=2, predicted_scores=False).delta_ca)
+
+
+def test_digit_halves_are_no_spiked_model():
+    found = diagnose(*load_digit_halves())
+    assert found.k == 9
+    assert found.reduced_chi2 > 3
+    assert any("no spiked model" in warning for warning in found.warnings)
+    assert found.predicted_scores.best == "x and y"
+
+
+X, Y, S = simulated(*CASES[Regime.BOTH], n=60)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"k": 0}, r"k: expected 1 to min\(d_x, d_y\) - 1 = 11, got 0"),
+    ({"k": 12}, "k: expected 1 to"),
+    ({"confidence": 1.0}, "confidence: expected a number from 0.5 to below 1, got 1.0"),
+    ({"labelled": np.arange(61)}, "labelled: expected indices from 0 to 59, got 0 to 60"),
+    ({"labelled": np.zeros(60, int)}, "labelled: expected every row once, got repeated indices"),
+    ({"labelled": np.ones(60, bool)}, "labelled: expected indices of rows"),
+    ({"labelled": np.arange(50)}, "labels: expected 50 rows, one for each labelled row of x, got 60"),
+    ({"method": "spectral", "k": 2}, "k, labelled: expected none with method 'spectral'"),
+])
+def test_bad_options_are_refused_in_one_line(options, message):
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        diagnose(X, Y, S, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_same_view_twice_is_refused():
+    with pytest.raises(ValueError, match="y: expected another view of the same things, got x itself"):
+        diagnose(X, X, S)
+
+
+def test_a_copied_column_and_few_rows_are_warned_about():
+    x, y, s = (np.vstack([view] * 3) + 1e-3 * np.random.default_rng(i).standard_normal((180, view.shape[1]))
+               for i, view in enumerate((X, Y, S)))
+    assert any("is a copy of one of y's" in warning
+               for warning in diagnose(np.column_stack([x, y[:, 3]]), y, s, predicted_scores=False).warnings)
+    x, y, s = simulated(*CASES[Regime.BOTH], n=20)
+    assert any("saturated" in warning for warning in diagnose(x, y, s, k=2, predicted_scores=False).warnings)
+
+
+def test_a_diagnosis_is_a_baseline(both, tmp_path):
+    (tmp_path / "d.json").write_text(both.to_json())
+    from phasejax import load_baseline
+
+    assert load_baseline(tmp_path / "d.json") is not None
