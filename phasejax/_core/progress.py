@@ -1,0 +1,75 @@
+"""How long work says how far it is: one callback for sweeps, trainings and comparisons.
+
+Every function that can take long has an argument `progress`: False for silence, True for bars on a
+terminal, or a function of the name of the task at hand, how many of its parts are done, and how many
+there are. `print_progress` is such a function.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class ProgressCallback(Protocol):
+    """What an argument `progress` is called with."""
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Hear that `done` of the `total` parts of `task` are finished."""
+
+
+def no_progress(task: str, done: int, total: int) -> None:
+    """Say nothing: what functions use where no callback is given."""
+
+
+def print_progress(task: str, done: int, total: int) -> None:
+    """Print one line to standard error, such as `cp: 3 of 8`."""
+    print(f"{task}: {done} of {total}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
+    """The callback that an argument `progress` stands for, with any bars closed at the end.
+
+    Args:
+        progress: False for silence, True for bars on a terminal, or a callback.
+    """
+    if callable(progress):
+        yield progress
+    elif progress:
+        with progress_bars() as advance:
+            yield advance
+    else:
+        yield no_progress
+
+
+@contextlib.contextmanager
+def progress_bars(patience: float = 0.0) -> Iterator[ProgressCallback]:
+    """A callback that draws a bar for each task on a terminal, and says nothing elsewhere.
+
+    Args:
+        patience: seconds to wait before anything is drawn; work that is done sooner shows no bars.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield no_progress
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bars, begun, tasks = Progress(*columns, console=console, transient=True), time.monotonic(), {}
+
+    def advance(task: str, done: int, total: int) -> None:
+        if task not in tasks:
+            tasks[task] = bars.add_task(task, total=total)
+        bars.update(tasks[task], completed=done, total=total)
+        if not bars.live.is_started and time.monotonic() - begun >= patience:
+            bars.start()
+
+    try:
+        yield advance
+    finally:
+        if bars.live.is_started:
+            bars.stop()
