@@ -9,7 +9,7 @@ import numpy as np
 
 from phasejax._version import __version__
 from phasejax.diagnosis._diagnose import diagnose
-from phasejax.diagnosis._drift_tests import SHARES
+from phasejax.diagnosis._estimates import SHARES
 from phasejax.diagnosis._estimates import PARAMETERS, RATIOS, Estimate, Fitted
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._simulator import BOUNDS

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import scipy.stats
 
+from phasejax.diagnosis._estimates import SHARES
 from phasejax.diagnosis._simulator import BOUNDS, EDGE
 
-SHARES = ("nu", "label_share")
 _EDGE = 1e-12  # of (0, 1), for shares that rounding has put on its end
 
 

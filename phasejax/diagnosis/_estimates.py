@@ -23,6 +23,9 @@ PARAMETERS = {
     "uncorrelated": "share of the nuisance coordinates without correlation",
     "label_share": "share of the label directions that the signals explain",
 }
+NAMES = (*RATIOS, *PARAMETERS)
+# Names whose values are shares, between 0 and 1 but for rounding.
+SHARES = ("nu", "label_share")
 _KEPT_DRAWS = 400
 BAD_FIT = 3.0
 

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from phasejax.diagnosis._estimates import RATIOS, Fitted, likeliest, summarise_p
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
 from phasejax.diagnosis._paired_data import PairedRows
 from phasejax.diagnosis._predicted_scores import PredictedScores, predict_scores
+from phasejax.diagnosis._saved import diagnosis_fields
 from phasejax.diagnosis._simulator import Design
 from phasejax.diagnosis._spectral import ClassifiedSpectrum, classify_spectra
 from phasejax.theory import Regime, SpikedModel, nearest_boundary, regime
@@ -52,6 +54,7 @@ class Diagnosis(Fitted):
         ca, cp, cp_reverse: sample spectra; as signal count the k components that predict the labels best.
         predicted_scores: cross-validated scores of the representations, or None where not asked for.
         warnings: what limits the answer, one sentence each.
+        phasejax_version: of the package that made the diagnosis.
     """
 
     method: str
@@ -62,6 +65,29 @@ class Diagnosis(Fitted):
     cp_reverse: ClassifiedSpectrum
     predicted_scores: PredictedScores | None
     warnings: tuple[str, ...] = ()
+    phasejax_version: str = __version__
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "Diagnosis":
+        """The diagnosis that `to_dict` wrote; derived numbers are computed again.
+
+        Raises:
+            ValueError: what is no diagnosis by moment matching, or not all of one, in one line.
+        """
+        return cls(**diagnosis_fields(saved, origin="dictionary"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Diagnosis":
+        """The diagnosis that `to_json` wrote.
+
+        Raises:
+            ValueError: text that is no JSON, or what `from_dict` refuses, in one line.
+        """
+        try:
+            saved = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"expected a complete JSON text, got {error}") from None
+        return cls(**diagnosis_fields(saved, origin="JSON text"))
 
     @property
     def delta_ca(self) -> float:
@@ -205,7 +231,7 @@ class Diagnosis(Fitted):
         regime = self.regime
         changes = [{"parameter": c.parameter, "factor": c.factor, "regime": c.regime.value if c.regime else None}
                    for c in self.sensitivity()]
-        return plain({"phasejax_version": __version__, "regime": regime.value if regime else "undecided",
+        return plain({"phasejax_version": self.phasejax_version, "regime": regime.value if regime else "undecided",
                       "likeliest": self.likeliest.value, **{name: getattr(self, name) for name in RATIOS},
                       "objective": self.objective, "recommendation": self.recommendation, "sensitivity": changes,
                       **asdict(self)})
