@@ -11,10 +11,23 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 # Tests compile much and compute little: spare the last optimisations of the machine code. What users
-# run, with all of them, is in test_no_hang, test_engine and `phasejax check`.
+# run, with all of them, is in the tests that take `as_users_run` for the environment of a process.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 
 # Workers compile the same programs, and so does the next run: keep them all.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--by-hand", action="store_true", help="also run the tests that train for minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is only run by hand, also where the marks are chosen on the command line."""
+    if config.getoption("--by-hand"):
+        return
+    by_hand = [item for item in items if item.get_closest_marker("by_hand")]
+    if by_hand:
+        config.hook.pytest_deselected(items=by_hand)
+        items[:] = [item for item in items if item not in by_hand]

@@ -1,21 +1,21 @@
-"""The command `phasejax align`."""
+"""The command `phasejax similarity`: how alike are two representations of the same samples?"""
 
 import contextlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import tyro
+
+from phasejax.cli._files import check_place, read_pair, write_text
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """How aligned are two representations, by every metric, and is it beyond chance?
+    """How similar are two representations, by every metric, and is it beyond chance?
 
-    Prints a line a metric: its value, what chance gives at this size (random pairings of the rows), a p-value and an
-    interval. Formats as in diagnose; both arrays are read whole.
+    Prints one line for each metric: its value, what chance gives at this size (random pairings of
+    the rows), a p-value and an interval. Formats as in diagnose; both arrays are read whole.
     """
 
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
@@ -25,75 +25,40 @@ class Similarity:
     metrics: Annotated[list[str] | None, tyro.conf.arg(metavar="NAME")] = None
     """What to compute, all when left out; an unknown name lists them."""
     k: int = 10
-    """Nearest neighbours."""
+    """Number of nearest neighbours."""
     distance: Literal["cosine", "euclidean"] = "cosine"
-    """By which neighbours are near."""
+    """Distance by which neighbours are near."""
     bandwidth: float = 1.0
     """Width of the RBF kernel, in median distances."""
     components: int | None = None
     """Directions that svcca compares; 10, or all where there are fewer, when left out."""
     permutations: int = 200
-    """Random pairings behind p-values."""
+    """Random pairings of the rows behind each p-value."""
     resamples: int = 100
-    """Parts of the rows behind intervals."""
+    """Random parts of the rows behind each interval."""
     confidence: float = 0.9
     """Level of the intervals."""
     seed: int = 0
-    """Of pairings and resamples."""
+    """Seed of the random pairings and parts."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the table to this file."""
     progress: bool = True
-    """Show on a terminal how far it is, once it takes long."""
+    """Show on a terminal how far the work is, once it has taken ten seconds."""
 
     def run(self) -> int:
-        from phasejax._core.atomic_files import written_whole
+        """Compare the two representations, write the file that was asked for, and print the table."""
+        import numpy as np
+
+        from phasejax._core.progress import progress_bars
         from phasejax.similarity import compare_representations
 
-        if self.json is not None and not self.json.absolute().parent.is_dir():
-            raise ValueError(f"{self.json}: expected a file in an existing folder, got no folder {self.json.parent}")
-        x, y = _pair(self.x, self.y)
-        with _shown(self.progress) as progress:
-            found = compare_representations(x, y, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
-                          components=self.components, permutations=self.permutations, resamples=self.resamples,
-                          confidence=self.confidence, seed=self.seed, progress=progress)
-        if self.json is not None:
-            with written_whole(self.json) as unfinished:
-                unfinished.write_text(found.to_json(), encoding="utf-8")
+        check_place(self.json)
+        x, y = (view if isinstance(view, np.ndarray) else view.rows(0, len(view)) for view in read_pair(self.x, self.y))
+        with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
+            found = compare_representations(
+                x, y, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
+                components=self.components, permutations=self.permutations, resamples=self.resamples,
+                confidence=self.confidence, seed=self.seed, progress=progress)
+        write_text(self.json, found.to_json())
         print(found.summary())
         return 0
-
-
-@contextlib.contextmanager
-def _shown(wanted, patience=10.0):
-    """A function (name, done, total) that shows bars on a terminal from `patience` seconds on; None elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    if not (wanted and console.is_terminal):
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar, begun, tasks = Progress(*columns, console=console, transient=True), time.monotonic(), {}
-
-    def advance(name, done, total):
-        if name not in tasks:
-            tasks[name] = bar.add_task(name, total=total)
-        bar.update(tasks[name], completed=done)
-        if not bar.live.is_started and time.monotonic() - begun > patience:
-            bar.start()
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
-def _pair(x, y):
-    """Two arrays with paired rows, whole, from files."""
-    from phasejax.io._readers import open_view
-
-    views = [open_view(x)]
-    views.append(open_view(y, rows=len(views[0])))
-    return [view if isinstance(view, np.ndarray) else view.rows(0, len(view)) for view in views]

@@ -1,0 +1,69 @@
+"""The command `phasejax diagnose`: which objective recovers what the labels measure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from phasejax.cli._files import LabelKind, check_place, read_labelled_pair, write_text
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Which objective recovers, from two paired arrays, what some labels measure.
+
+    Prints the regime with its probability, the separation ratios and model parameters with
+    intervals, the scores that each representation is predicted to reach, and a recommendation.
+    Arrays are .npy, .npz (FILE.npz:NAME where it holds several), .csv, .parquet, .zarr,
+    .h5 (FILE.h5:NAME), .h5ad or .h5mu; large ones are read in blocks.
+    """
+
+    x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
+    """One view: rows are samples, columns are features."""
+    y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
+    """The other view, its rows paired with those of x."""
+    labels: Annotated[str, tyro.conf.arg(metavar="L")]
+    """Classes (integers, text) or real values, one row per labelled sample, one or many columns;
+    .npy, .npz or .csv."""
+    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
+    """File with the row numbers (from 0) that have labels, when not all do."""
+    k: int | None = None
+    """Number of shared signals; counted from the labels when left out."""
+    method: Literal["moments", "spectral"] = "moments"
+    """moments matches simulated to observed moments; spectral is Algorithm 1 of the paper."""
+    confidence: float = 0.9
+    """Level of the intervals, and probability from which a regime is stated."""
+    label_kind: LabelKind = "auto"
+    """What the labels are, where their type does not tell."""
+    seed: int = 0
+    """Seed of all random draws: simulations, folds and bootstrap."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write everything that was estimated to this file."""
+    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also draw the classified spectra to this file (.png, .pdf or .svg)."""
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write a report to this file: one HTML page with figures."""
+
+    def run(self) -> int:
+        """Diagnose the arrays, write the files that were asked for, and print the summary."""
+        from phasejax._core.atomic_files import written_whole
+        from phasejax.diagnosis import Diagnosis, diagnose, plot_diagnosis, write_report
+
+        for path in (self.json, self.figure, self.report):
+            check_place(path)
+        if self.figure and self.figure.suffix not in (".png", ".pdf", ".svg"):
+            raise ValueError(f"--figure: expected a file ending in .png, .pdf or .svg, got {self.figure}")
+        if self.report and self.method == "spectral":
+            raise ValueError("--report: expected method moments, got spectral")
+        x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled)
+        found = diagnose(x, y, labels, labelled=labelled, method=self.method, k=self.k, confidence=self.confidence,
+                         label_kind=self.label_kind, seed=self.seed)
+        write_text(self.json, found.to_json())
+        if self.figure:
+            with written_whole(self.figure) as unfinished:
+                plot_diagnosis(found).savefig(unfinished, dpi=150)
+        if self.report and isinstance(found, Diagnosis):
+            write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})
+        print(found.summary())
+        return 0

@@ -1,0 +1,43 @@
+"""The entry point of the command: from arguments to an exit code.
+
+Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a monitored problem has moved, 130 interrupted.
+"""
+
+import sys
+
+import tyro
+
+from phasejax._version import __version__
+from phasejax.cli._check import Check
+from phasejax.cli._compiled_programs import keep_compiled_programs
+from phasejax.cli._diagnose import Diagnose
+from phasejax.cli._monitor import Monitor
+from phasejax.cli._similarity import Similarity
+from phasejax.cli._sweep import Sweep
+
+COMMANDS = {"diagnose": Diagnose, "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "check": Check}
+_DESCRIPTION = f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190)."
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: the arguments after the command's name; those of the process when left out.
+
+    Returns:
+        The exit code. Arguments that cannot be parsed raise SystemExit(2) after a message.
+    """
+    args = sys.argv[1:] if args is None else args
+    if args == ["--version"]:
+        print(f"phasejax {__version__}")
+        return 0
+    command = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="phasejax", args=args, description=_DESCRIPTION)
+    try:
+        keep_compiled_programs()
+        return command.run()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,52 @@
+"""The command `phasejax monitor`: has anything moved since a saved diagnosis?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from phasejax.cli._files import LabelKind, check_place, read_labelled_pair, write_text
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Has the regime or any parameter moved beyond chance since a saved diagnosis?
+
+    Diagnoses the new arrays as the baseline was (same k, same confidence) and compares. Exit code
+    0 when nothing moved, 3 when something has.
+    """
+
+    baseline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASELINE.json")]
+    """What phasejax diagnose --json wrote."""
+    x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
+    """One view now, with the baseline's columns; formats as in diagnose."""
+    y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
+    """The other view, its rows paired with those of x."""
+    labels: Annotated[str, tyro.conf.arg(metavar="L")]
+    """Labels of the same kind as the baseline's, one row per labelled sample."""
+    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
+    """File with the row numbers (from 0) that have labels, when not all do."""
+    label_kind: LabelKind = "auto"
+    """What the labels are, where their type does not tell."""
+    level: float = 0.01
+    """Chance of a false alarm, over all that is compared."""
+    seed: int = 0
+    """Seed of all random draws."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the comparison to this file."""
+
+    def run(self) -> int:
+        """Diagnose the new arrays, compare with the baseline, and print what has moved."""
+        from phasejax.diagnosis import detect_drift, load_baseline
+
+        check_place(self.json)
+        if not 0 < self.level < 1:
+            raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
+        baseline = load_baseline(self.baseline)
+        x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled)
+        now = baseline.diagnose_again(x, y, labels, labelled=labelled, label_kind=self.label_kind, seed=self.seed)
+        drift = detect_drift(baseline, now, level=self.level)
+        write_text(self.json, drift.to_json())
+        print(drift.summary())
+        return 3 if drift.moved else 0

@@ -1,0 +1,135 @@
+"""The command `phasejax sweep`: quantities of the spiked model over a grid of its parameters."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from phasejax.cli._files import check_place
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Evaluate quantities of the spiked model over a grid of its parameters, times seeds.
+
+    Example: phasejax sweep --model homogeneous --axes kappa=0:3:31 nu=0:1:31 --fixed k=3 d=20
+    nuisance_y=5 --n 5000 --seeds 10 --quantities regime error_ca error_cp --store run.zarr
+
+    Killed and started again with the same --store it goes on where it stopped.
+    """
+
+    axes: list[str]
+    """What varies: NAME=FIRST:LAST:COUNT (evenly spaced) or NAME=VALUE,VALUE,... each. Names are
+    arguments of the model, n, or lam."""
+    quantities: list[str]
+    """What to compute; an unknown name lists all."""
+    model: Literal["homogeneous", "geometric"] = "homogeneous"
+    """Constructor of SpikedModel."""
+    fixed: list[str] = field(default_factory=list)
+    """Arguments of the model that do not vary, or lam: NAME=VALUE each."""
+    n: int | None = None
+    """Pairs in each sample; without it quantities are those of the population."""
+    seeds: int = 1
+    """Number of independent samples."""
+    seed: int = 0
+    """Seed of all random draws."""
+    store: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Zarr store to write to, chunk by chunk; or one to go on with."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """netCDF file to write at the end."""
+    memory: str | None = None
+    """What the chunks being computed may take, like 2GB; a quarter of the device's memory when left out."""
+    progress: bool = True
+    """Show a progress bar on standard error."""
+    distributed: bool = False
+    """Share the work with other processes that each run this same command. Under SLURM (srun) they
+    find each other; elsewhere name coordinator, processes and process-id."""
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Address of process 0."""
+    processes: int | None = None
+    """Number of processes."""
+    process_id: int | None = None
+    """Number of this process, from 0."""
+
+    def run(self) -> int:
+        """Evaluate the grid, write the file that was asked for, and print what was written where."""
+        if self.store is None and self.out is None:
+            raise ValueError("--out or --store: expected a place for the results, got neither")
+        check_place(self.out, "--out")
+        axes, fixed = dict(map(_axis, self.axes)), dict(map(_setting, self.fixed))
+
+        import jax
+
+        from phasejax._core.atomic_files import written_whole
+        from phasejax.simulation import sweep
+        from phasejax.theory import SpikedModel
+
+        if self.distributed:
+            _join(self.coordinator, self.processes, self.process_id)
+        first = jax.process_index() == 0
+        found = sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
+                      seeds=self.seeds, key=jax.random.key(self.seed), memory=self.memory, store=self.store,
+                      progress=self.progress and first)
+        if first:
+            if self.out is not None:
+                with written_whole(self.out) as unfinished:
+                    found.to_netcdf(unfinished, engine="scipy")
+            shape = " x ".join(f"{name} {length}" for name, length in found.sizes.items())
+            print(f"{', '.join(map(str, found.data_vars))} over {shape}: {self.store or self.out}")
+        return 0
+
+
+def _join(coordinator: str | None, processes: int | None, process_id: int | None) -> None:
+    """Make this process one of those that share the sweep."""
+    import jax
+
+    given = (coordinator, processes, process_id)
+    if any(value is not None for value in given) and None in given:
+        raise ValueError("--coordinator, --processes, --process-id: expected all three or none (under SLURM), "
+                         f"got {coordinator}, {processes}, {process_id}")
+    try:
+        jax.distributed.initialize(coordinator, processes, process_id)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"--distributed: expected SLURM, or --coordinator, --processes and --process-id, got {reason}"
+                         ) from None
+
+
+def _axis(text: str) -> tuple[str, Any]:
+    """Name and values of one axis, from NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..."""
+    import numpy as np
+
+    name, values = _split(text, "--axes", "NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,...")
+    try:
+        if ":" in values:
+            first, last, count = values.split(":")
+            return name, np.linspace(float(first), float(last), int(count))
+        return name, np.array([_number(value) for value in values.split(",")])
+    except ValueError:
+        raise ValueError(f"--axes: expected NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..., got {text!r}") from None
+
+
+def _setting(text: str) -> tuple[str, float]:
+    """Name and value of one fixed parameter, from NAME=VALUE."""
+    name, value = _split(text, "--fixed", "NAME=VALUE")
+    try:
+        return name, _number(value)
+    except ValueError:
+        raise ValueError(f"--fixed: expected NAME=VALUE, got {text!r}") from None
+
+
+def _split(text: str, flag: str, form: str) -> tuple[str, str]:
+    """What stands on the left and on the right of the equals sign."""
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise ValueError(f"{flag}: expected {form}, got {text!r}")
+    return name, value
+
+
+def _number(text: str) -> float:
+    """A whole number where the text is one: dimensions must be."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -1,0 +1,81 @@
+"""`phasejax diagnose`: what it prints and writes, formats, and bad input."""
+
+import json
+
+import pytest
+
+from phasejax import cli, diagnose
+from phasejax.cli._files import LabelKind
+from phasejax.datasets import load_digit_halves
+from phasejax.io import _labels
+from tests.cli.conftest import run
+
+DIAGNOSE = ["diagnose", "X.npy", "Y.csv", "--labels", "L.npy"]
+
+
+@pytest.mark.slow
+def test_it_prints_and_writes(digits, tmp_path):
+    done = run(*DIAGNOSE, "--json", tmp_path / "d.json", "--figure", tmp_path / "d.png", "--report",
+               tmp_path / "d.html", cwd=digits)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = diagnose(*load_digit_halves())
+    assert done.stdout == found.summary() + "\n"
+    for word in ("Regime", "Delta_CA", "Delta_CP", "Predicted", "kappa", "nu", found.recommendation):
+        assert word in done.stdout
+    assert json.loads((tmp_path / "d.json").read_text()) == found.to_dict()
+    assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
+    assert found.recommendation.split(":")[0] in (tmp_path / "d.html").read_text()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_formats_and_label_types_agree(digits, capsys, monkeypatch):
+    monkeypatch.chdir(digits)
+    texts = set()
+    for x, y, labels in [("X.npy", "Y.csv", "L.npy"), ("XY.npz:x", "XY.npz:y", "words.csv")]:
+        assert cli.main(["diagnose", x, y, "--labels", labels, "--method", "spectral"]) == 0
+        texts.add(capsys.readouterr().out)
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["X.npy", "missing.npy", "--labels", "L.npy"], "error: missing.npy: expected a readable file"),
+    (["X.npy", "L.npy", "--labels", "L.npy"], "error: L.npy: expected two dimensions"),
+    (["X.npy", "Y.csv", "--labels", "constant.npy"], "error: labels: expected columns that vary"),
+    (["XY.npz", "Y.csv", "--labels", "L.npy"], "got arrays x, y"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--json", "no/d.json"], "error: no/d.json: expected a file in"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--figure", "d.gif"], "error: --figure: expected a file ending in .png"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--method", "spectral", "--report", "d.html"], "error: --report: expe"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--k", "30"], "error: k: expected 1 to min(d_x, d_y) - 1 = 29, got 30"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--labelled", "L.npy"], "error: labelled: expected every row once"),
+    (["X.npy", "Y.csv"], "--labels"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--label-kind", "text"], "label-kind"),
+])
+def test_bad_input_exits_2_without_traceback_or_files(digits, args, message, capsys, monkeypatch):
+    monkeypatch.chdir(digits)
+    before = sorted(digits.iterdir())
+    try:
+        code = cli.main(["diagnose", *args])
+    except SystemExit as stopped:  # what cannot be parsed
+        code = stopped.code
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert not out
+    if err.startswith("error:"):
+        assert err.count("\n") == 1
+    assert sorted(digits.iterdir()) == before
+
+
+def test_a_failed_figure_leaves_no_file(digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    code = cli.main(["diagnose", str(digits / "X.npy"), str(digits / "Y.csv"), "--labels", str(digits / "L.npy"),
+                     "--method", "spectral", "--figure", "d.pdf"])
+    assert code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_kinds_of_labels_are_those_of_the_reader():
+    """The command restates them, since help must not import the reader."""
+    assert LabelKind == _labels.LabelKind
