@@ -15,7 +15,8 @@ _METRICS = {"cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "mark
 
 def compute_emergence(preset, parts, report=lambda text: None) -> xr.Dataset:
     """Train the preset's grid; finished parts are kept in the folder `parts`."""
-    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], folder=parts, report=report)
+    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], store=parts,
+                                    progress=lambda task, done, total: report(f"{task}: {done} of {total}"))
     correlation = correlation_with_accuracy(found)
     correlation.attrs = {"long_name": "correlation of alignment with accuracy over depths of y's encoder", "units": "1"}
     return found.assign(correlation=correlation, uniqueness=8 - found.redundancy)

@@ -18,7 +18,8 @@ _MODALITIES = {"x": "#CC79A7", "y": "#E69F00"}
 
 def compute_strength(preset, parts, report=lambda text: None) -> xr.Dataset:
     """Train the preset's grid; finished parts are kept in the folder `parts`."""
-    found = run_imposed_alignment(IMPOSED_ALIGNMENT_PRESETS[preset.experiment], folder=parts, report=report)
+    found = run_imposed_alignment(IMPOSED_ALIGNMENT_PRESETS[preset.experiment], store=parts,
+                                  progress=lambda task, done, total: report(f"{task}: {done} of {total}"))
     best = [best_strength(found.accuracy.sel(redundancy=r).mean("modality").transpose("seed", "strength").values,
                           found.strength.values) for r in found.redundancy.values]
     return found.assign(best_strength=(("redundancy", "value"), best,

@@ -39,8 +39,8 @@ def compute_strength_predicted(preset, parts, report=lambda text: None) -> xr.Da
                 **{name: getattr(diagnosis, name) for name in ("delta_ca", "delta_cp", "kappa", "nu")}}
 
     points = [(int(r), int(seed)) for r in found.redundancy for seed in found.seed]
-    values = compute_parts(points, part, settings=found.experiment, folder=parts / "known",
-                           report=lambda text: report(f"known before: {text}"))
+    values = compute_parts(points, part, settings=found.experiment, store=parts / "known", task="known before",
+                           progress=lambda task, done, total: report(f"{task}: {done} of {total}"))
     shape = (found.sizes["redundancy"], found.sizes["seed"])
     known = {name: (("redundancy", "seed"), np.array([float(v[name]) for v in values]).reshape(shape),
                     {"long_name": label, "units": "1"}) for name, label in _PREDICTORS.items()}

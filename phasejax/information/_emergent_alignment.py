@@ -14,7 +14,6 @@ Source: T25, section 4.
 
 import functools
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Int
 
 from phasejax._core.devices import over_cells
+from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
@@ -93,8 +93,8 @@ EMERGENT_ALIGNMENT_PRESETS = {
 }
 
 
-def run_emergent_alignment(experiment: EmergentAlignment, *, folder: str | Path | None = None,
-                  report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
+def run_emergent_alignment(experiment: EmergentAlignment, *, store: str | Path | None = None,
+                           progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Train every cell and measure the alignment of the layers of both encoders.
 
     A part is one depth of y's encoder and one seed, all redundancies and disguises in one batched
@@ -102,8 +102,8 @@ def run_emergent_alignment(experiment: EmergentAlignment, *, folder: str | Path 
 
     Args:
         experiment: what to train.
-        folder: where finished parts are kept, so that a run that was killed goes on.
-        report: gets a line of progress after every part.
+        store: folder where finished parts are kept, so that a run that was killed goes on.
+        progress: False, True for bars, or a callback that is called after every part.
 
     Returns:
         accuracy_y (seed, redundancy, transform_depth, depth), accuracy_x (seed, redundancy), alignment (metric, seed,
@@ -121,8 +121,8 @@ def run_emergent_alignment(experiment: EmergentAlignment, *, folder: str | Path 
         return dict(zip(("accuracy", "hidden"), alone(*seeds[seed].cells_x()), strict=True))
 
     points = [("x", seed) for seed in range(e.seeds)]
-    parts_x = compute_parts(points, part_x, settings=settings, folder=folder,
-                            report=lambda text: report(f"encoders of x: {text}"))
+    parts_x = compute_parts(points, part_x, settings=settings, store=store, progress=progress,
+                            task="encoders of x")
     against = {depth: over_cells(functools.partial(_train_against, experiment=e, depth=depth), device)
                for depth in e.depths}
 
@@ -132,8 +132,8 @@ def run_emergent_alignment(experiment: EmergentAlignment, *, folder: str | Path 
 
     # The deepest take longest, so they come first.
     points = [("y", depth, seed) for depth in reversed(e.depths) for seed in range(e.seeds)]
-    parts_y = compute_parts(points, part_y, settings=settings, folder=folder,
-                            report=lambda text: report(f"encoders of y: {text}"))
+    parts_y = compute_parts(points, part_y, settings=settings, store=store, progress=progress,
+                            task="encoders of y")
     return _dataset(e, parts_x, dict(zip(points, parts_y, strict=True)), seeds)
 
 

@@ -27,7 +27,6 @@ Source: F26.
 
 import functools
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -39,6 +38,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from phasejax._core.devices import over_cells
+from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
@@ -117,14 +117,14 @@ IMPOSED_ALIGNMENT_PRESETS = {
 }
 
 
-def run_imposed_alignment(experiment: ImposedAlignment, *, folder: str | Path | None = None,
-                 report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
+def run_imposed_alignment(experiment: ImposedAlignment, *, store: str | Path | None = None,
+                          progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Train every cell; a part is one redundancy and seed, all strengths in one batched program.
 
     Args:
         experiment: what to train.
-        folder: where finished parts are kept, so that a run that was killed goes on.
-        report: gets a line of progress after every part.
+        store: folder where finished parts are kept, so that a run that was killed goes on.
+        progress: False, True for a bar, or a callback that is called after every part.
 
     Returns:
         accuracy (redundancy, seed, strength, modality), alignment (metric, redundancy, seed, strength) of the last
@@ -145,7 +145,7 @@ def run_imposed_alignment(experiment: ImposedAlignment, *, folder: str | Path | 
     points = [(r, seed) for r in experiment.redundancies for seed in range(experiment.seeds)]
     settings = json.dumps(asdict(replace(experiment, redundancies=(0,), seeds=1))
                           | {"phasejax": __version__, "jax": jax.__version__})
-    found = compute_parts(points, part, settings=settings, folder=folder, report=report)
+    found = compute_parts(points, part, settings=settings, store=store, progress=progress)
     stacked = {name: np.stack([part[name] for part in found]).reshape(
         len(experiment.redundancies), experiment.seeds, *found[0][name].shape) for name in found[0]}
     dims = ("redundancy", "seed", "strength")

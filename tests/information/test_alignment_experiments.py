@@ -18,7 +18,6 @@ from paper_figs import emergence as emergence_figure
 from paper_figs import strength as strength_figure
 from paper_figs import strength_predicted
 from phasejax import diagnose
-from phasejax._core.resumable import compute_parts
 from phasejax.information import (
     EmergentAlignment,
     ImposedAlignment,
@@ -48,7 +47,7 @@ def imposed():
 @pytest.fixture(scope="module")
 def emerged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("emerged")
-    return folder, run_emergent_alignment(EMERGED, folder=folder)
+    return folder, run_emergent_alignment(EMERGED, store=folder)
 
 
 def test_networks_and_losses_are_those_written_out():
@@ -106,11 +105,10 @@ def test_emerged_parts_are_used_again(emerged):
     assert found.accuracy_y.shape == (2, 2, 2, 2)
     assert found.alignment.dims == ("metric", "seed", "redundancy", "transform_depth", "depth")
     assert np.isfinite(found.alignment).all()
-    lines = []
-    again = run_emergent_alignment(EMERGED, folder=folder, report=lines.append)
+    told = []
+    again = run_emergent_alignment(EMERGED, store=folder, progress=lambda *event: told.append(event))
     xr.testing.assert_identical(found, again)
-    assert "encoders of y: 4 of 4 parts" in lines
-    assert not any("0 of 4" in line for line in lines)
+    assert told == [("encoders of x", 2, 2), ("encoders of y", 4, 4)]
     # More redundancy has more to learn, for every seed.
     assert (found.accuracy_x.sel(redundancy=8) > found.accuracy_x.sel(redundancy=0)).all()
 
@@ -153,12 +151,12 @@ def test_rules_are_scored_on_seeds_they_have_not_seen():
 
 def test_figures_of_tiny_runs(imposed, emerged, tmp_path, monkeypatch):
     preset = SimpleNamespace(experiment="tiny")
-    monkeypatch.setitem(strength_figure.STRENGTH_PRESETS, "tiny", replace(IMPOSED, n=600))
-    monkeypatch.setitem(emergence_figure.EMERGENCE_PRESETS, "tiny", EMERGED)
-    monkeypatch.setattr(strength_figure, "run_strength", lambda *_, **__: imposed)
+    monkeypatch.setitem(strength_figure.IMPOSED_ALIGNMENT_PRESETS, "tiny", replace(IMPOSED, n=600))
+    monkeypatch.setitem(emergence_figure.EMERGENT_ALIGNMENT_PRESETS, "tiny", EMERGED)
+    monkeypatch.setattr(strength_figure, "run_imposed_alignment", lambda *_, **__: imposed)
     # The default method compiles for ten seconds, tested elsewhere.
     monkeypatch.setattr(strength_predicted, "diagnose", functools.partial(diagnose, method="spectral"))
-    monkeypatch.setattr(emergence_figure, "run_emergence", lambda *_, **__: emerged[1])
+    monkeypatch.setattr(emergence_figure, "run_emergent_alignment", lambda *_, **__: emerged[1])
     monkeypatch.setitem(paper_figs.PRESETS, "tiny", preset)
     for name in ("strength", "emergence", "strength_predicted"):
         paths = paper_figs.make(name, "tiny", tmp_path)
@@ -196,17 +194,6 @@ def test_the_table_of_predictors_has_what_each_gains():
     assert correlations.kappa == pytest.approx(1)
     assert correlations.nu == pytest.approx(-1)
     assert list(gains[[*strength_predicted._PREDICTORS, "best_strength"]]) == pytest.approx([2, 3, 4, 5, 6, 7, 1])
-
-
-def test_parts_of_other_settings_are_replaced(tmp_path):
-    def run(settings, value):
-        return compute_parts([(1, "a")], lambda *_: {"v": np.array(value)}, settings=settings, folder=tmp_path)[0]["v"]
-
-    assert run("one", 1.0) == 1.0
-    assert run("one", 2.0) == 1.0
-    assert run("two", 3.0) == 3.0
-    (tmp_path / "1_a.npz").write_bytes(b"")
-    assert run("two", 4.0) == 4.0
 
 
 @pytest.mark.parametrize(("kind", "changes", "message"), [
