@@ -43,7 +43,7 @@ class Checkpoints:
             try:
                 found = manager.restore(step, args=_orbax().args.StandardRestore(shapes))
             except Exception as error:  # of many kinds, depending on which file is damaged
-                raise ValueError(f"folder: expected a checkpoint of this training, got a damaged one in "
+                raise ValueError(f"store: expected a checkpoint of this training, got a damaged one in "
                                  f"{self.folder / str(step)} (remove {self.folder} to train these cells anew)"
                                  ) from error
         return step, jax.tree.unflatten(structure, [np.asarray(found[name]) for name in shapes])

@@ -5,11 +5,12 @@ without labels and without each other, those of prediction in either direction. 
 the frozen probes of `evaluate` measure which of alignment and prediction of y from x makes the better encoder.
 """
 
-from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import xarray as xr
 
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._grid import DIMS, TrainedGrid
 from phasejax.diagnosis import diagnose
@@ -21,7 +22,7 @@ _TIE = 2.0  # standard errors of a difference of accuracies
 
 def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignment: str = "vicreg",
                            rows: int = 2000, components: int = 16,
-                           report: Callable[[str], None] = lambda line: None) -> xr.Dataset:
+                           progress: bool | ProgressCallback = False) -> xr.Dataset:
     r"""The regime and the winner that `diagnose` predicts, beside the winner that was measured.
 
     Args:
@@ -30,12 +31,13 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
         alignment: which objective is CA.
         rows: of the training rows, at most, with their labels.
         components: leading principal components of either view's features that are kept.
-        report: gets a line of progress after every cell.
+        progress: False for silence, True for bars on a terminal, or a callback that is called after every cell, the
+            verdict on it in parentheses.
 
     Returns:
         By (jitter, noise, seed): `regime`, the likeliest one, its `probability`, `delta_ca`, `delta_cp` and
-        the `reduced_chi2`; `predicted`, the difference of the balanced accuracies that CA and CP x->y would reach on the
-        features; `measured`, that of the accuracies of the trained encoders, `error`, its standard error,
+        the `reduced_chi2`; `predicted`, the difference of the balanced accuracies that CA and CP x->y would
+        reach on the features; `measured`, that of the accuracies of the trained encoders, `error`, its standard error,
         and `tie`, whether it is below two of them. `agreement` is the share of the other cells where
         both have one sign, `agreement_regime` that of those with regime CA only or CP only where the
         one so named has won; NaN without such cells.
@@ -54,14 +56,14 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
     error = np.sqrt(sum(a * (1 - a) for a in (accuracy.sel(objective=alignment), accuracy.sel(objective="cp")))
                     / experiment.test)
     found = []
-    for jitter in experiment.jitters:
-        for noise in experiment.noises:
-            for seed in range(experiment.seeds):
-                cell = {"jitter": jitter, "noise": noise, "seed": seed}
-                views = {view: encoders.embed(objective, used, **cell) for view, objective in FEATURES.items()}
-                features = [_principal(views[view].embeddings, components) for view in ("x", "y")]
-                found.append(diagnose(*features, views["x"].labels))
-                report(f"{len(found)} of {measured.size} cells diagnosed: {found[-1].verdict}")
+    cells = product(experiment.jitters, experiment.noises, range(experiment.seeds))
+    with reporting(progress) as advance:
+        for jitter, noise, seed in cells:
+            views = {view: encoders.embed(objective, used, jitter=jitter, noise=noise, seed=seed)
+                     for view, objective in FEATURES.items()}
+            features = [_principal(views[view].embeddings, components) for view in ("x", "y")]
+            found.append(diagnose(*features, views["x"].labels))
+            advance(f"cells diagnosed (the last one: {found[-1].verdict})", len(found), measured.size)
     shape = measured.transpose(*DIMS).shape
 
     def by_cell(values):
@@ -73,7 +75,8 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
         "probability": by_cell(one.probabilities[regime.value] for one, regime in zip(found, likeliest, strict=True)),
         "delta_ca": by_cell(one.delta_ca for one in found), "delta_cp": by_cell(one.delta_cp for one in found),
         "reduced_chi2": by_cell(one.reduced_chi2 for one in found),
-        "predicted": by_cell(one.predicted_scores.score("CA").value - one.predicted_scores.score("CP x->y").value for one in found),
+        "predicted": by_cell(one.predicted_scores.score("CA").value - one.predicted_scores.score("CP x->y").value
+                             for one in found),
         "measured": measured.drop_vars(["objective", "probe_size"], errors="ignore").transpose(*DIMS),
         "error": error.drop_vars(["objective", "probe_size"], errors="ignore").transpose(*DIMS),
     }, coords={name: scores[name] for name in DIMS})

@@ -1,6 +1,5 @@
 """What frozen encoders of a trained grid have learnt: probes of every cell, as one dataset."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,6 +12,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.devices import cores
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.deep._grid import DIMS, TrainedGrid, cells_of, training_of
 from phasejax.deep._linear_probe import ProbeRows, ProbeScores, probe
 from phasejax.deep.data._sources import open_source
@@ -77,12 +77,12 @@ class FrozenEncoders:
         return jax.jit(training_of(self._trained.experiment, objective, self._source).embeddings)
 
 
-def evaluate(trained: TrainedGrid, *, report: Callable[[str], None] = lambda line: None) -> xr.Dataset:
+def evaluate(trained: TrainedGrid, *, progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Probe the best parameters of every cell.
 
     Args:
         trained: from `train_grid`.
-        report: gets a line of progress after every objective.
+        progress: False for silence, True for bars on a terminal, or a callback that is called after every cell.
 
     Returns:
         accuracy and converged (objective, jitter, noise, seed, probe_size); position_r2, chance
@@ -100,12 +100,15 @@ def evaluate(trained: TrainedGrid, *, report: Callable[[str], None] = lambda lin
                      experiment.probe_sizes)
 
     found = []
-    with threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
+    with reporting(progress) as advance, threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
         for objective in experiment.objectives:
-            found.append(_dataset(experiment, list(pool.map(partial(one, objective), range(count)))))
-            report(f"{objective}: {count} cells probed")
-    scores = xr.concat(found, xr.DataArray(list(experiment.objectives), dims="objective", name="objective"))
-    return scores.merge(trained.curves).assign_attrs(trained.curves.attrs)
+            scores = []
+            for cell_scores in pool.map(partial(one, objective), range(count)):
+                scores.append(cell_scores)
+                advance(f"{objective}, cells probed", len(scores), count)
+            found.append(_dataset(experiment, scores))
+    dataset = xr.concat(found, xr.DataArray(list(experiment.objectives), dims="objective", name="objective"))
+    return dataset.merge(trained.curves).assign_attrs(trained.curves.attrs)
 
 
 def _labels(views):

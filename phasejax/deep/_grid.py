@@ -7,7 +7,6 @@ parameters depend on its seed alone, so that cells differ in nothing but what is
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from jaxtyping import PyTree
 
 from phasejax._core.atomic_files import written_whole
 from phasejax._core.devices import _CELLS_AT_ONCE, over_cells
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax.deep._checkpoints import Checkpoints
 from phasejax.deep._experiment import Experiment
@@ -49,20 +49,22 @@ class TrainedGrid:
     curves: xr.Dataset
 
 
-def train_grid(experiment: Experiment, *, folder: str | Path | None = None, cells_at_once: int | None = None,
-               report: Callable[[str], None] = lambda line: None) -> TrainedGrid:
+def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells_at_once: int | None = None,
+               progress: bool | ProgressCallback = False) -> TrainedGrid:
     """Train every cell of an experiment.
 
     Args:
         experiment: what to train.
-        folder: where states are kept, so that a run that was killed goes on to the same result when it
+        store: a folder where states are kept, so that a run that was killed goes on to the same result when it
             is called again; the experiment is saved with them as experiment.json.
         cells_at_once: cells of an objective in one program, rounded up to a multiple of the devices;
             one for each device on a CPU, 64 elsewhere, when left out.
-        report: gets a line of progress after every epoch.
+        progress: False for silence, True for bars on a terminal, or a callback: it is called after every epoch with
+            the objective (in parentheses the cells in training, their mean validation loss and the time left), the
+            epochs done, and `max_epochs`.
 
     Raises:
-        ValueError: a folder with another experiment (what differs is named) or a damaged state, data
+        ValueError: a store with another experiment (what differs is named) or a damaged state, data
             of the wrong layout.
     """
     source = open_source(experiment)
@@ -70,26 +72,27 @@ def train_grid(experiment: Experiment, *, folder: str | Path | None = None, cell
     if cells_at_once is None:
         cells_at_once = len(devices) if devices[0].platform == "cpu" else _CELLS_AT_ONCE
     check_count("cells_at_once", cells_at_once)
-    if folder is not None:
-        folder = _claimed(Path(folder), experiment)
+    folder = None if store is None else _claimed(Path(store), experiment)
     cells = cells_of(experiment)
     count = len(cells.jitter)
     at_once = math.ceil(min(cells_at_once, count) / len(devices)) * len(devices)
     params, curves = {}, []
-    for objective in experiment.objectives:
-        chunked = _Chunks(training_of(experiment, objective, source), devices, at_once)
-        found = []
-        for start in range(0, count, at_once):
-            label = f"{objective}, cells {start + 1} to {min(start + at_once, count)} of {count}"
-            place = None if folder is None else Checkpoints(folder / f"{objective}-{start}-{at_once}")
-            # The last cell fills the last chunk.
-            which = np.minimum(np.arange(start, start + at_once), count - 1)
-            found.append(chunked.run(jax.tree.map(lambda leaf, which=which: leaf[which], cells), place,
-                                     lambda text, label=label: report(f"{label}: {text}")))
-        states, losses = (jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *parts)
-                          for parts in zip(*found, strict=True))
-        params[objective] = states.best
-        curves.append(_dataset(experiment, states, losses))
+    with reporting(progress) as advance:
+        for objective in experiment.objectives:
+            chunks, found = _Chunks(training_of(experiment, objective, source), devices, at_once), []
+            for start in range(0, count, at_once):
+                cells_here = f"cells {start + 1} to {min(start + at_once, count)} of {count}"
+                place = None if folder is None else Checkpoints(folder / f"{objective}-{start}-{at_once}")
+                # The last cell fills the last chunk.
+                which = np.minimum(np.arange(start, start + at_once), count - 1)
+                found.append(chunks.run(
+                    jax.tree.map(lambda leaf, which=which: leaf[which], cells), place,
+                    lambda detail, epoch, objective=objective, cells_here=cells_here: advance(
+                        f"{objective}, epochs ({cells_here}, {detail})", epoch, experiment.max_epochs)))
+            states, losses = (jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *parts)
+                              for parts in zip(*found, strict=True))
+            params[objective] = states.best
+            curves.append(_dataset(experiment, states, losses))
     return TrainedGrid(experiment, params, xr.concat(curves, xr.DataArray(
         list(experiment.objectives), dims="objective", name="objective")))
 
@@ -123,7 +126,7 @@ class _Chunks:
         self._start = over_cells(training.start, devices)
         self._epoch = over_cells(training.epoch, devices)
 
-    def run(self, cells, place, report):
+    def run(self, cells, place, told):
         """States after the last epoch, and losses (cells, max_epochs, 2)."""
         if len(self._devices) > 1:
             cells = jax.device_put(cells, NamedSharding(Mesh(self._devices, ("cells",)), PartitionSpec("cells")))
@@ -133,7 +136,7 @@ class _Chunks:
         states, losses = (self._start(cells), losses) if saved is None else saved[1]
         states, losses = jax.tree.map(jnp.asarray, states), losses.copy()
         last_save, began, first = time.monotonic(), time.monotonic(), None
-        while not (stopped := np.asarray(training.stopped(states))).all():
+        while not np.asarray(training.stopped(states)).all():
             # Cells that go on have done as many epochs as any.
             epoch = int(np.max(states.epochs))
             first = epoch if first is None else first
@@ -142,9 +145,8 @@ class _Chunks:
             seconds = (time.monotonic() - began) / (epoch + 1 - first)
             left = seconds * (training.max_epochs - epoch - 1)
             finite = losses[:, epoch, 1][np.isfinite(losses[:, epoch, 1])]
-            report(f"epoch {epoch + 1} of at most {training.max_epochs}, {np.sum(~stopped)} cells in training, "
-                   f"validation loss {f'{finite.mean():.4g}' if finite.size else 'not finite'}, "
-                   f"at most {_spoken(left)} left")
+            told(f"validation loss {f'{finite.mean():.4g}' if finite.size else 'not finite'}, "
+                 f"at most {_spoken(left)} left", epoch + 1)
             if place is not None and (time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES
                                       or np.asarray(training.stopped(states)).all()):
                 place.save(epoch + 1, (states, losses))
@@ -157,12 +159,12 @@ def _claimed(folder, experiment):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"folder: expected a folder, got a file {folder}") from None
+        raise ValueError(f"store: expected a folder, got a file {folder}") from None
     saved = folder / "experiment.json"
     if saved.exists():
         different = experiment.difference(Experiment.from_json(saved.read_text()))
         if different:
-            raise ValueError(f"folder: expected one with this experiment, got another in {folder} "
+            raise ValueError(f"store: expected one with this experiment, got another in {folder} "
                              f"({'; '.join(different)})")
     else:
         with written_whole(saved) as unfinished:
