@@ -1,12 +1,11 @@
-"""TODO module docstring of diagnosis._plots."""
-
-from collections.abc import Sequence
+"""The spectra of a diagnosis as a figure: what each component is worth to an objective, and to the labels."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
@@ -15,9 +14,17 @@ from phasejax.plotting import OBJECTIVE_COLOURS
 
 
 def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
-    """Singular values as bars, R^2 of the labels as a line on a second axis, signal components shaded.
+    """Draw singular values as bars, R^2 of the labels as a line on a second axis, signal components shaded.
 
-    Returns the second axis.
+    A dotted line marks the largest nuisance value: an objective recovers the signal components above it.
+
+    Args:
+        ax: the axes to draw on.
+        spectrum: singular values with the judgement which of them are signal.
+        ylabel: what the values are, such as "canonical correlation".
+
+    Returns:
+        The second axis, that of R^2.
     """
     position = np.arange(1, len(spectrum.values) + 1)
     for i in position[spectrum.is_signal]:
@@ -27,7 +34,8 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     if spectrum.is_signal.any() and not spectrum.is_signal.all():
         ax.axhline(spectrum.largest_nuisance, color="0.25", linestyle=":", linewidth=1.2)
     ax.set(xlim=(0.4, len(position) + 0.6), xlabel="component", ylabel=ylabel)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    # The default locator of matplotlib, held to whole numbers.
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     twin = ax.twinx()
     twin.plot(position, spectrum.r2, color="black", marker="o", markersize=3.5, linewidth=1.2)
     twin.set_ylabel(r"$R^2$ of the labels, summed over columns")
@@ -36,12 +44,22 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
 
 
 def plot_diagnosis(diagnosis: SpectralDiagnosis | Diagnosis, figure: Figure | None = None) -> Figure:
-    """Classified spectra of alignment and of prediction in both directions (as K26, Fig. 12)."""
+    """Draw the classified spectra of alignment and of prediction in both directions.
+
+    Args:
+        diagnosis: the result of `diagnose`, by either method.
+        figure: where to draw; by default a new figure of 13.5 by 4.6 inches.
+
+    Returns:
+        The figure, with the separation ratios above the panels and the regime above all.
+
+    Source: K26, Fig. 12.
+    """
     figure = Figure(figsize=(13.5, 4.6), layout="constrained") if figure is None else figure
-    panels: Sequence = (
+    panels = (
         ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
         ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
-        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP\ reversed}}",
+        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP}\ y\to x}",
          diagnosis.delta_cp_reverse))
     for ax, (title, spectrum, ylabel, symbol, delta) in zip(figure.subplots(1, 3), panels, strict=True):
         plot_spectrum(ax, spectrum, ylabel)
@@ -57,5 +75,6 @@ def plot_diagnosis(diagnosis: SpectralDiagnosis | Diagnosis, figure: Figure | No
     return figure
 
 
-def _number(value):
+def _number(value: float) -> str:
+    """A ratio with two decimals, in the notation of matplotlib's formulas."""
     return r"\infty" if np.isinf(value) else f"{value:.2f}"

@@ -1,30 +1,79 @@
-"""The drawings of a report, one matplotlib figure each."""
+"""The drawings of a report: one matplotlib figure each, and how a figure becomes SVG inside a page."""
 
+import io
 import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy.special import expit, logit
 from scipy.stats import gaussian_kde
 
 from phasejax.diagnosis._estimates import RATIOS
-from phasejax.diagnosis._predicted_scores import SINGLE
-from phasejax.diagnosis.report._style import NAMES, NU, fixed, metric, percent
+from phasejax.diagnosis._plots import plot_spectrum
+from phasejax.diagnosis._predicted_scores import SINGLE, PredictedScores
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._spectral import ClassifiedSpectrum
+from phasejax.diagnosis.report._format import (
+    NU,
+    REPRESENTATION_NAMES,
+    fixed,
+    level,
+    percent,
+    readable,
+    score_interval,
+)
 from phasejax.plotting import OBJECTIVE_COLOURS, REGIME_COLOURS, boundary_handles, plot_boundaries
 from phasejax.theory import Regime
 
+# Of every figure; text is drawn as paths, since the fonts of a reader's machine are unknown.
+FIGURE_STYLE = {"svg.fonttype": "path", "font.size": 9, "axes.edgecolor": "0.4", "axes.linewidth": 0.7}
+SIGNAL_COLOUR, NUISANCE_COLOUR = OBJECTIVE_COLOURS["joint"], "#a6a6a6"
 _INK = "#1b1b1b"
-_HALO = (withStroke(linewidth=2.5, foreground="white"),)
+_HALO: list[AbstractPathEffect] = [withStroke(linewidth=2.5, foreground="white")]
 _DRAWS = {"color": _INK, "markersize": 2.6, "markeredgecolor": "white", "markeredgewidth": 0.35, "alpha": 0.75}
 
 
-def plot_plane(diagnosis, kappa, ca, cp):
-    """Regimes and draws over kappa and nu."""
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the inside of an SVG element.
+
+    Args:
+        view_box: the SVG attribute, which holds the drawing's size.
+        content: the elements; their ids begin with the drawing's name, so that drawings can share a page.
+    """
+
+    view_box: str
+    content: Markup
+
+
+def draw(figure: Figure, name: str) -> Drawing:
+    """A figure as SVG whose ids begin with `name`."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    # What an HTML page does not need, or shares with the other figures: names of namespaces, styles.
+    drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", buffer.getvalue(), flags=re.DOTALL)
+    drawing = re.sub(r'\bid="|(?<=url\()#|(?<=href=")#',
+                     lambda found: f'id="{name}-' if found[0].startswith("id") else f"#{name}-", drawing)
+    parts = re.search(r'<svg[^>]*viewBox="([^"]*)"[^>]*>(.*)</svg>', drawing, flags=re.DOTALL)
+    if parts is None:
+        raise RuntimeError("matplotlib: expected an SVG element with a viewBox, got another format")
+    return Drawing(parts[1], Markup(parts[2].replace("xlink:href", "href").strip()))
+
+
+def plot_plane(diagnosis: Diagnosis, kappa: Float[np.ndarray, "p"], ca: Float[np.ndarray, "p"],
+               cp: Float[np.ndarray, "p"]) -> Figure:
+    """Regimes, boundaries nu(kappa) and draws over kappa and nu."""
     figure = Figure(figsize=(4.7, 4.5), layout="constrained")
     ax = figure.subplots()
     lower, upper = np.minimum(ca, cp), np.maximum(ca, cp)
@@ -42,7 +91,7 @@ def plot_plane(diagnosis, kappa, ca, cp):
     return figure
 
 
-def plot_ratios(diagnosis, inside):
+def plot_ratios(diagnosis: Diagnosis, inside: Bool[np.ndarray, "m"]) -> Figure:
     """The draws that `inside` selects in the plane of the two separation ratios."""
     figure = Figure(figsize=(4.7, 4.5), layout="constrained")
     ax = figure.subplots()
@@ -51,7 +100,7 @@ def plot_ratios(diagnosis, inside):
     corners = {Regime.NEITHER: (left, bottom), Regime.CA_ONLY: (right, bottom), Regime.CP_ONLY: (left, top),
                Regime.BOTH: (right, top)}
     for member, (x, y) in corners.items():
-        ax.fill_between(sorted((x, 1)), *sorted((y, 1)), color=REGIME_COLOURS[member], linewidth=0)
+        ax.fill_between(sorted((x, 1)), min(y, 1), max(y, 1), color=REGIME_COLOURS[member], linewidth=0)
     _draw_posterior(ax, diagnosis, RATIOS[:2], (np.log, np.log), (np.exp, np.exp))
     for member, (x, y) in corners.items():
         ax.text(0.025 if x < 1 else 0.975, 0.025 if y < 1 else 0.975, f"{member.value}\n"
@@ -68,8 +117,8 @@ def plot_ratios(diagnosis, inside):
     return figure
 
 
-def plot_probabilities(diagnosis):
-    """Bars of the regimes' probabilities."""
+def plot_probabilities(diagnosis: Diagnosis) -> Figure:
+    """The regimes' probabilities as bars, and the confidence from which a regime is stated."""
     figure = Figure(figsize=(4.7, 1.7), layout="constrained")
     ax = figure.subplots()
     names = [member.value for member in reversed(Regime)]
@@ -84,7 +133,16 @@ def plot_probabilities(diagnosis):
     return figure
 
 
-def plot_scores(scores):
+def plot_one_spectrum(spectrum: ClassifiedSpectrum, ylabel: str) -> Figure | None:
+    """A classified spectrum; None where it holds numbers that are not finite."""
+    if not (np.isfinite(spectrum.values).all() and np.isfinite(spectrum.r2).all()):
+        return None
+    figure = Figure(figsize=(3.7, 3.1), layout="constrained")
+    plot_spectrum(figure.subplots(), spectrum, ylabel).set_ylabel("R² of the labels")
+    return figure
+
+
+def plot_scores(scores: PredictedScores) -> Figure:
     """Predicted scores with their intervals, best first."""
     ranked = scores.ranking()
     figure = Figure(figsize=(4.7, 2.75), layout="constrained")
@@ -96,10 +154,9 @@ def plot_scores(scores):
         colour = "0.35" if score.name in (*SINGLE, "x and y") else OBJECTIVE_COLOURS[score.name[:2]]
         ax.plot([score.low, score.high], [row, row], color=colour, linewidth=4.5, alpha=0.45, zorder=3)
         ax.plot(score.value, row, "o", color=colour, markersize=3.6, zorder=4)
-        ax.text(1.02, row, f"{fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}]", va="center",
-                transform=ax.get_yaxis_transform())
-    ax.set(yticks=range(len(ranked)), yticklabels=[NAMES[score.name] for score in reversed(ranked)],
-           ylim=(-0.6, len(ranked) - 0.4), xlabel=f"predicted {metric(scores)}")
+        ax.text(1.02, row, score_interval(score), va="center", transform=ax.get_yaxis_transform())
+    ax.set(yticks=range(len(ranked)), yticklabels=[REPRESENTATION_NAMES[score.name] for score in reversed(ranked)],
+           ylim=(-0.6, len(ranked) - 0.4), xlabel=f"predicted {readable(scores.metric)}")
     ax.margins(x=0.08)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right"]].set_visible(False)
@@ -109,8 +166,12 @@ def plot_scores(scores):
     return figure
 
 
-def _draw_posterior(ax, diagnosis, names, to, back):
-    """Draws, the outline of their densest part in coordinates `to`, and the point of medians."""
+def _draw_posterior(ax: Axes, diagnosis: Diagnosis, names: Sequence[str], to: Sequence[Callable],
+                    back: Sequence[Callable]) -> None:
+    """Show the draws of two quantities, the outline of their densest part and the point of medians.
+
+    The density is estimated in the coordinates `to[i](quantity i)`; `back` holds the inverse functions.
+    """
     values = np.array([diagnosis.draws[name] for name in names])
     with np.errstate(all="ignore"):
         coordinates = np.array([function(row) for function, row in zip(to, values, strict=True)])
@@ -125,7 +186,7 @@ def _draw_posterior(ax, diagnosis, names, to, back):
             markeredgewidth=1.4, markersize=8, zorder=5)
 
 
-def _densest(points: Float[np.ndarray, "2 m"], share: float):
+def _densest(points: Float[np.ndarray, "2 m"], share: float) -> tuple | None:
     """Grid, density on it and the level above which `share` of the points lie; None where they span no area."""
     if points.shape[1] < 10 or np.linalg.matrix_rank(np.cov(points), hermitian=True) < 2:
         return None
@@ -135,25 +196,27 @@ def _densest(points: Float[np.ndarray, "2 m"], share: float):
     return grid, density(grid.reshape(2, -1)).reshape(grid.shape[1:]), np.quantile(density(points), 1 - share)
 
 
-def _posterior_handles(diagnosis):
+def _posterior_handles(diagnosis: Diagnosis) -> list[Line2D]:
+    """Legend entries of what `_draw_posterior` draws."""
     return [Line2D([], [], color="black", marker="o", markeredgecolor="white", markersize=8, linestyle="",
                    label="medians"),
-            Line2D([], [], color="black", linewidth=1.5, label=f"{diagnosis.confidence:.0%} of the draws"),
+            Line2D([], [], color="black", linewidth=1.5, label=f"{level(diagnosis.confidence)} of the draws"),
             Line2D([], [], marker="o", linestyle="", label="draws", **_DRAWS)]
 
 
-def _legend(figure, handles, ncols):
+def _legend(figure: Figure, handles: list[Line2D], ncols: int) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8.5)
 
 
-def _limits(values):
+def _limits(values: Float[np.ndarray, "m"]) -> tuple[float, float]:
     """Ends of a logarithmic axis that holds the values and leaves room on either side of 1."""
     low, high = min(np.log(values.min()), 0.0), max(np.log(values.max()), 0.0)
     low, high = min(low, -0.35 * high, -0.6), max(high, -0.35 * low, 0.6)
     return math.exp(low - 0.08 * (high - low)), math.exp(high + 0.08 * (high - low))
 
 
-def _plain_ticks(axis):
+def _plain_ticks(axis: Axis) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers, more of them where it spans few decades."""
     low, high = axis.get_view_interval()
     decades = math.log10(high / low)
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1, 3) if decades < 4 else (1,)))

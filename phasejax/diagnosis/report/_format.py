@@ -1,0 +1,84 @@
+"""How a report writes numbers and names; the filters that its template knows."""
+
+import math
+import re
+from collections.abc import Callable
+
+from phasejax.diagnosis._estimates import Estimate
+from phasejax.diagnosis._predicted_scores import Score
+
+REPRESENTATION_NAMES = {
+    "CA": "CA (align)", "CP x->y": "CP x→y (predict y)", "CP y->x": "CP y→x (predict x)", "x": "x alone",
+    "y": "y alone", "x and y": "x and y, all columns"}
+# Written as escapes, since each looks like another letter.
+NU, GAMMA, TIMES, MINUS = "\u03bd", "\u03b3", "\u00d7", "\u2212"
+# Letter and index of the quantities that have a symbol; the others go by their name in code.
+SYMBOLS = {"delta_ca": ("Δ", "CA"), "delta_cp": ("Δ", "CP"), "delta_cp_reverse": ("Δ", "CP y→x"),
+           "kappa": ("κ", ""), "nu": (NU, ""), "gamma_x": (GAMMA, "x"), "gamma_y": (GAMMA, "y")}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def readable(sentence: str) -> str:
+    """A sentence as it is printed: a minus sign before numbers, "R²" for "R2" and an arrow for "->"."""
+    return re.sub(r"(?<=[ \[])-(?=\d)", MINUS, sentence.replace("R2", "R²").replace("->", "→"))
+
+
+def level(share: float) -> str:
+    """A confidence in percent, as exact as it was given: 0.9 becomes "90%", 0.995 "99.5%"."""
+    return f"{100 * share:.4g}%"
+
+
+def percent(share: float) -> str:
+    """A probability in whole percent, where only what is certain is 0% or 100%."""
+    if not math.isfinite(share):
+        return "unknown"
+    return "< 1%" if 0 < share < 0.005 else "> 99%" if 0.995 < share < 1 else f"{share:.0%}"
+
+
+def number(value: float) -> str:
+    """Three significant digits; powers of ten from a million on and below a thousandth."""
+    value = float(value)
+    if not math.isfinite(value):
+        return "unknown" if math.isnan(value) else "∞" if value > 0 else f"{MINUS}∞"
+    if value == 0:
+        return "0"
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    digits = 2 - int(power)
+    if -3 <= int(power) < 6:
+        return f"{round(value, digits):,.{max(digits, 0)}f}".replace("-", MINUS)
+    return f"{mantissa} {TIMES} 10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", MINUS)
+
+
+def fixed(value: float) -> str:
+    """Two decimals."""
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", MINUS) if math.isfinite(value) else number(value)
+
+
+def signed(value: float) -> str:
+    """Two decimals with their sign."""
+    shown = fixed(value)
+    return f"+{shown}" if value > 0 and shown != "0.00" else shown
+
+
+def interval(estimate: Estimate | Score, write: Callable[[float], str] = number) -> str:
+    """A median or a score with its interval, such as "1.24 [1.20, 1.28]"."""
+    return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"
+
+
+def score_interval(score: Score) -> str:
+    """A score with its interval, two decimals each."""
+    return interval(score, fixed)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, such as "1 component" or "1,200 components"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def thousands(count: int) -> str:
+    """A whole number with its thousands set apart: "1,797"."""
+    return f"{count:,}"
+
+
+FILTERS = {function.__name__: function for function in
+           (readable, level, percent, number, fixed, signed, interval, score_interval, counted, thousands)}
