@@ -1,51 +1,49 @@
-"""Closed-form encoders and linear probes, fitted to second moments of some rows."""
+"""Closed-form encoders and linear probes, fitted to the first and second moments of training rows.
+
+Encoders turn [x, y] into the representations whose scores are predicted (`_predicted_scores`): those of alignment and of
+prediction in both directions, and the raw columns. Probes read the labels from a representation: ridge regression for
+real labels, linear discriminants for classes. No fit looks at a row, so its cost does not depend on their number.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from phasejax.io import Moments
+
 # Ridge penalties to choose from, in units of a standardised column's variance.
 PENALTIES = 10.0 ** np.arange(-6, 2)
-# Whitening a correlation matrix with a smaller eigenvalue would amplify what rounding left.
+# Least eigenvalue of a correlation matrix that is whitened as it is. With a smaller one whitening would amplify the
+# error that rounding left, so the matrix is shrunk first.
 LEAST_EIGENVALUE = 1e-8
 
 
-class RowMoments:
-    """Number, sum and sums of products of rows."""
-
-    def __init__(self, count, total, products):
-        self.count, self.total, self.products = count, total, products
-
-    @classmethod
-    def of(cls, rows):
-        return cls(len(rows), rows.sum(0), rows.T @ rows)
-
-    def __add__(self, other):
-        """Of the rows of both; of the first columns only, where `other` has fewer."""
-        p = min(len(self.total), len(other.total))
-        return RowMoments(self.count + other.count, self.total[:p] + other.total[:p],
-                          self.products[:p, :p] + other.products[:p, :p])
-
-    @property
-    def mean(self):
-        return self.total / self.count
-
-    @property
-    def covariance(self):
-        return self.products / self.count - np.outer(self.mean, self.mean)
-
-
-def inverse_scales(variance, mean):
-    """One over the standard deviations; 0 for columns that are constant, up to the rounding of what is summed."""
+def inverse_scales(variance: Float[np.ndarray, "p"], mean: Float[np.ndarray, "p"]) -> Float[np.ndarray, "p"]:
+    """One over the standard deviations; 0 for columns that are constant up to rounding."""
     varies = variance > 1e-12 * (variance + mean**2)
     return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
 
 
-def encoding_maps(moments, d_x, d_y, k, training_rows):
-    """Matrices (d_x + d_y, columns) that turn [x, y] into each of `REPRESENTATIONS`, and the shrinkage used."""
+def encoding_maps(moments: Moments, d_x: int, d_y: int, k: int, training_rows: Callable[[], np.ndarray]
+                  ) -> tuple[tuple[Float[np.ndarray, "p _"], ...], float]:
+    """The encoders of all representations, fitted to training rows.
+
+    Args:
+        moments: of the training rows of (x, y).
+        d_x, d_y: columns of each.
+        k: components of each encoder.
+        training_rows: returns the rows themselves, shape (n, d_x + d_y); only called where a correlation matrix has
+            to be shrunk.
+
+    Returns:
+        A matrix (d_x + d_y, columns) for each of `_predicted_scores.REPRESENTATIONS`, which turns [x, y] into it;
+        and the largest share of the identity that went into a correlation matrix.
+    """
     covariance, p = moments.covariance, d_x + d_y
     x, y = slice(0, d_x), slice(d_x, p)
-    crowded = moments.count <= p
+    crowded = moments.n <= p
     (root_x, shrunk_x), (root_y, shrunk_y) = (
         _whitening(covariance[view, view], moments.mean[view], crowded,
                    lambda view=view: training_rows()[:, view] - moments.mean[view]) for view in (x, y))
@@ -60,7 +58,7 @@ def encoding_maps(moments, d_x, d_y, k, training_rows):
 
 
 def _whitening(covariance, mean, crowded, centred_rows):
-    """W with W S W' = I, of the shrunk S where it has to be, and the share of the identity in it."""
+    """W with W S W' = I, where S is shrunk if it is near singular, and the share of the identity in S."""
     unit = inverse_scales(np.diag(covariance), mean)
     correlation = covariance * np.outer(unit, unit)
     correlation[np.diag_indices_from(correlation)] = 1.0

@@ -1,8 +1,8 @@
-"""What each choice would yield: cross-validated prediction of the labels from closed-form representations.
+"""Held-out probe score of each representation: how well what an objective learns would predict the labels.
 
-The labelled rows are split into folds. A held-out row takes no part, with x, y or label, in what
-predicts its label. The encoders are fitted to all other rows, labelled or not, without labels; the
-probe, its column means, scales and penalty to the labelled ones among them. Every fit needs second
+The labelled rows are split into folds. Neither x nor y nor the label of a held-out row takes part in the
+prediction of its label. The encoders (`_linear_readout`) are fitted to all other rows, labelled or not, without
+labels; the probe, its column means, scales and penalty to the labelled ones among them. Every fit needs second
 moments only, so a fold costs a few factorisations of d x d matrices, whatever the number of rows.
 """
 
@@ -12,20 +12,24 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.validation import check_count
-from phasejax.diagnosis._linear_readout import RowMoments, discriminant, encoding_maps, inverse_scales, ridge_regression
+from phasejax.diagnosis._linear_readout import discriminant, encoding_maps, inverse_scales, ridge_regression
+from phasejax.io import Moments, accumulate
 from phasejax.io._arrays import finite_view
 from phasejax.io._labels import labelled_rows
+from phasejax.io._moments import each_left_out
 
 Kind = Literal["class", "real"]
 REPRESENTATIONS = ("CA", "CP x->y", "CP y->x", "x", "y", "x and y")
 SINGLE = ("x", "y")
 COMPRESSED = REPRESENTATIONS[:3]
+# Weightings of the Bayesian bootstrap, and the level of the intervals that they give.
 DRAWS = 1000
 LEVEL = 0.9
-# Rows of bootstrap weights at a time: 1000 draws of them are 80 MB.
+# Rows that the bootstrap weights at a time: 1000 weightings of them are 80 MB.
 BLOCK = 10_000
 
 
@@ -47,14 +51,14 @@ class Score:
 
 @dataclass(frozen=True)
 class PredictedScores:
-    """How well each representation predicts held-out labels (`predict_outcome`).
+    """How well each representation predicts held-out labels (`predict_scores`).
 
     Args:
         metric: "R2" or "balanced accuracy".
         chance: the score without information: 0, or one over the number of classes.
-        scores: one per representation, in the order of `REPRESENTATIONS`.
-        gain_over_single: the difference of every other score to that of `best_single`, in the same
-            order; intervals of the paired differences, row by row.
+        scores: one for each representation, in the order of `REPRESENTATIONS`.
+        gain_over_single: by how much every other score is above that of `best_single`, in the same order, with
+            intervals of the paired differences, row by row.
         best: the representation with the highest score.
         best_single: "x" or "y", whichever scores higher.
         k: components of each encoder.
@@ -84,7 +88,7 @@ class PredictedScores:
         return tuple(sorted(self.scores, key=lambda score: -score.value))
 
     def reason(self) -> str:
-        """What the numbers say, in one sentence."""
+        """Which representation is best, by how much and how surely, in one sentence."""
         best, single = self.score(self.best), self.best_single
         measured = f"{self.metric} {_with_interval(best)}"
         if best.low <= self.chance:
@@ -106,8 +110,9 @@ def _with_interval(score):
     return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
 
 
-def predict_scores(x, y, columns, *, k: int, kind: str, labelled=None, folds: int = 5, repeats: int = 1,
-                    seed: int = 0) -> PredictedScores:
+def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, kind: str,
+                   labelled: ArrayLike | None = None, folds: int = 5, repeats: int = 1, seed: int = 0
+                   ) -> PredictedScores:
     r"""Cross-validated scores of six representations: "CA", "CP x->y", "CP y->x", "x", "y", "x and y".
 
     CA has the k scores of both encoders side by side, CP the k scores of its one encoder; the others
@@ -123,22 +128,22 @@ def predict_scores(x, y, columns, *, k: int, kind: str, labelled=None, folds: in
     added to the within-class covariance and equal priors, the rule that maximises the mean recall
     which is scored; the arg max of a regression on one-hot columns can hide a class between two
     others. The penalty minimises the generalised cross-validation criterion of the (one-hot, divided
-    by the root of the class's share) label columns on the training rows, out of `probes.PENALTIES`.
+    by the root of the class's share) label columns on the training rows, out of `_linear_readout.PENALTIES`.
 
     A view's correlation matrix is shrunk towards the identity by the formula of Ledoit and Wolf
     before whitening where training rows are no more than d_x + d_y (some canonical correlations are
     then 1 by construction) or where its least eigenvalue is below 1e-8; columns that are constant
-    over training rows get no weight. `Outcome.shrinkage` tells.
+    over training rows get no weight. `PredictedScores.shrinkage` is the share used.
 
     Intervals are 5% to 95% of the scores under 1000 Bayesian-bootstrap weightings of the held-out
-    rows, the same weights for all representations. They are about the rows drawn, given the fits: where
-    an encoder is about to switch to other directions their coverage was near 80% instead of 90%; a
-    score of exactly 1 has an interval of no width, fits on (folds - 1) / folds of the rows are a
-    little worse than one on all, and the best single modality is taken as given.
+    rows, the same weights for all representations. They hold the error of the held-out rows and take the fits as
+    given. So where an encoder is about to switch to other directions, their coverage was near 80% instead
+    of 90%; a score of exactly 1 has an interval of no width; fits on (folds - 1) / folds of the rows score a little
+    lower than one on all rows would; and the best single modality is taken as known.
 
     Args:
         x, y: paired views, shapes (n, d_x) and (n, d_y), finite numbers; n may be below d.
-        columns: label columns, shape (m, L), one-hot for classes (`inputs.encode_labels`).
+        columns: label columns, shape (m, L), one-hot for classes (`phasejax.io.encode_labels`).
         k: components per encoder, 1 <= k <= min(d_x, d_y) and below the rows of a training set.
         kind: "class" or "real".
         labelled: the m rows of x and y that `columns` are about, integers from 0 to n - 1 without
@@ -156,19 +161,30 @@ def predict_scores(x, y, columns, *, k: int, kind: str, labelled=None, folds: in
     >>> rng = np.random.default_rng(0)
     >>> signal, own = rng.standard_normal((2, 500, 1))
     >>> x, y = np.c_[signal, own], np.c_[signal + rng.standard_normal((500, 1)), rng.standard_normal((500, 1))]
-    >>> outcome = predict_outcome(x, y, signal, k=1, kind="real")
-    >>> outcome.best_single, outcome.ranking()[-1].name
+    >>> predicted = predict_scores(x, y, signal, k=1, kind="real")
+    >>> predicted.best_single, predicted.ranking()[-1].name
     ('x', 'y')
     """
     x, y = finite_view("x", x), finite_view("y", y)
     if len(x) != len(y):
         raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
     labelled = labelled_rows(labelled, len(x))
-    columns = _columns(columns, kind, len(labelled))
+    columns = _checked_columns(columns, kind, len(labelled))
     for name, count in (("k", k), ("folds", folds), ("repeats", repeats)):
         check_count(name, count)
-    _check_sizes(k, folds, x, y, len(labelled))
+    return scores_of_checked_data(x, y, columns, k=k, kind=kind, labelled=labelled, folds=folds, repeats=repeats,
+                                  seed=seed)
 
+
+def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
+                           columns: Float[np.ndarray, "m l"], *, k: int, kind: str, labelled: Int[np.ndarray, "m"],
+                           folds: int = 5, repeats: int = 1, seed: int = 0) -> PredictedScores:
+    """`predict_scores` of views and label columns that have been checked one by one, but not against each other.
+
+    Raises:
+        ValueError: too few rows for the folds, the classes or k.
+    """
+    _check_sizes(k, folds, x, y, columns, kind)
     rng = np.random.default_rng(seed)
     classes = columns.argmax(1) if kind == "class" else np.zeros(len(labelled), int)
     views = np.hstack([_in_range(x), _in_range(y)])
@@ -176,11 +192,12 @@ def predict_scores(x, y, columns, *, k: int, kind: str, labelled=None, folds: in
     has_label = np.zeros(len(x), bool)
     has_label[labelled] = True
     data = _Data(np.hstack([views[labelled], targets]), views[~has_label], x.shape[1], y.shape[1])
-    # Threads of BLAS spin while they wait for one another: at these sizes, on a busy machine, that
-    # took twenty times as long as one thread takes.
+    # Threads of BLAS spin while they wait for one another: for these small matrices, and on a busy machine, they take
+    # up to twenty times as long as one thread alone.
     with threadpool_limits(1, "blas"):
         parts = [_held_out_terms(data, kind, k, _folds(rng, classes, folds), folds) for _ in range(repeats)]
-    earned, possible = (np.mean([part[i] for part in parts], 0) for i in range(2))
+    earned = np.mean([part[0] for part in parts], 0)
+    possible = np.mean([part[1] for part in parts], 0)
     values = _ratio(earned, possible, classes, np.ones((1, len(labelled))))[0]
     with threadpool_limits(1, "blas"):
         draws = _bootstrap(rng, earned, possible, classes)
@@ -189,20 +206,20 @@ def predict_scores(x, y, columns, *, k: int, kind: str, labelled=None, folds: in
     reference = REPRESENTATIONS.index(single)
     scores = _scores(values, draws)
     gains = _scores(values - values[reference], draws - draws[:, [reference]])
-    return PredictedScores(metric="balanced accuracy" if kind == "class" else "R2",
-                   chance=1 / columns.shape[1] if kind == "class" else 0.0, scores=scores,
-                   gain_over_single=gains[:reference] + gains[reference + 1:],
-                   best=REPRESENTATIONS[int(np.argmax(values))], best_single=single, k=operator.index(k),
-                   shrinkage=max(part[2] for part in parts))
+    return PredictedScores(
+        metric="balanced accuracy" if kind == "class" else "R2",
+        chance=1 / columns.shape[1] if kind == "class" else 0.0, scores=scores,
+        gain_over_single=gains[:reference] + gains[reference + 1:], best=REPRESENTATIONS[int(np.argmax(values))],
+        best_single=single, k=operator.index(k), shrinkage=max(part[2] for part in parts))
 
 
 def _in_range(array):
-    """Numbers whose sums of squares keep their digits. No score depends on the scale of a whole view or on means."""
+    """The view, centred and scaled so that sums of squares neither overflow nor vanish; no score depends on either."""
     array = array / (np.abs(array).max() or 1.0)
     return array - array.mean(0)
 
 
-def _columns(columns, kind, rows):
+def _checked_columns(columns, kind, rows):
     if kind not in get_args(Kind):
         raise ValueError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
     columns = finite_view("columns", columns)
@@ -211,16 +228,17 @@ def _columns(columns, kind, rows):
     if kind == "class":
         if columns.shape[1] < 2 or not (np.isin(columns, (0, 1)).all() and (columns.sum(1) == 1).all()):
             raise ValueError("columns: expected one-hot columns of at least 2 classes, got other numbers")
-        if columns.sum(0).min() < 2:
-            raise ValueError("columns: expected at least 2 rows of each class, to hold one out, got "
-                             f"{int(columns.sum(0).min())} of class {columns.sum(0).argmin()}")
     elif (np.ptp(columns, 0) == 0).any():
         raise ValueError(f"columns: expected columns that vary, got a constant in column "
                          f"{int((np.ptp(columns, 0) == 0).argmax())}")
     return columns
 
 
-def _check_sizes(k, folds, x, y, m):
+def _check_sizes(k, folds, x, y, columns, kind):
+    m = len(columns)
+    if kind == "class" and columns.sum(0).min() < 2:
+        raise ValueError("columns: expected at least 2 rows of each class, to hold one out, got "
+                         f"{int(columns.sum(0).min())} of class {columns.sum(0).argmin()}")
     if folds < 2 or m < 2 * folds:
         raise ValueError(f"folds: expected at least 2 and at most half the {m} labelled rows, got {folds}")
     top = min(x.shape[1], y.shape[1], len(x) - -(-m // folds) - 1)
@@ -248,20 +266,18 @@ class _Data:
 
 
 def _held_out_terms(data, kind, k, fold, folds):
-    """Each labelled row's terms (earned, possible) of the score, from fits without its fold; the shrinkage."""
+    """What each labelled row earns of what it possibly could, by fits without its fold; and the shrinkage of the fits."""
     p, m = data.d_x + data.d_y, len(data.labelled)
-    of_fold = [RowMoments.of(data.labelled[fold == f]) for f in range(folds)]
-    of_others = RowMoments.of(data.others)
+    of_others = Moments.of(data.others) if len(data.others) else None
     earned, possible, shrinkage = np.empty((m, len(REPRESENTATIONS))), np.empty(m), 0.0
-    for f in range(folds):
-        # A sum over the other folds: the total minus one would lose digits to an outlier in that one.
-        first, *rest = of_fold[:f] + of_fold[f + 1:]
-        train = sum(rest, first)
-
+    # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
+    for f, train in enumerate(each_left_out(accumulate([data.labelled], fold))):
         def training_rows(held_out=fold == f):
             return np.vstack([data.labelled[~held_out, :p], data.others])
 
-        maps, shrunk = encoding_maps(train + of_others, data.d_x, data.d_y, k, training_rows)
+        views = _first_columns(train, p)
+        maps, shrunk = encoding_maps(views if of_others is None else views.merged(of_others), data.d_x, data.d_y, k,
+                                     training_rows)
         shrinkage = max(shrinkage, shrunk)
         test = data.labelled[fold == f]
         z, t = test[:, :p] - train.mean[:p], test[:, p:]
@@ -272,23 +288,29 @@ def _held_out_terms(data, kind, k, fold, folds):
             to = to * unit
             zz, zt = to.T @ covariance[:p, :p] @ to, to.T @ covariance[:p, p:]
             if kind == "class":
-                weights, offset = discriminant(zz, zt, train.mean[p:], train.count)
+                weights, offset = discriminant(zz, zt, train.mean[p:], train.n)
                 chosen = np.argmax(z @ (to @ weights) + offset, axis=1)
                 earned[fold == f, i] = t[np.arange(len(t)), chosen]
             else:
-                weights = ridge_regression(zz, zt, np.trace(covariance[p:, p:]), train.count)
+                weights = ridge_regression(zz, zt, np.trace(covariance[p:, p:]), train.n)
                 predicted = train.mean[p:] + z @ (to @ weights)
                 earned[fold == f, i] = possible[fold == f] - np.sum((t - predicted) ** 2, 1)
     return earned, possible, shrinkage
 
 
+def _first_columns(moments, p):
+    return Moments(n=moments.n, mean=moments.mean[:p], scatter=moments.scatter[:p, :p], low=moments.low[:p],
+                   high=moments.high[:p])
+
+
 def _ratio(earned, possible, classes, weights) -> Float[np.ndarray, "b c"]:
     """Mean over classes of the weighted sum of what is earned over that of what is possible."""
-    sums, members = 0.0, range(classes.max() + 1)
-    for label in members:
+    number = int(classes.max()) + 1
+    sums = np.zeros((len(weights), earned.shape[1]))
+    for label in range(number):
         rows = classes == label
-        sums = sums + (weights[:, rows] @ earned[rows]) / (weights[:, rows] @ possible[rows])[:, None]
-    return sums / len(members)
+        sums += (weights[:, rows] @ earned[rows]) / (weights[:, rows] @ possible[rows])[:, None]
+    return sums / number
 
 
 def _bootstrap(rng, earned, possible, classes):

@@ -21,12 +21,14 @@ from phasejax.diagnosis._simulator import (
 )
 from phasejax.simulation import bartlett_factor, population_covariances
 from phasejax.theory import delta_cp_reverse
+from tests.diagnosis.simulated import D, K, N
 
-pytestmark = pytest.mark.slow
-
-# Of the order of `PRIOR`: two decaying signals, a quarter of the nuisance uncorrelated, noisy labels.
+# Parameters in the order of `PRIOR`: two decaying signals, a quarter of the nuisance uncorrelated, noisy labels.
 U = np.array([-0.5, -2.0, 0.3, 0.2, 1.1, 1.5, 0.2, 0.25])
 DESIGN = Design(d_x=9, d_y=7, q=2, k=2, n=299, labelled=299)
+# What tests of `diagnose` have, so that its programs are compiled once.
+SQUARE = Design(d_x=D, d_y=D, q=2, k=K, n=N - 1, labelled=N - 1)
+observed = jax.jit(observed_statistics, static_argnums=1)
 
 
 @pytest.fixture(autouse=True)
@@ -35,25 +37,19 @@ def float64():
         yield
 
 
-def model_at(u, design):
-    m = model_of_parameters(jnp.asarray(u), design)
-    return SpikedModel.create(jnp.sqrt(m["kappa2"]), m["nu"], gamma_x=m["gamma_x"], gamma_y=m["gamma_y"],
-                              nuisance_x=m["nuisance_x"], nuisance_y=m["nuisance_y"], d=design.d_x, d_y=design.d_y)
-
-
-def rows(rng, u, design, n, label_noise=True):
+def rows(rng, u, design, n):
     """x, y and labels drawn row by row, as the model's text says, in NumPy."""
-    m = {name: np.asarray(value) for name, value in model_of_parameters(jnp.asarray(u), design).items()}
+    m = jax.tree.map(np.asarray, model_of_parameters(jnp.asarray(u), design))
     k, p = design.k, min(design.d_x, design.d_y) - design.k
     s = rng.standard_normal((n, k))
-    x = np.hstack([s * np.sqrt(m["kappa2"]) + rng.standard_normal((n, k)) * np.sqrt(m["gamma_x"]),
-                   rng.standard_normal((n, design.d_x - k)) * np.sqrt(m["nuisance_x"])])
-    white = x[:, k:k + p] / np.sqrt(m["nuisance_x"])
+    x = np.hstack([s * m.kappa + rng.standard_normal((n, k)) * np.sqrt(m.gamma_x),
+                   rng.standard_normal((n, design.d_x - k)) * np.sqrt(m.nuisance_x)])
+    white = x[:, k:k + p] / np.sqrt(m.nuisance_x[:p])
     v = rng.standard_normal((n, design.d_y - k))
-    v[:, :p] = m["nu"] * white + np.sqrt(1 - m["nu"] ** 2) * v[:, :p]
-    y = np.hstack([s * np.sqrt(m["kappa2"]) + rng.standard_normal((n, k)) * np.sqrt(m["gamma_y"]),
-                   v * np.sqrt(m["nuisance_y"])])
-    t = np.sqrt(m["label"]) * s[:, :design.q] + np.sqrt(1 - m["label"]) * rng.standard_normal((n, design.q))
+    v[:, :p] = m.nu * white + np.sqrt(1 - m.nu**2) * v[:, :p]
+    y = np.hstack([s * m.kappa + rng.standard_normal((n, k)) * np.sqrt(m.gamma_y), v * np.sqrt(m.nuisance_y)])
+    share = 1 / (1 + np.exp(-u[list(PRIOR).index("logit_label")]))
+    t = np.sqrt(share) * s[:, :design.q] + np.sqrt(1 - share) * rng.standard_normal((n, design.q))
     return x, y, t
 
 
@@ -89,14 +85,16 @@ def statistics_of_rows(x, y, t):
 def test_observed_statistics_are_those_of_the_definitions():
     x, y, t = rows(np.random.default_rng(0), U, DESIGN, 300)
     stacked = np.hstack([x, y, t])
-    np.testing.assert_allclose(observed_statistics(stacked.T @ stacked, DESIGN), statistics_of_rows(x, y, t), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(observed(stacked.T @ stacked, DESIGN), statistics_of_rows(x, y, t), rtol=1e-9,
+                               atol=1e-9)
 
 
+@pytest.mark.slow
 def test_simulated_statistics_have_the_distribution_of_rows():
     """400 draws each, n = 299: means within 4.5 standard errors, standard deviations within 20 % (4 s.e.)."""
     keys = jax.random.split(jax.random.key(1), 400)
-    ours = np.asarray(jax.lax.map(lambda key: simulated_statistics(jnp.asarray(U), bartlett_factor(key, 299, DESIGN.size), None,
-                                                        DESIGN), keys))
+    ours = np.asarray(jax.lax.map(lambda key: simulated_statistics(
+        jnp.asarray(U), bartlett_factor(key, 299, DESIGN.size), None, DESIGN), keys))
     rng = np.random.default_rng(2)
     theirs = np.array([statistics_of_rows(*rows(rng, U, DESIGN, 299)) for _ in range(400)])
     error = np.sqrt((ours.var(0) + theirs.var(0)) / 400)
@@ -104,6 +102,7 @@ def test_simulated_statistics_have_the_distribution_of_rows():
     np.testing.assert_allclose(ours.std(0), theirs.std(0), rtol=0.2)
 
 
+@pytest.mark.slow
 def test_rows_without_labels_are_simulated_too():
     """As above, 120 rows of 299 with labels; and all rows with labels is the limit of one without."""
     design = Design(9, 7, 2, 2, 299, 120)
@@ -111,29 +110,41 @@ def test_rows_without_labels_are_simulated_too():
 
     def one(key):
         first, second = jax.random.split(key)
-        return simulated_statistics(jnp.asarray(U), bartlett_factor(first, 120, design.size), bartlett_factor(second, 179, 16),
-                         design)
+        return simulated_statistics(jnp.asarray(U), bartlett_factor(first, 120, design.size),
+                                    bartlett_factor(second, 179, 16), design)
 
     ours, rng, theirs = np.asarray(jax.lax.map(one, keys)), np.random.default_rng(2), []
     for _ in range(400):
         stacked = np.hstack(rows(rng, U, design, 299))
         labelled, views = stacked[:120], stacked[120:, :16]
-        theirs.append(observed_statistics(pooled(labelled.T @ labelled / 120, views.T @ views / 179, 120 / 299), design))
+        theirs.append(observed(pooled(labelled.T @ labelled / 120, views.T @ views / 179, 120 / 299), design))
     theirs = np.array(theirs)
     assert np.abs((ours.mean(0) - theirs.mean(0)) / np.sqrt((ours.var(0) + theirs.var(0)) / 400)).max() < 4.5
 
 
 def test_ratios_are_those_of_the_model():
     for u in (U, np.r_[U[:6], 0.0, 0.0]):
-        model = model_at(u, DESIGN)
+        model = model_of_parameters(jnp.asarray(u), DESIGN)
         expected = np.log([delta_ca(model), delta_cp(model), delta_cp_reverse(model)])
         # The smooth edge of the profile takes a little from the largest correlation.
         np.testing.assert_allclose(log_ratios(jnp.asarray(u), DESIGN), expected, atol=0.01)
 
 
+@pytest.mark.parametrize("uncorrelated", [0.0, 0.3, 0.95])
+def test_ratios_are_those_of_the_parameters(uncorrelated):
+    """Proposition 3.1 written out with nu itself, which the smooth edge does not touch, whatever share it leaves."""
+    gamma_x, gamma_y, nu, nuisance_x, nuisance_y, _, decay, _ = U
+    nu, weakest = 1 / (1 + np.exp(-nu)), (1 - decay) ** 2
+    of_x, of_y = weakest + np.exp(gamma_x), weakest + np.exp(gamma_y)
+    expected = np.log([weakest / np.sqrt(of_x * of_y) / nu, weakest / np.sqrt(of_x) / nu / np.exp(nuisance_y / 2),
+                       weakest / np.sqrt(of_y) / nu / np.exp(nuisance_x / 2)])
+    found = log_ratios(jnp.asarray(np.r_[U[:7], uncorrelated]), DESIGN)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
 def test_without_uncorrelated_nuisance_all_of_it_is_correlated_alike():
     u = jnp.asarray(np.r_[U[:7], 0.0])
-    np.testing.assert_allclose(model_of_parameters(u, DESIGN)["nu"], jax.nn.sigmoid(u[2]), rtol=1e-12)
+    np.testing.assert_allclose(model_of_parameters(u, DESIGN).nu, jax.nn.sigmoid(u[2]), rtol=1e-12)
 
 
 def test_units_and_rotations_change_no_statistic():
@@ -143,7 +154,7 @@ def test_units_and_rotations_change_no_statistic():
     turned_y = 0.01 * y @ np.linalg.qr(rng.standard_normal((7, 7)))[0]
     mixed = t @ rng.standard_normal((2, 2))
     before, after = (np.hstack(views) for views in ((x, y, t), (turned_x, turned_y, mixed)))
-    np.testing.assert_allclose(observed_statistics(after.T @ after, DESIGN), observed_statistics(before.T @ before, DESIGN), atol=1e-9)
+    np.testing.assert_allclose(observed(after.T @ after, DESIGN), observed(before.T @ before, DESIGN), atol=1e-9)
 
 
 def joint_of(rng, u, design):
@@ -151,9 +162,10 @@ def joint_of(rng, u, design):
     return np.cov(stacked.T)
 
 
+@pytest.mark.slow
 def test_the_model_is_found_again():
-    """Eight data sets, n = 600, d = 15: log ratios within 4 posterior standard deviations, and right on the whole."""
-    design = Design(15, 15, 2, 2, 599, 599)
+    """Eight data sets, n = 600, d = 12: log ratios within 4 posterior standard deviations, and right on the whole."""
+    design = SQUARE
     u = np.r_[U[:6], 0.0, 0.0]
     truth = np.asarray(log_ratios(jnp.asarray(u), design))
     scores = []
@@ -167,8 +179,8 @@ def test_the_model_is_found_again():
 
 
 def test_the_same_seed_gives_the_same_posterior():
-    joint = joint_of(np.random.default_rng(0), U, DESIGN)
-    first, second = (match_moments(joint, DESIGN, draws=200) for _ in range(2))
+    joint = joint_of(np.random.default_rng(0), U, SQUARE)
+    first, second = (match_moments(joint, SQUARE, draws=200) for _ in range(2))
     np.testing.assert_array_equal(first.draws, second.draws)
 
 
@@ -181,7 +193,8 @@ def quadratic(rng, **at):
         least[list(PRIOR).index(name)] = value
     # The gradient at the least is zero: J' (z - z0 - J u) = (u - m) / s^2.
     target = jacobian @ least + np.linalg.pinv(jacobian.T) @ ((least - mean) / sd**2)
-    piece = _posterior.LaplaceApproximation(_posterior.Linearisation(np.zeros(8), np.zeros(10), jacobian), target, np.eye(10))
+    piece = _posterior.LaplaceApproximation(_posterior.Linearisation(np.zeros(8), np.zeros(10), jacobian), target,
+                                            np.eye(10))
     np.testing.assert_allclose(piece.minimum, least, atol=1e-9)
     return piece, lambda u: np.sum((target - jacobian @ u) ** 2) + np.sum(((u - mean) / sd) ** 2)
 
@@ -239,6 +252,7 @@ def test_few_rows_widen_every_piece():
     assert np.mean(sd[1] / sd[0]) == pytest.approx(np.sqrt(1.5), rel=0.04)
 
 
+@pytest.mark.slow
 def test_the_fewer_rows_the_wider(monkeypatch):
     """The factor that the pieces get: 1 + 1.25 (22 / n)^2 at d = 11."""
     given = []
@@ -254,6 +268,7 @@ def test_the_fewer_rows_the_wider(monkeypatch):
     assert given == pytest.approx([1 + 1.25 * 4 / 9, 1 + 1.25 / 100])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlated", [20, 39])
 def test_millions_of_rows_are_not_surer_than_the_model(correlated):
     """n = 10^6 with a sharp edge that the model's profile does not have, and without: never surer than 1%."""
@@ -274,17 +289,20 @@ def test_millions_of_rows_are_not_surer_than_the_model(correlated):
         assert found.log_ratios[:, column].std() > 0.0095
 
 
+@pytest.mark.slow
 def test_weak_correlation_leaves_its_spread_open():
     """nu = .22 in two fifths of the nuisance looks like less in all of it: in 8 data sets the 90% interval holds it."""
     design = Design(30, 30, 1, 2, 399, 399)
     u = np.array([-1.0, -1.5, -1.27, 0.0, 0.5, 1.5, 0.0, 0.6])
-    held = [np.quantile(jax.nn.sigmoid(match_moments(joint_of(np.random.default_rng(seed), u, design), design,
-                                                 seed=seed).draws[:, 2]), [0.05, 0.95]) for seed in range(8)]
+    held = [np.quantile(jax.nn.sigmoid(match_moments(
+        joint_of(np.random.default_rng(seed), u, design), design, seed=seed).draws[:, 2]), [0.05, 0.95])
+        for seed in range(8)]
     truth = jax.nn.sigmoid(u[2])
     # Of 8 intervals at level 0.9 fewer than 5 hold it once in 200 times.
     assert sum(low <= truth <= high for low, high in held) >= 5
 
 
+@pytest.mark.slow
 def test_heavy_tails_scatter_more_than_gaussian_rows():
     """Ten data sets each, 20 groups: the mean ratio is 1 for Gaussian rows within 4 s.e., well above for t."""
     design, found = Design(9, 9, 2, 2, 399, 399), {}
@@ -296,7 +314,8 @@ def test_heavy_tails_scatter_more_than_gaussian_rows():
             if name == "t":  # one factor per row: heavy tails in all columns at once
                 stacked *= np.sqrt(5 / rng.chisquare(5, (400, 1)))
             without = np.stack([np.cov(np.delete(stacked, np.arange(g, 400, 20), 0).T) for g in range(20)])
-            ratios.append(match_moments(np.cov(stacked.T), design, without=without, draws=10, seed=seed).scatter)
+            ratios.append(match_moments(np.cov(stacked.T), design, without=without, draws=10,
+                                        seed=seed).overdispersion)
         found[name] = np.array(ratios)
     gaussian = found["Gaussian"]
     assert abs(gaussian.mean() - 1) < 4 * gaussian.std() / np.sqrt(10)
@@ -304,11 +323,10 @@ def test_heavy_tails_scatter_more_than_gaussian_rows():
 
 
 def test_data_that_no_model_describes_are_known():
-    """Heavy-tailed nuisance variances: the reduced_chi2 is far above that of the model's own data."""
-    design = Design(15, 15, 2, 2, 599, 599)
-    joint = joint_of(np.random.default_rng(0), U, design)
-    scale = np.concatenate([10.0 ** np.linspace(-3, 3, 15), 10.0 ** np.linspace(3, -3, 15), [1, 1]])
-    assert match_moments(joint * np.outer(scale, scale), design, draws=200).reduced_chi2 > 30
+    """Heavy-tailed nuisance variances: the reduced chi-squared is far above that of the model's own data."""
+    joint = joint_of(np.random.default_rng(0), U, SQUARE)
+    scale = np.concatenate([10.0 ** np.linspace(-3, 3, D), 10.0 ** np.linspace(3, -3, D), [1, 1]])
+    assert match_moments(joint * np.outer(scale, scale), SQUARE, draws=200).reduced_chi2 > 30
 
 
 def test_label_directions_are_counted():

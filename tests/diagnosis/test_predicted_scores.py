@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 from phasejax import SpikedModel
 from phasejax.datasets import load_digit_halves
 from phasejax.diagnosis import _predicted_scores, predict_scores
-from phasejax.diagnosis._linear_readout import RowMoments, encoding_maps
+from phasejax.diagnosis._linear_readout import encoding_maps
 from phasejax.diagnosis._predicted_scores import REPRESENTATIONS
-from phasejax.io import encode_labels
+from phasejax.io import Moments, encode_labels
 from phasejax.linear import Covariances, solve_ca, solve_cp
 from phasejax.simulation import sample_pairs
 
@@ -127,7 +127,7 @@ def test_scores_against_fits_row_by_row(kind, subset, repeats):
 
 def test_encoders_are_those_of_the_solvers():
     x, y, _ = spiked(200)
-    moments = RowMoments.of(np.c_[x, y])
+    moments = Moments.of(np.c_[x, y])
     (ca, cp, cp_reverse, *_), _ = encoding_maps(moments, 5, 4, 2, None)
     with jax.enable_x64(True):
         joint = moments.covariance
@@ -234,10 +234,10 @@ def test_units_do_not_matter(kind):
 
 def test_unlabelled_rows_improve_the_encoders():
     x, y, t = spiked(44_000, d_x=25, d_y=25, seed=2)
-    limit = encoding_maps(RowMoments.of(np.c_[x, y][4000:]), 25, 25, 2, None)[0][0][:25, :2]
+    limit = encoding_maps(Moments.of(np.c_[x, y][4000:]), 25, 25, 2, None)[0][0][:25, :2]
     x, y, t = x[:4000], y[:4000], t[:4000]
     few = np.random.default_rng(0).permutation(4000)[:120]
-    whole, alone = (encoding_maps(RowMoments.of(np.c_[x, y][rows]), 25, 25, 2, None)[0][0][:25, :2]
+    whole, alone = (encoding_maps(Moments.of(np.c_[x, y][rows]), 25, 25, 2, None)[0][0][:25, :2]
                     for rows in (slice(None), few))
     root = np.linalg.cholesky(np.cov(x.T)).T  # angles between scores, not between rows of arbitrary units
     sines = [np.sin(scipy.linalg.subspace_angles(root @ found, root @ limit)).max() for found in (whole, alone)]

@@ -1,0 +1,90 @@
+r"""How precisely the statistics of a data set are known: the precision W in the objective of `_moment_matching`.
+
+Of Gaussian rows the covariance Omega of the statistics is that of simulations. Rows with heavier tails scatter more:
+a jackknife over groups of rows (Quenouille 1956, Tukey 1958) says by how much, as a factor of Omega.
+"""
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from phasejax.diagnosis._posterior import MEAN, SD, Linearisation
+from phasejax.diagnosis._programs import SAMPLES_PER_CALL, Programs, WhiteNoise, draw_white_noise
+from phasejax.diagnosis._simulator import Design
+
+# Share by which the correlations in Omega are shrunk towards zero.
+SHRINKAGE = 0.05
+# Simulated data sets whose jackknife that of the data is compared with.
+SIMULATED_JACKKNIVES = 2
+
+
+def precision_of_statistics(values: Float[np.ndarray, "m f"]) -> Float[np.ndarray, "f f"]:
+    r"""W = Omega^{-1} from m simulations of f statistics, where Omega also holds the noise of their mean.
+
+    The inverse of a sample covariance is unbiased after division by (m - 1) / (m - f - 2) (Hartlap et al. 2007). Its
+    noise still widens the posterior of p parameters by
+
+    .. math::
+        \frac{1 + B (f - p)}{1 + A + B (p + 1)}, \quad A = \frac{2}{(m - f - 1)(m - f - 4)}, \quad
+        B = \frac{m - f - 2}{(m - f - 1)(m - f - 4)}
+
+    in variance (Percival et al. 2014, eq. 18), and W is divided by that.
+    """
+    (m, f), p = values.shape, len(MEAN)
+    sd = values.std(0, ddof=1) + 1e-6
+    correlations = (1 - SHRINKAGE) * np.cov((values / sd).T) + SHRINKAGE * np.eye(f)
+    a = 2 / (m - f - 1) / (m - f - 4)
+    b = a * (m - f - 2) / 2
+    widening = (1 + b * (f - p)) / (1 + a + b * (p + 1))
+    return np.linalg.inv(correlations) / np.outer(sd, sd) * (m - f - 2) / (m - 1) / (1 + 1 / m) / widening
+
+
+def overdispersion(best: Linearisation, weight: Float[np.ndarray, "f f"], without: Float[np.ndarray, "g s s"],
+                   design: Design, programs: Programs, seed: int) -> float:
+    r"""How much more the parameters scatter over the data's rows than over Gaussian ones, as a ratio of variances.
+
+    With z_g the statistics without group g of the rows and P the posterior precision, the parameters move by
+    P^{-1} J' W (z_g - z). The ratio of tr(P cov) over groups of data to that over groups of simulated rows is free of
+    the bias that this jackknife has where n is near d, as both have it.
+
+    Args:
+        best: the statistics around the best model.
+        weight: W, their precision for Gaussian rows.
+        without: joint covariance of the data without each of g groups of rows.
+        design: of the data.
+        programs: compiled for the design.
+        seed: of the simulated rows.
+
+    Returns:
+        The ratio; 1 where it is not finite, because a group leaves too few rows.
+    """
+    gain = best.jacobian.T @ weight
+    covariance = np.linalg.inv(gain @ best.jacobian + np.diag(SD**-2.0))
+    statistics = programs.observed.result()
+
+    def movement(joints):
+        with jax.enable_x64(True):
+            steps = np.stack([np.asarray(statistics(joint)) for joint in joints]) @ gain.T
+        steps -= steps.mean(0)
+        return np.einsum("gi,ij,gj->", steps, covariance, steps)
+
+    simulated = []
+    for number in range(SIMULATED_JACKKNIVES):
+        joints = _group_covariances(best.u, design, len(without), programs, seed, number)
+        simulated.append(movement((joints.sum(0) - joints) / (len(joints) - 1)))
+    ratio = movement(without) / np.mean(simulated)
+    return float(ratio) if np.isfinite(ratio) else 1.0
+
+
+def _group_covariances(u, design, groups, programs, seed, number):
+    """Joint covariances of so many equal groups of simulated rows."""
+    group = Design(design.d_x, design.d_y, design.q, design.k, n=max(1, design.n // groups),
+                   labelled=max(1, design.labelled // groups))
+    noise, program = draw_white_noise(programs, group, groups, seed, number), programs.covariances.result()
+    parts = []
+    with jax.enable_x64(True):
+        for start in range(0, groups, SAMPLES_PER_CALL):
+            samples = np.minimum(np.arange(start, start + SAMPLES_PER_CALL), groups - 1)
+            some = WhiteNoise(*(None if kind is None else np.asarray(kind)[samples] for kind in noise))
+            parts.append(np.asarray(program(u, some, group.labelled / group.n)))
+    return np.concatenate(parts)[:groups]
