@@ -12,15 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasejax import Regime, diagnose
+from phasejax import Regime
 from phasejax.diagnosis import Estimate, write_report
 from phasejax.diagnosis._estimates import PARAMETERS
-from phasejax.diagnosis.report._page import _boundaries
-from phasejax.diagnosis.report._style import fixed, number, percent, signed
+from phasejax.diagnosis.report._format import FILTERS, fixed, level, number, percent, readable, signed
+from phasejax.diagnosis.report._values import phase_diagram
 from phasejax.theory import regime_code
-from tests.diagnosis.test_diagnose import separable
-
-pytestmark = pytest.mark.slow
 
 SECTIONS = ["Where these data lie", "How sure that is", "Spectra", "Predicted scores", "What would change the answer",
             "Estimates", "Data and method"]
@@ -64,13 +61,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def clear():
-    return diagnose(*separable(nuisance=0.8, scale_y=20.0))
+def clear(saved_diagnosis):
+    return saved_diagnosis
 
 
 @pytest.fixture(scope="module")
 def undecided(clear):
-    """The same with draws on both sides of 1, a reduced_chi2 and no predicted scores."""
+    """The same with draws on both sides of 1, two warnings and no predicted scores."""
     along = np.linspace(-1, 1, 400)
     draws = clear.draws | {"delta_ca": np.exp(along), "delta_cp": np.exp(-along**3)}
     return dataclasses.replace(clear, draws=draws, predicted_scores=None, probabilities={
@@ -129,13 +126,46 @@ def test_a_clear_answer_is_stated_with_its_numbers(clear, pages):
     for name in PARAMETERS:
         e = clear.estimates[name]
         assert f"{number(e.value)} {number(e.low)} to {number(e.high)}" in text
+    assert "Reduced chi-squared " + number(clear.reduced_chi2) in text
     drawn = " ".join(pages["clear"].values("aria-label"))
     for score in clear.predicted_scores.scores:
         assert f"{fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}]" in drawn
     for change in clear.sensitivity():
         if change.regime:
-            assert f"{number(change.factor)} " in text
+            assert f"\u00d7 {number(change.factor)} " in text
             assert f"{number(clear.estimates[change.parameter].value * change.factor)} {change.regime.value}" in text
+
+
+def test_regime_and_probability_are_stated_once_in_the_header(clear, written):
+    header = written["clear"].read_text("utf-8").partition("</header>")[0]
+    assert header.count(clear.verdict) == 1
+    assert "(regime" not in header
+    assert "the two differ" not in header
+
+
+def test_a_recommendation_against_the_regime_says_what_it_follows(clear, tmp_path):
+    """Where the model says that alignment recovers the signal and the scores say that one view alone is better."""
+    scores = clear.predicted_scores
+    better = tuple(dataclasses.replace(gain, high=-0.01) if gain.name == "CA" else gain
+                   for gain in scores.gain_over_single)
+    found = dataclasses.replace(clear, predicted_scores=dataclasses.replace(scores, gain_over_single=better))
+    assert found.objective == scores.best_single
+    assert found.regime is Regime.CA_ONLY
+    write_report(found, tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text("utf-8")).text
+    assert f"Keep {scores.best_single} alone" in text
+    assert "The recommendation follows the predicted scores" in text
+    assert "the regime describes the estimated model, and here the two differ." in text
+
+
+def test_medians_on_the_colour_of_another_regime_are_explained(clear, tmp_path):
+    """Medians taken one by one, here a nu above the boundary of alignment, need not make a likely model."""
+    found = dataclasses.replace(clear, estimates=clear.estimates | {"nu": Estimate(0.99, 0.9, 1.0)})
+    diagram = phase_diagram(found)
+    assert diagram.at_medians is Regime.NEITHER
+    assert phase_diagram(clear).at_medians is clear.likeliest
+    write_report(found, tmp_path / "report.html")
+    assert "The medians lie on the colour of Neither" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_undecided_and_no_outcome_are_said(undecided, pages):
@@ -157,13 +187,15 @@ def test_names_of_sources_are_text(written, pages):
 
 def test_boundaries_are_those_of_the_estimated_model(clear):
     # Decaying signals: the weakest one decides, whatever the scale of the views.
-    decaying = dataclasses.replace(clear, estimates=clear.estimates | {"decay": Estimate(0.4, 0.3, 0.5)})
+    decaying = dataclasses.replace(clear, draws=clear.draws | {"decay": np.full(400, 0.4)})
+    assert phase_diagram(decaying).weakest == pytest.approx(0.6)
     for found in (clear, decaying):
-        kappa, ca, cp, _ = _boundaries(found)
-        model = found.model
+        diagram = phase_diagram(found)
+        kappa, ca, cp, model = diagram.kappa, diagram.ca, diagram.cp, found.model
         with jax.enable_x64(True):
             for i in (0, 100, 240):
-                for nu in np.clip([0.999 * ca[i], 1.001 * ca[i], 0.999 * cp[i], 1.001 * cp[i]], 0, 1):
+                # Boundaries above 1 are drawn at 1, which no nu below it reaches.
+                for nu in np.clip([0.999 * ca[i], 1.001 * ca[i], 0.999 * cp[i], 1.001 * cp[i]], 0, 0.99999):
                     moved = model.replace(kappa=model.kappa / model.kappa[0] * kappa[i], nu=np.full(len(model.nu), nu))
                     assert int(regime_code(moved)) == (nu < ca[i]) + 2 * (nu < cp[i])
 
@@ -193,6 +225,7 @@ def test_some_draws_that_are_not_finite_are_counted(undecided, tmp_path):
 
 def test_a_file_that_cannot_be_written_is_one_line(clear, undecided, tmp_path):
     for path in (tmp_path / "missing" / "report.html", tmp_path):
+        # What fails is the last step, after the page is complete.
         with pytest.raises(OSError, match="expected a file that can be written, got ") as caught:
             write_report(undecided, path)
         assert str(caught.value).startswith(f"{path}: ")
@@ -206,6 +239,9 @@ def test_numbers_are_rounded_for_reading():
     assert {value: number(value) for value in shown} == shown
     assert [percent(p) for p in (0, 0.001, 0.5, 0.9999, 1.0)] == ["0%", "< 1%", "50%", "> 99%", "100%"]
     assert [signed(value) for value in (-0.001, 0.001, 0.1, -0.25)] == ["0.00", "0.00", "+0.10", "\u22120.25"]
+    assert [level(share) for share in (0.9, 0.57, 0.995)] == ["90%", "57%", "99.5%"]
+    assert readable("R2 -0.10 [-0.20, 0.00] of CP y->x, not-2") == "R² \u22120.10 [\u22120.20, 0.00] of CP y→x, not-2"
+    assert [FILTERS["counted"](count, "pair") for count in (1, 1797)] == ["1 pair", "1,797 pairs"]
 
 
 def browse(folder, *options):
@@ -216,7 +252,8 @@ def browse(folder, *options):
 
 
 @NEEDS_BROWSER
-@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_shows_it(clear, written, tmp_path, width):
     # The page runs no script; this copy tells the page around it what its layout came to. It is in a
     # frame because no window is as narrow as a telephone.

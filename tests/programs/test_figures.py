@@ -13,8 +13,7 @@ from PIL import Image
 
 from paper_figs import __main__ as paper_figs
 from paper_figs.presets import PRESETS
-from phasejax import diagnose, diagnosis, plotting
-from phasejax.datasets import load_digit_halves
+from phasejax import plotting
 from phasejax.plotting import REGIME_COLOURS
 from phasejax.theory import Regime
 from tests.support import ROOT
@@ -121,18 +120,6 @@ def least_distance(colours, vision):
 def test_colours_are_told_apart_by_every_reader(vision):
     assert least_distance(REGIME_COLOURS.values(), vision) > 25
     assert least_distance(plotting.OBJECTIVE_COLOURS.values(), vision) > 15
-
-
-def test_spectrum_plot_shows_the_values_and_shades_the_signal():
-    spectrum = diagnose(*load_digit_halves(), method="spectral").ca
-    ax, pixels = rendered(lambda ax: diagnosis.plot_spectrum(ax, spectrum, "r"))
-    bars = [bar.get_height() for bar in ax.containers[0]]
-    np.testing.assert_allclose(bars, spectrum.values)
-    top = ax.get_ylim()[1] * 0.99
-    for i, is_signal in enumerate(spectrum.is_signal, start=1):
-        column, row = ax.transData.transform((i - 0.45, top)).astype(int)
-        shaded = pixels[len(pixels) - 1 - row, column].min() < 0.97
-        assert shaded == is_signal, i
 
 
 def test_names_select_figures(tmp_path):
