@@ -1,6 +1,6 @@
 r"""Leading eigenvectors of many small symmetric matrices at once, on the CPU.
 
-LAPACK takes one matrix after the other and computes all d eigenvectors. A grid of cells needs
+LAPACK takes one matrix after the other and computes all d eigenvectors. A grid of models needs
 the k leading ones of thousands of small matrices, so here only the reduction to tridiagonal
 form, M = Q T Q', is LAPACK's. The rest runs over the whole batch, one matrix to a SIMD lane:
 
@@ -9,11 +9,12 @@ form, M = Q T Q', is LAPACK's. The rest runs over the whole batch, one matrix to
    by Newton's iteration on p_d, kept where the same count confirms it;
 2. eigenvectors of T by the twisted factorisation: forward pivots f_i and backward pivots g_i of
    T - lambda, started at the index r of least |f_r + g_r - (a_r - lambda)| (Dhillon and Parlett 2004);
-3. the reflectors of Q applied to them.
+3. multiplication by Q, one Householder reflector after the other.
 
-Eigenvectors of eigenvalues a gap g apart come out orthogonal to eps / g only, which is mended by
-polar decomposition: it mixes vectors by just that, so residuals grow by eps. Where T splits the
-same vector comes out twice; what does not pass the test of `leading_eigenvectors` is left to LAPACK.
+Eigenvectors whose eigenvalues are a gap g apart come out orthogonal to eps / g only. A polar
+decomposition makes them orthonormal; it mixes vectors by eps / g, so residuals grow by eps. Where an
+off-diagonal entry of T is zero, the same vector comes out twice. `leading_eigenvectors` says which
+matrices were solved; the caller leaves the others to LAPACK.
 """
 
 import jax
@@ -22,26 +23,27 @@ from jaxtyping import Array, Bool, Float
 
 # Beyond this dimension LAPACK is as fast for each matrix, and the unrolled recurrence compiles slowly.
 MAX_DIMENSION = 64
-# Allowed residual, in units of eps. LAPACK's own is about 10.
-_TOLERANCE = 1e3
-# Loss of orthogonality that two steps of Newton's iteration for the polar factor, each of which
-# squares it, bring below eps.
-_LOSS = {8: 1e-4, 4: 1e-2}
+# Allowed residual |M V - V Lambda| / |M|, in units of eps. LAPACK's own is about 10.
+_RESIDUAL_IN_EPS = 1e3
+# Largest V'V - I that two steps of Newton's iteration for the polar factor, each of which squares
+# it, bring below eps; by the bytes of a number.
+_MENDABLE_LOSS = {8: 1e-4, 4: 1e-2}
 
 
 def leading_eigenvectors(reflectors: Float[Array, "b d d"], diagonal: Float[Array, "b d"],
                          off_diagonal: Float[Array, "b e"], scales: Float[Array, "b e"],
                          matrices: Float[Array, "b d d"], k: int) -> tuple[Float[Array, "b d k"], Bool[Array, "b"]]:
-    """Orthonormal eigenvectors of the k largest eigenvalues, largest first, and which of them are good.
+    """Orthonormal eigenvectors of the k largest eigenvalues of many matrices, and which matrices were solved.
 
     Args:
         reflectors, diagonal, off_diagonal, scales: what `jax.lax.linalg.tridiagonal(lower=True)`
             returns for each matrix.
-        matrices: b symmetric matrices M, 3 <= d <= MAX_DIMENSION.
-        k: 1 <= k <= d.
+        matrices: b symmetric matrices M, shape (b, d, d), 3 <= d <= MAX_DIMENSION.
+        k: number of eigenvectors, 1 <= k <= d.
 
     Returns:
-        V (b, d, k), and whether |M V - V Lambda| <= 1000 eps |M| and V'V = I to rounding.
+        V, shape (b, d, k), largest eigenvalue first, and of each matrix whether |M V - V Lambda| <= 1000 eps |M| and
+        V'V = I to rounding, shape (b,). Where not, V is of no use.
     """
     a, b = diagonal.T, off_diagonal.T  # batch last, along the lanes
     size = jnp.maximum(jnp.max(jnp.abs(a), axis=0), jnp.max(jnp.abs(b), axis=0))
@@ -51,26 +53,32 @@ def leading_eigenvectors(reflectors: Float[Array, "b d d"], diagonal: Float[Arra
     vectors = _back_transformed(reflectors, scales, _eigenvectors(a, b, values))
     vectors = jnp.moveaxis(vectors, -1, 0)
 
-    loss = _loss(vectors)
-    good = jnp.max(jnp.abs(loss), axis=(1, 2)) <= _LOSS[a.dtype.itemsize]
+    loss = _loss_of_orthogonality(vectors)
+    good = jnp.max(jnp.abs(loss), axis=(1, 2)) <= _MENDABLE_LOSS[a.dtype.itemsize]
     vectors -= vectors @ loss / 2
-    vectors -= vectors @ _loss(vectors) / 2
+    vectors -= vectors @ _loss_of_orthogonality(vectors) / 2
     residual = matrices @ vectors / size[:, None, None] - vectors * values.T[:, None, :]
-    return vectors, good & (jnp.max(jnp.abs(residual), axis=(1, 2)) <= _TOLERANCE * jnp.finfo(a.dtype).eps)
+    return vectors, good & (jnp.max(jnp.abs(residual), axis=(1, 2)) <= _RESIDUAL_IN_EPS * jnp.finfo(a.dtype).eps)
 
 
-def _loss(vectors):
+def _loss_of_orthogonality(vectors):
+    """V'V - I."""
     return jnp.swapaxes(vectors, 1, 2) @ vectors - jnp.eye(vectors.shape[2], dtype=vectors.dtype)
 
 
 def _eigenvalues(a, b, k):
-    """The k largest eigenvalues (k, B), largest first, of B tridiagonal matrices of size about 1."""
+    """The k largest eigenvalues (k, B), largest first, of B tridiagonal matrices with entries of size about 1.
+
+    Args:
+        a, b: diagonals (d, B) and off-diagonals (d - 1, B).
+        k: how many eigenvalues.
+    """
     squares = b**2
     beside = jnp.pad(jnp.abs(b), ((1, 0), (0, 0))) + jnp.pad(jnp.abs(b), ((0, 1), (0, 0)))
     bounds = jnp.min(a - beside, axis=0), jnp.max(a + beside, axis=0)  # Gershgorin
     rank = jnp.arange(1, k + 1)[:, None]
 
-    def above(x):
+    def count_above(x):
         before, now = jnp.ones_like(x), a[0] - x
         count = (now > 0).astype(jnp.int32)
         for i in range(1, a.shape[0]):
@@ -81,15 +89,15 @@ def _eigenvalues(a, b, k):
     def halve(_, interval):
         low, high = interval
         middle = (low + high) / 2
-        enough = above(middle) >= rank
+        enough = count_above(middle) >= rank
         return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
 
     interval = tuple(jnp.broadcast_to(bound, (k, *bound.shape)) for bound in bounds)
     halvings = jnp.finfo(a.dtype).nmant + 4
     low, high = jax.lax.fori_loop(0, halvings // 2 - 4, halve, interval)
-    polished = _polished(a, squares, low, high)
+    polished = _newton_polished(a, squares, low, high)
     width = 16 * jnp.finfo(a.dtype).eps
-    sure = (above(polished - width) >= rank) & (above(polished + width) < rank)
+    sure = (count_above(polished - width) >= rank) & (count_above(polished + width) < rank)
 
     def bisected():
         start, end = jax.lax.fori_loop(halvings // 2 - 4, halvings, halve, (low, high))
@@ -98,7 +106,7 @@ def _eigenvalues(a, b, k):
     return jax.lax.cond(jnp.all(sure), lambda: polished, bisected)
 
 
-def _polished(a, squares, low, high):
+def _newton_polished(a, squares, low, high):
     """Three steps of Newton's iteration on p_d from the middle of an interval around an eigenvalue."""
     def step(_, x):
         zero = jnp.zeros_like(x)
@@ -148,11 +156,15 @@ def _eigenvectors(a, b, values):
 
 
 def _guarded(pivot, tiny):
+    """Pivots that can be divided by."""
     return jnp.where(jnp.abs(pivot) < tiny, tiny, pivot)
 
 
 def _back_transformed(reflectors, scales, vectors):
-    """Q V for Q = H_1 H_2 ..., H_i = I - scale_i v_i v_i', v_i in column i of `reflectors` from row i + 2 on."""
+    """Q V, eigenvectors of the full matrices (d, k, B).
+
+    Q = H_1 H_2 ... with H_i = I - scale_i v_i v_i', and v_i is column i of `reflectors` from row i + 2 on, after a 1.
+    """
     d = vectors.shape[0]
     columns = jnp.moveaxis(reflectors, 0, -1).swapaxes(0, 1)  # (column, row, B)
     row = jnp.arange(d)[:, None]

@@ -1,16 +1,19 @@
-"""The linear algebra under every solver: whitening, leading eigenspaces, singular values, angles.
+"""The linear algebra under every solver: whitening, leading eigenspaces and singular values, with their derivatives.
 
 Each LAPACK call sits in a function of its own, for two reasons.
 
 - Batching. On the CPU a compiled `vmap` over two or more LAPACK calls can wait for ever: each
   call splits its batch over the thread pool and blocks a worker of the same pool. Here a batch
   on the CPU is a loop over its members instead, which is as fast; on GPU and TPU it stays a batch.
-  Leading eigenspaces, where the time goes, leave all but the first step to `tridiagonal`.
+  Leading eigenspaces, which take most of the time of a sweep, leave all but the first step of a batch
+  to `batched_eigh`.
 - Derivatives. The rules below use only what the forward pass has computed and matrix products.
   They stay finite where the spectrum is degenerate, as it is in the homogeneous model.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial, wraps
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +24,14 @@ from phasejax._core.pytree import HostOrDevice
 from phasejax._core.small_matrices import inverse_cholesky
 
 
-def _looped_on_cpu(function, side_by_side=None, dimensions=range(0)):
-    """Give `function` (arrays in, arrays out) a vmap that loops on the CPU.
+def _looped_on_cpu(function: Callable[..., Any], side_by_side: Callable[..., Any] | None = None,
+                   dimensions: range = range(0)) -> Callable[..., Any]:
+    """A function of arrays whose `vmap` is a loop on the CPU, and the usual batch elsewhere.
 
-    Or that calls `side_by_side` with the whole batch, where the matrices have one of `dimensions`.
+    Args:
+        function: takes arrays and returns arrays.
+        side_by_side: computes a whole batch on the CPU without LAPACK calls under `vmap`.
+        dimensions: sizes of the last axis of the first batched argument for which `side_by_side` replaces the loop.
     """
     batchable = jax.custom_batching.custom_vmap(function)
 
@@ -38,7 +45,7 @@ def _looped_on_cpu(function, side_by_side=None, dimensions=range(0)):
                                for arg, is_batched in zip(args, in_batched, strict=True)])
 
         def on_cpu(members):
-            if members[0].shape[-1] in dimensions:
+            if side_by_side is not None and members[0].shape[-1] in dimensions:
                 return side_by_side(*members)
             return jax.lax.map(partial(call, batchable), members)
 
@@ -49,10 +56,11 @@ def _looped_on_cpu(function, side_by_side=None, dimensions=range(0)):
 
 
 def _refuse_singular(root, covariance):
-    """NaN for the inverse Cholesky factor of a matrix that is singular to working precision.
+    """The inverse Cholesky factor, or NaN where the covariance is singular to working precision.
 
-    A pivot is the share of a variable's variance that those before it do not explain. Rounding
-    lets a singular matrix through with pivots near eps, and what follows is noise.
+    The square of a pivot of the Cholesky factor, over the variance of its variable, is the share of that variance
+    which the variables before it do not explain. In a singular matrix rounding can leave a share near eps
+    instead of zero; a factor computed with it would be noise.
     """
     floor = covariance.shape[-1] * jnp.finfo(covariance.dtype).eps * jnp.diag(covariance)
     return jnp.where(jnp.all(floor * jnp.diag(root) ** 2 < 1), root, jnp.nan)
@@ -89,7 +97,11 @@ def _singular_values(matrix):
 
 @lru_cache
 def _leading_eigenvectors(k):
-    """Of one matrix by LAPACK; of a batch on the CPU one matrix to a SIMD lane, checked."""
+    """A function that gives the k leading eigenvectors of a matrix.
+
+    A single matrix is left to LAPACK. A batch on the CPU is computed side by side, one matrix to a SIMD lane, and
+    checked; matrices that fail the check are left to LAPACK.
+    """
     def one(matrix):
         return _eigh(matrix)[1][:, ::-1][:, :k]
 
@@ -99,7 +111,8 @@ def _leading_eigenvectors(k):
 
     def side_by_side(matrices):
         matrices = (matrices + jnp.swapaxes(matrices, 1, 2)) / 2
-        vectors, good = batched_eigh.leading_eigenvectors(*jax.vmap(_tridiagonal)(matrices), matrices, k)
+        reflectors, diagonal, off_diagonal, scales = jax.vmap(_tridiagonal)(matrices)
+        vectors, good = batched_eigh.leading_eigenvectors(reflectors, diagonal, off_diagonal, scales, matrices, k)
         return jax.lax.cond(jnp.all(good), lambda: vectors, lambda: jax.vmap(unless_good)(vectors, good, matrices))
 
     return _looped_on_cpu(one, side_by_side, range(3, batched_eigh.MAX_DIMENSION + 1))
@@ -139,6 +152,12 @@ def pseudo_whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d 
 
     Eigenvalues below d eps times the largest count as zero, eps being that of the dtype. Not
     differentiable where the rank changes; where S has full rank use `whitening`.
+
+    Args:
+        covariance: symmetric positive semidefinite S, shape (d, d).
+
+    Returns:
+        W, shape (d, d): rows are the eigenvectors of S over the roots of their eigenvalues, or zero.
     """
     values, vectors = _eigh(covariance)
     floor = values.shape[-1] * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
@@ -155,20 +174,20 @@ def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array,
     .. math::  dV_1 = V_2 X, \qquad X_{ij} = (V_2^\top dM\, V_1)_{ij} / (\lambda_{1,j} - \lambda_{2,i})
 
     It contains only the gaps between the two groups, so it stays finite and right when
-    eigenvalues inside either group coincide. A rotation inside the span is left out: derivatives
+    eigenvalues inside either group coincide. It leaves rotations inside the span out: derivatives
     are exact for whatever depends on the span alone (projectors, subspace errors, predictions),
     not for single eigenvectors. Without a gap after the k-th eigenvalue the span itself is not
-    defined, and the derivative is not finite. First derivatives only.
+    defined, and the derivative is not finite. Only first derivatives are right.
 
     Args:
         matrix: symmetric, shape (d, d). Its symmetric part is used.
         k: number of eigenvectors, 1 <= k <= d.
 
     Returns:
-        Shape (d, k). In each column the entry of largest modulus is positive.
+        Eigenvectors in columns, shape (d, k). The entry of largest modulus of each is positive.
 
     Raises:
-        ValueError: k out of range.
+        ValueError: k is below 1 or above d.
     """
     if not 1 <= k <= matrix.shape[-1]:
         raise ValueError(f"k: expected 1 to {matrix.shape[-1]}, got {k}")
@@ -192,7 +211,14 @@ def _with_sign(vectors):
 
 
 def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d d"]:
-    """Orthogonal projector V_1 V_1' on the span of `top_k_eigenspace`, with its derivative.
+    """Orthogonal projector V_1 V_1' on the span of the k leading eigenvectors, with its exact first derivative.
+
+    Args:
+        matrix: symmetric, shape (d, d). Its symmetric part is used.
+        k: number of eigenvectors, 1 <= k <= d.
+
+    Raises:
+        ValueError: k is below 1 or above d.
 
     >>> top_k_projector(jnp.diag(jnp.array([1.0, 3.0, 2.0])), k=2).tolist()
     [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
@@ -203,10 +229,15 @@ def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, 
 
 @jax.custom_jvp
 def singular_values(matrix: Float[HostOrDevice, "d_x d_y"]) -> Float[Array, "m"]:
-    """All m = min(d_x, d_y) singular values, largest first; d s_i = u_i' dM v_i.
+    r"""All m = min(d_x, d_y) singular values of a matrix, largest first.
 
-    At coinciding values only symmetric functions of them are differentiable, and those get the
-    right derivative.
+    .. math::  ds_i = u_i^\top\, dM\, v_i
+
+    for the singular vectors u_i and v_i. Where values coincide only symmetric functions of them are differentiable,
+    and those get the right derivative.
+
+    Args:
+        matrix: M, shape (d_x, d_y).
     """
     return _singular_values(matrix)
 

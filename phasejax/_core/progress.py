@@ -1,4 +1,4 @@
-"""How long work says how far it is: one callback for sweeps, trainings and comparisons.
+"""How long computations say how far they are: one callback for sweeps, trainings and comparisons.
 
 Every function that can take long has an argument `progress`: False for silence, True for bars on a
 terminal, or a function of the name of the task at hand, how many of its parts are done, and how many
@@ -9,22 +9,23 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class ProgressCallback(Protocol):
-    """What an argument `progress` is called with."""
+    """A function that an argument `progress` may be, and what it is called with."""
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Hear that `done` of the `total` parts of `task` are finished."""
+        """Take note that `done` of the `total` parts of `task` are finished; details stand in the task's text."""
 
 
 def no_progress(task: str, done: int, total: int) -> None:
-    """Say nothing: what functions use where no callback is given."""
+    """Say nothing; the callback of functions that were given none."""
 
 
 def print_progress(task: str, done: int, total: int) -> None:
-    """Print one line to standard error, such as `cp: 3 of 8`."""
+    """Print one line to standard error, such as `parts: 3 of 8`."""
     print(f"{task}: {done} of {total}", file=sys.stderr, flush=True)
 
 
@@ -34,6 +35,13 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
 
     Args:
         progress: False for silence, True for bars on a terminal, or a callback.
+
+    Yields:
+        The callback to call with (task, done, total).
+
+    >>> with reporting(lambda task, done, total: print(task, done, total)) as tell:
+    ...     tell("rows", 5, 10)
+    rows 5 10
     """
     if callable(progress):
         yield progress

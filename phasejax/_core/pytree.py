@@ -1,4 +1,8 @@
-"""Frozen dataclasses that JAX can trace through."""
+"""Frozen dataclasses that JAX can trace through, for the models and results of the theory.
+
+`jax.tree_util.register_dataclass` does nearly the same, but rebuilds objects through `__init__`, whose checks of
+user input the placeholders and batched leaves of JAX would not pass.
+"""
 
 import dataclasses
 from typing import dataclass_transform
@@ -7,17 +11,24 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-# What a field of a model may hold: host float64 (exact parameters, kept until a
-# computation chooses its precision) or a JAX array or tracer.
+# What a field of a model may hold: NumPy's float64 on the host (exact parameters, kept until a
+# computation chooses its precision), or a JAX array or tracer.
 HostOrDevice = Array | np.ndarray
 
 
 @dataclass_transform(frozen_default=True)
 def pytree(cls):
-    """Make `cls` a frozen dataclass whose fields are all pytree children.
+    """Make a class a frozen dataclass and a pytree whose children are all of its fields.
 
-    Rebuilding from leaves skips `__init__`: JAX also rebuilds with placeholders and with
-    batched leaves, which the checks in `__post_init__` are not meant for.
+    Instances are compared by identity, since arrays have no single truth value. Rebuilding one from leaves skips
+    `__init__` and `__post_init__`.
+
+    >>> @pytree
+    ... class Point:
+    ...     x: HostOrDevice
+    ...     y: HostOrDevice
+    >>> jax.tree.map(lambda leaf: leaf + 1, Point(x=1.0, y=2.0))
+    Point(x=2.0, y=3.0)
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     names = tuple(field.name for field in dataclasses.fields(cls))

@@ -1,10 +1,10 @@
 """Linear algebra of k x k matrices in plain array operations, for the inner loop of training.
 
 k is the number of encoder outputs, a handful. A LAPACK call on so small a matrix costs more to
-start than to run, a batch of cells would call it once per cell, and on the CPU a compiled vmap
-over two of them can wait for ever (see `linalg`). What stands here is products and square roots:
-it vectorises over cells, differentiates, and cannot wait. Not meant for large k: the number of
-operations in the compiled program grows with k.
+start than to run, a batch of models would call it once for each, and on the CPU a compiled vmap
+over two of them can wait for ever (see `linalg`). The functions here are made of products and
+square roots: they vectorise over models, can be differentiated, and cannot wait. They are not
+meant for large k, since the number of operations in the compiled program grows with k.
 """
 
 import jax
@@ -13,13 +13,13 @@ from jaxtyping import Array, Float
 
 from phasejax._core.pytree import HostOrDevice
 
-# Newton-Schulz steps: a singular value grows by 3/2 a step until it is near 1, so those above
-# 1.5^-30 = 5e-6 of the norm arrive, and digits then double from step to step.
+# Newton-Schulz steps. A singular value grows by 3/2 in each step until it is near 1, so those above
+# 1.5^-30 = 5e-6 of the norm arrive there; the digits then double from step to step.
 _POLAR_STEPS = 30
 
 
 def inverse_cholesky(matrix: Float[HostOrDevice, "k k"]) -> Float[Array, "k k"]:
-    """Lower triangular W with W M W' = I, as `linalg.whitening`, column by column.
+    """Lower triangular W with W M W' = I, the W of `linalg.whitening`, by Gaussian elimination.
 
     Args:
         matrix: symmetric positive definite M, shape (k, k); its lower triangle is used.
@@ -45,10 +45,18 @@ def inverse_cholesky(matrix: Float[HostOrDevice, "k k"]) -> Float[Array, "k k"]:
 
 
 def polar_factor(matrix: Float[HostOrDevice, "k k"]) -> Float[Array, "k k"]:
-    r"""The orthogonal U V' of M = U S V', by Newton-Schulz: X <- X (3 I - X'X) / 2 from M / ||M||_F.
+    r"""The orthogonal factor U V' of M = U S V', by the Newton-Schulz iteration.
+
+    .. math::  X_0 = M / \lVert M \rVert_F, \qquad X_{i+1} = \tfrac12 X_i (3 I - X_i^\top X_i)
 
     Directions with singular values below about 1e-6 of the norm come out shortened, and those
     that are 0 stay 0: U V' is not defined there.
+
+    Args:
+        matrix: M, shape (k, k).
+
+    >>> polar_factor(jnp.array([[0.0, -3.0], [4.0, 0.0]])).round(4).tolist()
+    [[0.0, -1.0], [1.0, 0.0]]
     """
     matrix = jnp.asarray(matrix)
     norm = jnp.sqrt(jnp.sum(matrix**2))
@@ -58,9 +66,15 @@ def polar_factor(matrix: Float[HostOrDevice, "k k"]) -> Float[Array, "k k"]:
 
 @jax.custom_jvp
 def nuclear_norm(matrix: Float[HostOrDevice, "k k"]) -> Float[Array, ""]:
-    r"""Sum of the singular values of M, tr(P' M) with P = `polar_factor` of M; derivative <P, dM>.
+    r"""Sum of the singular values of M.
 
-    At a singular M, where it has no derivative, the rule gives the subgradient without the null space.
+    .. math::  \lVert M \rVert_* = \mathrm{tr}(P^\top M), \qquad d\lVert M \rVert_* = \mathrm{tr}(P^\top dM)
+
+    with P the `polar_factor` of M. At a singular M, where it has no derivative, the rule gives the subgradient
+    whose P is zero on the null space.
+
+    Args:
+        matrix: M, shape (k, k).
 
     >>> round(float(nuclear_norm(jnp.array([[0.0, -3.0], [4.0, 0.0]]))), 4)
     7.0

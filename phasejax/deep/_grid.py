@@ -1,8 +1,9 @@
 """Whole grids of trainings: every jitter, noise and seed of an objective in one compiled program.
 
-On an accelerator the cells of a chunk are one batch, on a CPU one follows another (batched products
-are no faster there); several devices take equal parts of a chunk. The rows of a cell and its first
-parameters depend on its seed alone, so that cells differ in nothing but what is compared.
+The cells are trained in chunks. On an accelerator the cells of a chunk are one batch; on a CPU, where batched products
+are no faster, one cell follows another. Several devices take equal parts of a chunk. What is drawn for a cell, its
+data and its first parameters, depends on its seed alone, so that cells of one seed differ in nothing but what is
+compared. With a store, the state of every chunk is saved while it trains.
 """
 
 import math
@@ -18,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from phasejax._core.atomic_files import written_whole
-from phasejax._core.devices import _CELLS_AT_ONCE, over_cells
+from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax.deep._checkpoints import Checkpoints
@@ -26,10 +27,14 @@ from phasejax.deep._experiment import Experiment
 from phasejax.deep._objectives import Architecture
 from phasejax.deep._training import Training
 from phasejax.deep.data import Cell
-from phasejax.deep.data._sources import Source, open_source
+from phasejax.deep.data._batch import Source
+from phasejax.deep.data._sources import open_source
 
 DIMS = ("jitter", "noise", "seed")
+# A state is saved when so much time has passed since the last one was, and when all cells of a chunk have stopped.
 _SECONDS_BETWEEN_SAVES = 30.0
+# Cells that an accelerator trains at a time; the activations of one take about 150 MB at 64 x 64 pixels.
+_CELLS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +42,11 @@ class TrainedGrid:
     """What `train_grid` found.
 
     Args:
-        experiment: what was run.
-        params: of each objective the best parameters of all cells, in the order of `cells_of`, with a
-            leading axis for the cell.
-        curves: losses (objective, jitter, noise, seed, epoch, split), NaN after a cell stopped, and by
-            cell `epochs`, `best_loss` and `diverged`.
+        experiment: the experiment that was run.
+        params: for each objective the parameters of least validation loss; leaves have a leading axis over the cells,
+            in the order of `cells_of`.
+        curves: a dataset with `loss` over (objective, jitter, noise, seed, epoch, split), NaN after a cell stopped; and
+            for each cell `epochs`, those done, `best_loss`, the least validation loss, and `diverged`.
     """
 
     experiment: Experiment
@@ -55,28 +60,34 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
 
     Args:
         experiment: what to train.
-        store: a folder where states are kept, so that a run that was killed goes on to the same result when it
-            is called again; the experiment is saved with them as experiment.json.
-        cells_at_once: cells of an objective in one program, rounded up to a multiple of the devices;
+        store: a folder where the states of the trainings are kept, so that a run that was killed goes on to the same
+            result when it is called again; the experiment is saved with them as experiment.json.
+        cells_at_once: number of cells of an objective in one program, rounded up to a multiple of the devices;
             one for each device on a CPU, 64 elsewhere, when left out.
-        progress: False for silence, True for bars on a terminal, or a callback: it is called after every epoch with
-            the objective (in parentheses the cells in training, their mean validation loss and the time left), the
-            epochs done, and `max_epochs`.
+        progress: False for silence, True for bars on a terminal, or a callback. It is called after every epoch with
+            the objective, the epochs done and the most that may be done; in parentheses the task says which cells are
+            training, their mean validation loss, and how long they may still take.
+
+    Returns:
+        The best parameters of all cells, and their learning curves.
 
     Raises:
-        ValueError: a store with another experiment (what differs is named) or a damaged state, data
-            of the wrong layout.
+        ValueError: a store with another experiment (what differs is named) or with a damaged state; data of the
+            wrong layout.
+
+    Source: K26, section 4.
     """
     source = open_source(experiment)
     devices = jax.local_devices()
     if cells_at_once is None:
         cells_at_once = len(devices) if devices[0].platform == "cpu" else _CELLS_AT_ONCE
     check_count("cells_at_once", cells_at_once)
-    folder = None if store is None else _claimed(Path(store), experiment)
+    folder = None if store is None else _claim_folder(Path(store), experiment)
     cells = cells_of(experiment)
     count = len(cells.jitter)
     at_once = math.ceil(min(cells_at_once, count) / len(devices)) * len(devices)
-    params, curves = {}, []
+    params: dict[str, PyTree] = {}
+    curves: list[xr.Dataset] = []
     with reporting(progress) as advance:
         for objective in experiment.objectives:
             chunks, found = _Chunks(training_of(experiment, objective, source), devices, at_once), []
@@ -92,13 +103,13 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
             states, losses = (jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *parts)
                               for parts in zip(*found, strict=True))
             params[objective] = states.best
-            curves.append(_dataset(experiment, states, losses))
+            curves.append(_curve_dataset(experiment, states, losses))
     return TrainedGrid(experiment, params, xr.concat(curves, xr.DataArray(
         list(experiment.objectives), dims="objective", name="objective")))
 
 
 def cells_of(experiment: Experiment) -> Cell:
-    """All cells, seeds running fastest, then noises, then jitters."""
+    """All cells of an experiment along one axis, seeds running fastest, then noises, then jitters."""
     jitter, noise, seed = (grid.ravel() for grid in np.meshgrid(
         experiment.jitters, experiment.noises, np.arange(experiment.seeds), indexing="ij"))
     keys = jax.vmap(lambda seed: jax.random.split(jax.random.fold_in(jax.random.key(0), seed)))(seed)
@@ -107,7 +118,7 @@ def cells_of(experiment: Experiment) -> Cell:
 
 
 def training_of(experiment: Experiment, objective: str, source: Source) -> Training:
-    """How the cells of an objective are trained."""
+    """How the cells of one objective of an experiment are trained on the rows of a source."""
     e = experiment
     return Training(
         objective=objective, views=source.views, train=e.train, validation=e.validation, batch=e.batch,
@@ -119,7 +130,7 @@ def training_of(experiment: Experiment, objective: str, source: Source) -> Train
 
 
 class _Chunks:
-    """Chunks of a fixed number of cells, trained by programs that are compiled once."""
+    """Trains chunks of a fixed number of cells, all of one objective, with programs that are compiled once."""
 
     def __init__(self, training, devices, at_once):
         self._training, self._devices, self._at_once = training, devices, at_once
@@ -127,7 +138,10 @@ class _Chunks:
         self._epoch = over_cells(training.epoch, devices)
 
     def run(self, cells, place, told):
-        """States after the last epoch, and losses (cells, max_epochs, 2)."""
+        """States after the last epoch, and losses of shape (cells, max_epochs, 2).
+
+        `place` is where the state is kept, if anywhere; `told` is called with a text and the epochs done.
+        """
         if len(self._devices) > 1:
             cells = jax.device_put(cells, NamedSharding(Mesh(self._devices, ("cells",)), PartitionSpec("cells")))
         training = self._training
@@ -135,18 +149,18 @@ class _Chunks:
         saved = None if place is None else place.restore((jax.eval_shape(self._start, cells), losses))
         states, losses = (self._start(cells), losses) if saved is None else saved[1]
         states, losses = jax.tree.map(jnp.asarray, states), losses.copy()
-        last_save, began, first = time.monotonic(), time.monotonic(), None
+        last_save, began, first_epoch = time.monotonic(), time.monotonic(), None
         while not np.asarray(training.stopped(states)).all():
-            # Cells that go on have done as many epochs as any.
+            # All cells that are still training have done the same number of epochs, which no stopped cell exceeds.
             epoch = int(np.max(states.epochs))
-            first = epoch if first is None else first
+            first_epoch = epoch if first_epoch is None else first_epoch
             states, found = self._epoch(states, cells)
             losses[:, epoch] = found
-            seconds = (time.monotonic() - began) / (epoch + 1 - first)
-            left = seconds * (training.max_epochs - epoch - 1)
+            seconds_per_epoch = (time.monotonic() - began) / (epoch + 1 - first_epoch)
+            left = seconds_per_epoch * (training.max_epochs - epoch - 1)
             finite = losses[:, epoch, 1][np.isfinite(losses[:, epoch, 1])]
             told(f"validation loss {f'{finite.mean():.4g}' if finite.size else 'not finite'}, "
-                 f"at most {_spoken(left)} left", epoch + 1)
+                 f"at most {_duration_text(left)} left", epoch + 1)
             if place is not None and (time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES
                                       or np.asarray(training.stopped(states)).all()):
                 place.save(epoch + 1, (states, losses))
@@ -154,8 +168,8 @@ class _Chunks:
         return jax.tree.map(np.asarray, states), losses
 
 
-def _claimed(folder, experiment):
-    """The folder, made or found to hold this experiment."""
+def _claim_folder(folder, experiment):
+    """Make the folder and save the experiment in it, or check that the saved one is the same; return the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -172,7 +186,8 @@ def _claimed(folder, experiment):
     return folder
 
 
-def _dataset(experiment, states, losses):
+def _curve_dataset(experiment, states, losses):
+    """Learning curves of all cells of one objective."""
     shape = (len(experiment.jitters), len(experiment.noises), experiment.seeds)
 
     def by_cell(values):
@@ -188,7 +203,7 @@ def _dataset(experiment, states, losses):
         attrs={"experiment": experiment.to_json()})
 
 
-def _spoken(seconds):
+def _duration_text(seconds):
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,13 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 from jaxtyping import Float, Integer
 
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.io._readers import open_table
 
 # Bytes for the rows in work at a time, beside the sums themselves.
@@ -79,36 +81,41 @@ class Moments:
 
 def accumulate(tables: Sequence, folds: int | Integer[np.ndarray, "n"] = 1, *, seed: int = 0,
                names: Sequence[str] | None = None, rows_at_once: int | None = None,
-               memory: int = MEMORY, progress: Callable[[int], None] | None = None) -> list[Moments]:
+               memory: int = MEMORY, progress: bool | ProgressCallback = False) -> list[Moments]:
     """Moments of all columns of several tables side by side, for each fold of their rows.
 
-    One pass over the rows. Neither their number nor a mean far from zero costs accuracy, and in how
-    many blocks they are read changes the result by less than 1e-12 of it. Needs 16 bytes per fold
-    and pair of columns beside `memory`.
+    Rows are read once, in blocks. Neither their number nor a mean far from zero costs accuracy, and the number of
+    blocks changes the result by less than 1e-12 of it. The sums take 16 bytes per fold and pair of columns, beside
+    `memory`.
 
     Args:
         tables: what `open_table` takes, with equal numbers of rows.
-        folds: into how many parts the rows are divided (see `assign_folds`), or the part of each
-            row, numbers from 0 on of which none is missing.
-        seed: of the assignment to folds.
-        names: what errors call the tables; x, y, labels for up to three.
-        rows_at_once: how many rows to read at a time; as `memory` allows when left out.
-        memory: bytes for the rows read at a time.
-        progress: called after each block with the number of its rows.
+        folds: the number of parts that the rows are divided into at random (see `assign_folds`), or the part of
+            each row, shape (n,): numbers from 0 on of which none is missing.
+        seed: seed of the assignment to folds.
+        names: what errors call the tables; x, y, labels for up to three tables when left out.
+        rows_at_once: how many rows are read at a time; as many as `memory` allows when left out.
+        memory: bytes for the rows that are read at a time.
+        progress: False, True for a bar, or a callback; called after every block with the task "rows", the rows
+            read so far and all rows.
 
     Returns:
-        One Moments per fold; `Moments.merged` puts any of them together.
+        The moments of each fold; `Moments.merged` puts any of them together.
 
     Raises:
-        ValueError: no tables, rows that differ in number, fewer rows than folds, values that are not
-            finite (with the first row that has one), or too large to be squared.
+        ValueError: there are no tables, they differ in their numbers of rows, there are fewer rows than folds, or
+            values are not finite (the first row with one is named) or too large to be squared.
+
+    >>> (moments,) = accumulate([np.array([[1.0], [3.0]]), np.array([[0.0], [4.0]])])
+    >>> moments.mean.tolist(), moments.covariance.tolist()
+    ([2.0, 2.0], [[1.0, 2.0], [2.0, 4.0]])
     """
     tables, names = _opened(tables, names)
     n, widths = len(tables[0]), [table.shape[1] for table in tables]
     for name, table in zip(names, tables, strict=True):
         if len(table) != n:
             raise ValueError(f"{name}: expected {n} rows as in {names[0]}, got {len(table)}")
-    fold_of_row = assign_folds(n, folds, seed) if np.ndim(folds) == 0 else _checked_folds(folds, n)
+    fold_of_row = assign_folds(n, operator.index(folds), seed) if np.ndim(folds) == 0 else _checked_folds(folds, n)
     folds = int(fold_of_row.max()) + 1
     if rows_at_once is None:
         rows_at_once = _rows_within(memory, tables, folds)
@@ -121,20 +128,20 @@ def accumulate(tables: Sequence, folds: int | Integer[np.ndarray, "n"] = 1, *, s
     product = np.empty((sum(widths), sum(widths)))
     sums = [_Sums(product) for _ in range(folds)]
     done = 0
-    for block, spare in _stacked(tables, min(n, rows_at_once)):
-        for fold, total in enumerate(sums):
-            rows = spare if folds == 1 else _gathered(block, fold_of_row[done:done + len(block)] == fold)
-            if len(rows) == 1:
-                continue
-            low, high = rows[:-1].min(0), rows[:-1].max(0)
-            if not (np.isfinite(low).all() and np.isfinite(high).all()):
-                _refuse_first_bad(block, done, names, widths)
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused at the end
-                rows[:-1] -= origin
-                total.add(rows, low, high)
-        done += len(block)
-        if progress is not None:
-            progress(len(block))
+    with reporting(progress) as tell:
+        for block, spare in _stacked(tables, min(n, rows_at_once)):
+            for fold, total in enumerate(sums):
+                rows = spare if folds == 1 else _gathered(block, fold_of_row[done:done + len(block)] == fold)
+                if len(rows) == 1:
+                    continue
+                low, high = rows[:-1].min(0), rows[:-1].max(0)
+                if not (np.isfinite(low).all() and np.isfinite(high).all()):
+                    _refuse_first_bad(block, done, names, widths)
+                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused at the end
+                    rows[:-1] -= origin
+                    total.add(rows, low, high)
+            done += len(block)
+            tell("rows", done, n)
     for total in sums:
         overflowing = np.flatnonzero(~np.isfinite(total.scatter).all(1))
         if overflowing.size:

@@ -1,4 +1,8 @@
-"""Tables on disk, read block by block: what does not fit in memory can still be diagnosed."""
+"""Opening tables: arrays in memory, and files of every format, which are read block by block.
+
+The ending of a file's name chooses its format. Blocks let the moments of a table be taken that does not fit in
+memory. The readers of NumPy, Zarr and Parquet files are here, those of HDF5 files in `_hdf5`.
+"""
 
 import re
 from pathlib import Path
@@ -7,28 +11,31 @@ import numpy as np
 
 from phasejax.io._arrays import load_array
 from phasejax.io._hdf5 import open_anndata, open_hdf5, open_mudata
-from phasejax.io._table import Table, chosen, first_line, library
+from phasejax.io._table import Table, choose_member, first_line, import_reader
 
-# The ending chooses the format; these may be followed by :NAME, what to take from inside the file.
+# Endings that may be followed by :NAME, the array to take from inside the file.
 _WITH_MEMBERS = (".npz", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu")
 
 
 def open_table(source, name: str | None = None) -> Table:
-    """A table whose rows are read when they are asked for.
+    """A table whose rows are read when they are asked for, from an array or a file.
 
     Read block by block: FILE.npy; FILE.parquet; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME;
     FILE.h5ad for X, or FILE.h5ad:layers/KEY or FILE.h5ad:obsm/KEY; FILE.h5mu:MODALITY, or
-    FILE.h5mu:MODALITY/obsm/KEY. Read whole: FILE.npz, FILE.npz:NAME, FILE.csv, and sparse matrices
-    stored by column. Sparse rows become dense, and nulls NaN. Parquet takes a few megabytes per
-    column, the size of its pages.
+    FILE.h5mu:MODALITY/layers/KEY or FILE.h5mu:MODALITY/obsm/KEY. Read whole: FILE.npz, FILE.npz:NAME,
+    FILE.csv, and of AnnData data frames and sparse matrices stored by column. Sparse rows become dense, and nulls
+    NaN. Reading Parquet takes a few megabytes per column, the size of its pages.
 
     Args:
-        source: a file, or an array of shape (n, d), or a Table, which is returned as it is.
+        source: path of a file, or an array of shape (n, d), or a Table, which is returned as it is.
         name: what errors call an array.
 
+    Returns:
+        The table, of shape (n, d).
+
     Raises:
-        ValueError: a file that is missing, unreadable, incomplete, of another format, or holds no
-            table of numbers; or the package that reads its format is missing.
+        ValueError: the file is missing, unreadable, incomplete, of another format, or holds no table of numbers;
+            or the package that reads its format is not installed.
 
     >>> open_table(np.ones((3, 2))).rows(1, 3).tolist()
     [[1.0, 1.0], [1.0, 1.0]]
@@ -51,8 +58,16 @@ def open_table(source, name: str | None = None) -> Table:
     return reader(file, member, str(source))
 
 
-def open_view(path: str, rows: int | None = None):
-    """An array where the format is small, else a table read in blocks; `rows` tells whether a .csv has a header."""
+def open_view(path: str, rows: int | None = None) -> np.ndarray | Table:
+    """One view of paired data as the command line gets it: an array of a .npz or .csv file, else a table.
+
+    Args:
+        path: as `open_table` takes it.
+        rows: how many rows it should have, which tells whether a .csv file has a header; None where not known.
+
+    Raises:
+        ValueError: as `load_array` and `open_table`.
+    """
     whole = ".npz" in path or path.lower().endswith(".csv")
     return load_array(path, rows=rows) if whole else open_table(path)
 
@@ -88,19 +103,19 @@ def _open_zarr(file, member, name):
         raise ValueError(f"{name}: expected a Zarr store, got {first_line(error)}") from None
     if isinstance(found, zarr.Group):
         arrays = {path: node for path, node in found.members(max_depth=None) if isinstance(node, zarr.Array)}
-        found = arrays[chosen(name, "array", "arrays", member, arrays)]
+        found = arrays[choose_member(name, "array", "arrays", member, arrays)]
     elif member is not None:
         raise ValueError(f"{name}: expected {file} alone, since it is a single array, got the name {member}")
     step = (found.shards or found.chunks or (1,))[0]
-    return Table(name, found.shape, found.dtype, lambda start, stop: found[start:stop], step)
+    return Table(name, found.shape, found.dtype, lambda start, stop: np.asarray(found[start:stop]), step)
 
 
 # Parquet
 
 
 def _open_parquet(file, member, name):
-    library("pyarrow", "parquet", name)
-    parquet = library("pyarrow.parquet", "parquet", name)
+    import_reader("pyarrow", "parquet", name)
+    parquet = import_reader("pyarrow.parquet", "parquet", name)
     try:
         opened = parquet.ParquetFile(file)
     except (OSError, ValueError) as error:
@@ -133,11 +148,11 @@ def _numpy_type(name, column, place, metadata):
 
 
 class _ParquetRows:
-    """Rows of a Parquet file. Each read goes on where the last one ended, or else skips inside a row group."""
+    """Rows of a Parquet file. A read goes on where the last one ended, or else skips rows inside a row group."""
 
     def __init__(self, file, starts, columns, dtype):
         self.file, self.starts, self.columns, self.dtype = file, starts, columns, dtype
-        self._at, self._batches, self._batch = -1, None, None
+        self._at, self._batches, self._batch = -1, iter(()), None
 
     def read(self, start, stop):
         import pyarrow as pa
@@ -159,9 +174,9 @@ class _ParquetRows:
         import pyarrow.parquet as parquet
 
         group = int(np.searchsorted(self.starts, start, side="right")) - 1
-        # Row groups can be larger than memory: read pages of them, not all at once. Takes both options.
+        # Row groups can be larger than memory. Both options are needed to read them page by page.
         opened = parquet.ParquetFile(self.file, buffer_size=2**18, pre_buffer=False)
-        self._at = -1  # until a read succeeds
+        self._at = -1  # no place to go on from until a read succeeds
         self._batches = opened.iter_batches(2**13, row_groups=range(group, len(self.starts) - 1))
         self._batch = None
         skip = start - int(self.starts[group])

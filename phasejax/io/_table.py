@@ -1,28 +1,31 @@
-"""TODO module docstring of io._table."""
+"""A table: rows of numbers that are read from wherever they are when they are asked for."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-NUMBERS = "fiub"  # dtype kinds that hold real numbers or booleans
+NUMBERS = "fiub"  # NumPy's dtype kinds of real numbers and booleans
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Rows of numbers that are read when they are asked for.
 
-    Make one with `open_table`, or directly for rows that a function can compute.
+    `open_table` makes one of a file or an array. Made directly, it can hold rows that a function computes.
 
     Args:
-        name: what errors call it.
-        shape: rows and columns, each at least 1.
-        dtype: of the rows, real numbers or booleans.
-        read: rows from `start` up to `stop`, excluded, shape (stop - start, columns).
-        step: rows that the file stores together, so that blocks of multiples of it are read fastest.
+        name: what errors call the table.
+        shape: numbers of rows and of columns, each at least 1.
+        dtype: dtype of the rows, real numbers or booleans.
+        read: function that returns the rows from `start` up to but not including `stop`, as an array of shape
+            (stop - start, columns).
+        step: number of rows that the file stores together; blocks of a multiple of it are read fastest.
 
     Raises:
-        ValueError: not two dimensions, no rows, no columns, or no real numbers.
+        ValueError: the shape has not two dimensions or no rows or columns, or the dtype is not one of real numbers.
 
     >>> doubled = Table("doubled", (4, 2), np.dtype(float), lambda start, stop: 2 * np.ones((stop - start, 2)))
     >>> [block.shape for block in doubled.blocks(3)]
@@ -48,10 +51,13 @@ class Table:
         return self.shape[0]
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows from `start` up to `stop`, excluded, shape (stop - start, columns), in the table's own dtype.
+        """The rows from `start` up to but not including `stop`, in the table's own dtype.
+
+        Returns:
+            An array of shape (stop - start, columns).
 
         Raises:
-            ValueError: rows that are not there, or that cannot be read.
+            ValueError: the table does not have these rows, or they cannot be read.
         """
         if not 0 <= start <= stop <= len(self):
             raise ValueError(f"rows: expected 0 <= start <= stop <= {len(self)} in {self.name}, got {start} and {stop}")
@@ -66,10 +72,10 @@ class Table:
         return block
 
     def blocks(self, rows_at_once: int) -> Iterator[np.ndarray]:
-        """All rows in order, at most `rows_at_once` at a time.
+        """All rows in order, in blocks of `rows_at_once` rows; the last block may have fewer.
 
         Raises:
-            ValueError: fewer than 1 row at once, or what `rows` raises.
+            ValueError: `rows_at_once` is below 1, or rows cannot be read.
         """
         if rows_at_once < 1:
             raise ValueError(f"rows_at_once: expected at least 1, got {rows_at_once}")
@@ -77,8 +83,18 @@ class Table:
             yield self.rows(start, min(start + rows_at_once, len(self)))
 
 
-def chosen(name, noun, nouns, member, present):
-    """The member asked for, or the only one there is."""
+def choose_member(name: str, noun: str, nouns: str, member: str | None, present: Iterable[str]) -> str:
+    """The member of a file that was asked for, or the only one that it has.
+
+    Args:
+        name: what errors call the file.
+        noun, nouns: what the file's members are, such as "dataset" and "datasets".
+        member: which one was asked for; None if none was.
+        present: the members that there are.
+
+    Raises:
+        ValueError: there is no such member, or none was asked for and there are several, or none at all.
+    """
     present = list(present)
     if member is None and len(present) == 1:
         return present[0]
@@ -89,8 +105,12 @@ def chosen(name, noun, nouns, member, present):
     raise ValueError(f"{name}: expected {wanted} ({shown or 'it has none'}), got {member or 'none'}")
 
 
-def library(module, extra, name):
-    """A module that reads a format; errors say how to install it."""
+def import_reader(module: str, extra: str, name: str) -> Any:
+    """The module that reads the format of the file `name`.
+
+    Raises:
+        ValueError: it is not installed; says which extra of phasejax brings it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -99,6 +119,6 @@ def library(module, extra, name):
                          f"pip install phasejax[{extra}]") from None
 
 
-def first_line(error):
-    """What an error says, in one line."""
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the error's type if it has no message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,8 +8,6 @@ import pytest
 from phasejax._core import batched_eigh, linalg
 from phasejax.linear import top_k_eigenspace
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def float64():

@@ -12,8 +12,6 @@ from phasejax._core import linalg
 from phasejax._core.linalg import singular_values, top_k_eigenspace, top_k_projector, whitening
 from phasejax.linear import _subspaces, principal_angles
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def float64():

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from phasejax.io import Moments, Table, accumulate
 from phasejax.io._moments import assign_folds, check_varying, each_left_out, merge_all
 
-pytestmark = pytest.mark.slow
-
 
 def exact(rows):
     """Mean and scatter in rational arithmetic, rounded once."""
@@ -162,9 +160,9 @@ def test_each_part_is_left_out_once(count):
 
 
 def test_progress_counts_rows():
-    seen = []
-    accumulate(pair(100), 2, rows_at_once=30, progress=seen.append)
-    assert seen == [30, 30, 30, 10]
+    told = []
+    accumulate(pair(100), 2, rows_at_once=30, progress=lambda *event: told.append(event))
+    assert told == [("rows", 30, 100), ("rows", 60, 100), ("rows", 90, 100), ("rows", 100, 100)]
 
 
 def test_blocks_follow_memory_and_storage():
