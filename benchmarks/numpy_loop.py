@@ -8,8 +8,17 @@ its own symmetric roots and one SVD; count the signal directions within 0.8 of e
 import numpy as np
 
 
-def recovered_counts(rng, kappa, nu, *, gamma_x, gamma_y, nuisance_x, nuisance_y, d, n):
-    """(r_CA, r_CP) of one sample of n pairs from one model, in random bases."""
+def recovered_counts(rng: np.random.Generator, kappa: np.ndarray, nu: float, *, gamma_x: float, gamma_y: float,
+                     nuisance_x: float, nuisance_y: float, d: int, n: int) -> tuple[int, int]:
+    """(r_CA, r_CP) of one sample of n pairs from one model, in random bases.
+
+    Args:
+        rng: where all draws come from.
+        kappa: signal strengths, shape (k,).
+        nu, gamma_x, gamma_y, nuisance_x, nuisance_y: as of `SpikedModel`, the same for all coordinates.
+        d: dimension of x and of y.
+        n: number of pairs.
+    """
     k = len(kappa)
     x, y, _, truth = _draw(rng, kappa, nu, gamma_x, gamma_y, nuisance_x, nuisance_y, d, n)
     s_xx, s_yy, s_xy = x.T @ x / n, y.T @ y / n, x.T @ y / n
@@ -17,7 +26,9 @@ def recovered_counts(rng, kappa, nu, *, gamma_x, gamma_y, nuisance_x, nuisance_y
             _count(truth, _prediction_encoder(s_xx, s_xy, k)))
 
 
-def _draw(rng, kappa, nu, gamma_x, gamma_y, nuisance_x, nuisance_y, d, n):
+def _draw(rng: np.random.Generator, kappa: np.ndarray, nu: float, gamma_x: float, gamma_y: float, nuisance_x: float,
+          nuisance_y: float, d: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs x and y, the noiseless part of y, and the signal directions of x as columns."""
     k = len(kappa)
     basis_x, basis_y = _random_basis(rng, d), _random_basis(rng, d)
     signal = rng.standard_normal((n, k)) * kappa
@@ -33,28 +44,29 @@ def _draw(rng, kappa, nu, gamma_x, gamma_y, nuisance_x, nuisance_y, d, n):
     return x, y, signal @ basis_y[:, :k].T, basis_x[:, :k]
 
 
-def _alignment_encoder(s_xx, s_yy, s_xy, k):
+def _alignment_encoder(s_xx: np.ndarray, s_yy: np.ndarray, s_xy: np.ndarray, k: int) -> np.ndarray:
     root_x, root_y = _inverse_root(s_xx), _inverse_root(s_yy)
     left, _, _ = np.linalg.svd(root_x @ s_xy @ root_y)
     return left[:, :k].T @ root_x
 
 
-def _prediction_encoder(s_xx, s_xy, k):
+def _prediction_encoder(s_xx: np.ndarray, s_xy: np.ndarray, k: int) -> np.ndarray:
     root_x = _inverse_root(s_xx)
     _, _, right = np.linalg.svd(s_xy.T @ root_x)
     return right[:k] @ root_x
 
 
-def _count(truth, encoder):
+def _count(truth: np.ndarray, encoder: np.ndarray) -> int:
+    """How many signal directions have a squared overlap of at least 0.8 with the row space of an encoder."""
     _, _, rows = np.linalg.svd(encoder, full_matrices=False)
     return int(np.sum(np.sum((rows @ truth) ** 2, axis=0) >= 0.8))
 
 
-def _random_basis(rng, d):
+def _random_basis(rng: np.random.Generator, d: int) -> np.ndarray:
     q, r = np.linalg.qr(rng.standard_normal((d, d)))
     return q * np.sign(np.diag(r))
 
 
-def _inverse_root(covariance):
+def _inverse_root(covariance: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
     return vectors / np.sqrt(values) @ vectors.T

@@ -1,4 +1,7 @@
-"""Large grids in bounded memory, and the first call of a second process; each in a process of its own."""
+"""Time and peak memory of very large grids, and the time from the start of a process to a figure's first results.
+
+Each measurement runs in a process of its own, since a process keeps compiled programs and its peak memory.
+"""
 
 import json
 import os
@@ -20,7 +23,7 @@ begun = []
 side = int(float(sys.argv[1]) ** 0.5) + 1
 found = pj.sweep(pj.SpikedModel.homogeneous, {"kappa": np.linspace(0, 3, side), "nu": np.linspace(0, 1, side)},
                  fixed={"k": 3, "d": 20, "gamma_y": 0.05, "nuisance_y": 5.0},
-                 progress=lambda done: begun.append(time.perf_counter()), OPTIONS)
+                 progress=lambda task, done, total: begun.append(time.perf_counter()), OPTIONS)
 stop = time.perf_counter()
 first = next(iter(found.data_vars.values()))
 from benchmarks.report import peak_memory
@@ -30,20 +33,21 @@ print(json.dumps({"cells": first.size, "import": imported - start, "compile": be
 _POPULATION = 'quantities=["delta_ca", "delta_cp", "delta_cp_reverse", "regime", "r_ca", "r_cp"]'
 _SAMPLED = ('quantities=["recovered_ca", "recovered_cp"], n=5000, seeds=1, key=jax.random.key(0), memory="500MB", '
             'store=sys.argv[2] + "/run.zarr"')
+# Prints the time at which the first samples of Fig. 7 are there: closed forms are compiled and computed first. A
+# sweep reports an unchanged number of cells when it has compiled a program.
 _FIGURE = """
-import sys, time
+import time
 from paper_figs import partial
 from paper_figs.presets import PRESETS
-import phasejax.sweeps
-sweep = phasejax.sweeps.sweep
-def first_box(*args, **kwargs):
-    programs = []
-    def report(done):
-        programs.append(done == 0)
-        if done and sum(programs) == 2:  # closed forms come first, then samples
-            print(time.time())
-    return sweep(*args, **kwargs, progress=report)
-partial.sweep = first_box
+sweep, before, programs = partial.sweep, 0, 0
+def report(task, done, total):
+    global before, programs
+    if done == before:
+        programs += 1
+    elif programs == 2:
+        print(time.time())
+    before = done
+partial.sweep = lambda *args, **kwargs: sweep(*args, **kwargs, progress=report)
 partial.compute_fig7(PRESETS["quick"])
 """
 
@@ -72,7 +76,8 @@ def first_call() -> list[Row]:
     return rows
 
 
-def _grid(case, options, cells):
+def _grid(case: str, options: str, cells: float) -> list[Row]:
+    """Sweep a square grid of about so many cells, with options as Python text, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         out = subprocess.run([sys.executable, "-c", _GRID.replace("OPTIONS", options), str(cells), folder], check=True,
                              capture_output=True, text=True, cwd=Path(__file__).parents[1]).stdout

@@ -1,11 +1,16 @@
-"""Run one function over a large grid: in boxes that fit in memory, on all devices of all processes.
+"""Compute one function at every cell of a large grid, in bounded memory and on all devices of all processes.
 
-The function maps the index of one cell to its results. It is compiled as blocks of cells of a
-fixed size: an inner vmap over a block, an outer loop over blocks. No result depends on how the
-grid is cut into boxes, on their order, or on the number of devices and processes, since every
-block is computed by the same instructions. For that reason each device runs a program of its
-own on boxes of its own: one program partitioned over several devices is optimised differently
-from one for a single device, and rounds differently. The boxes need nothing of each other.
+The function maps the index of a cell to its results. Cells are grouped twice. A block is a fixed
+number of cells that one vectorised step computes, chosen so that its intermediate values stay in
+the processor's cache. A chunk is a rectangular piece of the grid whose results fit in memory; one
+call of the compiled program computes a chunk by looping over its blocks. A slot is a place where
+one chunk is computed at a time: an accelerator, or one core of the processor. Chunks wait in a
+queue, and every slot takes the next one as soon as it is free.
+
+We keep an executor of our own because no digit of a result may depend on the chunk size or on the
+number of devices and processes, which a program partitioned over devices by the compiler does not
+give: it is optimised differently for each number of devices, and rounds differently. Here every
+block is computed by the same instructions, on whichever device and in whichever chunk it lies.
 """
 
 import itertools
@@ -14,40 +19,48 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from phasejax._core.devices import local_slots
-from phasejax.simulation._grid import chunk_within, cut_chunk
+from phasejax.simulation._grid import chunk_shape_within, clipped_chunk_shape
 
-# Cells in a block. On the CPU its working set should stay in the second-level cache: a cell with
-# solutions takes some 50 kB, one of closed forms 1 kB. Elsewhere a block must keep the device busy.
+# Cells in a block. On the CPU a block's working set should stay in the second-level cache: a cell
+# with solutions takes some 50 kB, one of closed forms 1 kB. Elsewhere a block must keep the device busy.
 _BLOCK_ON_CPU, _BLOCK_OF_CLOSED_FORMS, _BLOCK_ELSEWHERE = 32, 1024, 8192
-# Boxes per slot: enough for an even load and a moving progress bar, few enough that the cost
-# of a call (about 0.1 ms) stays invisible.
-_BOXES_PER_SLOT = 16
+# Chunks per slot: enough for an even load and a moving progress bar, few enough that the cost of
+# a call, about 0.1 ms, is negligible.
+_CHUNKS_PER_SLOT = 16
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
-# Of what is free, when no budget is given.
+# Share of the device's memory that a sweep may use when the caller gives no budget.
 _DEFAULT_SHARE = 0.25
+
+Slots = tuple[jax.Device, ...]  # the device of each chunk that is computed at the same time
+Origin = tuple[int, ...]  # index of a chunk's first cell
+Results = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What the boxes of a sweep may take in this process.
+    """Memory and devices that a sweep may use in this process.
 
     Args:
-        bytes: memory for one box in work.
-        slots: the device of each box that is computed at the same time.
+        memory_bytes: memory for one chunk while it is computed.
+        slots: the device of each chunk that is computed at the same time.
     """
 
-    bytes: int
-    slots: tuple[jax.Device, ...]
+    memory_bytes: int
+    slots: Slots
 
     @classmethod
-    def of(cls, memory: str | float | None) -> "Budget":
-        """From "2GB", a number of bytes, or a fraction of the device's memory below 1; None is a quarter.
+    def from_memory(cls, memory: str | float | None) -> "Budget":
+        """The budget of "2GB", of a number of bytes, or of a fraction below 1 of the device's memory.
+
+        Args:
+            memory: the size for all slots together; a quarter of the device's memory when None.
 
         Raises:
             ValueError: anything else.
@@ -55,16 +68,15 @@ class Budget:
         wanted = _DEFAULT_SHARE if memory is None else memory
         if isinstance(wanted, str):
             text = wanted.strip().lower()
-            factor = next((f for unit, f in _UNITS.items() if text.endswith(unit)), None)
             try:
-                wanted = float(text[:-2]) * factor
-            except (TypeError, ValueError):
+                wanted = float(text[:-2]) * _UNITS[text[-2:]]
+            except (KeyError, ValueError):
                 raise ValueError(f"memory: expected a size like '2GB' or '500MB', got {memory!r}") from None
         if not wanted > 0 or wanted == math.inf:
             raise ValueError(f"memory: expected a positive size, got {memory!r}")
         slots = local_slots()
-        shared = len(slots) if slots[0].platform == "cpu" else 1  # host devices share one memory
-        return cls(int((wanted * _device_memory() if wanted < 1 else wanted) / shared), slots)
+        sharing = len(slots) if slots[0].platform == "cpu" else 1  # all slots on the host share one memory
+        return cls(int((wanted * _device_memory() if wanted < 1 else wanted) / sharing), slots)
 
 
 @dataclass(frozen=True)
@@ -72,163 +84,171 @@ class Program:
     """A function of one cell, traced but not compiled.
 
     Args:
-        unit: maps an index (one integer per dimension) and the constants to a dict of results.
+        cell_function: maps an index (one integer per dimension) and the constants to a dict of results.
         lengths: of the dimensions.
         results: shape and dtype of each result of one cell.
-        block: cells in a block.
-        block_bytes: upper bound on what one block takes while it is computed.
-        constant_bytes: what the constants take.
+        block_cells: cells in a block.
+        block_bytes: upper bound on the memory of one block while it is computed.
+        constant_bytes: memory of the constants.
     """
 
-    unit: Callable
+    cell_function: Callable[..., dict[str, jax.Array]]
     lengths: tuple[int, ...]
     results: dict[str, jax.ShapeDtypeStruct]
-    block: int
+    block_cells: int
     block_bytes: int
     constant_bytes: int
 
     @classmethod
-    def trace(cls, unit: Callable, lengths: tuple[int, ...], constants: object, *, closed_form: bool = False
-              ) -> "Program":
-        """Find out what `unit` returns and what it takes, without compiling it.
+    def trace(cls, cell_function: Callable[..., dict[str, jax.Array]], lengths: tuple[int, ...], constants: Any, *,
+              closed_form: bool = False) -> "Program":
+        """Find out, without compiling, what the function returns and how much memory it needs.
 
         Args:
-            unit, lengths: as the fields.
-            constants: of any values.
+            cell_function, lengths: as the fields.
+            constants: a pytree of arrays, or of their shapes and dtypes.
             closed_form: whether a cell is cheap, without linear algebra.
         """
-        block = _BLOCK_ELSEWHERE
+        block_cells = _BLOCK_ELSEWHERE
         if jax.default_backend() == "cpu":
-            block = _BLOCK_OF_CLOSED_FORMS if closed_form else _BLOCK_ON_CPU
+            block_cells = _BLOCK_OF_CLOSED_FORMS if closed_form else _BLOCK_ON_CPU
         with jax.enable_x64(True):
-            index = jax.ShapeDtypeStruct((block, len(lengths)), np.int64)
-            jaxpr, results = jax.make_jaxpr(jax.vmap(unit, in_axes=(0, None)), return_shape=True)(index, constants)
+            index = jax.ShapeDtypeStruct((block_cells, len(lengths)), np.int64)
+            jaxpr, results = jax.make_jaxpr(jax.vmap(cell_function, in_axes=(0, None)), return_shape=True)(
+                index, constants)
         results = {name: jax.ShapeDtypeStruct(r.shape[1:], r.dtype) for name, r in results.items()}
-        return cls(unit, lengths, results, block, _bytes_of_all_values(jaxpr.jaxpr), _bytes(constants))
+        return cls(cell_function, lengths, results, block_cells, _bytes_of_all_values(jaxpr.jaxpr), _bytes(constants))
 
     @property
     def cell_bytes(self) -> int:
-        """What the results of one cell take."""
+        """Memory of the results of one cell."""
         return _bytes(self.results)
 
-    def box(self, budget: Budget) -> tuple[int, ...]:
-        """The box of cells that one call computes.
+    def chunk_shape(self, budget: Budget) -> tuple[int, ...]:
+        """The sides of the chunks of cells that fit the budget.
 
         Raises:
             ValueError: not even one block fits.
         """
-        # A block's intermediates, and the results of the box on the device and on the host.
-        least = self.constant_bytes + self.block_bytes + 2 * self.block * self.cell_bytes
-        if budget.bytes < least:
-            raise ValueError(f"memory: expected at least {_readable(least)} for one block of {self.block} cells on "
-                             f"each of {len(budget.slots)} workers, got {_readable(budget.bytes)}")
-        room = (budget.bytes - self.constant_bytes - self.block_bytes) // max(1, 2 * self.cell_bytes)
-        even = math.ceil(math.prod(self.lengths) / (_BOXES_PER_SLOT * len(budget.slots) * jax.process_count()))
-        return chunk_within(self.lengths, max(min(room, even) // self.block, 1) * self.block)
+        # A chunk takes one block's intermediate values, and its results both on the device and on the host.
+        least = self.constant_bytes + self.block_bytes + 2 * self.block_cells * self.cell_bytes
+        if budget.memory_bytes < least:
+            raise ValueError(f"memory: expected at least {_readable(least)} for one block of {self.block_cells} cells "
+                             f"on each of {len(budget.slots)} workers, got {_readable(budget.memory_bytes)}")
+        room = (budget.memory_bytes - self.constant_bytes - self.block_bytes) // max(1, 2 * self.cell_bytes)
+        even = math.ceil(math.prod(self.lengths) / (_CHUNKS_PER_SLOT * len(budget.slots) * jax.process_count()))
+        blocks = max(min(room, even) // self.block_cells, 1)
+        return chunk_shape_within(self.lengths, blocks * self.block_cells)
 
 
-class Runner:
-    """A program compiled, on every device, for boxes of one size.
+class CompiledProgram:
+    """A program compiled, on every device, for chunks of one shape.
 
     Args:
         program: what to compile.
-        box: cells along each dimension that one call computes.
+        chunk_shape: cells along each dimension that one call computes.
         slots: as in `Budget`.
-        constants: of the shapes of those that `run` will get.
+        constants: of the shapes and dtypes of those that `compute_chunks` will get.
     """
 
-    def __init__(self, program: Program, box: tuple[int, ...], slots: tuple[jax.Device, ...], constants):
-        self.box, self._slots, self._constants = box, slots, {}
-        cells = math.prod(box)
-        blocks = math.ceil(cells / program.block)
-        self._block = program.block
-        compute = jax.vmap(program.unit, in_axes=(0, None))
+    def __init__(self, program: Program, chunk_shape: tuple[int, ...], slots: Slots, constants: Any):
+        self.chunk_shape, self._slots, self._block_cells = chunk_shape, slots, program.block_cells
+        cells = math.prod(chunk_shape)
+        blocks = math.ceil(cells / program.block_cells)
+        compute_block = jax.vmap(program.cell_function, in_axes=(0, None))
 
-        def boxful(origin, lengths, turns, constants):
-            position = jnp.minimum(jnp.arange(blocks * program.block), cells - 1)  # the last cell fills the last block
-            index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, box), axis=1), lengths - 1)
+        def compute_chunk(origin, lengths, turns, constants):
+            # The last block may have more places than the chunk has cells: they repeat the last cell.
+            position = jnp.minimum(jnp.arange(blocks * program.block_cells), cells - 1)
+            index = jnp.minimum(origin + jnp.stack(jnp.unravel_index(position, chunk_shape), axis=1), lengths - 1)
 
-            def one_block(i, found):
-                part = jax.lax.dynamic_slice_in_dim(index, i * program.block, program.block)
-                return {name: jax.lax.dynamic_update_slice_in_dim(found[name], values, i * program.block, axis=0)
-                        for name, values in compute(part, constants).items()}
+            def with_block(i, found):
+                first = i * program.block_cells
+                part = jax.lax.dynamic_slice_in_dim(index, first, program.block_cells)
+                return {name: jax.lax.dynamic_update_slice_in_dim(found[name], values, first, axis=0)
+                        for name, values in compute_block(part, constants).items()}
 
-            empty = {name: jnp.zeros((blocks * program.block, *r.shape), r.dtype)
+            empty = {name: jnp.zeros((blocks * program.block_cells, *r.shape), r.dtype)
                      for name, r in program.results.items()}
-            # The compiler does not know how many blocks there are: it would turn a loop of one
-            # into straight code, which is optimised and rounded differently.
-            return jax.lax.fori_loop(0, turns, one_block, empty)
+            # The number of turns is an argument, so that the compiler does not know it: it would turn
+            # a loop of one block into straight code, which is optimised and rounded differently.
+            return jax.lax.fori_loop(0, turns, with_block, empty)
 
         def compiled(device):
-            with jax.enable_x64(True):  # the setting belongs to the thread
-                corner = np.zeros(len(box), np.int64)
+            with jax.enable_x64(True):  # JAX keeps this setting per thread
+                corner = np.zeros(len(chunk_shape), np.int64)
                 arguments = jax.device_put((corner, corner, np.int64(blocks), constants), device)
-                return jax.jit(boxful).lower(*arguments).compile()
+                return jax.jit(compute_chunk).lower(*arguments).compile()
 
         devices = list(dict.fromkeys(slots))
         with ThreadPoolExecutor(len(devices)) as pool:
             self._compiled = dict(zip(devices, pool.map(compiled, devices), strict=True))
 
-    def boxes(self, origins: Sequence[tuple[int, ...]], lengths: tuple[int, ...], constants
-              ) -> Iterator[tuple[tuple[int, ...], dict[str, np.ndarray]]]:
-        """Yield (first corner, results) of the boxes as they finish; every process gets all of them.
+    def compute_chunks(self, origins: Sequence[Origin], lengths: tuple[int, ...], constants: Any
+                       ) -> Iterator[tuple[Origin, Results]]:
+        """Yield (origin, results) of each chunk as it finishes; every process gets all chunks.
 
         Args:
-            origins: first corners, the same in every process.
-            lengths: of the dimensions; boxes are cut at the edges.
+            origins: index of the first cell of each chunk, the same in every process.
+            lengths: of the dimensions; chunks are clipped at the edges of the grid.
             constants: a pytree of arrays.
         """
         with jax.enable_x64(True):
             constants = {device: jax.device_put(constants, device) for device in self._compiled}
-        finished = self._as_they_finish if jax.process_count() == 1 else self._by_all_processes
-        cells = math.prod(self.box)
-        for origin, found in finished(origins, lengths, constants):
-            inside = tuple(slice(0, side) for side in cut_chunk(self.box, lengths, origin))
-            yield origin, {name: values[:cells].reshape(self.box + values.shape[1:])[inside]
+        finished_chunks = self._in_this_process if jax.process_count() == 1 else self._in_all_processes
+        cells = math.prod(self.chunk_shape)
+        for origin, found in finished_chunks(origins, lengths, constants):
+            inside = tuple(slice(0, side) for side in clipped_chunk_shape(self.chunk_shape, lengths, origin))
+            yield origin, {name: values[:cells].reshape(self.chunk_shape + values.shape[1:])[inside]
                            for name, values in found.items()}
 
-    def _as_they_finish(self, origins, lengths, constants):
-        waiting, running, free = iter(origins), {}, list(self._slots)
+    def _in_this_process(self, origins, lengths, constants):
+        """Keep one chunk in work on each slot until all are done."""
+        waiting, running, free_slots = iter(origins), {}, list(self._slots)
         pool = ThreadPoolExecutor(len(self._slots))
         try:
             while True:
-                for origin in itertools.islice(waiting, len(free)):
-                    device = free.pop()
-                    running[pool.submit(self._call, device, origin, lengths, constants[device])] = origin, device
+                for origin in itertools.islice(waiting, len(free_slots)):
+                    device = free_slots.pop()
+                    future = pool.submit(self._compute_on, device, origin, lengths, constants[device])
+                    running[future] = origin, device
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     origin, device = running.pop(future)
-                    free.append(device)
+                    free_slots.append(device)
                     yield origin, future.result()
         finally:
-            # On an error or an interrupt: wait for what has begun.
+            # After an error or an interrupt, wait for the chunks in work and start no others.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _by_all_processes(self, origins, lengths, constants):
+    def _in_all_processes(self, origins, lengths, constants):
+        """Deal the chunks out in rounds of one for each slot of each process, and gather every round's results."""
         from jax.experimental.multihost_utils import process_allgather
 
-        here, each = jax.process_index(), len(self._slots)
-        for start in range(0, len(origins), each * jax.process_count()):
-            together = origins[start:start + each * jax.process_count()]
-            mine = [together[min(here * each + i, len(together) - 1)] for i in range(each)]
-            found = dict(self._as_they_finish(list(dict.fromkeys(mine)), lengths, constants))
+        process, slots = jax.process_index(), len(self._slots)
+        for start in range(0, len(origins), slots * jax.process_count()):
+            of_round = origins[start:start + slots * jax.process_count()]
+            # All processes must gather arrays of the same shape: in the last round some repeat its last chunk.
+            mine = [of_round[min(process * slots + i, len(of_round) - 1)] for i in range(slots)]
+            found = dict(self._in_this_process(list(dict.fromkeys(mine)), lengths, constants))
             stacked = {name: np.stack([found[origin][name] for origin in mine]) for name in found[mine[0]]}
             with jax.enable_x64(True):
                 gathered = process_allgather(stacked, tiled=True)
-            for i, origin in enumerate(together):
+            for i, origin in enumerate(of_round):
                 yield origin, {name: values[i] for name, values in gathered.items()}
 
-    def _call(self, device, origin, lengths, constants):
-        with jax.enable_x64(True):  # the setting belongs to the thread
-            # Of a box that sticks out of the grid, the blocks up to the last cell inside.
-            last = np.ravel_multi_index([side - 1 for side in cut_chunk(self.box, lengths, origin)], self.box)
-            turns = np.int64(last // self._block + 1)
-            corner = jax.device_put((np.array(origin, np.int64), np.array(lengths, np.int64), turns), device)
-            return jax.tree.map(np.asarray, self._compiled[device](*corner, constants))
+    def _compute_on(self, device, origin, lengths, constants):
+        """The results of one chunk, flat and with the repeated cells of its last block."""
+        with jax.enable_x64(True):  # JAX keeps this setting per thread
+            # Where the chunk sticks out of the grid, only the blocks up to its last cell inside are computed.
+            last_inside = [side - 1 for side in clipped_chunk_shape(self.chunk_shape, lengths, origin)]
+            turns = np.int64(np.ravel_multi_index(last_inside, self.chunk_shape) // self._block_cells + 1)
+            arguments = jax.device_put((np.array(origin, np.int64), np.array(lengths, np.int64), turns), device)
+            return jax.tree.map(np.asarray, self._compiled[device](*arguments, constants))
 
 
-def _device_memory():
+def _device_memory() -> float:
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"]
@@ -238,12 +258,12 @@ def _device_memory():
         return 4e9
 
 
-def _bytes(tree):
+def _bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def _bytes_of_all_values(jaxpr):
-    """Of every intermediate value of a program, as if none were ever freed or fused away."""
+def _bytes_of_all_values(jaxpr: Any) -> int:
+    """Memory of every intermediate value of a program, as if none were ever freed or fused away."""
     total = 0
     for equation in jaxpr.eqns:
         total += sum(math.prod(v.aval.shape) * getattr(v.aval.dtype, "itemsize", 8) for v in equation.outvars
@@ -255,8 +275,9 @@ def _bytes_of_all_values(jaxpr):
     return total
 
 
-def _readable(count):
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
+def _readable(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
             return f"{count:.3g} {unit}"
         count /= 1000
+    return f"{count:.3g} GB"

@@ -1,16 +1,21 @@
-"""The grid of a sweep: its dimensions, what varies along each, and how it is cut into boxes."""
+"""The grid of a sweep: its dimensions, what varies along each of them, and how it is cut into chunks of cells.
+
+A cell is one combination of parameter values. Along a dimension one parameter varies, or several
+together. Chunks are the rectangular pieces of a grid that the executor computes one at a time.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 # Parameters that set the shapes of arrays: cells that differ in them cannot share a program.
 SHAPE_PARAMETERS = ("k", "d", "d_y")
 _COUNTS = ("n", *SHAPE_PARAMETERS)
-PARAMETERS = {  # long name and units
+# Long name and units of each parameter, for the coordinates of a dataset.
+PARAMETERS = {
     "kappa": ("signal strength", "data units"),
     "kappa_bar": ("leading signal strength", "data units"),
     "decay": ("decay of the signal strengths", "1"),
@@ -35,7 +40,12 @@ class Axis(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Cells that share one compiled program: their shape parameters, and where they lie in the grid."""
+    """The cells that agree in their shape parameters, so that one compiled program computes them.
+
+    Args:
+        shapes: shape parameter to its value in this group.
+        index: dimension along which shapes vary to the group's index on it.
+    """
 
     shapes: dict[str, int]
     index: dict[str, int]
@@ -54,8 +64,8 @@ class Grid:
     axes: dict[str, Axis]
 
     @classmethod
-    def of(cls, axes: Mapping[str, object]) -> "Grid":
-        """From name to values, or name to (dimension, values) where parameters share a dimension.
+    def from_axes(cls, axes: Mapping[str, Any]) -> "Grid":
+        """The grid of name to values, or of name to (dimension, values) where parameters share a dimension.
 
         Raises:
             ValueError: no axis, an empty one, unequal lengths along a dimension, a value out of range.
@@ -65,15 +75,15 @@ class Grid:
         dims: dict[str, int] = {}
         parsed = {}
         for name, given in axes.items():
-            dim, values = given if _is_pair(given) else (name, given)
-            values = _checked(name, values)
+            dim, values = given if _names_a_dimension(given) else (name, given)
+            values = _checked_values(name, values)
             if dims.setdefault(dim, len(values)) != len(values):
                 raise ValueError(f"{name}: expected {dims[dim]} values along {dim!r}, got {len(values)}")
             parsed[name] = Axis(dim, values)
         return cls(dims, parsed)
 
     def groups(self) -> Iterator[Group]:
-        """The combinations of values of the parameters that set shapes; one, empty, where none varies."""
+        """One group for each combination of shape parameters; a single one where no shape varies."""
         dims = [dim for dim in self.dims
                 if any(axis.dim == dim for name, axis in self.axes.items() if name in SHAPE_PARAMETERS)]
         for position in np.ndindex(*(self.dims[dim] for dim in dims)):
@@ -82,41 +92,50 @@ class Grid:
                          if name in SHAPE_PARAMETERS}, index)
 
     def values(self, group: Group) -> dict[str, np.ndarray]:
-        """What varies inside a group: values along a dimension, or one where the group has fixed it."""
+        """Parameter to its values inside a group: an array along a dimension, a scalar where the group fixes it."""
         return {name: np.asarray(axis.values[group.index[axis.dim]] if axis.dim in group.index else axis.values)
                 for name, axis in self.axes.items() if name not in SHAPE_PARAMETERS}
 
 
-def chunk_within(lengths: Sequence[int], size: int) -> tuple[int, ...]:
-    """The largest box of at most `size` cells that lies without gaps in a grid stored row by row.
+def chunk_shape_within(lengths: Sequence[int], size: int) -> tuple[int, ...]:
+    """The shape of the largest chunk of at most `size` cells that is contiguous in a grid stored row by row.
 
-    >>> box_within((4, 31, 31), 100)
+    >>> chunk_shape_within((4, 31, 31), 100)
     (1, 3, 31)
     """
-    box, room = [], max(1, size)
+    shape, room = [], max(1, size)
     for length in reversed(lengths):
         side = min(length, room)
-        box.append(side)
+        shape.append(side)
         room = room // length if side == length else 1
-    return tuple(reversed(box))
+    return tuple(reversed(shape))
 
 
-def chunks(lengths: Sequence[int], box: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """First corners of the boxes that cover a grid, row by row."""
-    for position in np.ndindex(*(math.ceil(length / side) for length, side in zip(lengths, box, strict=True))):
-        yield tuple(int(i) * side for i, side in zip(position, box, strict=True))
+def chunk_origins(lengths: Sequence[int], chunk_shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The index of the first cell of every chunk of a grid, row by row.
+
+    >>> list(chunk_origins((2, 5), (1, 3)))
+    [(0, 0), (0, 3), (1, 0), (1, 3)]
+    """
+    for position in np.ndindex(*(math.ceil(length / side) for length, side in zip(lengths, chunk_shape, strict=True))):
+        yield tuple(int(i) * side for i, side in zip(position, chunk_shape, strict=True))
 
 
-def cut_chunk(box: Sequence[int], lengths: Sequence[int], origin: Sequence[int]) -> tuple[int, ...]:
-    """Sides of the part of a box that lies inside the grid."""
-    return tuple(min(side, length - first) for side, length, first in zip(box, lengths, origin, strict=True))
+def clipped_chunk_shape(chunk_shape: Sequence[int], lengths: Sequence[int], origin: Sequence[int]) -> tuple[int, ...]:
+    """The shape of the part of a chunk that lies inside the grid: smaller than the chunk at the grid's far edges.
+
+    >>> clipped_chunk_shape((1, 3), (2, 5), (1, 3))
+    (1, 2)
+    """
+    return tuple(min(side, length - first) for side, length, first in zip(chunk_shape, lengths, origin, strict=True))
 
 
-def _is_pair(given):
+def _names_a_dimension(given: Any) -> bool:
     return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)
 
 
-def _checked(name, values):
+def _checked_values(name: str, values: Any) -> np.ndarray:
+    """The values of an axis as int64 (counts) or float64, refused where they are out of range."""
     values = np.asarray(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name}: expected an axis of at least one value, got shape {values.shape}")

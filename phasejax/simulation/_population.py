@@ -1,7 +1,11 @@
-"""TODO module docstring of simulation._population."""
+r"""Population covariances of the spiked model: what samples would give in the limit of infinitely many pairs.
+
+They are the input of a sweep without samples, and the reference on which errors of solutions found
+on samples are measured: the expected squared error of a predictor needs covariances, not test rows.
+"""
 
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from phasejax._core.pytree import HostOrDevice
 from phasejax.linear import Covariances
@@ -11,7 +15,7 @@ from phasejax.theory._model import canonical_moments
 
 def population_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
                            basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> Covariances:
-    r"""Covariances of the model.
+    r"""Exact covariances of the two views under the model.
 
     .. math::
         \Sigma_{xx} = Q_x \mathrm{diag}(\kappa^2 + \gamma_x, \tilde\gamma_x) Q_x^\top, \quad
@@ -22,7 +26,14 @@ def population_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x
         model: the spiked model.
         basis_x, basis_y: orthogonal Q_x (d_x, d_x) and Q_y (d_y, d_y); identity when left out.
 
+    Returns:
+        The covariances, in data units squared.
+
     Source: K26, eq. 18-20.
+
+    >>> model = SpikedModel.homogeneous(kappa=2.0, nu=0.5, k=1, d=2)
+    >>> population_covariances(model).xy.tolist()
+    [[4.0, 0.0], [0.0, 0.5]]
     """
     variance_x, cross, variance_y = canonical_moments(model)
     return _rotate(Covariances(xx=jnp.diag(variance_x), xy=_rectangular(cross, model.d_x, model.d_y),
@@ -31,9 +42,25 @@ def population_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x
 
 def signal_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
                        basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> Covariances:
-    """As `population_covariances`, with y replaced by its noiseless signal part Q_y [s; 0].
+    r"""Exact covariances of x and the noiseless signal part of y, Q_y [s; 0].
 
-    `prediction_mse` of these is the signal MSE of K26, Fig. 9.
+    .. math::
+        \Sigma_{xx}\ \text{as above}, \quad
+        \Sigma_{xy} = Q_x \mathrm{diag}(\kappa^2, 0) Q_y^\top, \quad
+        \Sigma_{yy} = Q_y \mathrm{diag}(\kappa^2, 0) Q_y^\top
+
+    `linear.prediction_mse` of a predictor and these covariances is the signal MSE of K26, Fig. 9.
+
+    Args:
+        model: the spiked model.
+        basis_x, basis_y: orthogonal Q_x (d_x, d_x) and Q_y (d_y, d_y); identity when left out.
+
+    Returns:
+        The covariances, in data units squared.
+
+    >>> model = SpikedModel.homogeneous(kappa=2.0, nu=0.5, k=1, d=2)
+    >>> signal_covariances(model).yy.tolist()
+    [[4.0, 0.0], [0.0, 0.0]]
     """
     variance_x, _, _ = canonical_moments(model)
     signal = jnp.concatenate([jnp.asarray(model.kappa) ** 2, jnp.zeros(model.d_y - model.k)])
@@ -42,12 +69,14 @@ def signal_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x d_x
                                yy=jnp.diag(signal)), basis_x, basis_y)
 
 
-def _rectangular(diagonal, d_x, d_y):
+def _rectangular(diagonal: Array, d_x: int, d_y: int) -> Array:
+    """A (d_x, d_y) matrix with the given main diagonal and zeros elsewhere."""
     index = jnp.arange(diagonal.shape[0])
     return jnp.zeros((d_x, d_y), diagonal.dtype).at[index, index].set(diagonal)
 
 
-def _rotate(covariances, basis_x, basis_y):
+def _rotate(covariances: Covariances, basis_x: HostOrDevice | None, basis_y: HostOrDevice | None) -> Covariances:
+    """The covariances of Q_x x and Q_y y."""
     if basis_x is None and basis_y is None:
         return covariances
     q_x = jnp.eye(covariances.d_x) if basis_x is None else jnp.asarray(basis_x)

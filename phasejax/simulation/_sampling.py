@@ -1,4 +1,11 @@
-"""Random draws from the spiked model: paired rows, and exact sample covariances without rows."""
+"""Random draws from the spiked model: paired rows, and exact sample covariances without rows.
+
+Solvers only need the sample covariances of n pairs. Their exact distribution follows from the
+Bartlett decomposition of white noise, a triangular matrix of (d_x + d_y)^2 random numbers whatever n
+is, which the model then colours. Rows are drawn only where something other than covariances is needed.
+"""
+
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +20,7 @@ from phasejax.theory._model import canonical_moments
 
 @pytree
 class PairedSample:
-    """n paired observations.
+    """n paired observations of the spiked model, with the signal that generated them.
 
     Args:
         x: shape (n, d_x).
@@ -29,7 +36,12 @@ class PairedSample:
 
 
 def random_basis(key: Key[Array, ""], d: int) -> Float[Array, "d d"]:
-    """A uniformly (Haar) distributed orthogonal matrix, shape (d, d)."""
+    """Draw a uniformly (Haar) distributed orthogonal matrix, shape (d, d).
+
+    Args:
+        key: random key.
+        d: dimension.
+    """
     return jax.random.orthogonal(key, d)
 
 
@@ -45,7 +57,10 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
         key: random key.
         model: the spiked model.
         n: number of rows, >= 1.
-        basis_x, basis_y: orthogonal Q_x and Q_y; identity when left out.
+        basis_x, basis_y: orthogonal Q_x (d_x, d_x) and Q_y (d_y, d_y); identity when left out.
+
+    Returns:
+        The pairs, their signals, and the noiseless part of y, in data units.
 
     Raises:
         ValueError: n < 1.
@@ -60,7 +75,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
     check_count("n", n)
     k, p = model.k, model.nu.shape[-1]
     nu = jnp.asarray(model.nu)
-    # One draw, then slices: every further draw costs compile time.
+    # One draw that is then sliced: every further draw would add to the time of compilation.
     z = jax.random.normal(key, (n, k + model.d_x + model.d_y))
     signal = z[:, :k] * model.kappa
     noise_x, noise_y = z[:, k:k + model.d_x], z[:, k + model.d_x:]
@@ -78,7 +93,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
 
 
 def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Float[Array, "d d"]:
-    r"""Lower triangular T whose T T' is the sample covariance of n rows of d independent standard normals.
+    r"""Draw a lower triangular T such that T T' is the sample covariance of n rows of d independent standard normals.
 
     By the Bartlett decomposition sqrt(n) T_ij ~ N(0, 1) below the diagonal and n T_ii^2 ~ chi^2_{n-i}
     on it (i = 0, 1, ...): the exact distribution from d^2 numbers, whatever n is. For n < d the
@@ -89,6 +104,9 @@ def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Flo
         n: number of rows, >= 1; may be traced.
         d: dimension.
 
+    Returns:
+        The Bartlett factor T, divided by sqrt(n).
+
     Raises:
         ValueError: n < 1.
 
@@ -96,7 +114,7 @@ def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Flo
     for n < d the triangular factor of the rows' QR decomposition, Srivastava 2003.
     """
     if not is_traced(n):
-        check_count("n", n)
+        check_count("n", cast(int, n))  # a concrete array of one whole number counts as an int
     key_normal, key_chi2 = jax.random.split(key)
     below = jnp.tril(jax.random.normal(key_normal, (d, d)), -1)
     n = jnp.asarray(n, below.dtype)
@@ -108,52 +126,57 @@ def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Flo
 def colour(factor: Float[HostOrDevice, "d d"], model: SpikedModel) -> Covariances:
     r"""Sample covariances L T T' L' of the model, L L' = Sigma, from the Bartlett factor T of white noise.
 
-    In the canonical bases L = [[a, 0], [b, c]] has diagonal blocks, so L T is a handful of row
-    scalings. With T held fixed (common random numbers) every statistic of the result is a
+    In the canonical bases L = [[a, 0], [b, c]] has diagonal blocks, so that L T takes no more than
+    scalings of rows. With T held fixed (common random numbers) every statistic of the result is a
     differentiable function of the model's parameters, except at nu = 1 and where a variance is
     0, the ends of their ranges.
 
     Args:
         factor: shape (d_x + d_y, d_x + d_y), from `bartlett_factor`.
         model: the spiked model.
+
+    >>> model = SpikedModel.homogeneous(2.0, 0.5, k=3, d=20)
+    >>> colour(bartlett_factor(jax.random.key(0), 500, 40), model).xx.shape
+    (20, 20)
     """
-    rows_x, rows_y, _ = _coloured_rows(factor, model)
+    rows_x, rows_y, _ = coloured_rows(factor, model)
     d_x = model.d_x
     return Covariances(xx=rows_x @ rows_x.T, xy=rows_x @ rows_y[:, :d_x].T, yy=rows_y @ rows_y.T)
 
 
 def colour_whitened(factor: Float[HostOrDevice, "d d"], inverse: Float[HostOrDevice, "d_x d_x"],
                     model: SpikedModel) -> Whitened:
-    r"""As `colour`, in the whitened coordinates that the solvers work in, without factorising S_xx.
+    r"""Sample covariances as from `colour`, in whitened coordinates of x, without a factorisation of S_xx.
 
-    With T_11 the upper left block of T, S_xx = (a T_11)(a T_11)', so T_11^{-1} a^{-1} whitens x,
-    and the whitened cross-covariance is the transpose of the first d_x columns of y's rows of
-    L T: scalings of matrices that are the same for every model.
+    The solvers work in these coordinates, so that they need not whiten each cell of a grid anew. With
+    T_11 the upper left block of T, S_xx = (a T_11)(a T_11)', so T_11^{-1} a^{-1} whitens x, and the
+    whitened cross-covariance is the transpose of the first d_x columns of y's rows of L T. Both are
+    scalings of matrices that are the same for every model.
 
     Args:
         factor: as in `colour`.
-        inverse: T_11^{-1}, from the first d_x rows and columns of `factor`.
+        inverse: T_11^{-1}, of the first d_x rows and columns of `factor`.
         model: the spiked model.
     """
-    _, rows_y, a = _coloured_rows(factor, model)
+    _, rows_y, a = coloured_rows(factor, model)
     return Whitened(colour(factor, model), root_x=jnp.asarray(inverse) / a, b=rows_y[:, :model.d_x].T)
 
 
-def _coloured_rows(factor, model):
-    """The rows of x, without their zeros, and of y in L T, and the diagonal a."""
+def coloured_rows(factor: HostOrDevice, model: SpikedModel) -> tuple[Array, Array, Array]:
+    """The rows of L T that belong to x (without their last columns, which are zero) and to y, and the diagonal a."""
     factor, d_x = jnp.asarray(factor), model.d_x
     variance_x, cross, variance_y = canonical_moments(model)
     m = cross.shape[0]
     a = jnp.sqrt(variance_x)
     b = cross / jnp.where(variance_x[:m] > 0, a[:m], 1)
-    # Rounding may leave a difference of equal numbers just below zero.
+    # Where both are equal, rounding may leave their difference just below zero.
     c = jnp.sqrt(jnp.concatenate([jnp.maximum(variance_y[:m] - b**2, 0), variance_y[m:]]))
     rows_y = c[:, None] * factor[d_x:]
     return a[:, None] * factor[:d_x, :d_x], rows_y.at[:m].add(b[:, None] * factor[:m]), a
 
 
 def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covariances:
-    """Sample covariances of n pairs in the canonical bases, with their exact distribution.
+    """Draw the sample covariances of n pairs in the canonical bases from their exact distribution.
 
     No pair is drawn: the cost does not depend on n (see `bartlett_factor`).
 

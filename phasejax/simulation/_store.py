@@ -1,76 +1,95 @@
-"""Where the results of a sweep go while it runs: into memory, or into a Zarr store that survives a kill."""
+"""Where the results of a sweep are kept while it runs: in memory, or in a Zarr store that survives a kill.
+
+Both take results chunk by chunk and end in the same dataset. Each chunk has a key, by which a store
+knows what a sweep that was interrupted had already finished.
+"""
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+Region = tuple[slice, ...]  # where a chunk lies along the dimensions of the grid
+
 
 @dataclass(frozen=True)
 class Variable:
-    """One array of results.
+    """One array of results that a sweep will fill.
 
     Args:
         dims, shape, dtype, attrs: of the whole array.
-        box: cells along the leading dimensions that are written at a time.
+        chunk_shape: cells along the leading dimensions that are written at a time.
     """
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype
-    attrs: dict
-    box: tuple[int, ...]
+    attrs: dict[str, Any]
+    chunk_shape: tuple[int, ...]
 
     @property
-    def fill(self):
-        """What stands where a cell has no value, since its spectrum is shorter than others'."""
+    def fill(self) -> float:
+        """The value where a cell has no result, since its spectrum is shorter than that of other cells."""
         return np.nan if np.issubdtype(self.dtype, np.floating) else -1
 
 
 @dataclass
 class DatasetTemplate:
-    """Everything about a dataset but its results: variables to come, coordinates, attributes."""
+    """A dataset without its results: the variables to come, the coordinates and the attributes."""
 
     variables: dict[str, Variable]
     coords: dict[str, tuple]
-    attrs: dict = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
 
-    def dataset(self, arrays: dict[str, np.ndarray]) -> xr.Dataset:
-        """With the results, or any part of them."""
+    def dataset(self, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """The dataset with the given results, which may be only some of the variables."""
         return xr.Dataset({name: (self.variables[name].dims, values, self.variables[name].attrs)
                            for name, values in arrays.items()}, self.coords, self.attrs)
 
 
 class Memory:
-    """Results in arrays of their final size."""
+    """Results in arrays of their final size.
 
-    def __init__(self, frame: DatasetTemplate):
-        self.frame = frame
-        self.arrays = {name: np.full(v.shape, v.fill, v.dtype) for name, v in frame.variables.items()}
+    Args:
+        template: the dataset to come.
+    """
 
-    def done(self, mark: str) -> bool:
+    def __init__(self, template: DatasetTemplate):
+        self.template = template
+        self.arrays = {name: np.full(v.shape, v.fill, v.dtype) for name, v in template.variables.items()}
+
+    def chunk_shape(self, name: str) -> tuple[int, ...]:
+        """Cells along each dimension of the grid that are written at a time to a variable."""
+        return self.template.variables[name].chunk_shape
+
+    def is_done(self, chunk_key: str) -> bool:
+        """Whether a chunk need not be computed: never, since memory keeps nothing from an earlier run."""
         return False
 
-    def write(self, mark: str, region: tuple[slice, ...], values: dict[str, np.ndarray]) -> None:
+    def write(self, chunk_key: str, region: Region, values: Mapping[str, np.ndarray]) -> None:
+        """Take the results of one chunk."""
         for name, part in values.items():
-            self.arrays[name][_placed(region, part)] = part
+            self.arrays[name][_with_own_dims(region, part)] = part
 
     def finish(self) -> xr.Dataset:
-        return self.frame.dataset(self.arrays)
+        """The dataset, after the last chunk."""
+        return self.template.dataset(self.arrays)
 
 
 class ZarrStore:
-    """Results in a Zarr store, box by box; what a killed sweep had finished is not computed again.
+    """Results in a Zarr store, chunk by chunk; what a killed sweep had finished is not computed again.
 
-    Beside an unfinished store lies a journal, one line for each finished box, written after the
-    box itself. A box without a line, half written perhaps, is computed and written again.
+    Beside an unfinished store lies a journal, one line for each finished chunk, written after the
+    chunk itself. A chunk without a line, which may be half written, is computed and written again.
 
     Args:
         path: folder of the store; the journal is `path` + ".unfinished".
-        frame: the dataset to come.
+        template: the dataset to come.
         writes: whether this process writes; of several processes only one should.
 
     Raises:
@@ -78,107 +97,113 @@ class ZarrStore:
         OSError: `path` cannot be written.
     """
 
-    def __init__(self, path: str | Path, frame: DatasetTemplate, *, writes: bool = True):
-        self.path, self.frame, self.writes = Path(path), frame, writes
+    def __init__(self, path: str | Path, template: DatasetTemplate, *, writes: bool = True):
+        self.path, self.template, self.writes = Path(path), template, writes
         self._journal = self.path.with_name(self.path.name + ".unfinished")
-        self._marks: set[str] = set()
-        self._arrays: dict = {}
-        if self.path.exists() and not _is_ours(self.path):
+        self._finished_keys: set[str] = set()
+        self._arrays: dict[str, Any] = {}
+        if self.path.exists() and not _holds_a_sweep(self.path):
             if not (self._journal.exists() and (self.path / "zarr.json").exists()):
                 raise ValueError(f"store: expected a new folder or one that a sweep made, got {self.path}")
-            shutil.rmtree(self.path)  # killed while it was made
+            shutil.rmtree(self.path)  # a sweep was killed while it created the store
         if not self.path.exists() and writes:
             self._create()
         self.finished = not self._journal.exists()
 
     def resume(self) -> None:
-        """Read what has been done.
+        """Read from the journal which chunks are finished.
 
         Raises:
-            ValueError: by a sweep with other parameters.
+            ValueError: the store holds a sweep with other parameters.
         """
         import zarr
 
         found = xr.open_zarr(self.path, chunks=None, consolidated=False)
-        difference = _difference(found, self.frame)
+        difference = _difference(found, self.template)
         if difference:
             raise ValueError(f"store: {self.path} holds another sweep: {difference}")
         self._arrays = dict(zarr.open_group(self.path, mode="a" if self.writes else "r").arrays())
         if not self.finished:
-            whole, _, _ = self._journal.read_text(encoding="utf-8").rpartition("\n")
-            self._marks = set(whole.splitlines())
+            whole_lines, _, _ = self._journal.read_text(encoding="utf-8").rpartition("\n")
+            self._finished_keys = set(whole_lines.splitlines())
 
-    def box(self, name: str) -> tuple[int, ...]:
-        """The box that the variable is written by, fixed when the store was made."""
-        return self._arrays[name].chunks[:len(self.frame.variables[name].box)]
+    def chunk_shape(self, name: str) -> tuple[int, ...]:
+        """Cells along each dimension of the grid that are written at a time, fixed when the store was created."""
+        return self._arrays[name].chunks[:len(self.template.variables[name].chunk_shape)]
 
-    def done(self, mark: str) -> bool:
-        return self.finished or mark in self._marks
+    def is_done(self, chunk_key: str) -> bool:
+        """Whether a chunk was finished, by this run or an earlier one."""
+        return self.finished or chunk_key in self._finished_keys
 
-    def write(self, mark: str, region: tuple[slice, ...], values: dict[str, np.ndarray]) -> None:
+    def write(self, chunk_key: str, region: Region, values: Mapping[str, np.ndarray]) -> None:
+        """Write the results of one chunk, then its line in the journal."""
         if not self.writes:
             return
         for name, part in values.items():
-            self._arrays[name][_placed(region, part)] = part
+            self._arrays[name][_with_own_dims(region, part)] = part
         with open(self._journal, "a", encoding="utf-8") as journal:
-            journal.write(mark + "\n")
+            journal.write(chunk_key + "\n")
 
     def finish(self) -> xr.Dataset:
-        """The dataset, read from the store when it is looked at."""
+        """The dataset, whose values are read from the store when they are looked at."""
         if self.writes:
             self._journal.unlink(missing_ok=True)
         found = xr.open_zarr(self.path, chunks=None, consolidated=False)
-        del found.attrs[_MARK]
-        return found[list(self.frame.variables)]
+        del found.attrs[_SWEEP_ATTRIBUTE]
+        return found[list(self.template.variables)]
 
-    def _create(self):
+    def _create(self) -> None:
         import zarr
 
         self._journal.touch()
-        # The coordinates come last: a store that has them is complete but for its results.
+        # The coordinates and the attribute come last: a store that has them is complete but for its results.
         group = zarr.open_group(self.path, mode="w")
-        for name, v in self.frame.variables.items():
-            group.create_array(name, shape=v.shape, chunks=v.box + v.shape[len(v.box):], dtype=v.dtype,
-                               fill_value=v.fill, dimension_names=v.dims, attributes=_plain(v.attrs))
-        empty = xr.Dataset(coords=self.frame.coords, attrs=_plain(self.frame.attrs) | {_MARK: 1})
+        for name, v in self.template.variables.items():
+            chunks = v.chunk_shape + v.shape[len(v.chunk_shape):]
+            group.create_array(name, shape=v.shape, chunks=chunks, dtype=v.dtype, fill_value=v.fill,
+                               dimension_names=v.dims, attributes=_plain(v.attrs))
+        empty = xr.Dataset(coords=self.template.coords, attrs=_plain(self.template.attrs) | {_SWEEP_ATTRIBUTE: 1})
         empty.to_zarr(self.path, mode="a", consolidated=False)
 
 
-_MARK = "phasejax_sweep"
+# An attribute of the Zarr group by which a store that a sweep made is told from any other folder.
+_SWEEP_ATTRIBUTE = "phasejax_sweep"
 
 
-def _is_ours(path):
+def _holds_a_sweep(path: Path) -> bool:
     try:
-        return _MARK in json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        return _SWEEP_ATTRIBUTE in json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     except (OSError, ValueError, KeyError):
         return False
 
 
-def _placed(region, part):
-    """Where results go that have dimensions of their own after the region's."""
+def _with_own_dims(region: Region, part: np.ndarray) -> Region:
+    """The index of a chunk's results in a whole array: its region, then all of a result's own dimensions."""
     return (*region, *(slice(0, length) for length in part.shape[len(region):]))
 
 
-def _plain(attrs):
+def _plain(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes without NumPy types, which JSON does not know."""
     return {name: np.asarray(value).tolist() if isinstance(value, np.ndarray | np.generic) else value
             for name, value in attrs.items()}
 
 
-def _difference(found, frame):
-    """The first thing in which a stored dataset differs from the one to come, in words; empty if none."""
-    for name, value in _plain(frame.attrs).items():
+def _difference(found: xr.Dataset, template: DatasetTemplate) -> str:
+    """The first thing in which a stored dataset differs from the one to come, in words; empty if nothing does."""
+    for name, value in _plain(template.attrs).items():
         if not name.endswith("_version") and found.attrs.get(name) != value:
             return f"{name} is {found.attrs.get(name)} there, {value} here"
-    wanted = frame.dataset({}).coords
+    wanted = template.dataset({}).coords
     for name in {*wanted, *found.coords}:
         if name not in wanted or name not in found.coords or not np.array_equal(wanted[name], found.coords[name]):
-            return f"axis {name} is {_shown(found.coords.get(name))} there, {_shown(wanted.get(name))} here"
-    if set(found.data_vars) != set(frame.variables):
-        return f"quantities are {', '.join(sorted(found.data_vars))} there, {', '.join(sorted(frame.variables))} here"
+            return f"axis {name} is {_summary(found.coords.get(name))} there, {_summary(wanted.get(name))} here"
+    if set(found.data_vars) != set(template.variables):
+        there, here = sorted(map(str, found.data_vars)), sorted(template.variables)
+        return f"quantities are {', '.join(there)} there, {', '.join(here)} here"
     return ""
 
 
-def _shown(axis):
+def _summary(axis: xr.DataArray | None) -> str:
     if axis is None:
         return "missing"
     values = np.atleast_1d(axis.values)

@@ -1,45 +1,51 @@
-"""Evaluate quantities of the spiked model over a grid of its parameters, times seeds."""
+"""Evaluate quantities of the spiked model over a grid of its parameters, times seeds: the public door `sweep`.
 
-import contextlib
+The arguments are checked here, once and before anything is compiled. Then the quantities are sorted
+by what they are computed from, one stage for each source, and the stages run one after the other.
+"""
+
 import dataclasses
 import inspect
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
 from phasejax.simulation._quantities import QUANTITIES, Quantity
-from phasejax.simulation._stage import Stage
+from phasejax.simulation._stage import Source, Stage
 from phasejax.simulation._store import DatasetTemplate, Memory, Variable, ZarrStore
 from phasejax.theory import Regime, SpikedModel
 
-# Names that belong to the sample and the solvers, not to the model.
+# Names of axes that belong to the sample and to the solvers, not to the model.
 _NOT_OF_THE_MODEL = ("lam", "n")
+ModelOrBuilder = SpikedModel | Callable[..., SpikedModel]
 
 
-def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, object], *,
-          quantities: Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
-          fixed: Mapping[str, object] | None = None, n: int | None = None, seeds: int = 1,
+def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
+          quantities: str | Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
+          fixed: Mapping[str, Any] | None = None, n: int | None = None, seeds: int = 1,
           key: Key[Array, ""] | None = None, common_random_numbers: bool = True, memory: str | float | None = None,
-          store: str | Path | None = None, progress: bool | Callable[[int], None] = False) -> xr.Dataset:
+          store: str | Path | None = None, progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Evaluate `quantities` at every point of the grid spanned by `axes`, on all devices.
 
-    Computed in float64. Quantities of covariances are evaluated on the population's when `n` is
-    left out, else on `seeds` sample covariances of n pairs, drawn exactly without drawing the
-    pairs. Each seed then uses the same white noise everywhere on the grid, so that curves are
-    smooth; `common_random_numbers=False` draws every cell on its own.
+    Everything is computed in float64. Quantities of covariances are evaluated on the population
+    covariances when `n` is left out, else on `seeds` sample covariances of n pairs, whose exact
+    distribution is drawn without drawing the pairs. Each seed then uses the same white noise everywhere
+    on the grid, so that curves are smooth; `common_random_numbers=False` draws every cell on its own.
 
-    The grid is computed in boxes of cells that fit in memory. On one platform no digit of the
-    results depends on the boxes, their order or the number of devices. After
+    The grid is computed in chunks of cells that fit in memory. On one platform no digit of the
+    results depends on the chunks, their order or the number of devices. After
     `jax.distributed.initialize` the devices of all processes take part and every process gets
     the whole result.
 
@@ -50,21 +56,22 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, ob
             "lam", the weight of the joint objective. The grid is their product, except that
             axes given as (dimension, values) with the same dimension vary together. Axes "k", "d"
             and "d_y" change the shapes of arrays: each of their combinations is a program of its own.
-        quantities: names from `QUANTITIES` and from `training.TRAINED`, where "population_NAME" is
-            NAME of the population covariances whatever n is; or a mapping of names to `Quantity`
-            objects or to functions of (model, covariances).
+        quantities: names from `simulation.QUANTITIES` and `simulation.TRAINED`, where
+            "population_NAME" is NAME on the population covariances whatever n is; or a mapping of
+            names to `Quantity` objects or to functions of (model, covariances).
         fixed: the other arguments of `build`, the same in all cells (or "lam").
-        n: pairs in each sample, >= max(d_x, d_y): fewer leave nothing to whiten. Below d_x + d_y
-            some sample canonical correlations are exactly 1, and a warning says so.
+        n: pairs in each sample, >= max(d_x, d_y), since covariances of fewer pairs cannot be
+            whitened. Below d_x + d_y some sample canonical correlations are exactly 1, and a warning
+            says so.
         seeds: number of independent samples, >= 1.
         key: random key; needed when samples are drawn.
         common_random_numbers: use the same draws in every cell.
-        memory: what the boxes in work may take, "2GB", a number of bytes, or a fraction of the
+        memory: what the chunks in work may take, "2GB", a number of bytes, or a fraction of the
             device's memory; a quarter of it when left out. The results come on top, except in a store.
-        store: folder of a Zarr store, to which each box is written when it is done. If it holds a
+        store: folder of a Zarr store, to which each chunk is written when it is done. If it holds a
             part of the same sweep, only the rest is computed.
-        progress: show a progress bar on standard error; or a function that is called with 0 once
-            a program is compiled and then with the number of cells that each box finished.
+        progress: True for a progress bar on a terminal; or a function of ("sweep", done, total),
+            called when a program has been compiled, first with 0 cells done, and after every chunk.
 
     Returns:
         A dataset with one variable per quantity, over the dimensions, "seed" where it was sampled,
@@ -85,53 +92,64 @@ def sweep(build: SpikedModel | Callable[..., SpikedModel], axes: Mapping[str, ob
     >>> dict(grid.sizes)
     {'kappa': 2, 'nu': 3, 'seed': 5}
     """
-    fixed = dict(fixed or {})
-    grid = Grid.of(axes)
+    constant: dict[str, Any] = dict(fixed or {})
+    grid = Grid.from_axes(axes)
     sampled = n is not None or "n" in grid.axes
-    sources = _by_source(quantities, sampled)
-    of_n = any(quantity.source == "finite-sample theory" for chosen in sources.values() for quantity in chosen.values())
-    sampled = "sampled" in sources
+    by_source = _sorted_by_source(quantities, sampled)
+    of_n = any(quantity.source == "finite-sample theory" for chosen in by_source.values()
+               for quantity in chosen.values())
+    sampled = "sampled" in by_source
     _check_sampling(n, seeds, key, sampled, "n" in grid.axes)
-    _check_arguments(build, {*grid.axes, *fixed})
-    budget = Budget.of(memory)
-    models = _check_models(build, fixed, grid, n if sampled else None, sampled)
+    _check_arguments(build, {*grid.axes, *constant})
+    budget = Budget.from_memory(memory)
+    models = _check_models(build, constant, grid, n if sampled else None, sampled)
 
-    passes = [Stage(source, chosen, grid, models, lambda point, shapes: _model_at(build, fixed | shapes, point),
-                   lam=fixed.get("lam"), n=n, seeds=seeds if source == "sampled" else 1, key=key,
-                   common=common_random_numbers) for source, chosen in sources.items()]
-    passed = {each: each.box(budget) for each in passes}
-    attrs = _attrs(build, {name: v for name, v in fixed.items() if name not in grid.axes}, models)
-    if sampled:
+    def model_at(point: Mapping[str, Any], shapes: Mapping[str, int]) -> SpikedModel:
+        return _model_at(build, {**constant, **shapes}, point)
+
+    stages = [Stage(source, chosen, grid, models, model_at, lam=constant.get("lam"), n=n,
+                    seeds=seeds if source == "sampled" else 1, key=key, common=common_random_numbers)
+              for source, chosen in by_source.items()]
+    chunk_shapes = [stage.chunk_shape(budget) for stage in stages]
+    attrs = _attrs(build, {name: v for name, v in constant.items() if name not in grid.axes}, models)
+    if sampled and key is not None:
         attrs |= {"seeds": seeds, "common_random_numbers": int(common_random_numbers),
                   "key": json.dumps(np.asarray(jax.random.key_data(key)).tolist()),
                   "key_impl": str(jax.random.key_impl(key))}
     if n is not None and (sampled or of_n):
         attrs["n"] = n
-    order = [quantities] if isinstance(quantities, str) else list(quantities)
-    frame = _frame(order, passed, grid, attrs, seeds if sampled else None)
-    results = Memory(frame) if store is None else _opened(store, frame)
-    with _progress_bar(progress, sum(each.cells for each in passes)) as on_box:
-        for each, box in passed.items():
-            if store is not None:
-                box = results.box(next(iter(each.quantities)))
-            each.run(results, budget, box, on_box)
+    names = [quantities] if isinstance(quantities, str) else list(quantities)
+    template = _template(names, stages, chunk_shapes, grid, attrs, seeds if sampled else None)
+    results = Memory(template) if store is None else _open_store(store, template)
+    with reporting(progress) as report:
+        done, total = 0, sum(stage.cells for stage in stages)
+
+        def advance(cells: int) -> None:
+            nonlocal done
+            done += cells
+            report("sweep", done, total)
+
+        for stage in stages:
+            # A store may have been made with another memory budget, and keeps its chunks.
+            stage.run(results, budget, results.chunk_shape(next(iter(stage.quantities))), advance)
     if store is not None:
         _synchronise("sweep finished")
     return results.finish()
 
 
-def _by_source(quantities, sampled):
-    """The quantities by name, sorted by what they are computed from."""
+def _sorted_by_source(quantities: str | Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
+                      sampled: bool) -> dict[Source, dict[str, Quantity]]:
+    """The quantities by what they are computed from, then by name."""
     if isinstance(quantities, str):
         quantities = [quantities]
     if not isinstance(quantities, Mapping):
-        quantities = {name: _known(name) for name in quantities}
+        quantities = {name: _quantity_named(name) for name in quantities}
     if not quantities:
         raise ValueError("quantities: expected at least one, got none")
-    found = {"theory": {}, "population": {}, "sampled": {}}
+    found: dict[Source, dict[str, Quantity]] = {"theory": {}, "population": {}, "sampled": {}}
     for name, quantity in quantities.items():
         if not isinstance(quantity, Quantity):
-            quantity = Quantity.of_function(quantity, name)
+            quantity = Quantity.from_function(quantity, name)
         if quantity.source == "finite-sample theory" and not sampled:
             raise ValueError(f"n: expected a number of pairs because {name} depends on it, got None")
         from_samples = quantity.source == "covariances" and sampled
@@ -140,10 +158,12 @@ def _by_source(quantities, sampled):
     return {source: chosen for source, chosen in found.items() if chosen}
 
 
-def _known(name):
+def _quantity_named(name: str) -> Quantity:
+    """A quantity of `QUANTITIES` or `TRAINED`; after "population_", its counterpart on population covariances."""
     known = QUANTITIES
     base = name.removeprefix("population_")
     if base not in known:
+        # Imported only here, since it imports the optimiser.
         from phasejax.simulation._trained_quantities import TRAINED
         known = known | TRAINED
     if base not in known or (base != name and known[base].source != "covariances"):
@@ -154,7 +174,7 @@ def _known(name):
                                long_name=f"{known[base].long_name}, of the population")
 
 
-def _check_sampling(n, seeds, key, sampled, n_is_axis):
+def _check_sampling(n: int | None, seeds: int, key: Key[Array, ""] | None, sampled: bool, n_is_axis: bool) -> None:
     if n is not None:
         check_count("n", n)
         if n_is_axis:
@@ -166,25 +186,27 @@ def _check_sampling(n, seeds, key, sampled, n_is_axis):
         raise ValueError("key: expected a random key because n is given, got None")
 
 
-def _check_arguments(build, names):
+def _check_arguments(build: ModelOrBuilder, names: set[str]) -> None:
     if isinstance(build, SpikedModel):
-        return  # `SpikedModel.replace` says it better
+        return  # `SpikedModel.replace` refuses unknown names with a better message
     try:
         inspect.signature(build).bind(**dict.fromkeys(names - set(_NOT_OF_THE_MODEL)))
     except TypeError as error:
         raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {error}") from None
 
 
-def _check_models(build, fixed, grid, n, sampled):
-    """One model of each group, at the first value of every axis, on the host."""
+def _check_models(build: ModelOrBuilder, fixed: Mapping[str, Any], grid: Grid, n: int | None, sampled: bool
+                  ) -> list[SpikedModel]:
+    """One model of each group of the grid, at the first value of every axis, made on the host so that it is checked."""
     models = []
     for group in grid.groups():
         values = grid.values(group)
-        model = _model_at(build, fixed | group.shapes, {name: np.atleast_1d(v)[0] for name, v in values.items()})
+        model = _model_at(build, {**fixed, **group.shapes}, {name: np.atleast_1d(v)[0] for name, v in values.items()})
         models.append(model)
         if not sampled:
             continue
-        fewest, least = int(np.min(values.get("n", n))), max(model.d_x, model.d_y)
+        sizes: Any = values.get("n", n)
+        fewest, least = int(np.min(sizes)), max(model.d_x, model.d_y)
         if fewest < least:
             raise ValueError(f"n: expected at least max(d_x, d_y) = {least} pairs to whiten a sample, got {fewest}")
         if fewest < model.d_x + model.d_y:
@@ -194,86 +216,66 @@ def _check_models(build, fixed, grid, n, sampled):
     return models
 
 
-def _model_at(build, fixed, point):
-    arguments = {name: value for name, value in (fixed | point).items() if name not in _NOT_OF_THE_MODEL}
+def _model_at(build: ModelOrBuilder, fixed: Mapping[str, Any], point: Mapping[str, Any]) -> SpikedModel:
+    arguments = {name: value for name, value in {**fixed, **point}.items() if name not in _NOT_OF_THE_MODEL}
     return build.replace(**arguments) if isinstance(build, SpikedModel) else build(**arguments)
 
 
-def _opened(store, frame):
+def _open_store(store: str | Path, template: DatasetTemplate) -> ZarrStore:
+    """The store, created by the first process and read by all."""
     first = jax.process_index() == 0
     if not first:
-        _synchronise("store made")  # by the first process
-    results = ZarrStore(store, frame, writes=first)
+        _synchronise("store made")
+    results = ZarrStore(store, template, writes=first)
     if first:
         _synchronise("store made")
     results.resume()
-    _synchronise("store read")  # by all, before the first process writes to it
+    _synchronise("store read")  # no process writes before all have read what is there
     return results
 
 
-def _synchronise(what):
+def _synchronise(point: str) -> None:
+    """Wait until every process has come to the same point."""
     if jax.process_count() > 1:
         from jax.experimental.multihost_utils import sync_global_devices
-        sync_global_devices(what)
+        sync_global_devices(point)
 
 
-@contextlib.contextmanager
-def _progress_bar(shown, total):
-    if not isinstance(shown, bool):
-        yield shown
-        return
-    if not shown:
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("cells", total=total, rate="")
-
-        def advance(done):
-            bar.advance(task, done)
-            speed = bar.tasks[task].speed
-            bar.update(task, rate="" if speed is None else f"{speed:,.0f} cells/s")
-
-        yield advance
-
-
-def _name(build):
+def _name(build: Callable) -> str:
     return getattr(build, "__qualname__", repr(build))
 
 
-def _frame(order, passed, grid, attrs, seeds):
-    """The dataset but for its results."""
+def _template(names: Iterable[str], stages: Sequence[Stage], chunk_shapes: Sequence[tuple[int, ...]], grid: Grid,
+              attrs: dict[str, Any], seeds: int | None) -> DatasetTemplate:
+    """The dataset without its results, with the variables in the order in which they were asked for."""
     variables = {}
-    for each, box in passed.items():
-        for name, quantity in each.quantities.items():
-            own, dtype = each.own_shape(name)
-            dims = each.dims + (quantity.dims or tuple(f"{name}_{i}" for i in range(len(own))))
-            variables[name] = Variable(dims, each.shape + own, dtype, _variable_attrs(name, quantity), box)
+    for stage, chunk_shape in zip(stages, chunk_shapes, strict=True):
+        for name, quantity in stage.quantities.items():
+            own, dtype = stage.own_shape(name)
+            dims = stage.dims + (quantity.dims or tuple(f"{name}_{i}" for i in range(len(own))))
+            variables[name] = Variable(dims, stage.shape + own, dtype, _variable_attrs(name, quantity), chunk_shape)
     coords = {name: (axis.dim, axis.values, _axis_attrs(name)) for name, axis in grid.axes.items()}
     if seeds is not None:
         coords["seed"] = ("seed", np.arange(seeds, dtype=np.int32), {"long_name": "seed", "units": "1"})
-    return DatasetTemplate({name: variables[name] for name in order}, coords, attrs)
+    return DatasetTemplate({name: variables[name] for name in names}, coords, attrs)
 
 
-def _axis_attrs(name):
+def _axis_attrs(name: str) -> dict[str, Any]:
     long_name, units = PARAMETERS.get(name, (name, "1"))
     return {"long_name": long_name, "units": units}
 
 
-def _variable_attrs(name, quantity):
-    attrs = {"long_name": quantity.long_name, "units": quantity.units}
+def _variable_attrs(name: str, quantity: Quantity) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"long_name": quantity.long_name, "units": quantity.units}
     if name.endswith("regime"):
         attrs |= {"flag_values": np.arange(4, dtype=np.int32), "flag_meanings": "|".join(r.value for r in Regime)}
     return attrs
 
 
-def _attrs(build, fixed, models):
+def _attrs(build: ModelOrBuilder, fixed: Mapping[str, Any], models: Iterable[SpikedModel]) -> dict[str, Any]:
+    """The attributes of the dataset that say how to run the sweep again."""
     if isinstance(build, SpikedModel):
-        fixed = {field.name: getattr(build, field.name) for field in dataclasses.fields(build)} | fixed
+        fixed = {**{field.name: getattr(build, field.name) for field in dataclasses.fields(build)}, **fixed}
     shapes = {name: {getattr(model, name) for model in models} for name in ("k", "d_x", "d_y")}
     return {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
             "parameters": json.dumps({name: np.asarray(value).tolist() for name, value in fixed.items()}),

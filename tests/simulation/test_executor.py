@@ -1,4 +1,4 @@
-"""Results depend on nothing but the grid: not on memory, workers, devices or processes."""
+"""Results of a sweep depend on nothing but the grid: not on memory, workers, devices or processes."""
 
 import math
 import socket
@@ -13,10 +13,8 @@ import xarray as xr
 from phasejax import SpikedModel, sweep
 from phasejax.simulation import _executor
 from phasejax.simulation._executor import Budget
-from phasejax.simulation._grid import Grid, chunk_within, chunks, cut_chunk
+from phasejax.simulation._grid import Grid, chunk_origins, chunk_shape_within, clipped_chunk_shape
 from tests.support import as_users_run
-
-pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import sys
@@ -56,19 +54,20 @@ def test_no_digit_depends_on_memory_or_workers(monkeypatch, reference, memory, w
         number, unit = str(caught.value).split("at least ")[1].split(" for")[0].split()
         memory = f"{float(number) * 1.01 * workers:.4g}{unit}"  # rounded as printed
     seen = []
-    xr.testing.assert_identical(grid(memory=memory, progress=seen.append), reference)
-    assert sum(seen) == 132 + 396
+    found = grid(memory=memory, progress=lambda task, done, total: seen.append((task, done, total)))
+    xr.testing.assert_identical(found, reference)
+    assert seen[0] == ("sweep", 0, 132 + 396)
+    assert seen[-1] == ("sweep", 132 + 396, 132 + 396)
 
 
-@pytest.mark.parametrize("block", [1024])
-def test_the_box_follows_from_the_memory(block):
+def test_the_chunk_follows_from_the_memory():
     program = _executor.Program.trace(lambda index, constants: {"x": index[0] * constants}, (10_000_000,), np.ones(3),
                                    closed_form=True)
-    assert program.block == block
-    small, large = (math.prod(program.box(Budget.of(memory))) for memory in ("2MB", "20MB"))
-    assert small % block == 0
+    assert program.block_cells == 1024
+    small, large = (math.prod(program.chunk_shape(Budget.from_memory(memory))) for memory in ("2MB", "20MB"))
+    assert small % 1024 == 0
     assert 5 < large / small < 20
-    assert 2 * large * program.cell_bytes * len(Budget.of(None).slots) < 20e6
+    assert 2 * large * program.cell_bytes * len(Budget.from_memory(None).slots) < 20e6
 
 
 def run(arguments, devices=None):
@@ -109,30 +108,31 @@ def test_two_processes_give_the_same_digits(one_device, tmp_path):
         xr.testing.assert_identical(found.load(), one_device)
 
 
-def test_boxes_cover_a_grid_once():
+def test_chunks_cover_a_grid_once():
     for lengths, size in [((4, 31, 31), 100), ((7,), 3), ((3, 5), 1), ((2, 2, 2), 1000), ((5, 4), 8)]:
-        box = chunk_within(lengths, size)
-        assert math.prod(box) <= max(size, 1)
+        chunk_shape = chunk_shape_within(lengths, size)
+        assert math.prod(chunk_shape) <= max(size, 1)
         count = np.zeros(lengths, int)
-        for origin in chunks(lengths, box):
-            count[tuple(slice(o, o + s) for o, s in zip(origin, cut_chunk(box, lengths, origin), strict=True))] += 1
+        for origin in chunk_origins(lengths, chunk_shape):
+            sides = clipped_chunk_shape(chunk_shape, lengths, origin)
+            count[tuple(slice(first, first + side) for first, side in zip(origin, sides, strict=True))] += 1
         assert (count == 1).all()
 
 
 @pytest.mark.parametrize(("memory", "expected"), [("2GB", 2e9), ("1.5 MB", 1.5e6), (3e8, 3e8)])
 def test_sizes_are_understood(memory, expected):
-    budget = Budget.of(memory)
-    assert budget.bytes * len(budget.slots) == expected
+    budget = Budget.from_memory(memory)
+    assert budget.memory_bytes * len(budget.slots) == expected
 
 
 def test_a_fraction_is_of_the_device():
-    assert Budget.of(0.5).bytes == pytest.approx(2 * Budget.of(None).bytes, abs=2)
+    assert Budget.from_memory(0.5).memory_bytes == pytest.approx(2 * Budget.from_memory(None).memory_bytes, abs=2)
 
 
 @pytest.mark.parametrize("memory", ["much", "2 GiB", -1.0, "0GB", float("nan"), float("inf")])
 def test_other_sizes_are_refused(memory):
     with pytest.raises(ValueError, match="memory: expected a"):
-        Budget.of(memory)
+        Budget.from_memory(memory)
 
 
 def test_sample_size_is_an_axis():
@@ -192,7 +192,7 @@ def test_many_seeds_are_drawn_in_parts(monkeypatch):
     axes = {"nu": np.linspace(0.1, 0.9, 40)}
     whole = sweep(SpikedModel.homogeneous, axes, **options)
     monkeypatch.setattr(_stage, "_DRAWS_BYTES", 16 * 8 * 45)  # sixteen seeds' draws, then five
-    monkeypatch.setattr(_executor, "_BOXES_PER_SLOT", 1)  # boxes of several blocks, cut at their last side
+    monkeypatch.setattr(_executor, "_CHUNKS_PER_SLOT", 1)  # chunks of several blocks, clipped at their last side
     xr.testing.assert_identical(sweep(SpikedModel.homogeneous, axes, **options), whole)
 
 
@@ -218,4 +218,4 @@ def test_a_function_of_model_and_covariances_is_a_quantity():
 ])
 def test_bad_axes_are_refused(axes, message):
     with pytest.raises(ValueError, match=message):
-        Grid.of(axes)
+        Grid.from_axes(axes)

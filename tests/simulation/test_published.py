@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from paper_figs import bottlenecks, estimation, joint, partial, recovery
+from paper_figs import bottlenecks, estimation, recovery
 from paper_figs.presets import Preset
 from phasejax import SpikedModel, sweep
 from tests.support import DATA
@@ -57,7 +57,7 @@ def test_comparison_rejects_the_other_subspace_convention_and_another_model(fig3
     with pytest.raises(AssertionError):
         assert_agrees(np.sqrt(fig3.error_ca), PUBLISHED["E4/seed/dist_ca"])
     louder = sweep(SpikedModel.create, {"nu": fig3.nu.values}, quantities=["error_ca"], n=5000, seeds=64,
-                   fixed=recovery._NOISY_TARGET | {"gamma_x": 0.75}, key=jax.random.key(0))
+                   fixed=recovery.NOISY_TARGET | {"gamma_x": 0.75}, key=jax.random.key(0))
     with pytest.raises(AssertionError):
         assert_agrees(louder.error_ca, PUBLISHED["E4/seed/dist_ca"])
 
@@ -97,7 +97,7 @@ def test_soft_bottleneck():
 
 
 def test_joint_objective():
-    data = joint.compute_joint(FULL)
+    data = recovery.compute_joint(FULL)
     np.testing.assert_allclose(data.lam, PUBLISHED["E6/sweep"], rtol=1e-12)
     for ours, published in {"joint_to_ca": "cca", "joint_to_cp": "cp", "error_joint": "true"}.items():
         assert_agrees(data[ours], PUBLISHED[f"E6/seed/dist_to_{published}"])
@@ -115,7 +115,7 @@ def test_estimation_check():
 @pytest.fixture(scope="module")
 def fig7():
     return sweep(SpikedModel.geometric, {"decay": PUBLISHED["E7/rho"], "nu": PUBLISHED["E7/nu"],
-                                         "kappa_bar": PUBLISHED["E7/kbar"]}, fixed=partial._FIXED,
+                                         "kappa_bar": PUBLISHED["E7/kbar"]}, fixed=recovery._FIG7_MODEL,
                  quantities=["recovered_ca", "recovered_cp", "overlap_ca", "overlap_cp", "r_ca", "r_cp",
                              "delta_ca", "delta_cp"], n=5000, seeds=200, key=jax.random.key(0))
 
@@ -131,6 +131,6 @@ def test_fig7(fig7, objective):
 
 
 def test_fig7_axes_are_those_of_the_paper():
-    axes = partial.grid_axes(FULL)
+    axes = recovery.fig7_axes(FULL)
     assert [len(values) for values in axes.values()] == [4, 31, 31]
     assert (axes["nu"][-1], axes["kappa_bar"][-1]) == (1, 3)

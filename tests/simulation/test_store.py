@@ -12,8 +12,7 @@ import pytest
 import xarray as xr
 
 from phasejax import SpikedModel, sweep
-
-pytestmark = pytest.mark.slow
+from tests.support import ROOT
 
 AXES = {"kappa": np.linspace(0.5, 2, 30), "nu": np.linspace(0, 0.9, 20)}
 OPTIONS = {"fixed": {"k": 2, "d": 6}, "quantities": ["regime", "error_ca", "canonical_correlations"], "n": 50,
@@ -22,14 +21,14 @@ OPTIONS = {"fixed": {"k": 2, "d": 6}, "quantities": ["regime", "error_ca", "cano
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[3])
-from test_stores import AXES, OPTIONS
+from tests.simulation.test_store import AXES, OPTIONS
 import phasejax as pj
-left = [int(sys.argv[2])]
-def on_box(done):
-    left[0] -= done > 0
-    if left[0] == 0:
+seen = set()
+def die(task, done, total):
+    seen.add(done)
+    if len(seen - {0}) == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
-pj.sweep(pj.SpikedModel.homogeneous, AXES, store=sys.argv[1], progress=on_box, **OPTIONS)
+pj.sweep(pj.SpikedModel.homogeneous, AXES, store=sys.argv[1], progress=die, **OPTIONS)
 """
 
 
@@ -46,23 +45,24 @@ def test_a_store_holds_the_same_dataset(tmp_path, whole):
     store = tmp_path / "run.zarr"
     xr.testing.assert_identical(run(store).load(), whole)
     seen = []
-    xr.testing.assert_identical(run(store, progress=seen.append).load(), whole)  # nothing is computed again
-    assert 0 not in seen
+    found = run(store, progress=lambda task, done, total: seen.append(done))
+    xr.testing.assert_identical(found.load(), whole)
+    assert seen == [600, 600 + 2400]  # one call for each stage: nothing is compiled or computed again
     assert os.listdir(tmp_path) == ["run.zarr"]
     with xr.open_zarr(store, chunks=None, consolidated=False) as read:
         assert read.sizes["nu"] == 20
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on(tmp_path, whole):
-    """kill -9 from inside after two boxes, then from outside at an arbitrary moment, then to the end."""
+    """kill -9 from inside after two chunks, then from outside at an arbitrary moment, then to the end."""
     store = tmp_path / "run.zarr"
     command = [sys.executable, "-c", KILLED, str(store)]
-    here = os.path.dirname(__file__)
-    assert subprocess.run([*command, "2", here]).returncode == -signal.SIGKILL
+    assert subprocess.run([*command, "2", str(ROOT)]).returncode == -signal.SIGKILL
     journal = tmp_path / "run.zarr.unfinished"
     done = len(journal.read_text().splitlines())
     assert done >= 2
-    process = subprocess.Popen([*command, "100000", here])
+    process = subprocess.Popen([*command, "100000", str(ROOT)])
     begin = time.monotonic()
     while len(journal.read_text().splitlines()) < done + 2 and time.monotonic() < begin + 100:
         time.sleep(0.002)
@@ -71,19 +71,19 @@ def test_a_killed_sweep_goes_on(tmp_path, whole):
     assert journal.exists(), "the second process should have been killed before its end"
 
     seen = []
-    xr.testing.assert_identical(run(store, progress=seen.append).load(), whole)
+    xr.testing.assert_identical(run(store, progress=lambda task, done, total: seen.append(done)).load(), whole)
     assert seen[0] > 0  # what was done counts at once
-    assert sum(seen) == 600 + 2400
+    assert seen[-1] == 600 + 2400
     assert not journal.exists()
 
 
 def test_what_is_half_written_is_written_again(tmp_path, whole):
     store, journal = tmp_path / "run.zarr", tmp_path / "run.zarr.unfinished"
     run(store)
-    boxes = sorted(p for p in (store / "error_ca" / "c").rglob("*") if p.is_file())
-    boxes[0].write_bytes(boxes[0].read_bytes()[:7])
-    boxes[-1].unlink()
-    journal.write_text("theory 0 0 (0, 0")  # a torn line, and no box on record
+    chunks = sorted(p for p in (store / "error_ca" / "c").rglob("*") if p.is_file())
+    chunks[0].write_bytes(chunks[0].read_bytes()[:7])
+    chunks[-1].unlink()
+    journal.write_text("theory 0 0 (0, 0")  # a torn line, and no chunk on record
     xr.testing.assert_identical(run(store).load(), whole)
 
 
@@ -132,11 +132,9 @@ def test_a_store_that_cannot_be_written_is_an_error(tmp_path):
 
 def test_a_store_made_with_other_memory_goes_on(tmp_path, whole):
     store = tmp_path / "run.zarr"
-    calls = []
 
-    def stop(done):
-        calls.append(done)
-        if sum(calls) > 700:
+    def stop(task, done, total):
+        if done > 700:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

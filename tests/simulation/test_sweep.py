@@ -165,11 +165,13 @@ def test_few_pairs_are_warned_about():
     assert float(correlations[..., 3].max()) < 1 - 1e-6
 
 
-def test_progress_reports_every_cell(capfd):
+def test_progress_reports_every_cell(capfd, monkeypatch):
     seen = []
-    small(["delta_ca"], progress=seen.append)
-    assert seen[0] == 0
-    assert sum(seen) == 6
+    small(["delta_ca"], progress=lambda *report: seen.append(report))
+    assert seen == [("sweep", 0, 6), ("sweep", 6, 6)]  # when the program is compiled, and after its only chunk
+    small(["delta_ca"], progress=True)
+    assert capfd.readouterr() == ("", "")  # there is no terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")
     small(["delta_ca"], progress=True)
     out, err = capfd.readouterr()
     assert "6/6" in err
@@ -177,7 +179,7 @@ def test_progress_reports_every_cell(capfd):
 
 
 def test_an_interrupt_ends_the_sweep_at_once():
-    def interrupt(done):
+    def interrupt(task, done, total):
         if done:
             raise KeyboardInterrupt
 
