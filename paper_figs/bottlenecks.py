@@ -1,30 +1,33 @@
-"""The hard bottleneck (two and N modalities) and the soft bottleneck."""
+"""Bottlenecks: how many shared dimensions limited ranks leave, and how encoders grow as one signal fades."""
 
 import jax
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from paper_figs.presets import Preset
+from paper_figs.recipe import Recipe
 from phasejax import SpikedModel, sweep
 from phasejax.linear import Covariances, canonical_correlations
 from phasejax.plotting import OBJECTIVE_COLOURS, axis_label, plot_curve
 from phasejax.simulation import population_covariances, random_basis
 from phasejax.theory import hard_bottleneck, soft_bottleneck_bound
 
-_NOISE = 0.5
-# A canonical correlation above this is a shared dimension; exact zeros come out near 1e-16.
-_SHARED = 1e-6
+_NOISE_VARIANCE = 0.5
+# A canonical correlation above this counts as a shared dimension: what is zero exactly comes out near 1e-16.
+_LEAST_CORRELATION = 1e-6
 
 
-def compute_hard_bottleneck(preset) -> xr.Dataset:
+def compute_hard_bottleneck(preset: Preset) -> xr.Dataset:
     """Shared dimensions found by CCA on exact covariances of limited rank, in random bases."""
     ranks, modalities = np.arange(1, 4), np.arange(2, 6)
     with jax.enable_x64(True):
         keys = jax.random.split(preset.key(), preset.seeds)
-        limited = {name: [[_count(_two_views(name, rank), key) for key in keys] for rank in ranks]
+        limited = {name: [[_shared_dimensions(_two_views(name, rank), key) for key in keys] for rank in ranks]
                    for name in ("xy", "y")}
         # Modality i = 0, 1, ... carries the first k - i signals, so a chain of N carries k - N + 1.
-        chain = [[min(_count(_chain_link(i), key) for i in range(1, count)) for key in keys] for count in modalities]
+        chain = [[min(_shared_dimensions(_chain_link(i), key) for i in range(1, count)) for key in keys]
+                 for count in modalities]
     attrs = {"long_name": "recovered shared dimensions", "units": "1"}
     return xr.Dataset(
         {"limited_xy": (("rank", "seed"), np.array(limited["xy"]), attrs),
@@ -35,15 +38,15 @@ def compute_hard_bottleneck(preset) -> xr.Dataset:
         {"rank": ("rank", ranks, {"long_name": "limiting rank", "units": "1"}),
          "modalities": ("modalities", modalities, {"long_name": "number of modalities N", "units": "1"})},
         {"kappa": "3, 2.5, 2 (two views); 3, 2.8, 2.5, 2.2, 2 (chain)", "d": "20 (two views); 30 (chain)",
-         "gamma": _NOISE, "nuisance": 1.0})
+         "gamma": _NOISE_VARIANCE, "nuisance": 1.0})
 
 
 def _two_views(limited, rank):
     """Covariances of rank `rank` in S_xy alone, or in S_yy (then y has neither noise nor nuisance beyond it)."""
     kept = (np.arange(3) < rank).astype(float)
     kappa = np.array([3.0, 2.5, 2.0]) * kept
-    gamma_y, nuisance_y = (_NOISE, 1.0) if limited == "xy" else (_NOISE * kept, 0.0)
-    return population_covariances(SpikedModel.create(kappa, 0.0, gamma_x=_NOISE, gamma_y=gamma_y,
+    gamma_y, nuisance_y = (_NOISE_VARIANCE, 1.0) if limited == "xy" else (_NOISE_VARIANCE * kept, 0.0)
+    return population_covariances(SpikedModel.create(kappa, 0.0, gamma_x=_NOISE_VARIANCE, gamma_y=gamma_y,
                                                      nuisance_y=nuisance_y, d=20))
 
 
@@ -52,19 +55,21 @@ def _chain_link(i):
     kappa = np.array([3.0, 2.8, 2.5, 2.2, 2.0])
     own = kappa * (np.arange(5) < 5 - i)
     rest = np.zeros(25)
-    return Covariances(xx=np.diag(np.r_[kappa**2 + _NOISE, rest + 1]), xy=np.diag(np.r_[kappa * own, rest]),
-                       yy=np.diag(np.r_[own**2 + _NOISE, rest + 1]))
+    return Covariances(xx=np.diag(np.r_[kappa**2 + _NOISE_VARIANCE, rest + 1]), xy=np.diag(np.r_[kappa * own, rest]),
+                       yy=np.diag(np.r_[own**2 + _NOISE_VARIANCE, rest + 1]))
 
 
-def _count(covariances, key):
+def _shared_dimensions(covariances: Covariances, key: jax.Array) -> int:
+    """Canonical correlations that are not zero, after both views are rotated at random."""
     key_x, key_y = jax.random.split(key)
     q_x, q_y = random_basis(key_x, covariances.d_x), random_basis(key_y, covariances.d_y)
     rotated = Covariances(xx=q_x @ covariances.xx @ q_x.T, xy=q_x @ covariances.xy @ q_y.T,
                           yy=q_y @ covariances.yy @ q_y.T)
-    return int((canonical_correlations(rotated, singular=True) > _SHARED).sum())
+    return int((canonical_correlations(rotated, singular=True) > _LEAST_CORRELATION).sum())
 
 
 def draw_hard_bottleneck(data: xr.Dataset) -> Figure:
+    """Recovered dimensions against the limiting rank on the left, against the number of modalities on the right."""
     figure = Figure(figsize=(10.5, 4.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(data["rank"], data.limited_theory, "k--", label=r"theory: $\min(r_x, r_y, r_{xy})$", zorder=5)
@@ -85,10 +90,11 @@ def draw_hard_bottleneck(data: xr.Dataset) -> Figure:
 
 
 def _soft_model(kappa_3):
-    return SpikedModel.create(jax.numpy.stack([3.0, 2.5, kappa_3]), 0.0, gamma_x=_NOISE, gamma_y=_NOISE, d=20)
+    return SpikedModel.create(jax.numpy.stack([3.0, 2.5, kappa_3]), 0.0, gamma_x=_NOISE_VARIANCE,
+                              gamma_y=_NOISE_VARIANCE, d=20)
 
 
-def compute_soft_bottleneck(preset) -> xr.Dataset:
+def compute_soft_bottleneck(preset: Preset) -> xr.Dataset:
     """Norm of the constrained CA encoders and its bound 2 / phi_k as the weakest signal fades."""
     data = sweep(_soft_model, {"kappa_3": preset.sweep(np.geomspace(0.05, 5, 20))},
                  quantities=["encoder_norm", "canonical_correlations"], n=preset.n, seeds=preset.seeds,
@@ -102,6 +108,7 @@ def compute_soft_bottleneck(preset) -> xr.Dataset:
 
 
 def draw_soft_bottleneck(data: xr.Dataset) -> Figure:
+    """The squared norm of CA's encoders in samples, and its lower bound."""
     figure = Figure(figsize=(6.2, 4.4), layout="constrained")
     ax = figure.subplots()
     plot_curve(ax, data.encoder_norm, "kappa_3", color=OBJECTIVE_COLOURS["CA"], marker="o", markersize=4,
@@ -111,3 +118,11 @@ def draw_soft_bottleneck(data: xr.Dataset) -> Figure:
     ax.set(yscale="log", xlabel=axis_label(data.kappa_3), ylabel="squared encoder norm", title="Soft bottleneck")
     ax.legend(frameon=False)
     return figure
+
+
+FIGURES = {
+    "hard_bottleneck": Recipe("shared dimensions left by limited ranks, for two and for N modalities",
+                              compute_hard_bottleneck, draw_hard_bottleneck),
+    "soft_bottleneck": Recipe("norm of CA's encoders and its bound as the weakest signal fades",
+                              compute_soft_bottleneck, draw_soft_bottleneck),
+}

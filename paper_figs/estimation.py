@@ -1,14 +1,18 @@
-"""The estimation check: signal strength and nuisance correlation recovered from samples."""
+"""Estimation check: signal strength kappa and nuisance correlation nu recovered from samples with known signal."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from paper_figs.presets import Preset
+from paper_figs.recipe import Recipe
 from phasejax import SpikedModel, sweep
 from phasejax._core.linalg import whitening
 from phasejax.linear import Covariances, solve_ca
@@ -18,11 +22,12 @@ from phasejax.theory import ca_boundary, cp_boundary
 
 _FIXED = {"gamma_x": 0.1, "gamma_y": 0.1, "nuisance_y": 50.0, "k": 3, "d": 20}
 _GRID = {"kappa": np.array([0.5, 1.0, 1.5, 2.0, 3.0, 4.0]), "nu": np.array([0.1, 0.3, 0.5, 0.7, 0.9])}
-# A component whose scores explain less of the signal than this counts as nuisance.
-_R2_FLOOR = 0.05
+# A component whose scores explain at most this share of the signal's variance counts as nuisance.
+_NUISANCE_R2 = 0.05
 
 
-def estimate_kappa_nu(covariances, signal_x, signal_y, signal_variance):
+def estimate_kappa_nu(covariances: Covariances, signal_x: Float[Array, "k d_x"], signal_y: Float[Array, "k d_y"],
+                      signal_variance: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """(kappa^2, nu) from paired data with known signal, as in K26's estimation check.
 
     kappa^2 is the first singular value of S_xy whose scores, with those before it, explain more
@@ -43,12 +48,12 @@ def estimate_kappa_nu(covariances, signal_x, signal_y, signal_variance):
     loadings = jnp.concatenate([signal_x @ left, signal_y @ right.T], axis=1)[:, order]
     # The inverse Cholesky factor orthogonalises scores in order, so explained variances add up.
     explained = jnp.sum((whitening(scores) @ loadings.T) ** 2, axis=1)
-    enough = jnp.cumsum(explained)[1::2] / signal_variance > _R2_FLOOR
+    enough = jnp.cumsum(explained)[1::2] / signal_variance > _NUISANCE_R2
     kappa_squared = jnp.where(jnp.any(enough), values[jnp.argmax(enough)], 0)
 
     alignment = solve_ca(covariances, d)  # its scores have unit variance
     r2 = jnp.sum((signal_x @ alignment.encoder_x.T) ** 2, axis=0) / signal_variance
-    nuisance = (r2 <= _R2_FLOOR) & (alignment.spectrum > jnp.median(alignment.spectrum))
+    nuisance = (r2 <= _NUISANCE_R2) & (alignment.spectrum > jnp.median(alignment.spectrum))
     return kappa_squared, jnp.max(jnp.where(nuisance, alignment.spectrum, 0))
 
 
@@ -65,7 +70,7 @@ def _sample_with_signal(key, model, n):
     return covariances, sample[-k:, :d_x], sample[-k:, d_x:-k], jnp.trace(sample[-k:, -k:])
 
 
-def compute_estimation(preset) -> xr.Dataset:
+def compute_estimation(preset: Preset) -> xr.Dataset:
     """Estimates along a sweep of kappa (a), a sweep of nu (b), and over a grid of both (c)."""
     panels = {"a": {"kappa": preset.sweep(np.linspace(0.3, 4, 20)), "nu": np.array([0.3])},
               "b": {"kappa": np.array([2.0]), "nu": preset.sweep(np.linspace(0.05, 0.95, 20))}, "c": _GRID}
@@ -78,8 +83,8 @@ def compute_estimation(preset) -> xr.Dataset:
         cp_boundary=("kappa", np.asarray(cp_boundary(kappa, gamma, _FIXED["nuisance_y"]))))
 
 
-def _estimates(preset, panels):
-    """One dataset a panel; the cells of all panels go through one compiled program."""
+def _estimates(preset: Preset, panels: dict[str, dict[str, np.ndarray]]) -> Iterator[xr.Dataset]:
+    """One dataset for each panel; the cells of all panels go through one compiled program."""
     grids = {panel: axes | {"seed": np.arange(preset.seeds)} for panel, axes in panels.items()}
     flat = [[a.ravel() for a in np.meshgrid(*axes.values(), indexing="ij")] for axes in grids.values()]
     cells = {name: np.concatenate(parts) for name, parts in zip(("kappa", "nu", "seed"), zip(*flat, strict=True),
@@ -108,6 +113,7 @@ def _estimate_cells(cells, n, key):
 
 
 def draw_estimation(data: xr.Dataset) -> Figure:
+    """Estimates against the truth for kappa^2 and for nu, and both in the phase diagram."""
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     along = data.kappa_squared_a.isel(nu_a=0).assign_coords(truth=data.kappa_a**2).swap_dims(kappa_a="truth")
@@ -139,3 +145,9 @@ def draw_estimation(data: xr.Dataset) -> Figure:
                      label="estimated")]
     regime_legend(figure, ncols=8, extra=points)
     return figure
+
+
+FIGURES = {
+    "estimation": Recipe("kappa and nu estimated from samples, and their place in the phase diagram",
+                         compute_estimation, draw_estimation),
+}

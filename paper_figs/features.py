@@ -1,7 +1,7 @@
-"""What the encoders' features show: to the eye (UMAP), and to the diagnosis, beside what training then finds."""
+"""Features of trained deep encoders: their maps by UMAP, and what the diagnosis predicts from them."""
 
+import itertools
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,31 +12,34 @@ from matplotlib.colors import ListedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from paper_figs.nonlinear import STYLES
-from phasejax.deep import PRESETS, compare_with_diagnosis, evaluate, train_grid
+from paper_figs.presets import Preset
+from paper_figs.recipe import Recipe
+from phasejax._core.progress import ProgressCallback
+from phasejax.deep import PRESETS, Experiment, compare_with_diagnosis, evaluate, train_grid
 from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._objectives import ALIGNMENTS
 from phasejax.deep.data._sprites import SHAPES
 from phasejax.theory import Regime
 
-_SHAPES = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
-_POINTS = 1500
+_SHAPE_COLOURS = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
+_MOST_POINTS = 1500
 
 
-def compute_umap(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
+def compute_umap(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
     """Two-dimensional maps of the test rows' embeddings, of CA and CP at the least and at a larger jitter."""
     umap = _umap()
     whole = PRESETS[preset.experiment]
-    experiment = replace(whole, objectives=(_alignment(whole), "cp"), seeds=1, noises=(_middle(whole.noises),),
+    experiment = replace(whole, objectives=(_alignment_objective(whole), "cp"), seeds=1,
+                         noises=(whole.noises[len(whole.noises) // 2],),
                          jitters=tuple(jitter for jitter in (0.0, 0.2) if jitter in whole.jitters))
-    encoders = FrozenEncoders(train_grid(experiment, folder=parts, report=report))
-    rows = np.arange(experiment.n - min(experiment.test, _POINTS), experiment.n)
-    maps, shown = [], None
-    for objective in experiment.objectives:
-        for jitter in experiment.jitters:
-            shown = encoders.embed(objective, rows, jitter=jitter, noise=experiment.noises[0], seed=0)
-            # One thread, or the map would differ from run to run.
-            maps.append(umap.UMAP(random_state=0, n_jobs=1).fit_transform(shown.embeddings))
-            report(f"{len(maps)} of {len(experiment.objectives) * len(experiment.jitters)} maps")
+    encoders = FrozenEncoders(train_grid(experiment, store=store, progress=progress))
+    rows = np.arange(experiment.n - min(experiment.test, _MOST_POINTS), experiment.n)
+    cells, maps = list(itertools.product(experiment.objectives, experiment.jitters)), []
+    for objective, jitter in cells:
+        shown = encoders.embed(objective, rows, jitter=jitter, noise=experiment.noises[0], seed=0)
+        # With one thread only is the map the same on every run.
+        maps.append(umap.UMAP(random_state=0, n_jobs=1).fit_transform(shown.embeddings))
+        progress("maps", len(maps), len(cells))
     shape = len(experiment.objectives), len(experiment.jitters), len(rows), 2
     return xr.Dataset(
         {"map": (("objective", "jitter", "row", "axis"), np.reshape(maps, shape)),
@@ -51,7 +54,7 @@ def draw_umap(data: xr.Dataset) -> Figure:
     objectives, jitters = data.sizes["objective"], data.sizes["jitter"]
     figure = Figure(figsize=(2.6 * 2 * jitters + 1, 2.6 * objectives + 0.9), layout="constrained")
     axes = figure.subplots(objectives, 2 * jitters, squeeze=False)
-    colours = {"shape": (data.label, _SHAPES.resampled(4), (-0.5, 3.5)),
+    colours = {"shape": (data.label, _SHAPE_COLOURS.resampled(4), (-0.5, 3.5)),
                "position": (data.position.sel(side="right"), "viridis", (-0.5, 0.5))}
     for row, objective in enumerate(data.objective.values):
         for block, (what, (values, cmap, (low, high))) in enumerate(colours.items()):
@@ -70,24 +73,24 @@ def draw_umap(data: xr.Dataset) -> Figure:
                 if what == "shape":
                     kinds = np.unique(data.label)
                     bar.ax.set_xlim(-0.5, kinds[-1] + 0.5)
-                    bar.set_ticks(kinds, labels=[data.attrs["shapes"].split(", ")[kind] for kind in kinds])
+                    bar.set_ticks(kinds.tolist(), labels=[data.attrs["shapes"].split(", ")[kind] for kind in kinds])
         axes[row, 0].set_ylabel(STYLES[str(objective)]["label"])
     return figure
 
 
-def compute_agreement(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
+def compute_agreement(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
     """Train CA and CP in both directions, diagnose the features of the latter, compare."""
     whole = PRESETS[preset.experiment]
-    experiment = replace(whole, objectives=(_alignment(whole), "cp", "cp_reverse"))
-    trained = train_grid(experiment, folder=parts, report=report)
-    found = compare_with_diagnosis(trained, evaluate(trained, report=report), alignment=_alignment(whole),
-                                   report=report)
-    return found.assign(tie=found.tie.astype("int8")).assign_attrs(  # netCDF knows no booleans
-        experiment=experiment.to_json())
+    experiment = replace(whole, objectives=(_alignment_objective(whole), "cp", "cp_reverse"))
+    trained = train_grid(experiment, store=store, progress=progress)
+    found = compare_with_diagnosis(trained, evaluate(trained, progress=progress), alignment=_alignment_objective(whole),
+                                   progress=progress)
+    # netCDF has no booleans.
+    return found.assign(tie=found.tie.astype("int8")).assign_attrs(experiment=experiment.to_json())
 
 
 def tabulate_agreement(data: xr.Dataset) -> pd.DataFrame:
-    """A row for each cell: what the diagnosis predicts, what was measured, and on every row the rates of agreement."""
+    """A row for each cell with what the diagnosis predicts and what was measured; rates of agreement on all rows."""
     return data.to_dataframe()
 
 
@@ -103,8 +106,8 @@ def draw_agreement(data: xr.Dataset) -> Figure:
     left.axhline(0, color="0.6", linewidth=0.8)
     left.axvline(0, color="0.6", linewidth=0.8)
     left.set(xlabel="measured: accuracy of CA - accuracy of CP", ylabel="predicted from features",
-             title=f"signs agree: {_percent(data.agreement)} of cells\n"
-                   f"winner that the regime names: {_percent(data.agreement_regime)}")
+             title=f"signs agree: {_as_percent(data.agreement)} of cells\n"
+                   f"winner that the regime names: {_as_percent(data.agreement_regime)}")
     left.legend(frameon=False, fontsize=8)
     measured = data.measured.stack(column=("noise", "seed")).values
     limit = float(np.nanmax(np.abs(measured)))
@@ -113,7 +116,7 @@ def draw_agreement(data: xr.Dataset) -> Figure:
     probabilities = data.probability.stack(column=("noise", "seed")).values
     for row, column in np.ndindex(regimes.shape):
         strong = abs(measured[row, column]) > 0.6 * limit
-        right.text(column, row, f"{_short(regimes[row, column])}\n{probabilities[row, column]:.2f}", ha="center",
+        right.text(column, row, f"{_regime_label(regimes[row, column])}\n{probabilities[row, column]:.2f}", ha="center",
                    va="center", fontsize=8, color="white" if strong else "black")
     right.set(yticks=range(jitters), yticklabels=[f"{jitter:g}" for jitter in data.jitter.values],
               ylabel=r"$\sigma_\mathrm{jitter}$", xticks=range(columns), xlabel="noise on y, seed",
@@ -124,27 +127,31 @@ def draw_agreement(data: xr.Dataset) -> Figure:
 
 
 def _umap():
+    """The module umap, which is an extra."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ImportWarning)  # that its part for TensorFlow is unavailable
+            warnings.simplefilter("ignore", ImportWarning)  # says that UMAP's part for TensorFlow is missing
             import umap
     except ImportError:
         raise ValueError('fig5: expected umap-learn, got none: pip install "phasejax[umap]"') from None
     return umap
 
 
-def _alignment(experiment):
-    """CA's objective in a preset: the first that is one."""
+def _alignment_objective(experiment: Experiment) -> str:
+    """The first objective of an experiment that is one of alignment."""
     return next(name for name in experiment.objectives if name in ALIGNMENTS)
 
 
-def _middle(values):
-    return values[len(values) // 2]
-
-
-def _percent(share):
+def _as_percent(share: xr.DataArray) -> str:
     return f"{100 * float(share):.0f}%" if np.isfinite(share) else "named in no cell"
 
 
-def _short(regime):
+def _regime_label(regime: str) -> str:
     return {Regime.CA_ONLY.value: "CA", Regime.CP_ONLY.value: "CP"}.get(str(regime), str(regime))
+
+
+FIGURES = {
+    "fig5": Recipe("maps of the embeddings of CA and CP by UMAP", compute_umap, draw_umap, resumable=True),
+    "agreement": Recipe("what the diagnosis of features predicts against the measured winner", compute_agreement,
+                        draw_agreement, tabulate=tabulate_agreement, resumable=True),
+}

@@ -1,25 +1,28 @@
-"""InfoNCE beside the closed forms of alignment and prediction, as nuisance grows.
+"""Linear encoders trained with InfoNCE beside the closed forms of alignment and prediction, as nuisance grows.
 
 Each seed is one sample of n pairs; CA and CP are solved on it, and InfoNCE is trained on
 minibatches of the same rows, so that differences between them are not differences between samples.
 """
 
 import json
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array, Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paper_figs.recovery import _CA, _CP, _NOISY_TARGET, _gap_legend, _mark_gap
+from paper_figs.presets import Preset
+from paper_figs.recipe import Recipe
+from paper_figs.recovery import CA_STYLE, CP_STYLE, NOISY_TARGET, ca_only_legend, mark_ca_only
 from phasejax import SpikedModel, __version__, delta_ca, delta_cp
-from phasejax._core.atomic_files import written_whole
-from phasejax._core.devices import local_slots
+from phasejax._core.progress import ProgressCallback
+from phasejax._core.resumable import compute_parts
 from phasejax.linear import (
     covariances_from_samples,
     mean_squared_sine,
@@ -32,9 +35,9 @@ from phasejax.plotting import axis_label
 from phasejax.simulation import sample_pairs
 
 _TEMPERATURES = np.array([0.05, 0.1, 0.5])
-_BLOCK = 5  # seeds in one part: about half a minute of the full protocol on one core
-_K = len(_NOISY_TARGET["kappa"])
-# Grey and marker together: InfoNCE lies on the coloured curves for most of the range.
+_SEEDS_PER_PART = 5  # take about half a minute on one core at the paper preset
+_K = len(NOISY_TARGET["kappa"])
+# InfoNCE lies on the coloured curves for most of the range, so it is told apart by greys and by markers.
 _STYLES = {0.05: {"color": "0.65", "marker": "s"}, 0.1: {"color": "0.4", "marker": "D"},
            0.5: {"color": "0.0", "marker": "^"}}
 _VARIABLES = {
@@ -49,40 +52,29 @@ _VARIABLES = {
 }
 
 
-def compute_infonce(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
-    """Subspace errors of CA, CP and InfoNCE at three temperatures, and distances between them, against nu.
+class Part(NamedTuple):
+    """Trainings that are computed and kept together: a few seeds at one nuisance correlation and temperature."""
 
-    One part is a block of seeds at one (nu, temperature), saved in the folder `parts` when done.
-    Parts of a run with the same settings are used again; others are replaced.
-    """
+    nu: float
+    temperature: float
+    first_seed: int
+
+
+def compute_infonce(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+    """Subspace errors of CA, CP and InfoNCE at three temperatures, and distances between them, against nu."""
     nus = preset.sweep(np.linspace(0, 0.95, 15))
-    parts.mkdir(exist_ok=True)
-    blocks = range(0, preset.trainings, _BLOCK)
-    grid = [(float(nu), float(temperature), first) for nu in nus for temperature in _TEMPERATURES for first in blocks]
-    found = {point: _saved(parts, preset, point) for point in grid}
-    missing = [point for point, part in found.items() if part is None]
-    report(f"{len(grid) - len(missing)} of {len(grid)} parts")
-    if missing:
-        train = _compiled(preset)
-        stop = threading.Event()
+    points = [Part(float(nu), float(temperature), first) for nu in nus for temperature in _TEMPERATURES
+              for first in range(0, preset.trainings, _SEEDS_PER_PART)]
+    train = _compiled_training(preset)
 
-        def part(point):
-            if stop.is_set():
-                return None
-            result = _part(train, preset, *point)
-            _save(parts, preset, point, result)
-            return result
+    def train_and_compare(nu, temperature, first_seed):
+        return _train_and_compare(train, preset, Part(nu, temperature, first_seed))
 
-        pool = ThreadPoolExecutor(len(local_slots()))
-        try:
-            pending = {pool.submit(part, point): point for point in missing}
-            for done, future in enumerate(as_completed(pending), start=len(grid) - len(missing) + 1):
-                found[pending[future]] = future.result()
-                report(f"{done} of {len(grid)} parts")
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    return _dataset(preset, nus, [found[point] for point in grid])
+    settings = json.dumps({"seeds": _seeds(preset), "n": preset.n, "batch": preset.batch, "max_steps": preset.max_steps,
+                           **NOISY_TARGET, "phasejax": __version__, "jax": jax.__version__})
+    parts = compute_parts(points, train_and_compare, settings=settings, store=store, progress=progress,
+                          task="InfoNCE trainings")
+    return _dataset(preset, nus, parts)
 
 
 def _keys(key, seed):
@@ -91,41 +83,43 @@ def _keys(key, seed):
 
 
 def _draw(preset, nu, seed):
-    sample = sample_pairs(_keys(preset.key(), seed)[0], SpikedModel.create(nu=nu, **_NOISY_TARGET), preset.n)
+    sample = sample_pairs(_keys(preset.key(), seed)[0], SpikedModel.create(nu=nu, **NOISY_TARGET), preset.n)
     return sample.x, sample.y
 
 
-def _compiled(preset):
-    """Training of a block of seeds, one after the other, in float32: (nu, temperature, first seed) to `Trained`."""
+def _seeds(preset: Preset) -> int:
+    """Seeds in each part; the last part may go beyond those asked for, which are cut off."""
+    return min(_SEEDS_PER_PART, preset.trainings)
+
+
+def _compiled_training(preset: Preset) -> Callable:
+    """Training of a part's seeds, one after the other, in float32: (nu, temperature, first seed) to `Trained`."""
     def one(nu, temperature, seed):
         return train_info_nce(*_draw(preset, nu, seed), _K, temperature=temperature, batch=preset.batch,
                               max_steps=preset.max_steps, key=_keys(preset.key(), seed)[1])
 
-    def program(nu, temperature, first):
-        return jax.lax.map(lambda seed: one(nu, temperature, seed), first + jnp.arange(_block(preset)))
+    def program(nu, temperature, first_seed):
+        return jax.lax.map(lambda seed: one(nu, temperature, seed), first_seed + jnp.arange(_seeds(preset)))
 
-    with jax.enable_x64(False):
-        return jax.jit(program).lower(0.0, 0.1, 0).compile()
-
-
-def _block(preset):
-    return min(_BLOCK, preset.trainings)
+    return jax.jit(program)
 
 
-def _part(train, preset, nu, temperature, first):
-    with jax.enable_x64(False):  # the setting belongs to the thread
-        trained = train(nu, temperature, first)
-        rows = [tuple(map(np.asarray, _draw(preset, nu, first + i))) for i in range(_block(preset))]
+def _train_and_compare(train: Callable, preset: Preset, part: Part) -> dict[str, np.ndarray]:
+    """What a part adds to each of `_VARIABLES`; closed forms and errors are computed in float64."""
+    trained = train(*part)
+    rows = [tuple(map(np.asarray, _draw(preset, part.nu, part.first_seed + i))) for i in range(_seeds(preset))]
     columns = []
-    for i, (x, y) in enumerate(rows):
+    for (x, y), encoder in zip(rows, np.asarray(trained.encoder_x, float), strict=True):
         with jax.enable_x64(True):
-            columns.append(_compare(x.astype(float), y.astype(float), np.asarray(trained.encoder_x[i], float)))
-    columns = {name: np.array([float(column[name]) for column in columns]) for name in columns[0]}
-    return columns | {name: np.asarray(getattr(trained, name)) for name in ("loss", "steps", "converged")}
+            columns.append(_compare(x.astype(float), y.astype(float), encoder))
+    errors = {name: np.array([float(column[name]) for column in columns]) for name in columns[0]}
+    return errors | {name: np.asarray(getattr(trained, name)) for name in ("loss", "steps", "converged")}
 
 
 @jax.jit
-def _compare(x, y, encoder):
+def _compare(x: Float[Array, "n d"], y: Float[Array, "n d"], encoder: Float[Array, "k d"]
+             ) -> dict[str, Float[Array, ""]]:
+    """Distances between the signal, the encoders of CA and CP for these rows, and a trained encoder."""
     covariances = covariances_from_samples(x, y)
     signal = signal_directions(_K, x.shape[1])
     ca, cp = solve_ca(covariances, _K).encoder_x, solve_cp(covariances, _K).encoder
@@ -134,36 +128,8 @@ def _compare(x, y, encoder):
     return {name: mean_squared_sine(*pair) for name, pair in pairs.items()}
 
 
-def _settings(preset, nu, temperature, first):
-    """What a part depends on."""
-    return json.dumps({"nu": nu, "temperature": temperature, "first_seed": first, "seeds": _block(preset),
-                       "n": preset.n, "batch": preset.batch, "max_steps": preset.max_steps, **_NOISY_TARGET,
-                       "phasejax": __version__, "jax": jax.__version__})
-
-
-def _path(parts, nu, temperature, first):
-    return parts / f"nu{nu:.4f}_temperature{temperature:g}_seed{first}.npz"
-
-
-def _save(parts, preset, point, result):
-    with written_whole(_path(parts, *point)) as unfinished:
-        np.savez(unfinished, settings=_settings(preset, *point), **result)
-
-
-def _saved(parts, preset, point):
-    path = _path(parts, *point)
-    if not path.exists():
-        return None
-    try:
-        with np.load(path) as archive:
-            if str(archive["settings"]) != _settings(preset, *point):
-                return None
-            return {name: archive[name] for name in _VARIABLES}
-    except (OSError, ValueError, KeyError):  # not a part
-        return None
-
-
-def _dataset(preset, nus, parts):
+def _dataset(preset: Preset, nus: np.ndarray, parts: list[dict[str, np.ndarray]]) -> xr.Dataset:
+    """The parts put together."""
     shape = (len(nus), len(_TEMPERATURES), preset.trainings)
     dims = ("nu", "temperature", "seed")
     variables = {}
@@ -175,32 +141,33 @@ def _dataset(preset, nus, parts):
         else:
             variables[name] = (dims, values, attrs)
     # Both ratios fall as 1 / nu, so each is 1 where nu equals its value at nu = 1.
-    at_one = SpikedModel.create(nu=1.0, **_NOISY_TARGET)
+    at_one = SpikedModel.create(nu=1.0, **NOISY_TARGET)
     variables["ca_boundary"] = ((), float(delta_ca(at_one)), {"long_name": "nu at Delta_CA = 1", "units": "1"})
     variables["cp_boundary"] = ((), float(delta_cp(at_one)), {"long_name": "nu at Delta_CP = 1", "units": "1"})
     return xr.Dataset(variables, {"nu": ("nu", nus, {"long_name": "nuisance correlation", "units": "1"}),
                                   "temperature": ("temperature", _TEMPERATURES,
                                                   {"long_name": "temperature", "units": "1"}),
                                   "seed": ("seed", np.arange(preset.trainings), {"long_name": "seed", "units": "1"})},
-                      {"model": "SpikedModel.create", "parameters": json.dumps(_NOISY_TARGET), "n": preset.n,
+                      {"model": "SpikedModel.create", "parameters": json.dumps(NOISY_TARGET), "n": preset.n,
                        "seeds": preset.trainings, "batch": preset.batch, "max_steps": preset.max_steps,
                        "precision": "float32 (training), float64 (closed forms and errors)",
                        "phasejax_version": __version__, "jax_version": jax.__version__})
 
 
 def draw_infonce(data: xr.Dataset) -> Figure:
+    """Errors of the closed forms and of InfoNCE against nu, on a linear and on a logarithmic scale."""
     figure = Figure(figsize=(11, 4.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     for ax in (left, right):
-        for name, style in {"error_ca": _CA, "error_cp": _CP}.items():
+        for name, style in {"error_ca": CA_STYLE, "error_cp": CP_STYLE}.items():
             _plot_median(ax, data[name], color=style["color"], linewidth=5, alpha=0.55,
                          label=f"{style['label']}, closed form")
         for temperature in data.temperature.values:
             _plot_median(ax, data.error_info_nce.sel(temperature=temperature), markersize=4, linewidth=1.2,
                          label=f"InfoNCE, temperature {temperature:g}", **_STYLES[float(temperature)])
-        _mark_gap(ax, data)
+        mark_ca_only(ax, data)
         ax.set_xlabel(axis_label(data.nu))
-    # Single trainings, where the scale tells them apart: those that got stuck stand far above the others.
+    # On the logarithmic scale single trainings can be told apart: those that got stuck lie far above the others.
     for temperature in data.temperature.values:
         style = _STYLES[float(temperature)]
         errors = data.error_info_nce.sel(temperature=temperature)
@@ -209,12 +176,18 @@ def draw_infonce(data: xr.Dataset) -> Figure:
     left.set(ylabel=r"subspace error (mean $\sin^2\theta$)", title="(a) Recovery of the signal subspace")
     right.set(yscale="log", title="(b) The same on a logarithmic scale; dots: single trainings")
     left.legend(frameon=False, fontsize=9)
-    _gap_legend(figure)
+    ca_only_legend(figure)
     return figure
 
 
-def _plot_median(ax, values, **style):
+def _plot_median(ax: Axes, values: xr.DataArray, **style) -> None:
     """Median over seeds, since single trainings get stuck, and a band between the quartiles."""
     low, middle, high = values.quantile([0.25, 0.5, 0.75], dim="seed")
     (line,) = ax.plot(values.nu, middle, **style)
     ax.fill_between(values.nu, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+FIGURES = {
+    "infonce": Recipe("linear encoders trained with InfoNCE beside the closed forms of CA and CP", compute_infonce,
+                      draw_infonce, resumable=True),
+}

@@ -1,18 +1,27 @@
-"""Deep encoders on stereo pairs: what frozen probes read out, as the nuisance of the two views comes apart."""
+"""Deep encoders on stereo pairs: the pairs, and what frozen probes read out as the views' nuisance comes apart."""
 
-from collections.abc import Callable
+import functools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from paper_figs.tables import over_seeds
+from paper_figs.presets import Preset
+from paper_figs.recipe import Recipe, over_seeds
+from phasejax._core.progress import ProgressCallback
 from phasejax.deep import PRESETS, evaluate, seed_interval, train_grid
+from phasejax.deep.data import render, stereo_dsprites, stereo_shapes3d
+from phasejax.deep.data._solids import SOLIDS
+from phasejax.deep.data._sprites import SHAPES
 
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "vicreg": {"label": "CA (VICReg)", "color": "#0072B2", "marker": "o"},
     "deepcca": {"label": "CA (DeepCCA)", "color": "#56B4E9", "marker": "s"},
     "infonce": {"label": "CA (InfoNCE)", "color": "0.4", "marker": "D"},
@@ -22,27 +31,27 @@ STYLES = {
     "supervised": {"label": "supervised", "color": "black", "marker": "x"},
 }
 _LEVEL = 0.95
-_FEWEST = 3  # seeds: the interval of two is as wide as a page
+_FEWEST_SEEDS = 3  # for an interval to be drawn: that of two seeds is as wide as a page
 
 
-def compute(preset, parts: Path, report: Callable[[str], None] = lambda text: None, data: str = "dsprites",
-            objectives: tuple[str, ...] | None = None) -> xr.Dataset:
-    """Train and probe the preset's experiment; states of trainings are kept in the folder `parts`."""
+def compute_probes(preset: Preset, *, store: Path, progress: ProgressCallback, data: str = "dsprites",
+                   objectives: tuple[str, ...] | None = None) -> xr.Dataset:
+    """Train and probe the preset's experiment; states of trainings are kept in the folder `store`."""
     experiment = replace(PRESETS[preset.experiment], data=data)
     if objectives is not None:
         experiment = replace(experiment, objectives=objectives)
-    return _described(evaluate(train_grid(experiment, folder=parts, report=report), report=report))
+    return _described(evaluate(train_grid(experiment, store=store, progress=progress), progress=progress))
 
 
-def _described(found):
+def _described(found: xr.Dataset) -> xr.Dataset:
+    """The scores with names and units, as netCDF can hold them: it has no booleans."""
     found["accuracy"].attrs = {"long_name": "accuracy of a frozen linear probe for the shape", "units": "1"}
     found["position_r2"].attrs = {"long_name": "R^2 of a frozen linear probe for the position", "units": "1"}
     found["probe_size"].attrs = {"long_name": "labelled rows", "units": "1"}
-    # netCDF knows no booleans.
     return found.assign({name: found[name].astype("int8") for name in ("converged", "diverged")})
 
 
-def draw_alignment(data: xr.Dataset) -> Figure:
+def draw_probes(data: xr.Dataset) -> Figure:
     """Accuracy and nuisance R^2 against the alignment of the nuisance; a column for each pixel noise on y."""
     figure = Figure(figsize=(1.5 + 3.4 * max(2, data.sizes["noise"]), 6.4), layout="constrained")
     rows = figure.subplots(2, data.sizes["noise"], sharex=True, sharey="row", squeeze=False)
@@ -51,7 +60,7 @@ def draw_alignment(data: xr.Dataset) -> Figure:
         part = data.sel(noise=noise)
         for ax, values in zip(rows[:, column], (part.accuracy.sel(probe_size=largest), part.position_r2), strict=True):
             for objective in data.objective.values:
-                _plot(ax, 1 - data.jitter.values, values.sel(objective=objective), STYLES[str(objective)])
+                _plot_over_seeds(ax, 1 - data.jitter.values, values.sel(objective=objective), STYLES[str(objective)])
         rows[0, column].axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
         rows[0, column].set_title(f"noise on y {noise:g}")
         rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
@@ -61,30 +70,32 @@ def draw_alignment(data: xr.Dataset) -> Figure:
     return figure
 
 
-def tabulate(data: xr.Dataset) -> pd.DataFrame:
+def tabulate_probes(data: xr.Dataset) -> pd.DataFrame:
     """Accuracy with its interval over seeds, and the R^2 of the position: a row for each cell and probe size."""
     columns = over_seeds("accuracy", data.accuracy, _LEVEL)
     columns |= {name: data[name].mean("seed") for name in ("position_r2", "chance")}
     return xr.Dataset(columns).to_dataframe()
 
 
-def compute_sizes(preset, parts: Path, report: Callable[[str], None] = lambda text: None) -> xr.Dataset:
-    """The same at several sample sizes, at the middle noise; each keeps its states in a folder of its own."""
-    whole, found = PRESETS[preset.experiment], []
+def compute_sizes(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+    """The preset's experiment at several sample sizes and its middle noise; each size has a folder of its own."""
+    whole, found = PRESETS[preset.experiment], list[xr.Dataset]()
     smallest = replace(whole, n=min(preset.sizes), probe_sizes=whole.probe_sizes[:1]).train
     experiment = replace(whole, noises=(whole.noises[len(whole.noises) // 2],),
                          probe_sizes=tuple(size for size in whole.probe_sizes if size <= smallest))
-    parts.mkdir(parents=True, exist_ok=True)
+    store.mkdir(parents=True, exist_ok=True)
     for n in preset.sizes:
-        def told(text, n=n):
-            report(f"{n} rows, {text}")
+        def of_this_size(task: str, done: int, total: int, n: int = n) -> None:
+            progress(f"{n} rows, {task}", done, total)
 
-        found.append(evaluate(train_grid(replace(experiment, n=n), folder=parts / str(n), report=told), report=told))
-    return _described(xr.concat(found, xr.DataArray(list(preset.sizes), dims="n", name="n"), combine_attrs="override"))
+        trained = train_grid(replace(experiment, n=n), store=store / str(n), progress=of_this_size)
+        found.append(evaluate(trained, progress=of_this_size))
+    sizes = xr.DataArray(list(preset.sizes), dims="n", name="n")
+    return _described(cast(xr.Dataset, xr.concat(found, sizes, combine_attrs="override")))
 
 
 def draw_sizes(data: xr.Dataset) -> Figure:
-    """Accuracy against the labelled rows of the probe, and against the rows that the encoders were trained on."""
+    """Accuracy against the labelled rows of the probe above, against the rows of the encoders below."""
     figure = Figure(figsize=(1.5 + 3.4 * max(2, data.sizes["jitter"]), 6.6), layout="constrained")
     rows = figure.subplots(2, data.sizes["jitter"], sharey=True, squeeze=False)
     data = data.isel(noise=0)
@@ -93,8 +104,8 @@ def draw_sizes(data: xr.Dataset) -> Figure:
         part = data.accuracy.sel(jitter=jitter)
         for objective in data.objective.values:
             style = STYLES[str(objective)]
-            _plot(rows[0, column], data.probe_size.values, part.sel(objective=objective, n=n), style)
-            _plot(rows[1, column], data.n.values, part.sel(objective=objective, probe_size=labels), style)
+            _plot_over_seeds(rows[0, column], data.probe_size.values, part.sel(objective=objective, n=n), style)
+            _plot_over_seeds(rows[1, column], data.n.values, part.sel(objective=objective, probe_size=labels), style)
         for ax in rows[:, column]:
             ax.axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
             ax.set_xscale("log")
@@ -108,20 +119,72 @@ def draw_sizes(data: xr.Dataset) -> Figure:
     return figure
 
 
-def _plot(ax, x, values, style):
+def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[str, Any]) -> None:
     """Mean over seeds, with its interval, or with the seeds themselves where they are too few for one."""
     seeds = values.get_axis_num("seed")
     mean, low, high = seed_interval(values.values, seeds, _LEVEL)
     ax.plot(x, mean, markersize=5, **style)
-    if values.sizes["seed"] >= _FEWEST and np.isfinite(low).all():
+    if values.sizes["seed"] >= _FEWEST_SEEDS and np.isfinite(low).all():
         ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
     elif values.sizes["seed"] > 1:
         ax.plot(x, np.moveaxis(values.values, seeds, -1), linestyle="", marker=".", markersize=4, color=style["color"],
                 alpha=0.6)
 
 
-def _finish(figure, rows, seeds):
+def _finish(figure: Figure, rows: np.ndarray, seeds: int) -> None:
+    """Cut accuracies off at 1, and put one legend below the panels."""
     for ax in rows.flat:
         ax.set_ylim(top=min(ax.get_ylim()[1], 1.04))  # intervals may end above what is possible
+    title = "mean over seeds and 95% interval" if seeds >= _FEWEST_SEEDS else "mean over seeds, and seeds (dots)"
     figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
-                  title="mean over seeds and 95% interval" if seeds >= _FEWEST else "mean over seeds, and seeds (dots)")
+                  title=title)
+
+
+_SHOWN_JITTERS = (0.0, 0.05, 0.2, 0.5)
+_SHOWN_NOISE, _SHOWN_SIZE, _SHOWN_POSITION = 0.5, 64, (0.05, -0.15)
+
+
+def compute_stereo(preset: Preset) -> xr.Dataset:
+    """One pair of each shape at each jitter, all at the same position; grey images as three equal channels."""
+    pairs = []
+    for stereo, shapes in ((stereo_dsprites(_SHOWN_SIZE), SHAPES), (stereo_shapes3d(_SHOWN_SIZE), tuple(SOLIDS))):
+        drawn = jax.jit(lambda key, shape, jitter, stereo=stereo: render(
+            stereo, key, shape, jnp.array(_SHOWN_POSITION), jitter, _SHOWN_NOISE))
+        for shape in range(len(shapes)):
+            keys = jax.random.split(jax.random.fold_in(preset.key(), shape), len(_SHOWN_JITTERS))
+            pairs.append([[np.broadcast_to(view, (_SHOWN_SIZE, _SHOWN_SIZE, 3)) for view in drawn(key, shape, jitter)]
+                          for key, jitter in zip(keys, _SHOWN_JITTERS, strict=True)])
+    return xr.Dataset({"image": (("shape", "jitter", "view", "row", "column", "colour"), np.array(pairs),
+                                 {"long_name": "pixel value", "units": "1"})},
+                      coords={"shape": [*SHAPES, *SOLIDS], "jitter": list(_SHOWN_JITTERS), "view": ["x", "y"]},
+                      attrs={"noise_y": _SHOWN_NOISE, "position": list(_SHOWN_POSITION)})
+
+
+def draw_stereo(data: xr.Dataset) -> Figure:
+    """A row for each shape, two columns, the views, for each jitter."""
+    shapes, jitters = data.sizes["shape"], data.sizes["jitter"]
+    figure = Figure(figsize=(1.15 * 2 * jitters + 1, 1.15 * shapes + 0.6), layout="constrained")
+    grid = figure.subplots(shapes, 2 * jitters)
+    for row, shape in enumerate(data["shape"].values):
+        for column, ax in enumerate(grid[row]):
+            jitter, view = divmod(column, 2)
+            ax.imshow(data.image.isel(shape=row, jitter=jitter, view=view), vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            if row == 0:
+                ax.set_title(rf"${data['view'].values[view]}$, $\sigma$ = {float(data.jitter[jitter]):g}", fontsize=9)
+        grid[row, 0].set_ylabel(str(shape), fontsize=9)
+    return figure
+
+
+FIGURES = {
+    "stereo": Recipe("what the deep encoders see: pairs of views at several jitters", compute_stereo, draw_stereo),
+    "fig4": Recipe("accuracy of frozen probes on dSprites against the nuisance's jitter", compute_probes, draw_probes,
+                   tabulate=tabulate_probes, resumable=True),
+    "fig4_shapes3d": Recipe("the same on Shapes3D", functools.partial(compute_probes, data="shapes3d"), draw_probes,
+                            tabulate=tabulate_probes, resumable=True),
+    "fig10": Recipe("VICReg and DeepCCA against the nuisance's jitter",
+                    functools.partial(compute_probes, objectives=("vicreg", "deepcca")), draw_probes,
+                    tabulate=tabulate_probes, resumable=True),
+    "fig11": Recipe("accuracy of frozen probes at several sample sizes", compute_sizes, draw_sizes,
+                    tabulate=tabulate_probes, resumable=True),
+}

@@ -13,10 +13,10 @@ from ._pid_estimate import estimate_decomposition as estimate_decomposition
 from ._shared_unique_bits import Information as Information
 from ._shared_unique_bits import Rows as Rows
 from ._shared_unique_bits import SharedUniqueBits as SharedUniqueBits
-from ._shared_unique_bits import TanhNetwork as TanhNetwork
 from ._shared_unique_bits import draw_rows as draw_rows
 from ._shared_unique_bits import joint_table as joint_table
 from ._shared_unique_bits import mutual_information as mutual_information
 from ._shared_unique_bits import pair_table as pair_table
 from ._shared_unique_bits import shared_unique_bits as shared_unique_bits
-from ._shared_unique_bits import tanh_network as tanh_network
+from ._tanh_network import TanhNetwork as TanhNetwork
+from ._tanh_network import tanh_network as tanh_network

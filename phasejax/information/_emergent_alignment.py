@@ -5,9 +5,9 @@ cross-entropy of the label. The alignment of a pair of encoders is the largest o
 its correlation with the accuracy of y's encoder, over the depths of that encoder at fixed R and D, says whether
 alignment is a sign of performance.
 
-Differences from T25: rows are drawn afresh at every step (its 45,875 rows are read 300 times by encoders far too
-small to learn them by heart), accuracy is over all states, no weight decay, one learning rate, and the disguise is
-standardised (`tanh_network`).
+What differs from T25: rows are drawn afresh at every step (T25 reads its 45,875 rows 300 times, and encoders are far
+too small to learn them by heart); accuracy is over all states; there is no weight decay and only one learning rate;
+and the disguise is standardised (`tanh_network`).
 
 Source: T25, section 4.
 """
@@ -29,15 +29,23 @@ from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
-from phasejax.information._encoders import cross_entropy, hidden_layers, start_encoder, start_linear
-from phasejax.information._imposed_alignment import exact_accuracy, label_model, state_tables
+from phasejax.information._encoders import (
+    cross_entropy,
+    exact_accuracy,
+    hidden_layers,
+    start_encoder,
+    start_linear,
+    train_on_minibatches,
+)
 from phasejax.information._shared_unique_bits import (
     SharedUniqueBits,
     all_bits,
     draw_rows,
+    label_given_states,
+    label_of_seed,
     mutual_information,
-    tanh_network,
 )
+from phasejax.information._tanh_network import tanh_network
 from phasejax.similarity import cka, mutual_knn
 
 METRICS = ("cka_unbiased", "mutual_knn")
@@ -49,16 +57,19 @@ class EmergentAlignment:
 
     Args:
         redundancies: R, how many of the 8 label features are shared bits; uniqueness is 8 - R.
-        transform_depths: D, of the tanh network that y passes through.
+        transform_depths: D, depths of the tanh network that y passes through.
         depths: hidden layers of y's encoder.
         depth_x: hidden layers of x's encoder.
-        seeds: repetitions, each with its own label, disguises and first parameters.
-        steps, batch, learning_rate: of Adam with a cosine schedule.
-        width: of the encoders.
+        seeds: number of repetitions, each with its own label, disguises and first parameters.
+        steps, batch, learning_rate: of Adam with a cosine schedule: gradient steps, rows in each, first step size.
+        width: units in each hidden layer.
         rows, neighbours: paired rows that alignment is measured on, and k of mutual kNN.
 
     Raises:
-        ValueError: a value that no run could use, in one line.
+        ValueError: a value that no run could use.
+
+    >>> EmergentAlignment(redundancies=(0, 8), transform_depths=(0,), depths=(1, 2), seeds=3).depth_x
+    2
     """
 
     redundancies: tuple[int, ...] = tuple(range(9))
@@ -86,54 +97,57 @@ class EmergentAlignment:
 
 
 EMERGENT_ALIGNMENT_PRESETS = {
-    "quick": EmergentAlignment(redundancies=(0, 2, 4, 6, 8), transform_depths=(0, 2, 5), depths=(1, 2, 3, 5, 8), seeds=3,
-                       steps=2000, batch=256),
-    "laptop": EmergentAlignment(redundancies=(0, 2, 4, 6, 8), transform_depths=(0, 2, 4, 6, 8, 10), seeds=3, steps=5000),
+    "quick": EmergentAlignment(redundancies=(0, 2, 4, 6, 8), transform_depths=(0, 2, 5), depths=(1, 2, 3, 5, 8),
+                               seeds=3, steps=2000, batch=256),
+    "laptop": EmergentAlignment(redundancies=(0, 2, 4, 6, 8), transform_depths=(0, 2, 4, 6, 8, 10), seeds=3,
+                                steps=5000),
     "paper": EmergentAlignment(),
 }
 
 
 def run_emergent_alignment(experiment: EmergentAlignment, *, store: str | Path | None = None,
                            progress: bool | ProgressCallback = False) -> xr.Dataset:
-    """Train every cell and measure the alignment of the layers of both encoders.
+    """Train every cell of the grid and measure the alignment of the layers of both encoders.
 
-    A part is one depth of y's encoder and one seed, all redundancies and disguises in one batched
-    program; depths have programs of their own, since one for all of them would compute the deepest for each.
+    One depth of y's encoder and one seed are computed at a time, with all redundancies and disguises in one batched
+    program. Depths have programs of their own, since a common one would compute the deepest encoder for each.
 
     Args:
         experiment: what to train.
-        store: folder where finished parts are kept, so that a run that was killed goes on.
-        progress: False, True for bars, or a callback that is called after every part.
+        store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
+        progress: False for silence, True for bars on a terminal, or a callback that is called after every depth and
+            seed.
 
     Returns:
-        accuracy_y (seed, redundancy, transform_depth, depth), accuracy_x (seed, redundancy), alignment (metric, seed,
-        redundancy, transform_depth, depth), the largest over pairs of layers, best_accuracy_x and best_accuracy_y
-        (seed, redundancy).
+        `accuracy_y` (seed, redundancy, transform_depth, depth) and `accuracy_x` (seed, redundancy), over all states;
+        `alignment` (metric, seed, redundancy, transform_depth, depth), the largest over pairs of layers;
+        `best_accuracy_x` and `best_accuracy_y` (seed, redundancy), which no classifier of this label exceeds.
+
+    Source: T25, section 4.
     """
     e, device = experiment, jax.local_devices()[:1]
     seeds = [_Seed.of(e, seed) for seed in range(e.seeds)]
+    # A part does not depend on which other depths and seeds the experiment has.
     settings = json.dumps(asdict(replace(e, depths=(1,), seeds=1))
                           | {"phasejax": __version__, "jax": jax.__version__})
 
-    alone = over_cells(functools.partial(train_unimodal, experiment=e, depth=e.depth_x), device)
+    train_x = over_cells(functools.partial(train_unimodal, experiment=e, depth=e.depth_x), device)
 
     def part_x(_, seed):
-        return dict(zip(("accuracy", "hidden"), alone(*seeds[seed].cells_x()), strict=True))
+        accuracy, hidden = train_x(*seeds[seed].cells_x())
+        return {"accuracy": accuracy, "hidden": hidden}
 
     points = [("x", seed) for seed in range(e.seeds)]
-    parts_x = compute_parts(points, part_x, settings=settings, store=store, progress=progress,
-                            task="encoders of x")
-    against = {depth: over_cells(functools.partial(_train_against, experiment=e, depth=depth), device)
-               for depth in e.depths}
+    parts_x = compute_parts(points, part_x, settings=settings, store=store, progress=progress, task="encoders of x")
+    train_y = {depth: over_cells(functools.partial(_train_y, experiment=e, depth=depth), device) for depth in e.depths}
 
     def part_y(_, depth, seed):
         hidden_x = np.repeat(parts_x[seed]["hidden"], len(e.transform_depths), axis=0)
-        return against[depth](*seeds[seed].cells_y(depth), hidden_x)
+        return train_y[depth](*seeds[seed].cells_y(depth), hidden_x)
 
-    # The deepest take longest, so they come first.
+    # The deepest encoders take longest, so they come first: no core then waits long for the last one.
     points = [("y", depth, seed) for depth in reversed(e.depths) for seed in range(e.seeds)]
-    parts_y = compute_parts(points, part_y, settings=settings, store=store, progress=progress,
-                            task="encoders of y")
+    parts_y = compute_parts(points, part_y, settings=settings, store=store, progress=progress, task="encoders of y")
     return _dataset(e, parts_x, dict(zip(points, parts_y, strict=True)), seeds)
 
 
@@ -143,8 +157,8 @@ def train_unimodal(key: Array, views: Float[Array, "states d"], given: Float[Arr
     """Train one encoder on rows drawn afresh at every step.
 
     Args:
-        key: of the first parameters and of the rows.
-        views: what the encoder sees in each state, all states being equally likely.
+        key: random key of the first parameters and of the rows.
+        views: what the encoder gets in each state, all states being equally likely.
         given: p(l | state).
         measured: states whose hidden layers are returned.
         experiment: how to train.
@@ -159,21 +173,18 @@ def train_unimodal(key: Array, views: Float[Array, "states d"], given: Float[Arr
               start_linear(key_head, e.width, given.shape[1]))
     thresholds = jnp.cumsum(given, axis=1)[:, :-1]
 
-    def loss(params, states, labels):
+    def loss(params, rows, labels):
         encoder, head = params
-        return cross_entropy(head(hidden_layers(encoder, views[states])[-1]), labels)
+        return cross_entropy(head(hidden_layers(encoder, rows)[-1]), labels)
 
-    optimiser = optax.adam(optax.cosine_decay_schedule(e.learning_rate, e.steps))
-
-    def step(carry, index):
-        params, state = carry
+    def minibatch(index):
         words = jax.random.bits(jax.random.fold_in(key_rows, index), (2, e.batch))
         states = (words[0] % len(views)).astype(jnp.int32)
         labels = jnp.sum((words[1] / jnp.float32(2**32))[:, None] >= thresholds[states], axis=1)
-        updates, state = optimiser.update(jax.grad(loss)(params, states, labels), state)
-        return (optax.apply_updates(params, updates), state), None
+        return views[states], labels
 
-    ((encoder, head), _), _ = jax.lax.scan(step, (params, optimiser.init(params)), jnp.arange(e.steps))
+    encoder, head = train_on_minibatches(
+        params, loss, minibatch, learning_rate=optax.cosine_decay_schedule(e.learning_rate, e.steps), steps=e.steps)
     hidden = hidden_layers(encoder, views)
     return exact_accuracy(head(hidden[-1]), given), jnp.stack(hidden)[:, measured]
 
@@ -188,14 +199,23 @@ def layer_alignment(hidden_x: Float[Array, "layers_x n width"], hidden_y: Float[
     return jnp.nanmax(jax.lax.map(of_pair, (first, second)), axis=0)
 
 
-def _train_against(key, views, given, measured, hidden_x, *, experiment, depth):
+def _train_y(key, views, given, measured, hidden_x, *, experiment: EmergentAlignment, depth: int) -> dict[str, Array]:
+    """Train an encoder of y, and measure its alignment with the hidden layers of a trained encoder of x."""
     accuracy, hidden = train_unimodal(key, views, given, measured, experiment=experiment, depth=depth)
     return {"accuracy": accuracy, "alignment": layer_alignment(hidden_x, hidden, experiment.neighbours)}
 
 
 @dataclass(frozen=True)
 class _Seed:
-    """What the trainings of a seed have in common: models by redundancy, what is seen in each state, paired rows."""
+    """What all trainings of one seed share.
+
+    Args:
+        experiment: what is trained.
+        models: the label at each redundancy.
+        views: what y's encoder gets in each state, for each disguise.
+        measured: states of x and of y in the paired rows that alignment is measured on.
+        keys: of the disguises, of the paired rows, and of the trainings of x and of y.
+    """
 
     experiment: EmergentAlignment
     models: list[SharedUniqueBits]
@@ -204,44 +224,59 @@ class _Seed:
     keys: Array
 
     @classmethod
-    def of(cls, experiment, seed):
-        models = [label_model(r, seed)[0] for r in experiment.redundancies]
-        keys = jax.random.split(label_model(0, seed)[1], 4)
+    def of(cls, experiment: EmergentAlignment, seed: int) -> "_Seed":
+        models = [label_of_seed(r, seed)[0] for r in experiment.redundancies]
+        keys = jax.random.split(label_of_seed(0, seed)[1], 4)
         states = jnp.asarray(all_bits(12) - 0.5, jnp.float32)
         views = [np.asarray(tanh_network(keys[0], depth)(states)) for depth in experiment.transform_depths]
         rows = draw_rows(keys[1], models[0], experiment.rows)
-        measured = tuple(np.asarray((view > 0) @ 2 ** np.arange(12), np.int32) for view in (rows.x, rows.y))
-        return cls(experiment, models, views, measured, keys)
+        measured_x, measured_y = (np.asarray((view > 0) @ 2 ** np.arange(12), np.int32) for view in (rows.x, rows.y))
+        return cls(experiment, models, views, (measured_x, measured_y), keys)
 
-    def cells_x(self):
+    def cells_x(self) -> tuple[Array | np.ndarray, ...]:
+        """Arguments of `train_unimodal` for x: a cell for each redundancy."""
         count = len(self.models)
         views = np.asarray(2 * all_bits(12) - 1, np.float32)
         return (jnp.broadcast_to(self.keys[2], (count,)), np.broadcast_to(views, (count, *views.shape)),
-                np.stack([state_tables(m)[0] for m in self.models]).astype(np.float32),
+                np.stack([label_given_states(m)[0] for m in self.models]).astype(np.float32),
                 np.broadcast_to(self.measured[0], (count, self.experiment.rows)))
 
-    def cells_y(self, depth):
-        """Redundancies, and within them disguises."""
+    def cells_y(self, depth: int) -> tuple[Array | np.ndarray, ...]:
+        """Arguments of `train_unimodal` for y: a cell for each redundancy and disguise, disguises running fastest."""
         count = len(self.models) * len(self.views)
-        given = np.stack([state_tables(m)[1] for m in self.models]).astype(np.float32)
+        given = np.stack([label_given_states(m)[1] for m in self.models]).astype(np.float32)
         return (jnp.broadcast_to(jax.random.fold_in(self.keys[3], depth), (count,)),
                 np.tile(np.stack(self.views), (len(self.models), 1, 1)), np.repeat(given, len(self.views), axis=0),
                 np.broadcast_to(self.measured[1], (count, self.experiment.rows)))
 
 
 def correlation_with_accuracy(found: xr.Dataset) -> xr.DataArray:
-    """Correlation of alignment with the accuracy of y's encoder over its depths (metric, seed, redundancy, transform).
+    """Correlation of alignment with the accuracy of y's encoder, over the depths of that encoder.
 
-    NaN where either is constant.
+    Args:
+        found: from `run_emergent_alignment`.
+
+    Returns:
+        Correlations (metric, seed, redundancy, transform_depth); NaN where alignment or accuracy is constant.
+
+    Source: T25, section 4.
+
+    >>> dims = ("seed", "redundancy", "transform_depth", "depth")
+    >>> values = np.arange(3.0).reshape(1, 1, 1, 3)
+    >>> found = xr.Dataset({"accuracy_y": (dims, values), "alignment": (("metric", *dims), -values[None])})
+    >>> correlation_with_accuracy(found).values.ravel()
+    array([-1.])
     """
     return xr.corr(found.alignment, found.accuracy_y, dim="depth")
 
 
-def _dataset(e, parts_x, parts_y, seeds):
+def _dataset(e: EmergentAlignment, parts_x: list[dict[str, np.ndarray]],
+             parts_y: dict[tuple[str, int, int], dict[str, np.ndarray]], seeds: list[_Seed]) -> xr.Dataset:
+    """The parts put together."""
     shape = (len(e.redundancies), len(e.transform_depths))
 
     def gathered(name):
-        """(seed, redundancy, transform_depth, depth, ...)"""
+        """A quantity of y's encoders by (seed, redundancy, transform_depth, depth)."""
         def of_part(depth, seed):
             values = parts_y["y", depth, seed][name]
             return values.reshape(*shape, *values.shape[1:])

@@ -1,16 +1,17 @@
-r"""Which part of the information about a label both modalities hold, which one alone, which neither alone.
+r"""Partial information: what of the information about a label both modalities hold, what one alone, what neither.
 
-With T the label (alphabet s), X and Y the modalities, all in nats, the parts satisfy
+Let T be the label and X and Y the modalities, all discrete. The redundancy R, the unique informations U_x and U_y,
+and the synergy S, all in nats, satisfy
 
 .. math::
     I(X; T) = R + U_x, \qquad I(Y; T) = R + U_y, \qquad I(X, Y; T) = R + U_x + U_y + S
 
-so that one of them fixes the others. `"broja"` takes the unique information to be what is left under the
-least informative joint distribution with the same pairwise marginals p(t, x) and p(t, y),
+so that any one of them fixes the others. The measure `"broja"` takes unique information to be what is left under
+the least informative of the joint distributions that share the pairwise marginals p(t, x) and p(t, y),
 
 .. math::  U_x + U_y + R = \min_{q \in \Delta_p} I_q(X, Y; T)
 
-`"imin"` takes the redundancy to be the expected least specific information,
+The measure `"imin"` takes redundancy to be the expected least specific information,
 
 .. math::  R = \sum_t p(t) \min_{V \in \{X, Y\}} \sum_v p(v \mid t) \log \frac{p(t \mid v)}{p(t)}
 
@@ -20,6 +21,7 @@ Source: Williams and Beer 2010 (I_min); Bertschinger, Rauh, Olbrich, Jost and Ay
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
@@ -33,7 +35,7 @@ _ROUNDING = 1e-12  # nats
 
 @dataclass(frozen=True)
 class PartialInformation:
-    """The four parts of I(x, y; label), in nats.
+    """The four parts of the information I(x, y; label) that both modalities hold together, in nats.
 
     Args:
         redundancy: held by both modalities.
@@ -67,13 +69,16 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
         \max \sum_{tx} p_{tx} \lambda_{tx} + \sum_{ty} p_{ty} \mu_{ty}
         \quad\text{subject to}\quad \log \sum_t e^{\lambda_{tx} + \mu_{ty}} \le 0 \text{ for all } x, y
 
-    and `Decomposition.gap` is the difference that F of the last q has from the bound, both feasible.
+    and `PartialInformation.gap` is how far F of the last q lies above this bound, both being feasible.
 
     Args:
         table: probabilities, summing to 1, shape (X, Y, T): modality x, modality y, label. T times the
             larger of X and Y up to about 2000.
         measure: "broja" or "imin".
         tolerance: gap to aim for, in nats; with probabilities below 1e-9 it stays near 1e-5.
+
+    Returns:
+        The four parts, in nats, and how exact they are.
 
     Raises:
         ValueError: negative entries, NaN, a sum other than 1, an unknown measure.
@@ -99,30 +104,30 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
     by_x, by_y = p.sum(1).T, p.sum(0).T  # (T, X), (T, Y)
     of_x, of_y, of_both = (_information(m) for m in (by_x, by_y, p.reshape(-1, p.shape[2]).T))
     if measure == "imin":
-        specific = [_specific(m) for m in (by_x, by_y)]
+        specific = [_specific_information(m) for m in (by_x, by_y)]
         redundancy, gap = float(np.sum(p.sum((0, 1)) * np.minimum(*specific))), 0.0
         return PartialInformation(redundancy, of_x - redundancy, of_y - redundancy, of_both - of_x - of_y + redundancy)
-    # No q tells less than either modality alone, and p is one of them.
+    # The minimum is at least what the more informative modality tells alone, and at most what p itself tells.
     if of_both - max(of_x, of_y) < _ROUNDING:
         least, gap = of_both, 0.0
     else:
-        with threadpool_limits(1, user_api="blas"):  # small matrices: threads only wait for each other
+        with threadpool_limits(1, user_api="blas"):  # matrices are so small that threads only wait for each other
             least, gap = _least_information(by_x, by_y, tolerance)
         least = min(max(least, of_x, of_y), of_both)
-    return PartialInformation(float(of_x + of_y - least), float(least - of_y), float(least - of_x), float(of_both - least),
-                         float(gap))
+    return PartialInformation(float(of_x + of_y - least), float(least - of_y), float(least - of_x),
+                              float(of_both - least), float(gap))
 
 
 def _least_information(by_x, by_y, tolerance):
-    """The minimum of I_q(X, Y; T) over q with these marginals (T, X), (T, Y), and a bound on its error."""
+    """The minimum of I_q(X, Y; T) over all q with these marginals (T, X) and (T, Y), and a bound on its error."""
     keep = by_x.sum(1) > 0
     a, b = (m[keep][:, m[keep].sum(0) > 0] for m in (by_x, by_y))
     q, lam, mu = _optimum(a, b, tolerance)
     q = _with_marginals(q, a, b)
     primal = _sum_xlogx(q) - _sum_xlogx(q.sum(0))
-    # A lower lambda meets every constraint.
+    # The multipliers may miss constraints of the dual by rounding: a lower lambda meets them all.
     exponent = np.where((a > 0)[:, :, None] & (b > 0)[:, None], lam[:, :, None] + mu[:, None], -np.inf)
-    lam = lam - scipy.special.logsumexp(exponent, axis=0).max(1)
+    lam = lam - np.asarray(scipy.special.logsumexp(exponent, axis=0)).max(1)
     return primal - _sum_xlogx(a.sum(1)), primal - float(np.sum(a * lam) + np.sum(b * mu))
 
 
@@ -137,6 +142,7 @@ def _with_marginals(q, a, b, passes=2000):
 
 
 def _ratio(a, b):
+    """a / b, and 0 where b is 0."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
@@ -156,15 +162,16 @@ def _optimum(a, b, tolerance):
             value = _penalised(q, free, c)
             while _penalised(q + size * step, free, c) > value - 0.1 * size * decrement and size > 1e-9:
                 size /= 2
-            if size <= 1e-9:  # rounding
+            if size <= 1e-9:  # rounding lets no step improve q
                 break
-            q = _with_marginals(q + size * step, a, b, passes=3)  # which rounding has moved
+            q = _with_marginals(q + size * step, a, b, passes=3)  # undoes what rounding did to the marginals
         if count / c < tolerance:
             return q, lam, mu
         c *= 10
 
 
 def _penalised(q, free, c):
+    """F(q) with the logarithmic barrier that keeps the free entries of q positive."""
     return _sum_xlogx(q) - _sum_xlogx(q.sum(0)) - np.log(np.where(free, q, 1.0)).sum() / c
 
 
@@ -198,8 +205,8 @@ def _newton(q, free, c, a, b):
             matrix[s, x:, t, :x] = block.T
     order = np.concatenate([(np.arange(labels)[:, None] * (x + y) + part).ravel() for part in (rows, columns)])
     matrix = matrix.reshape(labels * (x + y), -1)[np.ix_(order, order)]
-    # Without a variable: entries of probability 0 and, for each label, the mu of the largest probability, since a
-    # constant moves freely between lambda and mu.
+    # No multiplier is solved for where the marginal is 0, nor, for each label, the mu of the largest probability: a
+    # constant moves freely between lambda and mu, so that one of them is free to be 0.
     moves = np.concatenate([(a > 0).ravel(), (b > 0).ravel()])
     moves[labels * x + np.arange(labels) * y + b.argmax(1)] = False
     multipliers = np.zeros(len(moves))
@@ -211,7 +218,7 @@ def _newton(q, free, c, a, b):
 
 
 def _solved(matrix, right):
-    """matrix^-1 right, with the unknowns scaled to a unit diagonal: they differ by many orders of magnitude."""
+    """matrix^-1 right; unknowns are scaled to a unit diagonal, since they differ by many orders of magnitude."""
     scale = 1 / np.sqrt(np.diag(matrix))
     scaled = matrix * scale * scale[:, None]
     scaled[np.diag_indices_from(scaled)] += 1e-13
@@ -228,8 +235,8 @@ def _information(joint):
     return float(_sum_xlogx(joint) - _sum_xlogx(joint.sum(0)) - _sum_xlogx(joint.sum(1)))
 
 
-def _specific(joint):
-    """What v tells of each label, sum_v p(v | t) log p(t | v) / p(t), of a joint table (T, V)."""
+def _specific_information(joint):
+    """What v tells of each label t, sum_v p(v | t) log p(t | v) / p(t), from a joint table (T, V)."""
     t, v = joint.sum(1, keepdims=True), joint.sum(0, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(joint > 0, joint / t * np.log(joint / (t * v)), 0.0)
@@ -237,4 +244,5 @@ def _specific(joint):
 
 
 def _sum_xlogx(p):
+    """The sum of p log p, with 0 log 0 = 0."""
     return float(np.sum(p * np.log(np.where(p > 0, p, 1.0))))

@@ -1,4 +1,4 @@
-"""Figures from the command line; what they show, pixel by pixel where it matters."""
+"""Figures from the command line: what is written, what the help says, and what the phase diagram shows."""
 
 import subprocess
 import sys
@@ -18,24 +18,22 @@ from phasejax.plotting import REGIME_COLOURS
 from phasejax.theory import Regime
 from tests.support import ROOT
 
-pytestmark = pytest.mark.slow
-
-
-
-def command(*args):
-    return subprocess.run([sys.executable, "-m", "paper_figs", *map(str, args)], cwd=ROOT, capture_output=True,
-                          text=True, timeout=280, check=False)
+DEFAULT = [name for name, recipe in paper_figs.FIGURES.items() if not recipe.resumable]
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
+    """The folder that the command makes when no figure is named."""
     out = tmp_path_factory.mktemp("figures") / "made"
-    done = command("--preset", "quick", "--out", out)
+    done = subprocess.run([sys.executable, "-m", "paper_figs", "--preset", "quick", "--out", out], cwd=ROOT,
+                          capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*DEFAULT, "all"]
     return out
 
 
-@pytest.mark.parametrize("name", paper_figs.FIGURES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEFAULT)
 def test_each_figure_is_written_with_its_data(figures, name):
     for suffix, magic in ((".png", b"\x89PNG"), (".pdf", b"%PDF"), (".nc", b"CDF")):
         assert (figures / f"{name}{suffix}").read_bytes().startswith(magic)
@@ -46,16 +44,17 @@ def test_each_figure_is_written_with_its_data(figures, name):
             assert np.isfinite(variable.where(~np.isinf(variable), 0)).all(), variable.name
     pixels = np.asarray(Image.open(figures / f"{name}.png").convert("L"))
     assert pixels.std() > 5  # not a blank page
-    assert pixels[0].min() > 250  # nothing runs over the edge
+    assert pixels[0].min() > 250  # the margin is white: nothing is cut off
     assert pixels[:, [0, -1]].min() > 250
 
 
+@pytest.mark.slow
 def test_nothing_else_is_written(figures):
     assert sorted(p.name for p in figures.iterdir()) == sorted(
-        [f"{name}{suffix}" for name in paper_figs.FIGURES for suffix in (".nc", ".png", ".pdf")]
-        + ["variance_trap.gif"])
+        [f"{name}{suffix}" for name in DEFAULT for suffix in (".nc", ".png", ".pdf")] + ["variance_trap.gif"])
 
 
+@pytest.mark.slow
 def test_the_animation_moves_forth_and_back(figures):
     with Image.open(figures / "variance_trap.gif") as gif:
         frames, durations = [], []
@@ -79,6 +78,7 @@ def rendered(draw, size=(4, 4)):
     return ax, np.asarray(canvas.buffer_rgba())[..., :3] / 255
 
 
+@pytest.mark.slow
 def test_fig2_shows_each_regime_where_theory_puts_it():
     data = paper_figs.FIGURES["fig2"].compute(PRESETS["quick"])
     panel = data.sel(nuisance_y=5.0)
@@ -93,50 +93,37 @@ def test_fig2_shows_each_regime_where_theory_puts_it():
     assert float(panel.cp_boundary.interp(kappa=1.0)) == pytest.approx(0.3162, abs=1e-3)
 
 
-# Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
-VISION = {"normal": np.eye(3),
-          "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                         [-0.003882, -0.048116, 1.051998]],
-          "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                           [-0.011820, 0.042940, 0.968881]],
-          "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
-                         [0.004733, 0.691367, 0.303900]]}
-
-
-def least_distance(colours, vision):
-    """Least CIELAB distance between any two colours; about 2.3 is just noticeable."""
-    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    labs = []
-    for colour in colours:
-        rgb = np.array(to_rgb(colour))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        f = np.cbrt(to_xyz @ np.clip(np.asarray(VISION[vision]) @ linear, 0.001, 1) / [0.95047, 1, 1.08883])
-        labs.append([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-    labs = np.array(labs)
-    return min(np.linalg.norm(a - b) for i, a in enumerate(labs) for b in labs[:i])
-
-
-@pytest.mark.parametrize("vision", VISION)
-def test_colours_are_told_apart_by_every_reader(vision):
-    assert least_distance(REGIME_COLOURS.values(), vision) > 25
-    assert least_distance(plotting.OBJECTIVE_COLOURS.values(), vision) > 15
-
-
-def test_names_select_figures(tmp_path):
-    done = command("soft_bottleneck", "--out", tmp_path)
-    assert done.returncode == 0
+@pytest.mark.slow
+def test_names_select_figures(tmp_path, capsys):
+    assert paper_figs.main(["soft_bottleneck", "--out", str(tmp_path)]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"soft_bottleneck.{s}" for s in ("nc", "pdf", "png")]
+    assert capsys.readouterr().out.startswith("soft_bottleneck ")
 
 
-def test_bad_arguments_exit_2(tmp_path):
-    done = command("fig99", "--out", tmp_path)
-    assert done.returncode == 2
-    assert "fig2" in done.stderr
+def test_the_help_lists_every_figure_with_its_title(capsys):
+    with pytest.raises(SystemExit) as end:
+        paper_figs.main(["--help"])
+    assert end.value.code == 0
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    default, _, named = printed.partition("made only when named")
+    for name, recipe in paper_figs.FIGURES.items():
+        assert f"{name} {recipe.title}" in (named if recipe.resumable else default)
+
+
+def test_families_declare_different_figures():
+    assert len(paper_figs.FIGURES) == sum(len(family.FIGURES) for family in paper_figs.FAMILIES)
+
+
+def test_bad_arguments_exit_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        paper_figs.main(["fig99", "--out", str(tmp_path)])
+    assert end.value.code == 2
+    assert "fig2" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
-    done = command("fig2", "--out", tmp_path / "file")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: --out")
-    assert "Traceback" not in done.stderr
+    assert paper_figs.main(["fig2", "--out", str(tmp_path / "file")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --out")
+    assert len(error.splitlines()) == 1
 
 
 def test_the_thinned_sweep_keeps_both_ends():

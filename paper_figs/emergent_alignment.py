@@ -1,35 +1,41 @@
-"""Alignment that emerges (T25): with redundancy, disguise and depth, and whether it is a sign of accuracy."""
+"""Alignment that emerges without being trained for (T25), and whether it is a sign of accuracy."""
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from paper_figs.tables import over_seeds
+from paper_figs.presets import Preset
+from paper_figs.recipe import Recipe, over_seeds
+from phasejax._core.progress import ProgressCallback
 from phasejax.deep import seed_interval
 from phasejax.information import EMERGENT_ALIGNMENT_PRESETS, correlation_with_accuracy, run_emergent_alignment
 
-_METRICS = {"cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "marker": "o"},
-            "mutual_knn": {"label": "mutual kNN", "color": "#D55E00", "marker": "^"}}
+_METRIC_STYLES: dict[str, dict[str, Any]] = {
+    "cka_unbiased": {"label": "CKA, unbiased", "color": "#0072B2", "marker": "o"},
+    "mutual_knn": {"label": "mutual kNN", "color": "#D55E00", "marker": "^"},
+}
 
 
-def compute_emergence(preset, parts, report=lambda text: None) -> xr.Dataset:
-    """Train the preset's grid; finished parts are kept in the folder `parts`."""
-    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], store=parts,
-                                    progress=lambda task, done, total: report(f"{task}: {done} of {total}"))
+def compute_emergence(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+    """Train the preset's grid, and correlate alignment with accuracy over the depths of y's encoder."""
+    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], store=store, progress=progress)
     correlation = correlation_with_accuracy(found)
     correlation.attrs = {"long_name": "correlation of alignment with accuracy over depths of y's encoder", "units": "1"}
     return found.assign(correlation=correlation, uniqueness=8 - found.redundancy)
 
 
 def tabulate_emergence(data: xr.Dataset) -> pd.DataFrame:
-    """For each metric and redundancy the correlation of alignment with accuracy, its mean and interval over seeds."""
+    """Correlation of alignment with accuracy for each metric and redundancy: mean over seeds and its interval."""
     columns = over_seeds("correlation", data.correlation.mean("transform_depth"))
     return xr.Dataset(columns).to_dataframe(["metric", "redundancy"])
 
 
 def draw_emergence(data: xr.Dataset) -> Figure:
-    """Heat maps of alignment and accuracy over disguise and depth, by redundancy; the correlation below."""
+    """Heat maps of alignment and of accuracy over disguise and depth for each redundancy; below, their correlation."""
     columns = data.sizes["redundancy"]
     figure = Figure(figsize=(1.6 + 2.3 * columns, 9.0), layout="constrained")
     grid = figure.add_gridspec(3, columns, height_ratios=[1, 1, 1.3])
@@ -37,10 +43,9 @@ def draw_emergence(data: xr.Dataset) -> Figure:
     for row, (values, label) in enumerate([(alignment, "alignment (CKA, unbiased)"),
                                            (data.accuracy_y.mean("seed"), "accuracy of y's encoder")]):
         axes = [figure.add_subplot(grid[row, column]) for column in range(columns)]
-        limits = {"vmin": float(values.min()), "vmax": float(values.max())}
         for ax, r in zip(axes, data.redundancy.values, strict=True):
             image = ax.imshow(values.sel(redundancy=r).transpose("depth", "transform_depth"), origin="lower",
-                              aspect="auto", cmap="viridis", **limits)
+                              aspect="auto", cmap="viridis", vmin=float(values.min()), vmax=float(values.max()))
             ax.set_xticks(range(data.sizes["transform_depth"]), data.transform_depth.values)
             ax.set_yticks(range(data.sizes["depth"]), data.depth.values)
             ax.set_title(f"R = {r}")
@@ -49,8 +54,8 @@ def draw_emergence(data: xr.Dataset) -> Figure:
         axes[0].set_ylabel("depth of y's encoder")
         figure.colorbar(image, ax=axes, label=label, shrink=0.9)
     ax = figure.add_subplot(grid[2, :])
-    for metric, style in _METRICS.items():
-        # A correlation of each seed, averaged over disguises, is one value.
+    for metric, style in _METRIC_STYLES.items():
+        # The interval is over seeds: the correlations of a seed are averaged over disguises first.
         values = data.correlation.sel(metric=metric).mean("transform_depth").transpose("seed", "redundancy")
         mean, low, high = seed_interval(values.values, 0)
         ax.plot(data.uniqueness, mean, **style)
@@ -63,3 +68,9 @@ def draw_emergence(data: xr.Dataset) -> Figure:
     ax.set(xlabel="uniqueness, 8 - R", ylabel="correlation of alignment\nwith accuracy over depths", ylim=(-1.05, 1.05))
     ax.legend(frameon=False, title="mean over seeds and 95% interval;\ndots: single seeds and disguises")
     return figure
+
+
+FIGURES = {
+    "emergence": Recipe("alignment that emerges, against redundancy, disguise and depth (T25)", compute_emergence,
+                        draw_emergence, tabulate=tabulate_emergence, resumable=True),
+}

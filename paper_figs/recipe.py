@@ -1,0 +1,97 @@
+"""How a figure is made and written: what every module of figures declares, and columns that several tables share."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.figure import Figure
+
+from paper_figs.presets import Preset
+from phasejax._core.atomic_files import written_whole
+from phasejax._core.progress import ProgressCallback, reporting
+from phasejax.deep import seed_interval
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one figure is made: its numbers are computed first, and then drawn.
+
+    Args:
+        title: what the figure shows, in a few words.
+        compute: returns the numbers; called as `compute(preset)`, or, if the figure is resumable, as
+            `compute(preset, store=folder, progress=callback)`.
+        draw: draws the numbers.
+        animate: moves the drawing, if the figure also comes as an animation.
+        tabulate: makes a table of the numbers, if the figure comes with one.
+        resumable: whether computing takes so long that what is done is kept in a folder, from which a run that was
+            killed goes on. Such a figure is made only when it is named.
+    """
+
+    title: str
+    compute: Callable[..., xr.Dataset]
+    draw: Callable[[xr.Dataset], Figure]
+    animate: Callable[[xr.Dataset], FuncAnimation] | None = None
+    tabulate: Callable[[xr.Dataset], pd.DataFrame] | None = None
+    resumable: bool = False
+
+    def make(self, name: str, preset: Preset, out: Path, *, attributes: dict[str, str] | None = None,
+             progress: bool | ProgressCallback = False) -> list[Path]:
+        """Compute the figure and write its files: .nc and .png and .pdf, .csv of a table, .gif of an animation.
+
+        Args:
+            name: what the files are called.
+            preset: how much of the protocol to run.
+            out: folder to write to. A resumable figure keeps what it has done in the folder `name`.parts there
+                until its files are written.
+            attributes: what else the dataset says about itself.
+            progress: how a resumable figure reports.
+
+        Returns:
+            The files written.
+        """
+        parts = out / f"{name}.parts"
+        with reporting(progress) as advance:
+            def of_this_figure(task: str, done: int, total: int) -> None:
+                advance(f"{name}: {task}", done, total)
+
+            data = (self.compute(preset, store=parts, progress=of_this_figure) if self.resumable
+                    else self.compute(preset)).assign_attrs(attributes or {})
+        paths = []
+        for suffix, write in self._writers(data).items():
+            paths.append(out / f"{name}{suffix}")
+            with written_whole(paths[-1]) as unfinished:
+                write(unfinished)
+        if self.resumable:
+            shutil.rmtree(parts, ignore_errors=True)  # the dataset holds it all
+        return paths
+
+    def _writers(self, data: xr.Dataset) -> dict[str, Callable[[Path], object]]:
+        """What writes each of the figure's files, by the ending of their names."""
+        figure, animate, tabulate = self.draw(data), self.animate, self.tabulate
+        writers: dict[str, Callable[[Path], object]] = {
+            ".nc": lambda path: data.to_netcdf(path, engine="scipy"),
+            ".png": lambda path: figure.savefig(path, dpi=200, format="png"),
+            ".pdf": lambda path: figure.savefig(path, format="pdf")}
+        if tabulate is not None:
+            writers[".csv"] = lambda path: tabulate(data).to_csv(path, float_format="%.6g")
+        if animate is not None:
+            writers[".gif"] = lambda path: animate(data).save(path, writer=PillowWriter(fps=15), dpi=90)
+        return writers
+
+
+def over_seeds(name: str, values: xr.DataArray, level: float = 0.95) -> dict[str, xr.DataArray]:
+    """Columns of a table: the mean over seeds as `name`, the ends of its interval as `name`_lower and `name`_upper.
+
+    Args:
+        name: of the first column.
+        values: with a dimension `seed`.
+        level: of the interval.
+    """
+    left = values.isel(seed=0, drop=True)
+    bounds = seed_interval(values.values, int(values.get_axis_num("seed")), level)
+    names = (name, f"{name}_lower", f"{name}_upper")
+    return {column: left.copy(data=bound) for column, bound in zip(names, bounds, strict=True)}
