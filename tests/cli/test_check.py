@@ -47,4 +47,4 @@ def test_check_sees_a_wrong_quantity(name, mutant, failing, monkeypatch):
 
 
 def test_a_nan_is_a_failure():
-    assert not _self_check._below("x", float("nan"), 1.0, "").passed
+    assert not _self_check._verdict_on_bound("x", float("nan"), 1.0, "").passed
