@@ -37,9 +37,9 @@ _SAMPLED = ('quantities=["recovered_ca", "recovered_cp"], n=5000, seeds=1, key=j
 # sweep reports an unchanged number of cells when it has compiled a program.
 _FIGURE = """
 import time
-from paper_figs import partial
+from paper_figs import recovery
 from paper_figs.presets import PRESETS
-sweep, before, programs = partial.sweep, 0, 0
+sweep, before, programs = recovery.sweep, 0, 0
 def report(task, done, total):
     global before, programs
     if done == before:
@@ -47,8 +47,8 @@ def report(task, done, total):
     elif programs == 2:
         print(time.time())
     before = done
-partial.sweep = lambda *args, **kwargs: sweep(*args, **kwargs, progress=report)
-partial.compute_fig7(PRESETS["quick"])
+recovery.sweep = lambda *args, **kwargs: sweep(*args, **kwargs, progress=report)
+recovery.compute_fig7(PRESETS["quick"])
 """
 
 

@@ -4,8 +4,6 @@ r"""Linear encoders trained by gradient descent, to set beside the closed forms.
 and it can be asked for the optimum to many digits. It is one loop that stops when the loss
 stagnates. Under `vmap` all cells run in one compiled program: a cell that has converged keeps its
 parameters while others go on. (Minibatches of rows: see `contrastive`.)
-
-`TRAINED` holds what a sweep can put beside the closed forms of the same covariances.
 """
 
 from typing import Literal, get_args
@@ -21,7 +19,7 @@ from phasejax._core.validation import check_count
 from phasejax.linear import _losses
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._solvers import check_rank
-from phasejax.linear._subspaces import mean_squared_sine, orthonormal_rows
+from phasejax.linear._subspaces import orthonormal_rows
 
 Objective = Literal["vicreg", "deepcca", "cp", "joint"]
 # Adam's rate is halved whenever the loss stagnates, until it is this small a share of its start:
@@ -192,13 +190,3 @@ def collapsed_error(directions: Float[HostOrDevice, "k d"], encoder: Float[HostO
     rows = jnp.where(values > floor, vectors, 0).T @ encoder
     overlap = pseudo_whitening(rows @ rows.T) @ rows @ orthonormal_rows(directions).T
     return 1 - jnp.sum(overlap**2) / directions.shape[0]
-
-
-# --- what a sweep can put beside the closed forms -----------------------------------------------
-
-
-def _error(cell, objective, target):
-    encoder = cell.trained(objective).encoder_x
-    if objective == "vicreg":
-        return collapsed_error(target, encoder, cell.covariances.xx)
-    return mean_squared_sine(target, encoder)
