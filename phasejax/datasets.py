@@ -1,6 +1,6 @@
-"""Real paired data that needs no download."""
+"""Real paired data that comes with scikit-learn, for examples and tests that need no download."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ class PairedData(NamedTuple):
 
     Args:
         x, y: the views, shapes (n, d_x) and (n, d_y).
-        labels: shape (n,).
+        labels: class of each thing, shape (n,).
     """
 
     x: Float[np.ndarray, "n d_x"]
@@ -20,19 +20,21 @@ class PairedData(NamedTuple):
 
 
 def load_digit_halves() -> PairedData:
-    """Left and right halves of 1797 handwritten digits, labelled with the digit.
+    """Left and right halves of 1797 images of handwritten digits, labelled with the digit.
 
-    The 8 x 8 images of scikit-learn's digits (Alpaydin and Kaynak, UCI 1998), intensities 0 to
-    16, cut into two views of 8 x 4 pixels. Pixels that are blank in every image are left out,
-    which leaves 30 on the left and 31 on the right.
+    The 8 x 8 images of scikit-learn's digits, with intensities from 0 to 16, are cut into two views of 8 x 4
+    pixels. Pixels that are blank in every image are left out, which leaves 30 on the left and 31 on the right.
+
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
 
     >>> x, y, labels = load_digit_halves()
     >>> x.shape, y.shape, labels.shape
     ((1797, 30), (1797, 31), (1797,))
     """
     from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
 
-    digits = load_digits()
+    digits = cast(Bunch, load_digits())
     left, right = digits.images[:, :, :4].reshape(-1, 32), digits.images[:, :, 4:].reshape(-1, 32)
     return PairedData(left[:, np.ptp(left, 0) > 0], right[:, np.ptp(right, 0) > 0],
                       digits.target.astype(np.int64))

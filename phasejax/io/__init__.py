@@ -1,4 +1,13 @@
-"""TODO signpost of io."""
+"""How do arrays come in? Tables in files of many formats, labels, and the moments of what does not fit in memory.
+
+No equation of the papers is here. A second-order method depends on the rows of its views only through their number,
+means and scatter matrices, which are computed in one pass over blocks of rows.
+
+Read `_table` first: a `Table` is rows that are read when they are asked for. `_readers` opens arrays and NumPy, Zarr
+and Parquet files as tables (`open_table`), `_hdf5` HDF5, AnnData and MuData files. `_moments` computes the moments of
+tables side by side (`accumulate`, `Moments`). `_arrays` reads small files whole (`load_array`) and checks views,
+`_labels` turns labels into columns (`encode_labels`).
+"""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Arrays and labels as users bring them: reading files, and refusing what no answer can rest on."""
+"""Arrays in memory: reading them from small files, and refusing views that no result can rest on."""
 
 import csv
 import itertools
@@ -8,23 +8,33 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 _SUFFIXES = (".npy", ".npz", ".csv")
 
 
 def load_array(path: str | Path, rows: int | None = None) -> np.ndarray:
-    """Read one array from a .npy, .npz or .csv file.
+    """One array from a .npy, .npz or .csv file.
 
-    An .npz file with several arrays is addressed as FILE.npz:NAME. A .csv file may have a header:
-    a first row that is no numbers above a row that is, or one row more than `rows`. Pickled
-    objects are refused, since unpickling can run code.
+    An array of an .npz file with several is named as FILE.npz:NAME. The first row of a .csv file is a header if it
+    has text where the second row has a number, or if the file has one row more than `rows`. Pickled objects are
+    refused, since unpickling can run code.
 
     Args:
         path: the file.
-        rows: how many rows the array should have, where that is known.
+        rows: how many rows the array should have, which tells whether a .csv file has a header; None if not known.
+
+    Returns:
+        The array, with the dtype that it has in the file. A table with one column has shape (n,).
 
     Raises:
-        ValueError: the file is missing, unreadable, of another format, or not one array.
+        ValueError: the file is missing, unreadable, of another format, or holds more than one array.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "views.csv").write_text("a,b\\n1,2\\n3,4.5\\n")
+    ...     load_array(f"{folder}/views.csv").tolist()
+    [[1.0, 2.0], [3.0, 4.5]]
     """
     text = str(path)
     member = None
@@ -94,8 +104,11 @@ def _is_number(text):
     return True
 
 
-def check_views(x, y) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n d_y"]]:
-    """Two views as finite float64 arrays with the same rows, no constant column, and n > max(d_x, d_y).
+def check_views(x: ArrayLike, y: ArrayLike) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n d_y"]]:
+    """Two views of the same n things as float64 arrays, once they have been found fit to be whitened.
+
+    Args:
+        x, y: finite numbers, shapes (n, d_x) and (n, d_y), n > max(d_x, d_y), without constant columns.
 
     Raises:
         ValueError: naming the view, what was expected and what was given.
@@ -114,8 +127,12 @@ def check_views(x, y) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n 
     return x, y
 
 
-def finite_view(name: str, value) -> Float[np.ndarray, "n d"]:
-    """A view as a finite float64 array of at least two rows and one column.
+def finite_view(name: str, value: ArrayLike) -> Float[np.ndarray, "n d"]:
+    """One view as a float64 array, once it has been found to hold finite numbers.
+
+    Args:
+        name: the argument, as errors call it.
+        value: numbers, shape (n, d), n >= 2 and d >= 1.
 
     Raises:
         ValueError: naming the view, what was expected and what was given.
@@ -130,11 +147,20 @@ def finite_view(name: str, value) -> Float[np.ndarray, "n d"]:
     if array.shape[1] == 0:
         raise ValueError(f"{name}: expected at least 1 column, got none")
     array = array.astype(np.float64)
-    _check_finite(name, array)
+    check_finite(name, array)
     return array
 
 
-def _check_finite(name, array):
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        name: the argument, as the error calls it.
+        array: numbers, shape (n, ...).
+
+    Raises:
+        ValueError: with their count and the first row that has one.
+    """
     bad = ~np.isfinite(array).reshape(len(array), -1)
     if bad.any():
         raise ValueError(f"{name}: expected finite values, got {bad.sum()} that are NaN or infinite, "

@@ -1,30 +1,39 @@
-"""TODO module docstring of io._labels."""
+"""Labels: which kind they are of, the columns that regressions take of them, and which rows have them."""
 
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
-from phasejax.io._arrays import _check_finite
+from phasejax._core.validation import check_choice
+from phasejax.io._arrays import check_finite
 
 LabelKind = Literal["auto", "class", "real"]
 
 
-def encode_labels(labels, rows: int, kind: str = "auto") -> Float[np.ndarray, "n l"]:
-    """Label columns for regression: classes one-hot, real values as they are.
+def encode_labels(labels: ArrayLike, rows: int, kind: str = "auto") -> Float[np.ndarray, "n l"]:
+    """Label columns for regression: an indicator column for each class, or real values as they are.
 
     Args:
-        labels: shape (n,) or (n, L).
-        rows: the number of rows that x and y have.
-        kind: "class", "real", or "auto": one column of integers, booleans or text is classes,
-            everything else real.
+        labels: numbers, booleans or text, shape (n,) or (n, L).
+        rows: n, the number of rows that have labels.
+        kind: "class", "real", or "auto": a single column of integers, booleans or text holds classes, anything
+            else real values.
+
+    Returns:
+        Shape (n, l) in float64. l is the number of classes, in sorted order, or L.
 
     Raises:
-        ValueError: another number of rows, none at all, NaN, fewer than two classes, classes that
-            are mostly distinct, a constant column, or text that should be real.
+        ValueError: there is another number of rows, values are missing or not finite, there are fewer than two
+            classes or more classes than half of the rows, a real column is constant, or text should be real.
+
+    >>> encode_labels(["cat", "dog", "cat", "dog"], rows=4).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> encode_labels([0.5, 1.5, 2.0], rows=3).tolist()
+    [[0.5], [1.5], [2.0]]
     """
-    if kind not in get_args(LabelKind):
-        raise ValueError(f"label_kind: expected one of {', '.join(get_args(LabelKind))}, got {kind!r}")
+    check_choice("label_kind", kind, get_args(LabelKind))
     labels = np.asarray(labels)
     if labels.dtype.kind == "O":
         raise ValueError("labels: expected numbers or text, got objects")
@@ -40,17 +49,24 @@ def encode_labels(labels, rows: int, kind: str = "auto") -> Float[np.ndarray, "n
             raise ValueError(f"labels: expected text in every row, got {empty.sum()} empty, "
                              f"the first in row {empty.any(1).argmax()}")
     elif columns.dtype.kind in "fiub":
-        _check_finite("labels", columns)
+        check_finite("labels", columns)
     else:
         raise ValueError(f"labels: expected numbers or text, got dtype {labels.dtype}")
     return _one_hot(columns) if kind == "class" else _real(columns)
 
 
-def labelled_rows(labelled, n: int) -> Int[np.ndarray, "m"]:
-    """The rows that have labels, of n; all where `labelled` is None.
+def labelled_rows(labelled: ArrayLike | None, n: int) -> Int[np.ndarray, "m"]:
+    """Which of n rows have labels.
+
+    Args:
+        labelled: indices of rows, shape (m,), m >= 1, each row once; None if all rows have labels.
+        n: number of rows.
 
     Raises:
-        ValueError: no indices of rows, shape (m,), or repeated ones.
+        ValueError: these are not indices of rows, or some are repeated.
+
+    >>> labelled_rows(None, 3).tolist()
+    [0, 1, 2]
     """
     if labelled is None:
         return np.arange(n)
@@ -64,8 +80,16 @@ def labelled_rows(labelled, n: int) -> Int[np.ndarray, "m"]:
     return which.astype(np.int64)
 
 
-def resolved_kind(labels, kind: str = "auto") -> str:
-    """Whether labels are "class" or "real"; "auto" goes by shape and type, as `encode_labels` says."""
+def resolved_kind(labels: ArrayLike, kind: str = "auto") -> str:
+    """Whether labels hold classes or real values: "class" or "real".
+
+    Args:
+        labels: shape (n,) or (n, L).
+        kind: "class", "real", or "auto", which decides by shape and dtype as `encode_labels` says.
+
+    >>> resolved_kind([0, 1, 1]), resolved_kind([0.0, 1.0, 1.0])
+    ('class', 'real')
+    """
     labels = np.asarray(labels)
     one = labels.ndim == 1 or labels.shape[1] == 1
     return kind if kind != "auto" else "class" if one and labels.dtype.kind in "iubUS" else "real"

@@ -1,4 +1,8 @@
-"""First and second moments of tables too large for memory, as exact as those of an array in memory."""
+"""First and second moments of tables that need not fit in memory, as exact as those of an array in memory.
+
+All second-order methods depend on the rows through their number, mean and scatter matrix. `accumulate` computes these
+in one pass over blocks of rows, for several folds of the rows at once; `Moments.merged` adds folds together.
+"""
 
 import itertools
 import math
@@ -9,28 +13,31 @@ from functools import reduce
 
 import numpy as np
 from jaxtyping import Float, Integer
+from numpy.typing import ArrayLike
 
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.io._readers import open_table
 
-# Bytes for the rows in work at a time, beside the sums themselves.
+# Bytes for the rows that are read at a time, beside the sums themselves.
 MEMORY = 2**28
-# Rows of each fold in a block, at least: fewer would make adding up the sums the larger part of the work.
+# Least number of rows of each fold in a block: with fewer, adding up the sums would be most of the work.
 _LEAST_ROWS = 256
-# Rows that the origin of the sums is taken from.
+# Number of first rows whose medians are the origin of the sums.
 _ORIGIN_ROWS = 1024
-# Numbers that are added up at a time, so that temporaries stay in the cache.
+# Count of numbers that are added up at a time, so that temporaries stay in the processor's cache.
 _STRIP = 2**15
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What second-order methods need of n rows with p columns, in float64.
+    r"""Number, mean and scatter of n rows with p columns, in float64.
+
+    .. math::  m = \frac1n \sum_i r_i, \qquad S = \sum_i (r_i - m)(r_i - m)^\top
 
     Args:
-        n: rows, at least 1.
-        mean: column means, shape (p,), in data units.
-        scatter: sum over rows of (row - mean)(row - mean)', shape (p, p), data units squared.
+        n: number of rows, at least 1.
+        mean: m, shape (p,), in the units of the data.
+        scatter: S, shape (p, p), in these units squared.
         low, high: smallest and largest value of each column, shape (p,), exactly as in the data.
 
     >>> halves = Moments.of(np.array([[1.0], [2.0]])), Moments.of(np.array([[6.0]]))
@@ -45,27 +52,31 @@ class Moments:
     high: Float[np.ndarray, "p"]
 
     @classmethod
-    def of(cls, block) -> "Moments":
-        """Moments of the rows of an array of shape (n, p), n >= 1.
+    def of(cls, block: ArrayLike) -> "Moments":
+        """Moments of the rows of an array.
+
+        Args:
+            block: finite numbers, shape (n, p), n >= 1 and p >= 1.
 
         Raises:
-            ValueError: not two dimensions, no rows or columns, no numbers, or values that are not finite.
+            ValueError: the array has another number of dimensions, no rows or columns, or values that are not finite
+                numbers.
         """
         return accumulate([block], names=["block"])[0]
 
     @property
     def covariance(self) -> Float[np.ndarray, "p p"]:
-        """Scatter / n, the moments that `covariances_from_samples` takes of centred rows."""
+        """Covariance S / n, shape (p, p); `phasejax.linear.covariances_from_samples` divides by n too."""
         return self.scatter / self.n
 
     def merged(self, other: "Moments") -> "Moments":
-        r"""Moments of the rows of both.
+        r"""Moments of the rows of both a (this one) and b (the other).
 
         .. math::
             d = m_b - m_a, \quad m = m_a + d\, n_b / n, \quad S = S_a + S_b + d d^\top n_a n_b / n
 
         Raises:
-            ValueError: another number of columns.
+            ValueError: b has another number of columns.
 
         Source: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing
         sample variances, 1979, eq. 2.1.
@@ -152,10 +163,10 @@ def accumulate(tables: Sequence, folds: int | Integer[np.ndarray, "n"] = 1, *, s
 
 
 def merge_all(moments: Sequence[Moments]) -> Moments:
-    """Moments of the rows of all, at least one.
+    """Moments of the rows of all of at least one set of moments.
 
     Raises:
-        ValueError: none, or columns that differ in number.
+        ValueError: there are none, or they differ in their numbers of columns.
     """
     if not moments:
         raise ValueError("moments: expected at least 1, got none")
@@ -163,18 +174,18 @@ def merge_all(moments: Sequence[Moments]) -> Moments:
 
 
 def assign_folds(n: int, folds: int, seed: int = 0) -> Integer[np.ndarray, "n"]:
-    """Which fold each of n rows belongs to: at random, in numbers that differ by one at most.
+    """A fold for each of n rows at random, such that the sizes of folds differ by at most one.
 
     Args:
-        n: rows.
-        folds: 1 to n.
+        n: number of rows.
+        folds: number of folds, 1 to n.
         seed: the same seed gives the same folds.
 
     Returns:
-        Numbers from 0 to folds - 1, in the smallest type that holds them.
+        Numbers from 0 to folds - 1, shape (n,), in the smallest dtype that holds them.
 
     Raises:
-        ValueError: folds outside 1 to n.
+        ValueError: `folds` is below 1 or above n.
     """
     if not 1 <= folds <= n:
         raise ValueError(f"folds: expected 1 to {n}, the number of rows, got {folds}")
@@ -185,22 +196,26 @@ def assign_folds(n: int, folds: int, seed: int = 0) -> Integer[np.ndarray, "n"]:
 
 
 def each_left_out(parts: Sequence[Moments]) -> list[Moments]:
-    """Of at least two parts, the moments of all but the first, of all but the second, and so on."""
+    """Moments of the rows of all parts but the first, of all but the second, and so on.
+
+    Args:
+        parts: moments of at least two folds.
+    """
     heads = list(itertools.accumulate(parts[:-1], Moments.merged))
     tails = list(itertools.accumulate(parts[:0:-1], Moments.merged))[::-1]
     return [tails[0], *map(Moments.merged, heads[:-1], tails[1:]), heads[-1]]
 
 
 def check_varying(moments: Moments, widths: Sequence[int], names: Sequence[str] | None = None) -> None:
-    """Refuse columns in which all rows have the same value.
+    """Refuse columns that have the same value in all rows.
 
     Args:
-        moments: of tables side by side, all folds merged.
-        widths: columns of each table.
-        names: what errors call the tables; x, y, labels for up to three.
+        moments: moments of tables side by side, with all folds merged.
+        widths: number of columns of each table.
+        names: what errors call the tables; x, y, labels for up to three tables when left out.
 
     Raises:
-        ValueError: naming the table and its first constant column.
+        ValueError: a column is constant; names the table and its first such column.
     """
     names = _names(len(widths), names)
     if sum(widths) != moments.mean.size:
@@ -223,24 +238,24 @@ def _checked_folds(folds, n):
 
 
 class _Sums:
-    """Running moments of one fold, of distances from the origin; what rounding takes is kept beside the sums."""
+    """Running moments of the distances of one fold's rows from the origin; rounding errors are kept beside the sums."""
 
     def __init__(self, product):
         columns = len(product)
-        self.product = product  # work space, shared by the folds
+        self.product = product  # work space that the folds share
         self.n = 0
         self.total, self.total_lost = np.zeros((2, 1, columns))
         self.scatter, self.scatter_lost = np.zeros((2, columns, columns))
         self.low, self.high = np.full(columns, math.inf), np.full(columns, -math.inf)
 
     def add(self, rows, low, high):
-        """Add all `rows` but the last, which is work space; they are overwritten."""
+        """Add all `rows` but the last, which is work space; their values are overwritten."""
         rows, spare = rows[:-1], rows
         m = len(rows)
         mean = rows.mean(0)
         rows -= mean
-        mean += rows.mean(0)  # the rounding of the first mean, which its square below does not feel
-        # The term d d' n_a n_b / n of `Moments.merged` is that of one more row.
+        mean += rows.mean(0)  # corrects the rounding of the first mean; the scatter below is not affected by it
+        # The term d d' n_a n_b / n of `Moments.merged` is the product of one more row with itself.
         before = (self.total + self.total_lost)[0] / max(self.n, 1)
         spare[-1] = (mean - before) * math.sqrt(self.n * m / (self.n + m))
         np.matmul(spare.T, spare, out=self.product)
@@ -266,7 +281,7 @@ def _add_exactly(total, lost, term):
 
 
 def _stacked(tables, rows_at_once) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of all tables side by side, in float64; each alone, and with a spare row after it."""
+    """Blocks of all tables side by side in float64: each without and with a spare row after its rows."""
     edges = np.cumsum([0] + [table.shape[1] for table in tables])
     buffer = np.empty((rows_at_once + 1, edges[-1]))
     for start in range(0, len(tables[0]), rows_at_once):
@@ -277,15 +292,16 @@ def _stacked(tables, rows_at_once) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _gathered(block, chosen):
+    """The chosen rows of a block, and a spare row after them."""
     places = np.flatnonzero(chosen)
     rows = np.empty((len(places) + 1, block.shape[1]))
-    np.take(block, places, axis=0, out=rows[:-1], mode="clip")  # the mode that needs no copy; all places exist
+    np.take(block, places, axis=0, out=rows[:-1], mode="clip")  # all places exist; this mode needs no copy
     return rows
 
 
 def _rows_within(memory, tables, folds):
     n = len(tables[0])
-    # The rows in float64, again by fold, and as they were read.
+    # Every row is held in float64, a second time with its fold (if there are several), and as it was read.
     bytes_per_row = sum(table.shape[1] * (8 + (8 / folds if folds > 1 else 0) + table.dtype.itemsize)
                         for table in tables)
     rows = max(int(memory / bytes_per_row), _LEAST_ROWS * folds)
