@@ -1,4 +1,16 @@
-"""TODO module docstring of theory._bottlenecks."""
+r"""Hard and soft bottlenecks: limits on what any linear method can share between modalities (K26, section 3).
+
+The hard bottleneck is a rank: no method recovers more shared dimensions than the poorest covariance
+has. The soft bottleneck is a price: the constraint W S_xy V' = I of alignment (eq. 1) makes encoders
+grow as the weakest canonical correlation phi_k that they must carry falls,
+
+.. math::
+    \lVert W S_{xx}^{1/2} \rVert_F^2 + \lVert V S_{yy}^{1/2} \rVert_F^2
+    \;\ge\; 2 \sum_{i \le k} 1 / \phi_i \;\ge\; 2 / \phi_k
+
+for every feasible pair (W, V), the first with equality at the optimum. `phasejax.linear.encoder_norm`
+is the left side for a solution of given covariances.
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
@@ -7,13 +19,19 @@ from phasejax._core.pytree import HostOrDevice
 
 
 def hard_bottleneck(*ranks: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
-    """Largest number of shared dimensions that can be recovered: the least of the ranks.
+    """Hard bottleneck: the largest number of shared dimensions that can be recovered, the least of the ranks.
 
-    For two views pass rank S_xx, rank S_yy and rank S_xy; for a chain of N modalities the rank
-    of each. Source: K26, the hard bottleneck.
+    Args:
+        ranks: for two views the ranks of S_xx, S_yy and S_xy; for a chain of N modalities the rank of
+            each. Arrays broadcast against each other.
+
+    Returns:
+        The least rank, elementwise.
 
     Raises:
         ValueError: no rank given.
+
+    Source: K26, the hard bottleneck.
 
     >>> int(hard_bottleneck(20, 3, 5))
     3
@@ -24,13 +42,33 @@ def hard_bottleneck(*ranks: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
 
 
 def soft_bottleneck_bound(correlations: Float[HostOrDevice, "k"]) -> Float[Array, ""]:
-    """Lower bound 2 / phi_k on ||W S_xx^{1/2}||_F^2 + ||V S_yy^{1/2}||_F^2, phi_k the least of the k
-    canonical correlations. Source: K26, the soft bottleneck."""
+    """Soft bottleneck: lower bound 2 / phi_k on the squared norm of any feasible pair of encoders.
+
+    Args:
+        correlations: the k canonical correlations phi that the encoders carry, in (0, 1], in any order; shape (k,).
+
+    Returns:
+        2 / phi_k, with phi_k the least of them; +inf where it is 0.
+
+    Source: K26, the soft bottleneck.
+
+    >>> import numpy as np
+    >>> float(soft_bottleneck_bound(np.array([1.0, 0.5])))
+    4.0
+    """
     return 2 / jnp.min(jnp.asarray(correlations))
 
 
 def soft_bottleneck_optimum(correlations: Float[HostOrDevice, "k"]) -> Float[Array, ""]:
-    """The value 2 sum_i 1/phi_i of that norm at the optimum of alignment.
+    """Squared norm 2 sum_i 1 / phi_i of the encoders at the optimum of alignment.
+
+    Args:
+        correlations: the k canonical correlations phi, in (0, 1]; shape (k,).
+
+    Returns:
+        ||W S_xx^{1/2}||_F^2 + ||V S_yy^{1/2}||_F^2 of the solution of eq. 1, the least of all feasible pairs.
+
+    Source: K26, eq. 1 and the soft bottleneck.
 
     >>> import numpy as np
     >>> float(soft_bottleneck_optimum(np.array([1.0, 0.5])))

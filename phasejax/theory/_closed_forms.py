@@ -1,7 +1,8 @@
-"""Closed forms of the spiked model: spectra, separation ratios, regimes, boundaries, bounds, errors.
+"""Closed forms of the spiked model: spectra, separation ratios, regimes, boundaries, prediction errors.
 
-Each function maps one `SpikedModel` to a scalar or a short vector and works under jit, vmap and
-grad; a grid of models is a vmap, or one call of `sweep`.
+C = S_xx^{-1/2} S_xy S_yy^{-1/2} ranks the directions of alignment (CA), and A = S_yx S_xx^{-1/2} those
+of predicting y from x (CP). Each function maps one `SpikedModel` to a scalar or a short vector and
+works under jit, vmap and grad; a grid of models is a vmap, or one call of `phasejax.sweep`.
 """
 
 import jax
@@ -17,8 +18,17 @@ def rho(model: SpikedModel) -> Float[Array, "k"]:
     r"""Signal singular values of C: rho_i = kappa_i^2 / sqrt((kappa_i^2 + gamma_x_i)(kappa_i^2 + gamma_y_i)).
 
     A signal without any variance (kappa = gamma = 0) has rho = 0. The nuisance singular values
-    of C are `model.nu`. Source: K26, Lemma A.3.
+    of C are `model.nu`.
 
+    Args:
+        model: the spiked model.
+
+    Returns:
+        rho in the order of the model's signals, shape (k,), in [0, 1].
+
+    Source: K26, Lemma A.3.
+
+    >>> from phasejax import SpikedModel
     >>> model = SpikedModel.create([3.0, 1.0], nu=0.1, gamma_x=1.0, gamma_y=0.0, d=3)
     >>> [f"{value:.3f}" for value in rho(model)]
     ['0.949', '0.707']
@@ -30,7 +40,13 @@ def rho(model: SpikedModel) -> Float[Array, "k"]:
 def tau(model: SpikedModel) -> Float[Array, "k"]:
     r"""Signal singular values of A: tau_i = kappa_i^2 / sqrt(kappa_i^2 + gamma_x_i), in units of y.
 
-    For the reverse direction pass `model.reverse()`. Source: K26, Lemma A.3.
+    Args:
+        model: the spiked model; for predicting x from y pass `model.reverse()`.
+
+    Returns:
+        tau in the order of the model's signals, shape (k,).
+
+    Source: K26, Lemma A.3.
     """
     signal = jnp.asarray(model.kappa) ** 2
     return _over_root(signal, signal + model.gamma_x)
@@ -41,6 +57,12 @@ def xi(model: SpikedModel) -> Float[Array, "p"]:
 
     At nuisance_y = 0, where the slope of the root is infinite, the derivative is taken to be 0.
 
+    Args:
+        model: the spiked model; for predicting x from y pass `model.reverse()`.
+
+    Returns:
+        xi of the paired nuisance coordinates, shape (p,).
+
     Source: K26, Lemma A.3.
     """
     variance = jnp.asarray(model.nuisance_y[:model.nu.shape[-1]])
@@ -50,20 +72,27 @@ def xi(model: SpikedModel) -> Float[Array, "p"]:
 
 
 def spectrum_ca(model: SpikedModel) -> Float[Array, "m"]:
-    """All population canonical correlations, largest first: rho and nu together."""
+    """All m = min(d_x, d_y) population canonical correlations, largest first: `rho` and nu together."""
     return -jnp.sort(-_joined(rho(model), jnp.asarray(model.nu)))
 
 
 def spectrum_cp(model: SpikedModel) -> Float[Array, "m"]:
-    """All population singular values of A, largest first: tau and xi together."""
+    """All m = min(d_x, d_y) population singular values of A in units of y, largest first: `tau` and `xi` together."""
     return -jnp.sort(-_joined(tau(model), xi(model)))
 
 
 def delta_ca(model: SpikedModel) -> Float[Array, ""]:
     """Separation ratio of alignment, min rho / max nu: alignment recovers all k signals iff it is > 1.
 
-    +inf without correlated nuisance, 0 when some signal has kappa = 0. Source: K26, Proposition 3.1.
+    Args:
+        model: the spiked model.
 
+    Returns:
+        Delta_CA: +inf without correlated nuisance, 0 when some signal has kappa = 0.
+
+    Source: K26, Proposition 3.1.
+
+    >>> from phasejax import SpikedModel
     >>> float(delta_ca(SpikedModel.homogeneous(kappa=1.0, nu=0.25, k=2, d=5)))
     2.0
     """
@@ -71,7 +100,16 @@ def delta_ca(model: SpikedModel) -> Float[Array, ""]:
 
 
 def delta_cp(model: SpikedModel) -> Float[Array, ""]:
-    """Separation ratio of predicting y from x, min tau / max xi; as `delta_ca`. Source: K26, Proposition 3.1."""
+    """Separation ratio of predicting y from x, min tau / max xi: prediction recovers all k signals iff it is > 1.
+
+    Args:
+        model: the spiked model.
+
+    Returns:
+        Delta_CP: +inf without correlated nuisance, 0 when some signal has kappa = 0.
+
+    Source: K26, Proposition 3.1.
+    """
     return _delta(tau(model), xi(model))
 
 
@@ -81,31 +119,43 @@ def delta_cp_reverse(model: SpikedModel) -> Float[Array, ""]:
 
 
 def r_ca(model: SpikedModel) -> Int[Array, ""]:
-    """Signals that alignment recovers: #{i : rho_i > max nu}; -1 for NaN. Source: K26, Proposition 3.2."""
+    """Number of signals that alignment recovers, #{i : rho_i > max nu}; -1 for NaN. Source: K26, Proposition 3.2."""
     return _count(rho(model), jnp.asarray(model.nu))
 
 
 def r_cp(model: SpikedModel) -> Int[Array, ""]:
-    """Signals that predicting y from x recovers: #{i : tau_i > max xi}; -1 for NaN. Source: K26, Proposition 3.2."""
+    """Number of signals that predicting y from x recovers, #{i : tau_i > max xi}; -1 for NaN.
+
+    Source: K26, Proposition 3.2.
+    """
     return _count(tau(model), xi(model))
 
 
 def r_cp_reverse(model: SpikedModel) -> Int[Array, ""]:
-    """Signals that predicting x from y recovers: `r_cp` of the reversed model."""
+    """Number of signals that predicting x from y recovers: `r_cp` of the reversed model."""
     return r_cp(model.reverse())
 
 
 def regime_code(model: SpikedModel) -> Int[Array, ""]:
-    """Regime as the integer `Regime.code`, for use under jit, vmap and in arrays; -1 for NaN."""
+    """The regime of a model as the integer `Regime.code`, for use under jit and vmap; -1 for NaN."""
     return regime_code_from_ratios(delta_ca(model), delta_cp(model))
 
 
 def regime(model: SpikedModel) -> Regime:
-    """The regime of one model. Inside jit or vmap use `regime_code`.
+    """The regime of one model: which of alignment and prediction recover its signals.
+
+    Args:
+        model: one concrete spiked model; inside jit or vmap use `phasejax.theory.regime_code`.
+
+    Returns:
+        One of the four regimes of the phase diagram.
 
     Raises:
         ValueError: the model is traced or batched.
 
+    Source: K26, section 3.
+
+    >>> from phasejax import SpikedModel
     >>> regime(SpikedModel.create([3.0, 2.0, 1.5], nu=0.5, gamma_x=0.5, gamma_y=0.05, nuisance_y=50.0, d=20))
     <Regime.CA_ONLY: 'CA only'>
     """
@@ -117,7 +167,16 @@ def regime(model: SpikedModel) -> Regime:
 
 def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
                 gamma_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """The nu at which Delta_CA = 1 in the homogeneous model: nu = rho(kappa), in [0, 1].
+    """The nuisance correlation at which Delta_CA = 1 in the homogeneous model: nu = rho(kappa), in [0, 1].
+
+    Args:
+        kappa: signal strength, a standard deviation in data units, >= 0.
+        gamma_x, gamma_y: noise variances on the signal coordinates, data units squared, >= 0.
+
+    Returns:
+        The boundary, in the shape that the arguments broadcast to.
+
+    Source: K26, section 3 (boundaries in the (kappa, nu) plane).
 
     >>> float(ca_boundary(1.0, gamma_x=1.0, gamma_y=1.0))
     0.5
@@ -128,9 +187,18 @@ def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."]
 
 def cp_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
                 nuisance_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """The nu at which Delta_CP = 1 in the homogeneous model: min(1, tau(kappa) / sqrt(nuisance_y)).
+    """The nuisance correlation at which Delta_CP = 1 in the homogeneous model: min(1, tau(kappa) / sqrt(nuisance_y)).
 
-    For the reverse direction pass y's gamma and x's nuisance variance.
+    Args:
+        kappa: signal strength, a standard deviation in data units, >= 0.
+        gamma_x: noise variance on the source's signal coordinates, data units squared; for predicting x from y
+            that is y's.
+        nuisance_y: variance of the target's nuisance coordinates; for predicting x from y that is x's.
+
+    Returns:
+        The boundary, in the shape that the arguments broadcast to.
+
+    Source: K26, section 3 (boundaries in the (kappa, nu) plane).
     """
     signal = jnp.asarray(kappa) ** 2
     return jnp.minimum(1.0, _over_root(signal, (signal + gamma_x) * nuisance_y))
@@ -146,22 +214,22 @@ def ratio_bound(model: SpikedModel) -> Float[Array, ""]:
 
 
 def total_mse_ca(model: SpikedModel) -> Float[Array, ""]:
-    """Population error of predicting y from the alignment encoder with a linear probe, units of y squared."""
+    """Population error of predicting y with a linear probe on alignment's encoder, in units of y squared."""
     return _total_mse(model, _joined(rho(model), jnp.asarray(model.nu)))
 
 
 def total_mse_cp(model: SpikedModel) -> Float[Array, ""]:
-    """Population error of predicting y by CP: tr S_yy less the k largest squared singular values of A."""
+    """Population error of predicting y by CP, tr S_yy less the k largest squared singular values of A."""
     return _total_mse(model, _joined(tau(model), xi(model)))
 
 
 def signal_mse_ca(model: SpikedModel) -> Float[Array, ""]:
-    """As `total_mse_ca`, against the noiseless signal part of y."""
+    """Population error of alignment's encoder with a linear probe against the noiseless signal part of y (Fig. 9)."""
     return _signal_mse(model, _joined(rho(model), jnp.asarray(model.nu)))
 
 
 def signal_mse_cp(model: SpikedModel) -> Float[Array, ""]:
-    """As `total_mse_cp`, against the noiseless signal part of y."""
+    """Population error of CP against the noiseless signal part of y, in units of y squared (Fig. 9)."""
     return _signal_mse(model, _joined(tau(model), xi(model)))
 
 
@@ -179,12 +247,12 @@ def _signal_mse(model, ranking):
     kept = _kept(ranking, model.k)
     signal = jnp.asarray(model.kappa) ** 2
     missed = signal - jnp.where(kept[:model.k], tau(model) ** 2, 0)
-    leaked = jnp.where(kept[model.k:], xi(model) ** 2, 0)  # nuisance that the predictor adds
+    leaked = jnp.where(kept[model.k:], xi(model) ** 2, 0)  # nuisance that the predictor carries into its output
     return jnp.sum(missed) + jnp.sum(leaked)
 
 
 def _kept(ranking, k):
-    """Which are among the k largest, the first of equal ones. By counting: sorting is slow in a batch."""
+    """Which values are among the k largest, the first of equal ones. By counting, since a batch is slow to sort."""
     # The barrier keeps the compiler from computing the ranking anew for every comparison.
     ranking, index = jax.lax.optimization_barrier(jax.lax.stop_gradient(ranking)), jnp.arange(ranking.shape[0])
     ahead = (ranking > ranking[:, None]) | ((ranking == ranking[:, None]) & (index < index[:, None]))

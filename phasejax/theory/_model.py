@@ -1,10 +1,11 @@
-"""The spiked model with correlated nuisance (K26, eq. 4, 18-20)."""
+"""The spiked model with correlated nuisance (K26, eq. 4, 18-20): parameters, checks and canonical moments."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_count, is_traced
@@ -42,6 +43,7 @@ class SpikedModel:
 
     Source: K26, eq. 4 and 18-20, with d_x != d_y allowed.
 
+    >>> from phasejax import SpikedModel
     >>> model = SpikedModel.homogeneous(kappa=2.0, nu=0.5, k=3, d=20)
     >>> model.k, model.d_x, model.nu.shape
     (3, 20, (17,))
@@ -69,8 +71,9 @@ class SpikedModel:
                                  f"nuisance_y {q_y}), got {len(getattr(self, name))}")
 
     @classmethod
-    def create(cls, kappa, nu, *, gamma_x=1.0, gamma_y=1.0, nuisance_x=1.0, nuisance_y=1.0,
-               d: int, d_y: int | None = None) -> "SpikedModel":
+    def create(cls, kappa: ArrayLike | Sequence, nu: ArrayLike | Sequence, *, gamma_x: ArrayLike | Sequence = 1.0,
+               gamma_y: ArrayLike | Sequence = 1.0, nuisance_x: ArrayLike | Sequence = 1.0,
+               nuisance_y: ArrayLike | Sequence = 1.0, d: int, d_y: int | None = None) -> "SpikedModel":
         """A model from one kappa per signal; every other number is spread over its coordinates.
 
         Args:
@@ -101,16 +104,18 @@ class SpikedModel:
                                    for name, value in values.items()})
 
     @classmethod
-    def homogeneous(cls, kappa, nu, *, k: int, d: int, d_y: int | None = None, gamma_x=1.0,
-                    gamma_y=1.0, nuisance_x=1.0, nuisance_y=1.0) -> "SpikedModel":
+    def homogeneous(cls, kappa: ArrayLike | Sequence, nu: ArrayLike | Sequence, *, k: int, d: int,
+                    d_y: int | None = None, gamma_x: ArrayLike | Sequence = 1.0, gamma_y: ArrayLike | Sequence = 1.0,
+                    nuisance_x: ArrayLike | Sequence = 1.0, nuisance_y: ArrayLike | Sequence = 1.0) -> "SpikedModel":
         """k signals of the same strength `kappa`; otherwise as `create`."""
         check_count("k", k)
         return cls.create(_spread("kappa", kappa, k), nu, gamma_x=gamma_x, gamma_y=gamma_y,
                           nuisance_x=nuisance_x, nuisance_y=nuisance_y, d=d, d_y=d_y)
 
     @classmethod
-    def geometric(cls, kappa_bar, nu, *, decay, k: int, d: int, d_y: int | None = None,
-                  gamma_x=1.0, gamma_y=1.0, nuisance_x=1.0, nuisance_y=1.0) -> "SpikedModel":
+    def geometric(cls, kappa_bar: ArrayLike, nu: ArrayLike | Sequence, *, decay: ArrayLike, k: int, d: int,
+                  d_y: int | None = None, gamma_x: ArrayLike | Sequence = 1.0, gamma_y: ArrayLike | Sequence = 1.0,
+                  nuisance_x: ArrayLike | Sequence = 1.0, nuisance_y: ArrayLike | Sequence = 1.0) -> "SpikedModel":
         """k signals of strength kappa_i = kappa_bar decay^(i-1) (K26, Fig. 7); otherwise as `create`.
 
         >>> SpikedModel.geometric(2.0, 0.1, decay=0.5, k=3, d=8).kappa
@@ -121,7 +126,7 @@ class SpikedModel:
         return cls.create(strengths, nu, gamma_x=gamma_x, gamma_y=gamma_y,
                           nuisance_x=nuisance_x, nuisance_y=nuisance_y, d=d, d_y=d_y)
 
-    def replace(self, **fields) -> "SpikedModel":
+    def replace(self, **fields: ArrayLike | Sequence) -> "SpikedModel":
         """A copy with the named fields changed; a number is spread over the field's coordinates.
 
         Raises:
@@ -171,7 +176,7 @@ def _as_array(name: str, value) -> HostOrDevice:
             raise ValueError(f"{name}: expected numbers, got rows of different lengths") from None
     if array.dtype.kind in "iu":
         array = array.astype(float)
-    # ml_dtypes such as bfloat16 have kind "V" and are floating to JAX.
+    # NumPy does not know bfloat16 and its like as floating (their kind is "V"); JAX does.
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
     if isinstance(array, np.ndarray):
@@ -200,9 +205,10 @@ def _admissible(name: str, array: HostOrDevice) -> HostOrDevice:
 
 def canonical_moments(model: SpikedModel) -> tuple[Float[Array, "d_x"], Float[Array, "m"],
                                                    Float[Array, "d_y"]]:
-    """Variances of x, covariances of the m = min(d_x, d_y) paired coordinates, variances of y.
+    """Second moments of a model in the canonical bases Q_x = Q_y = I, where all others are zero (K26, eq. 18-20).
 
-    In the canonical bases Q_x = Q_y = I everything else is zero.
+    Returns:
+        Variances of x (d_x,), covariances of the m = min(d_x, d_y) paired coordinates, and variances of y (d_y,).
     """
     signal = jnp.asarray(model.kappa) ** 2
     return (jnp.concatenate([signal + model.gamma_x, jnp.asarray(model.nuisance_x)]),

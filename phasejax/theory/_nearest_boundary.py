@@ -2,9 +2,13 @@
 
 In logarithms of the parameters log rho and log tau are concave, and log nu and log xi linear. The
 log-ratios, a minimum less a maximum of these, are therefore concave: the changes after which an
-objective recovers form a convex set, with one nearest point; those after which it does not, the
-complement of one, which may have several. A grid finds about where, and sequential quadratic
-programming with exact gradients finishes each.
+objective recovers form a convex set, with one nearest point; those after which it does not form
+the complement of one, which may have several. SciPy's differential evolution finds the best of
+these regions, and its sequential quadratic programming (SLSQP) with exact gradients the nearest
+point of it.
+
+Neither is enough alone. SLSQP ends in whichever region it starts from, and fails where its start
+is far from a narrow target; evolution locates a point on a boundary to some four digits.
 """
 
 import dataclasses
@@ -14,6 +18,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import differential_evolution, minimize, nnls
 
 from phasejax._core.validation import is_traced
 from phasejax.theory import _closed_forms
@@ -21,12 +26,10 @@ from phasejax.theory._model import SpikedModel
 from phasejax.theory._regimes import Regime
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
-# What moves the two ratios: the signal's values depend on the first three, curved in their
-# logarithms; the nuisance's on the last two, along a straight line.
+# The fields that move the two ratios: rho and tau depend on the first three, the nuisance's values on the last two.
 _COORDINATES = ("kappa", "gamma_x", "gamma_y", "nu", "nuisance_y")
 _LIMIT = math.log(1e6)  # no parameter changes by more than this factor
-_NODES = 33  # of a grid, along each curved coordinate
-_STARTS = 12  # local minima of the grid that are finished
+_POPULATION, _GENERATIONS = 60, 150  # of differential evolution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +83,9 @@ def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
     the regimes of predicting x from y pass `model.reverse()`. Computed in float64. No regime
     depends on nuisance_x, whose log-change is always 0.
 
-    The search is global first: over the three fields on which the ratios depend nonlinearly by a
-    grid, at whose points the others are solved for exactly; then local, with exact gradients. The
-    answer is checked on the closed form (`regime`), and for optimality (`Crossing.residual`).
+    The search is global first, by differential evolution with a fixed seed, and then local, with
+    exact gradients. The answer is checked on the closed form (`phasejax.theory.regime`), and for
+    optimality (`Crossing.residual`).
 
     Args:
         model: one concrete spiked model.
@@ -121,7 +124,7 @@ def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
         else:
             change, residual = _search(model, target, parameters, margin)
         changed = model if change is None else _scaled(model, change)
-        moved = {} if change is None else dict(zip(_COORDINATES, change.tolist(), strict=True))
+        moved: dict[str, float] = {} if change is None else dict(zip(_COORDINATES, change.tolist(), strict=True))
         log_change = {name: moved.get(name, 0.0) if moved else math.nan for name in parameters}
         after = _deltas(changed)
     return Crossing(target=target, reachable=change is not None, model=changed, log_change=log_change,
@@ -146,16 +149,6 @@ def _parameters(parameters):
     return tuple(dict.fromkeys(map(str, names)))
 
 
-def _search(model, target, parameters, margin):
-    # Second try: without noise rho is 1, and only nu = 1, the boundary itself, leaves CA behind.
-    for not_recovered in (margin, 0.0):
-        problem = _Problem(model, target, parameters, margin, not_recovered)
-        change = _nearest(problem)
-        if change is not None:
-            return change, _residual(problem, change)
-    return None, math.nan
-
-
 def _deltas(model):
     return float(_closed_forms.delta_ca(model)), float(_closed_forms.delta_cp(model))
 
@@ -167,182 +160,108 @@ def _scaled(model, change):
     return model.replace(**fields)
 
 
+def _search(model, target, parameters, margin):
+    """The least change of `_COORDINATES` and its residual; (None, NaN) where no change reaches the target."""
+    # Second try: without noise rho is 1, and only nu = 1, the boundary itself, leaves CA behind.
+    for not_recovered in (margin, 0.0):
+        problem = _Problem(model, target, parameters, margin, not_recovered)
+        candidates = [_start(problem)]
+        for _ in range(3):  # where a solution ends, another signal may be the weakest
+            change = _polished(problem, candidates[-1])
+            candidates += [np.where(np.abs(change) < 1e-6, 0, change), change]  # rounding leaves a little of no change
+        change = min(filter(problem.reached, candidates), key=np.linalg.norm, default=None)
+        if change is not None:
+            return change, _residual(problem, change)
+    return None, math.nan
+
+
 @jax.jit
-def _log_signals(signals, changes):
-    """Logarithms of rho and tau, shape (m, 2, k), after m changes (m, 3) of the curved coordinates."""
-    def at(change):
-        scale = jnp.exp(change)
-        scaled = signals.replace(kappa=signals.kappa * scale[0], gamma_x=signals.gamma_x * scale[1],
-                                 gamma_y=signals.gamma_y * scale[2])
-        return jnp.log(jnp.stack([_closed_forms.rho(scaled), _closed_forms.tau(scaled)]))
-
-    return jax.vmap(at)(changes)
+def _log_ratios(signals, floors, change):
+    """log Delta_CA and log Delta_CP by each signal alone, shape (2, k), after a change of `_COORDINATES`."""
+    kappa, gamma_x, gamma_y, nu, nuisance_y = change
+    scaled = signals.replace(kappa=signals.kappa * jnp.exp(kappa), gamma_x=signals.gamma_x * jnp.exp(gamma_x),
+                             gamma_y=signals.gamma_y * jnp.exp(gamma_y))
+    nuisance = floors + jnp.stack([nu, nu + nuisance_y / 2])
+    return jnp.log(jnp.stack([_closed_forms.rho(scaled), _closed_forms.tau(scaled)])) - nuisance[:, None]
 
 
-_log_signals_slopes = jax.jit(jax.jacfwd(lambda signals, change: _log_signals(signals, change[None])[0], argnums=1))
+_log_ratio_slopes = jax.jit(jax.jacfwd(_log_ratios, argnums=2))
+_log_ratios_of_many = jax.jit(jax.vmap(_log_ratios, in_axes=(None, None, 0)))
 
 
 class _Problem:
-    """The constraints on a change t of `_COORDINATES`: log Delta_CA and log Delta_CP on the target's sides.
-
-    In terms of the signals i, log Delta_CA = min_i log rho_i - log max nu - t_nu, and
-    log Delta_CP = min_i log tau_i - log max xi - t_nu - t_nuisance_y / 2.
-    """
+    """What is asked of a change t of `_COORDINATES`: both log-ratios on the target's side of 0, by their margins."""
 
     def __init__(self, model, target, parameters, margin, not_recovered):
         self.model, self.target = model, target
         # Scaling does nothing to a field of zeros.
         self.free = np.array([name in parameters and bool(np.any(getattr(model, name))) for name in _COORDINATES])
-        self.signs = [1 if target in (Regime.BOTH, only) else -1 for only in (Regime.CA_ONLY, Regime.CP_ONLY)]
-        self.margins = [margin if sign > 0 else not_recovered for sign in self.signs]
-        # Equal signals are one; without nuisance the two values stay, and d does not matter.
+        self.signs = np.array([1 if target in (Regime.BOTH, only) else -1
+                               for only in (Regime.CA_ONLY, Regime.CP_ONLY)])
+        self.margins = np.where(self.signs > 0, margin, not_recovered)
+        # Equal signals count once; of the nuisance only the largest nu and the largest xi count.
         kappa, gamma_x, gamma_y = np.unique(np.stack([model.kappa, model.gamma_x, model.gamma_y]), axis=1)
-        empty = np.zeros(0)
-        self.signals = SpikedModel(kappa, empty, gamma_x, gamma_y, empty, empty)
+        signals = SpikedModel(kappa, np.zeros(0), gamma_x, gamma_y, np.zeros(0), np.zeros(0))
         with np.errstate(divide="ignore"):
-            self.floors = np.log([np.max(model.nu, initial=0), np.max(np.asarray(_closed_forms.xi(model)), initial=0)])
-        self.top = np.full(len(_COORDINATES), _LIMIT)
-        self.top[3] = min(_LIMIT, -self.floors[0])  # nu <= 1
+            strongest = [np.max(values, initial=0) for values in (model.nu, np.asarray(_closed_forms.xi(model)))]
+            floors = np.log(np.array(strongest))
+        self.ratio_inputs, self.count = (signals, floors), len(kappa)
+        largest = np.where(np.array(_COORDINATES) == "nu", np.minimum(_LIMIT, -floors[0]), _LIMIT)  # nu <= 1
+        self.box = np.where(self.free, [np.full_like(largest, -_LIMIT), largest], 0)
 
-    @property
-    def hopeless(self):
-        """Whether a ratio on the wrong side is 0 or infinite, which no scale changes, or nothing is free."""
-        always = [np.isinf(floor) and sign < 0 for floor, sign in zip(self.floors, self.signs, strict=True)]
-        return not np.all(self.signals.kappa > 0) or any(always) or not self.free.any()
+    def missing(self, changes):
+        """By how much each of many changes (m, 5) misses the target; 0 where it does not."""
+        weakest = np.asarray(_log_ratios_of_many(*self.ratio_inputs, changes)).min(-1)
+        return np.nan_to_num(np.maximum(self.margins - self.signs * weakest, 0).sum(1), posinf=1e9)
 
-    def full(self, t):
-        """A change of all coordinates from one of those that are free."""
-        change = np.zeros(len(_COORDINATES))
-        change[self.free] = t
-        return change
-
-    def on_grid(self, centre, nodes):
-        """The best changes with curved coordinates on a grid, and by how much each misses the target (0: it does not).
-
-        Given the curved coordinates what remains is a convex problem in t_nu, with t_nuisance_y
-        following from it: the free minimum, clipped to what is allowed, is exact.
-        """
-        axes = [c + nodes if free else np.zeros(1) for c, free in zip(centre, self.free[:3], strict=True)]
-        curved = np.stack(np.meshgrid(*(np.clip(axis, -_LIMIT, _LIMIT) for axis in axes), indexing="ij"), -1)
-        weakest = np.asarray(_log_signals(self.signals, curved.reshape(-1, 3))).min(-1)
-        ca, cp = (weakest - self.floors - np.multiply(self.signs, self.margins)).T
-        low, high = np.full(len(ca), -_LIMIT), np.full(len(ca), self.top[3])
-        free_nu, free_nuisance = self.free[3:]
-        for sign, bound in list(zip(self.signs, (ca, cp), strict=True))[:1 if free_nuisance else 2]:
-            low, high = (low, np.minimum(high, bound)) if sign > 0 else (np.maximum(low, bound), high)
-        # min t_nu^2 + t_nuisance_y^2 on the line t_nu + t_nuisance_y / 2 = cp, where 0 is on the wrong side of it
-        wanted = np.where(free_nuisance & (self.signs[1] * cp < 0), 0.8 * cp, 0)
-        nu = np.clip(wanted, low, high) if free_nu else np.zeros(len(ca))
-        missed = np.maximum(low - nu, 0) + np.maximum(nu - high, 0)
-        nuisance = np.zeros(len(ca))
-        if free_nuisance:
-            nuisance = np.where(self.signs[1] * (cp - nu) < 0, 2 * (cp - nu), 0)
-            missed += np.maximum(np.abs(nuisance) - _LIMIT, 0)
-        changes = np.concatenate([curved.reshape(-1, 3), nu[:, None], nuisance[:, None]], 1)
-        return changes, np.nan_to_num(missed, nan=np.inf, posinf=np.inf), curved.shape[:3]
-
-    def values(self, change):
-        """log Delta by each signal, shape (2, k)."""
-        nuisance = self.floors + change[3] + [0, change[4] / 2]
-        return np.asarray(_log_signals(self.signals, change[None, :3]))[0] - nuisance[:, None]
-
-    def slopes(self, change):
-        """Derivatives of `values` along the coordinates, shape (2, k, 5)."""
-        curved = np.asarray(_log_signals_slopes(self.signals, change[:3]))
-        nuisance = np.broadcast_to([[[-1.0, 0.0]], [[-1.0, -0.5]]], (*curved.shape[:2], 2))
-        return np.concatenate([curved, nuisance], -1)
-
-    def smooth(self, change):
-        """Constraints, >= 0, that hold where the target's do and are smooth: what is to be recovered must be by
-        every signal; what is not, fails by the signal that is weakest at `change`."""
-        weakest = self.values(change).argmin(1)
-        picks = [slice(None) if sign > 0 else slice(i, i + 1) for sign, i in zip(self.signs, weakest, strict=True)]
-        rows = [row for row in (0, 1) if np.isfinite(self.floors[row])]
-
-        def value(t):
-            found = self.values(t)
-            return np.concatenate([self.signs[row] * found[row, picks[row]] - self.margins[row] for row in rows])
-
-        def slope(t):
-            found = self.slopes(t)
-            return np.concatenate([self.signs[row] * found[row, picks[row]] for row in rows])
-
-        return value, slope
+    def constraints(self, change):
+        """A function of the change that is >= 0 in the target and smooth, and its slopes: what is to be recovered must
+        be by every signal; what is not, fails by the signal that is weakest at `change`."""
+        weakest = np.asarray(_log_ratios(*self.ratio_inputs, change)).argmin(1)
+        needed = np.isfinite(self.ratio_inputs[1])[:, None] & (
+            (self.signs > 0)[:, None] | (np.arange(self.count) == weakest[:, None]))
+        signs, margins = np.array([self.signs, self.margins])[:, np.nonzero(needed)[0]]
+        return (lambda t: signs * np.asarray(_log_ratios(*self.ratio_inputs, t))[needed] - margins,
+                lambda t: signs[:, None] * np.asarray(_log_ratio_slopes(*self.ratio_inputs, t))[needed])
 
     def reached(self, change):
-        value, _ = self.smooth(change)
-        kept = np.all(value(change) > -1e-9) and np.all(np.abs(change) <= _LIMIT) and change[3] <= self.top[3]
-        return kept and _closed_forms.regime(_scaled(self.model, change)) is self.target
+        value, _ = self.constraints(change)
+        return np.all(value(change) > -1e-9) and _closed_forms.regime(_scaled(self.model, change)) is self.target
 
 
-def _nearest(problem):
-    """The least change that reaches the target, or None."""
-    if problem.hopeless:
-        return None
-    candidates = []
-    for start in _starts(problem):
-        candidates.append(start)
-        for _ in range(3):  # at its end another signal may be the weakest
-            polished = _polished(problem, candidates[-1])
-            improved = np.linalg.norm(polished) < np.linalg.norm(candidates[-1])
-            candidates.append(polished)
-            if not improved:
-                break
-    return min(filter(problem.reached, candidates), key=np.linalg.norm, default=None)
+def _start(problem):
+    """The best change that differential evolution finds: the smallest in the target, or else the one nearest to it."""
+    best, free = np.zeros(len(_COORDINATES)), problem.free
 
+    def energies(points):
+        changes = np.zeros((_POPULATION, len(_COORDINATES)))
+        changes[:, free] = points.T
+        missing = problem.missing(changes)
+        return np.where(missing > 0, len(_COORDINATES) * _LIMIT**2 + missing, np.sum(changes**2, axis=1))
 
-def _starts(problem):
-    """Local minima of the distance on a grid."""
-    spread = np.sinh(np.linspace(-5, 5, _NODES)) / np.sinh(5)  # dense at its centre
-    centre, half = np.zeros(3), _LIMIT
-    for _ in range(12):  # towards where least is missing, until a point reaches the target
-        changes, missed, shape = problem.on_grid(centre, half * spread)
-        best = changes[missed.argmin()]
-        if missed.min() == 0:
-            break
-        centre, half = best[:3], half / 4
-    if not np.isfinite(missed.min()):
-        return []
-    starts = [best]
-    for _ in range(4):  # nothing outside the ball that the best point spans can be better
-        size = np.where(missed > 0, np.inf, np.linalg.norm(changes, axis=1))
-        if np.isfinite(size.min()):
-            starts = _local_minima(changes, size.reshape(shape))
-        radius = np.linalg.norm(starts[0])
-        changes, missed, shape = problem.on_grid(np.zeros(3), radius * np.linspace(-1, 1, _NODES))
-    return starts
-
-
-def _local_minima(changes, size):
-    padded = np.pad(size, 1, constant_values=np.inf)
-    lowest = np.isfinite(size)
-    for axis in range(3):
-        for shift in (-1, 1):
-            lowest &= size <= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
-    index = np.flatnonzero(lowest)
-    return list(changes[index[np.argsort(size.ravel()[index], kind="stable")[:_STARTS]]])
+    if free.any():
+        draws = np.random.default_rng(0)
+        unit = draws.uniform(-1, 1, (_POPULATION, free.sum()))
+        first = np.clip(_LIMIT * np.sinh(8 * unit) / np.sinh(8), *problem.box[:, free])  # dense near no change
+        best[free] = differential_evolution(
+            energies, list(problem.box[:, free].T), init=first, vectorized=True, updating="deferred", polish=False,
+            maxiter=_GENERATIONS, tol=0, atol=1e-6,
+            seed=draws).x  # pyright: ignore[reportCallIssue]  # from SciPy 1.15 on it is also called rng
+    return best
 
 
 def _polished(problem, start):
-    """A local minimum from `start`."""
-    from scipy.optimize import minimize
-
-    value, slope = problem.smooth(start)
-    free, top = problem.free, problem.top[problem.free]
-    found = minimize(lambda t: t @ t / 2, start[free], jac=lambda t: t, method="SLSQP",
-                     bounds=[(-_LIMIT, limit) for limit in top], options={"ftol": 1e-16, "maxiter": 200},
-                     constraints={"type": "ineq", "fun": lambda t: value(problem.full(t)),
-                                  "jac": lambda t: slope(problem.full(t))[:, free]})
-    return problem.full(np.clip(found.x, -_LIMIT, top))
+    """A local minimum from `start`, by sequential quadratic programming."""
+    value, slope = problem.constraints(start)
+    found = minimize(lambda t: t @ t / 2, start, jac=lambda t: t, method="SLSQP", bounds=problem.box.T,
+                     constraints={"type": "ineq", "fun": value, "jac": slope}, options={"ftol": 1e-16, "maxiter": 200})
+    return np.clip(found.x, *problem.box)
 
 
 def _residual(problem, change):
     """Relative distance of the change from the cone of the active constraints' gradients."""
-    from scipy.optimize import nnls
-
-    value, slope = problem.smooth(change)
-    identity = np.eye(len(change))
-    normals = np.concatenate([slope(change)[np.abs(value(change)) < 1e-7], identity[change < 1e-7 - _LIMIT],
-                              -identity[change > problem.top - 1e-7]])[:, problem.free]
+    (value, slope), (lowest, largest), identity = problem.constraints(change), problem.box, np.eye(len(change))
+    normals = np.concatenate([slope(change)[np.abs(value(change)) < 1e-7], identity[change < lowest + 1e-7],
+                              -identity[change > largest - 1e-7]])[:, problem.free]
     t = change[problem.free]
     return float((nnls(normals.T, t)[1] if len(normals) else np.linalg.norm(t)) / np.linalg.norm(t))

@@ -1,10 +1,10 @@
-r"""Sample spectra of n Gaussian rows, predicted from population spectra by random-matrix theory.
+r"""Random-matrix theory: sample spectra of n Gaussian rows, predicted from population spectra.
 
 Sample covariances are second moments of n rows, without centring. Leaving one row out of the pencil
 whose roots are the sample values gives a deterministic equivalent, valid for n comparable with the
 dimensions, that couples the population's own coordinates through a few traces. The traces can be
 eliminated by hand. What is left is one curve, the squared sample value E against the squared
-population value q, a sum over nuisance coordinates of weight 1/n each, and three readings of it:
+population value q, a sum over nuisance coordinates of weight 1/n each. It is read in three ways:
 
 - a signal of population value q appears at E(q) where the curve rises: an outlier;
 - where the curve falls, next to nuisance values, there is a bulk; its upper edge is the minimum of E
@@ -12,11 +12,11 @@ population value q, a sum over nuisance coordinates of weight 1/n each, and thre
 - near that edge the sample values of the nuisance have counting density (A / pi) sqrt(edge - E), with
   A from the second derivative of E: the largest of them is edge + A^{-2/3} chi, chi of mean -1.2065
   (Tracy-Widom, real data). The correction falls as n^{-2/3} while d / n is fixed. For how a few
-  coordinates alone are treated see `phasejax.sample_spectrum`.
+  coordinates alone are treated see `_sample_spectrum`.
 
-Signals are left out of the sums: inside them, a neighbour of weight 1/n would be a pole. They enter
-at first order instead, where neighbours closer than three standard deviations count less. What is
-left is O(1/n), and larger within a few standard deviations of a threshold.
+Signals are left out of the sums, in which a neighbour of weight 1/n would be a pole. They enter at
+first order instead, where neighbours closer than three standard deviations count less. The error that
+remains is O(1/n), and larger within a few standard deviations of a threshold.
 
 Source: the curves are derived above each function; without correlated nuisance the first is that of
 Bao, Hu, Pan and Zhou 2019.
@@ -47,9 +47,10 @@ from phasejax.theory._sample_spectrum import (
 # cancels as nu or rho tend to 1. The density of sample values follows from d/dE log det, which is stationary
 # in K and T: its derivative along q is -(n / E) (1 / Y^2 - (1/n) sum_j nu_j^2 / (q - nu_j^2)^2).
 
+
 def canonical_spectrum(rho: Float[HostOrDevice, "k"], nu: Float[HostOrDevice, "p"], q_x: Int[ArrayLike, ""],
                        q_y: Int[ArrayLike, ""], n: Num[ArrayLike, ""]) -> SampleSpectrum:
-    r"""Predicted sample canonical correlations.
+    r"""Sample canonical correlations that n rows are expected to show.
 
     .. math::
         \lambda^2 = \frac{(1 - Y w_x)(1 - Y w_y)}{1 - Y}, \quad w_a = \frac{1 - q_a / n}{1 + s}, \quad
@@ -60,6 +61,9 @@ def canonical_spectrum(rho: Float[HostOrDevice, "k"], nu: Float[HostOrDevice, "p
         nu: those of the paired nuisance coordinates, shape (p,), in [0, 1].
         q_x, q_y: number of nuisance coordinates of each view, both at least p.
         n: number of rows, above 2k + q_x + q_y.
+
+    Returns:
+        The predicted spectrum.
 
     Source: derived above; Bao, Hu, Pan and Zhou 2019, Theorem 1.8, when nu = 0.
 
@@ -149,7 +153,7 @@ def _canonical_edge(rho, nu, q_x, q_y, n):
 def regression_spectrum(tau: Float[HostOrDevice, "k"], variance: Float[HostOrDevice, "k"],
                         xi: Float[HostOrDevice, "p"], nuisance: Float[HostOrDevice, "q_y"], q_x: Int[ArrayLike, ""],
                         n: Num[ArrayLike, ""]) -> SampleSpectrum:
-    r"""Predicted sample singular values of A = S_yx S_xx^{-1/2}, in units of y.
+    r"""Sample singular values of A = S_yx S_xx^{-1/2} that n rows are expected to show, in units of y.
 
     .. math::
         s^2 = \sigma \Big(\frac1n \sum_j \frac{b_j}{D_j} + \frac1{1 + \phi}\Big), \quad
@@ -163,6 +167,9 @@ def regression_spectrum(tau: Float[HostOrDevice, "k"], variance: Float[HostOrDev
         nuisance: b_j, variances of y's nuisance coordinates, shape (q_y,), at least xi^2.
         q_x: number of x's nuisance coordinates, at least p.
         n: number of rows, above k + q_x.
+
+    Returns:
+        The predicted spectrum.
 
     Source: derived above.
 
@@ -246,7 +253,7 @@ def _regression_edge(signal, others, p, q_x, n):
         return *others, weights, (q_x - p + jnp.sum(jnp.where(paired, weights, 0))) / n
 
     def system(point, weights, others, n):
-        residual, _, slopes, value_slopes = _regression_curve(*point, atoms(weights, others, n), n)
+        residual, _, slopes, value_slopes = _regression_curve(point[0], point[1], atoms(weights, others, n), n)
         return jnp.stack([residual, _along(jnp.max(others[1]), slopes, value_slopes)[1]])
 
     def search(weights, others, n):

@@ -1,22 +1,28 @@
-"""The four regimes of the phase diagram."""
+"""Separation ratios and the four regimes of the phase diagram that they make (K26, section 3).
+
+An objective ranks directions by its spectrum and keeps the k first. Its separation ratio, the weakest
+signal's value over the strongest nuisance's, says whether those are the signals: above 1 it recovers
+them all. The ratios of alignment (CA) and of prediction (CP) together make the regime.
+"""
 
 import enum
+from typing import SupportsInt
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from phasejax._core.pytree import HostOrDevice
 
-# Two values closer than this many units in the last place are a tie. The boundary itself
-# counts as not recovered, and must do so whatever order a compiler rounds in.
+# Two values within this many units in the last place of each other count as equal. The boundary itself
+# counts as not recovered, and must do so in whatever order a compiler rounds.
 _TIE_ULPS = 16
 
 
 class Regime(enum.Enum):
-    """Which objective recovers the whole shared signal (K26, section 3).
+    """Which objectives recover the whole shared signal (K26, section 3).
 
-    Compiled code carries a regime as its integer `code`, bit 0 for CA and bit 1 for CP, so
-    0 Neither, 1 CA only, 2 CP only, 3 Both; -1 says that an input was not admissible.
+    Compiled code carries a regime as its integer `code`, with bit 0 for CA and bit 1 for CP:
+    0 is Neither, 1 CA only, 2 CP only, 3 Both, and -1 says that an input was not admissible.
 
     >>> Regime.from_code(1)
     <Regime.CA_ONLY: 'CA only'>
@@ -29,18 +35,23 @@ class Regime(enum.Enum):
 
     @property
     def code(self) -> int:
+        """The regime as an integer: 1 if alignment recovers the signal, plus 2 if prediction does."""
         return list(Regime).index(self)
 
     @classmethod
-    def from_code(cls, code) -> "Regime":
-        """The regime of one integer code. Raises ValueError for any other number."""
+    def from_code(cls, code: SupportsInt) -> "Regime":
+        """The regime with the given integer code.
+
+        Raises:
+            ValueError: a code other than 0, 1, 2 or 3.
+        """
         if int(code) not in range(4):
             raise ValueError(f"code: expected 0, 1, 2 or 3, got {int(code)}")
         return list(cls)[int(code)]
 
     @classmethod
     def from_ratios(cls, delta_ca: float, delta_cp: float) -> "Regime":
-        """The regime of two separation ratios: an objective recovers when its ratio is above 1.
+        """The regime that two separation ratios make: an objective recovers the signal where its ratio is above 1.
 
         Raises:
             ValueError: a ratio that is NaN.
@@ -55,23 +66,30 @@ class Regime(enum.Enum):
 
 
 def exceeds(a: ArrayLike, b: ArrayLike) -> Array:
-    """a > b, with values that differ only by rounding counted as equal."""
+    """Whether a > b, where values that differ only by rounding count as equal."""
     tie = _TIE_ULPS * jnp.finfo(jnp.result_type(a, b, float)).eps
     return jnp.asarray(a) > jnp.asarray(b) * (1 + tie)
 
 
 def regime_code_from_ratios(delta_ca: Float[ArrayLike, "..."], delta_cp: Float[ArrayLike, "..."]
                             ) -> Int[Array, "..."]:
-    """Code of the regime with the given separation ratios; -1 where either is NaN."""
+    """Integer code of the regime that two separation ratios make; -1 where either is NaN."""
     delta_ca, delta_cp = jnp.asarray(delta_ca), jnp.asarray(delta_cp)
     code = exceeds(delta_ca, 1.0).astype(jnp.int32) + 2 * exceeds(delta_cp, 1.0).astype(jnp.int32)
     return jnp.where(jnp.isnan(delta_ca) | jnp.isnan(delta_cp), -1, code)
 
 
 def separation_ratio(spectrum: Float[HostOrDevice, "m"], is_signal: Bool[HostOrDevice, "m"]) -> Float[Array, ""]:
-    """Delta = min of the signal's values / max of the nuisance's values.
+    r"""Separation ratio of a spectrum: the least of the signal's values over the largest of the nuisance's.
 
-    0 without signal (also when a signal value is 0), +inf without nuisance.
+    .. math::  \Delta = \min_{i \in \mathrm{signal}} s_i \,/\, \max_{j \in \mathrm{nuisance}} s_j
+
+    Args:
+        spectrum: singular values s >= 0 in any order and unit, shape (m,).
+        is_signal: which of them belong to signal directions, shape (m,).
+
+    Returns:
+        Delta: 0 without signal or where a signal's value is 0, +inf without nuisance, NaN for NaN.
 
     Source: K26, Proposition 3.1.
 

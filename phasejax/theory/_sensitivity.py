@@ -1,4 +1,4 @@
-"""Which parameter moves a model towards or away from the boundaries of its regime."""
+"""Elasticities of the separation ratios: which parameter moves a model towards the boundaries of its regime."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from phasejax.theory._model import SpikedModel
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 _RATIOS = {"ca": ("CA", _closed_forms.delta_ca), "cp": ("CP", _closed_forms.delta_cp),
-           "cp_reverse": ("CP reversed", _closed_forms.delta_cp_reverse)}
+           "cp_reverse": ("CP y->x", _closed_forms.delta_cp_reverse)}
 
 
 @pytree
@@ -21,9 +21,9 @@ class Sensitivity:
     """Elasticities d log Delta / d log parameter: the relative change of a ratio per relative change of a parameter.
 
     Args:
-        ca: of Delta_CA; for each field of the model one elasticity per coordinate, in the field's shape.
-        cp: of Delta_CP, predicting y from x.
-        cp_reverse: of Delta_CP reversed.
+        ca: elasticities of Delta_CA; for each field of the model one per coordinate, in the field's shape.
+        cp: those of Delta_CP, for predicting y from x.
+        cp_reverse: those of Delta_CP for predicting x from y.
     """
 
     ca: dict[str, Float[Array, "_"]]
@@ -32,8 +32,8 @@ class Sensitivity:
 
     @property
     def fields(self) -> dict[str, dict[str, Float[Array, ""]]]:
-        """For each ratio ("ca", "cp", "cp_reverse") the elasticity of each field scaled as a whole: the sum over
-        its coordinates."""
+        """For each ratio ("ca", "cp", "cp_reverse") the elasticity of each field that is scaled as a whole, which is
+        the sum over its coordinates."""
         return {ratio: {name: jnp.sum(values) for name, values in getattr(self, ratio).items()} for ratio in _RATIOS}
 
     def summary(self) -> str:
@@ -55,21 +55,22 @@ def _strongest(label, row):
 
 
 def sensitivity(model: SpikedModel) -> Sensitivity:
-    r"""Which parameter moves this problem: elasticities of the three separation ratios.
+    r"""Elasticities of the three separation ratios: how much each parameter moves them.
 
     .. math::  e = \frac{\partial \log \Delta}{\partial \log \theta}
 
     for each coordinate theta of each field. Away from ties only the weakest signal and the
-    strongest nuisance count; in terms of theirs, for CA, e is gamma_x / (kappa^2 + gamma_x) + gamma_y /
-    (kappa^2 + gamma_y) for kappa, -1 for nu, and -(1/2) gamma_x / (kappa^2 + gamma_x) for gamma_x.
+    strongest nuisance count. In terms of their parameters, the elasticities of Delta_CA are
+    gamma_x / (kappa^2 + gamma_x) + gamma_y / (kappa^2 + gamma_y) for kappa, -1 for nu, and
+    -(1/2) gamma_x / (kappa^2 + gamma_x) for gamma_x.
 
     Where several signals tie for the weakest (or nuisances for the strongest), as all do in the
-    homogeneous model, one coordinate moved alone has one slope up and another down. The slope is then
-    shared evenly, so that coordinates of equal standing get equal numbers and still add up to the
-    elasticity of the field scaled as a whole, which stays exact as long as the tied ones have the
-    same elasticities; otherwise it lies between that upwards and that downwards.
+    homogeneous model, one coordinate that is moved alone has one slope upwards and another downwards.
+    The slope is then shared evenly: coordinates of equal standing get equal numbers, which still add up
+    to the elasticity of the field scaled as a whole. That sum is exact as long as the tied coordinates
+    have the same elasticities; otherwise it lies between the slope upwards and the slope downwards.
 
-    A parameter that is 0 stays 0 under relative change: its elasticity is 0. A ratio that is 0 or
+    A parameter that is 0 stays 0 under relative change, so its elasticity is 0. A ratio that is 0 or
     infinite stays so whatever is scaled, and its logarithm has no derivative: all its elasticities
     are NaN.
 
@@ -81,6 +82,7 @@ def sensitivity(model: SpikedModel) -> Sensitivity:
 
     Source: derivatives of the ratios of K26, Proposition 3.1.
 
+    >>> from phasejax import SpikedModel
     >>> model = SpikedModel.homogeneous(1.0, 0.3, gamma_x=1.0, gamma_y=3.0, nuisance_y=4.0, k=2, d=5)
     >>> {name: f"{value:.3f}" for name, value in sensitivity(model).fields["ca"].items() if value}
     {'kappa': '1.250', 'nu': '-1.000', 'gamma_x': '-0.250', 'gamma_y': '-0.375'}

@@ -12,8 +12,6 @@ from scipy.optimize import brentq
 from phasejax import Regime, SpikedModel, regime
 from phasejax.theory import _nearest_boundary, nearest_boundary, sensitivity
 
-pytestmark = pytest.mark.slow
-
 FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 TARGETS = [target.value for target in Regime]
 HOMOGENEOUS = SpikedModel.homogeneous(1.0, 0.8, gamma_x=1.0, gamma_y=0.5, nuisance_y=3.0, k=2, d=5)
@@ -204,7 +202,7 @@ def test_out_of_reach_is_an_answer(model, target, parameters):
 
 @pytest.mark.parametrize("polish", [True, False])
 def test_a_narrow_target_is_not_missed(polish, monkeypatch):
-    """Of all kappa a window of 1 part in 10,000 lies above CA's boundary and below CP's. The grid alone finds it."""
+    """Of all kappa a window of 1 part in 10,000 lies above CA's boundary and below CP's. Evolution alone finds it."""
     if not polish:
         monkeypatch.setattr(_nearest_boundary, "_polished", lambda problem, start: start)
     model = SpikedModel.homogeneous(1.0, 0.5, gamma_x=1.0, gamma_y=1.0, nuisance_y=2.0002, k=1, d=3)
@@ -215,14 +213,19 @@ def test_a_narrow_target_is_not_missed(polish, monkeypatch):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nuisance_alone_is_solved_exactly_on_the_grid(target, monkeypatch):
-    """Given the signal the nearest nu and nuisance_y have a closed form, which the local solver does not improve."""
+def test_nuisance_alone_is_solved_exactly(target):
+    """Given the signal the nearest nu and nuisance_y have a closed form: within the limits on t_nu, the foot of the
+    perpendicular on the line t_nu + t_nuisance_y / 2 = log Delta_CP, where CP is on the wrong side of it."""
     model = HOMOGENEOUS.replace(nuisance_y=1.2) if target != "Neither" else EASY
-    exact = nearest_boundary(model, target, parameters=["nu", "nuisance_y"])
-    monkeypatch.setattr(_nearest_boundary, "_polished", lambda problem, start: start)
-    alone = nearest_boundary(model, target, parameters=["nu", "nuisance_y"])
-    assert exact.reachable
-    assert alone.log_change == pytest.approx(exact.log_change, abs=1e-9)
+    ca_sign, cp_sign = ({"Both": 1, "CA only": 1}.get(target, -1), {"Both": 1, "CP only": 1}.get(target, -1))
+    (ca,), (cp,), _ = log_ratios(model, {})
+    ca, cp = ca - ca_sign * 1e-5, cp - cp_sign * 1e-5
+    low, high = (-np.inf, ca) if ca_sign > 0 else (ca, np.inf)
+    nu = np.clip(0.8 * cp if cp_sign * cp < 0 else 0, low, min(high, -math.log(np.max(model.nu))))
+    nuisance = 2 * (cp - nu) if cp_sign * (cp - nu) < 0 else 0
+    crossing = nearest_boundary(model, target, parameters=["nu", "nuisance_y"])
+    assert crossing.reachable
+    assert crossing.log_change == pytest.approx({"nu": nu, "nuisance_y": nuisance}, abs=1e-9)
 
 
 def test_permutations_and_copies_change_nothing():
