@@ -38,14 +38,14 @@ class Monitor:
 
     def run(self) -> int:
         """Diagnose the new arrays, compare with the baseline, and print what has moved."""
-        from phasejax.diagnosis import detect_drift, load_baseline
+        from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
 
         check_place(self.json)
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)
         x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled)
-        now = baseline.diagnose_again(x, y, labels, labelled=labelled, label_kind=self.label_kind, seed=self.seed)
+        now = diagnose_again(baseline, x, y, labels, labelled=labelled, label_kind=self.label_kind, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)
         write_text(self.json, drift.to_json())
         print(drift.summary())

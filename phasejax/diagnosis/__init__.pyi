@@ -1,5 +1,5 @@
 from ._advice import choose_estimator as choose_estimator
-from ._baseline import Baseline as Baseline
+from ._baseline import diagnose_again as diagnose_again
 from ._baseline import load_baseline as load_baseline
 from ._diagnose import diagnose as diagnose
 from ._drift import Drift as Drift

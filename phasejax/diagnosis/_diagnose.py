@@ -1,48 +1,78 @@
-"""TODO module docstring of diagnosis._diagnose."""
+"""Diagnose paired data, by moment matching or by the published algorithm.
+
+This is the door of the package: all input is checked here, once, and what the other modules get has been checked.
+"""
 
 import math
+from dataclasses import replace
+from typing import Literal, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax.diagnosis._estimates import summarise_posterior
+from phasejax.diagnosis._moment_matching import label_directions, match_moments
 from phasejax.diagnosis._paired_data import paired_rows
-from phasejax.diagnosis._result import Diagnosis, moment_matching_diagnosis
+from phasejax.diagnosis._predicted_scores import scores_of_checked_data
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._simulator import Design
 from phasejax.diagnosis._spectral import classify_spectra
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.io import Table, encode_labels
 from phasejax.io._arrays import check_views
 
+# Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
+_REDUNDANT_GAIN = 0.005
 
-def diagnose(x, y, labels, *, method: str = "moments", k: int | None = None, labelled=None,
-             confidence: float = 0.9, label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
+
+@overload
+def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: Literal["moments"] = "moments",
+             k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
+             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0) -> Diagnosis: ...
+
+
+@overload
+def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: str,
+             k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
+             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
+             ) -> Diagnosis | SpectralDiagnosis: ...
+
+
+def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: str = "moments",
+             k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
+             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
              ) -> Diagnosis | SpectralDiagnosis:
     """Which objective recovers, from paired data, what the labels measure.
 
-    "moments" looks for the spiked model under which the statistics of simulated data are those
-    of these (`calibration`), and reports the regime with its probability, intervals for the
-    ratios and parameters, and cross-validated scores of what each objective would yield
-    (`outcome.predict_outcome`). Computed in float64 from second moments.
+    "moments" looks for the spiked model whose simulated data have the same statistics as these (moment
+    matching), and reports the regime with its probability, intervals for the separation ratios and the parameters,
+    and the cross-validated scores of the representation that each objective learns (`predict_scores`). It
+    computes in float64 from second moments.
 
     "spectral" is the published algorithm: components of C (alignment) and of A (prediction) count as
     signal or as nuisance by how well their scores predict held-out labels, and the ratio is the least
-    signal value over the largest nuisance value. Its known weakness: components that carry
-    shared signal the labels do not measure count as nuisance, and at small n / d it names the wrong
-    regime often.
+    signal value over the largest nuisance value. Its known weakness: components that carry shared
+    signal which the labels do not measure count as nuisance, and at small n / d it often names the
+    wrong regime.
 
     Args:
-        x: one view, shape (n, d_x), n > d_x, finite numbers; an array, or a `tables.Table` of any
-            length, which is read in blocks. Spectra and predicted scores then rest on 50,000 rows.
+        x: one view, shape (n, d_x), n > d_x, finite numbers; an array, or a `phasejax.io.Table`
+            of any length, which is read in blocks. Spectra and predicted scores then rest on 50,000 rows.
         y: the other view, rows paired with x's, shape (n, d_y), n > d_y.
         labels: shape (m,) or (m, L): classes (integers, booleans, text) or real values.
         method: "moments" or "spectral".
         k: shared signals, 1 <= k < min(d_x, d_y); when left out, the number of label directions that
             a view predicts beyond chance. Signals beyond k count as nuisance.
-        labelled: the m rows that have labels, as indices; all rows when left out. The others inform the
-            covariances.
+        labelled: the m rows that have labels, as indices; all rows when left out. The other rows
+            count for the covariances.
         confidence: level of the intervals, and probability from which a regime is stated.
         label_kind: "class" or "real" instead of guessing from the labels' type.
-        predicted_scores: whether to predict scores.
+        predicted_scores: whether to predict the scores of representations, the slower part for long tables.
         seed: of simulation, folds and bootstrap.
+
+    Returns:
+        A `Diagnosis`, by method "spectral" a `SpectralDiagnosis`.
 
     Raises:
         ValueError: an input that no answer could rest on, in one line.
@@ -64,7 +94,52 @@ def diagnose(x, y, labels, *, method: str = "moments", k: int | None = None, lab
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
     data = paired_rows(x, y, labels, labelled, label_kind, seed)
-    return moment_matching_diagnosis(data, k=k, confidence=confidence, predicted_scores=predicted_scores, seed=seed)
+    return _moments(data, k, confidence, predicted_scores, seed)
+
+
+def _moments(data, k, confidence, predicted_scores, seed):
+    top = min(data.d_x, data.d_y) - 1
+    if k is not None and not 1 <= k <= top:
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
+    if top < 1:
+        raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
+    q = data.q
+    signals = min(label_directions(data.joint, data.d_x, data.d_y, q, data.m), top) if k is None else k
+    design = Design(data.d_x, data.d_y, q, signals, data.n - 1, data.m - 1)
+    # The simulations keep all cores busy. Threads of BLAS beside them would wait for each other.
+    with threadpool_limits(1):
+        posterior = match_moments(data.joint, design, without=data.without, seed=seed)
+        spectra = classify_spectra(data.x, data.y, data.encoded, labelled=data.labelled, signals=signals)
+        scores = scores_of_checked_data(data.x, data.y, data.encoded, k=signals, kind=data.kind,
+                                        labelled=data.labelled, seed=seed) if predicted_scores else None
+    found = Diagnosis(
+        method="moments", n=data.n, labelled=data.m, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
+        k_estimated=k is None, confidence=confidence, ca=spectra.ca, cp=spectra.cp, cp_reverse=spectra.cp_reverse,
+        predicted_scores=scores, **summarise_posterior(posterior, design, data.joint, confidence, seed))
+    return replace(found, warnings=tuple(_limits(found, data.views_share_a_column)))
+
+
+def _limits(diagnosis, views_share_a_column):
+    """What limits the answer of a diagnosis, one sentence each."""
+    d, scores = diagnosis.d_x + diagnosis.d_y, diagnosis.predicted_scores
+    if diagnosis.n <= d:
+        yield (f"n = {diagnosis.n} is not above d_x + d_y = {d}: the spectrum is saturated, some canonical "
+               "correlations are 1 by construction.")
+    elif diagnosis.n < 3 * d:
+        yield f"n = {diagnosis.n} is below 3 (d_x + d_y) = {3 * d}: expect wide intervals."
+    if views_share_a_column:
+        yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
+    if diagnosis.fits_badly:
+        yield (f"no spiked model describes these data well (reduced chi-squared {diagnosis.reduced_chi2:.1f}): "
+               "intervals are widened, and predicted scores say more than the regime.")
+    if scores is not None and scores.ranking()[0].low <= scores.chance:
+        yield "the labels are weak: no representation predicts them reliably better than chance."
+    if diagnosis.regime is None:
+        yield "the data do not decide between regimes: a ratio is near 1 within its interval."
+    if scores is not None and scores.gain("x and y").high <= _REDUNDANT_GAIN:
+        single = scores.best_single
+        other = "x" if single == "y" else "y"
+        yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."
 
 
 def _spectral(x, y, labels, label_kind):
@@ -78,16 +153,16 @@ def _spectral(x, y, labels, label_kind):
         method="spectral", n=len(x), d_x=x.shape[1], d_y=y.shape[1], label_columns=columns.shape[1],
         ca=found.ca, cp=found.cp, cp_reverse=found.cp_reverse, pls=found.pls,
         kappa=math.sqrt(kappa_squared),
-        # The largest is left out where there are enough: it may be signal the labels miss.
+        # Where there are enough values the largest is left out: it may belong to signal that the labels miss.
         nu=float(nuisance[1] if nuisance.size >= 3 else np.max(nuisance, initial=0)),
         gamma_x=max(found.variances_x.signal - kappa_squared, 0.0),
         gamma_y=max(found.variances_y.signal - kappa_squared, 0.0),
         nuisance_x=found.variances_x.nuisance, nuisance_y=found.variances_y.nuisance,
         dominance_x=found.variances_x.dominance, dominance_y=found.variances_y.dominance,
-        warnings=tuple(_warnings(x, y, found)))
+        warnings=tuple(_spectral_limits(x, y, found)))
 
 
-def _warnings(x, y, found):
+def _spectral_limits(x, y, found):
     n, d = len(x), x.shape[1] + y.shape[1]
     if n <= d:
         yield (f"n = {n} is not above d_x + d_y = {d}: some canonical correlations are 1 by construction, "

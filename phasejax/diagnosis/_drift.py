@@ -1,25 +1,7 @@
-r"""Drift: has the regime or any parameter moved beyond chance since a saved diagnosis.
+"""Drift: has the regime or any parameter moved beyond chance since a saved diagnosis?
 
-Given the parameters, two data sets are independent. If nothing changed, the difference of a
-parameter's two posteriors therefore covers 0: its draws are all differences of a draw of one and a
-draw of the other, on a scale where errors are even (logarithm; logit for shares). The two-sided
-probability of 0 is the share of pairs on the rarer side of it, twice. Four hundred draws of each
-resolve no tail below some 2 / 400, beyond it the share soon is 0. So the probability is the larger one of this
-share and that of a Gaussian with the moments of the draws,
-
-.. math:: z = (\bar u_2 - \bar u_1) / \sqrt{s_1^2 + s_2^2},
-
-which a few draws in a second mode widen: better no alarm than one that rests on the first mode alone.
-
-Holm's correction over all names keeps the chance of any false alarm below the level, however the names
-depend on each other. What the data do not determine has the prior as both posteriors, and never alarms.
-
-A parameter that the simpler family puts at exactly 0 has no spread there, but is not known any better
-than in the other data set: it gets that set's spread, scaled by the root of the rows. Nor is the
-uncorrelated share known more finely than one of the p coordinates that it counts, or than the edge it has in
-the simulated model: its spread is at least 1 / (p sqrt(12)) and 0.03.
-
-Source: Holm 1979.
+Every ratio and parameter is tested (`_drift_tests`), with Holm's correction over all of them. The regime has changed
+when both diagnoses are sure of theirs and the two differ.
 """
 
 import json
@@ -27,29 +9,29 @@ from dataclasses import asdict, dataclass
 
 from phasejax._core.serialise import plain
 from phasejax._version import __version__
-from phasejax.diagnosis._baseline import NAMES, Baseline, _check_same
-from phasejax.diagnosis._drift_tests import floor, holm, on_its_scale, two_sided_test
-from phasejax.diagnosis._estimates import Estimate, likeliest
+from phasejax.diagnosis._baseline import check_same
+from phasejax.diagnosis._drift_tests import holm, least_spread, on_even_scale, two_sided_test
+from phasejax.diagnosis._estimates import NAMES, Estimate, likeliest
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._simulator import BOUNDS
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.theory import Regime
 
-# Of a regime's probability, counted from 4000 draws.
+# Resolution of a regime's probability, which is a share of 4000 draws.
 _RESOLUTION = 1 / 4000
 
 
 @dataclass(frozen=True)
 class ParameterChange:
-    """One name's change.
+    """The change of one ratio or parameter between two diagnoses, and whether chance explains it.
 
     Args:
-        name: of `RATIOS` or `PARAMETERS`.
+        name: one of `RATIOS` or `PARAMETERS`.
         before, now: estimates with intervals.
-        z: of the difference; positive for an increase.
+        z: difference in standard errors; positive for an increase.
         p: two-sided probability of a difference as large without any change.
-        adjusted: the same after Holm's correction over all names.
-        beyond: whether that is below the level.
+        adjusted: p after Holm's correction over all names.
+        beyond: whether the adjusted p is below the level, so that the name has moved beyond chance.
     """
 
     name: str
@@ -63,11 +45,11 @@ class ParameterChange:
 
 @dataclass(frozen=True)
 class Drift:
-    """What has changed since a baseline.
+    """Everything that may have changed since a baseline, with tests (`detect_drift`).
 
     Args:
         level: chance of a false alarm in any of the names.
-        n_before, n_now: rows.
+        n_before, n_now: rows of each data set.
         changes: one for each name, in the order of the diagnosis.
         probabilities_before, probabilities_now: of the four regimes by name.
         regime_changed: probability that the regime is another one.
@@ -138,13 +120,13 @@ class Drift:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def detect_drift(baseline: Baseline, now: Diagnosis | SpectralDiagnosis, *, level: float = 0.01) -> Drift:
+def detect_drift(baseline: Diagnosis, now: Diagnosis | SpectralDiagnosis, *, level: float = 0.01) -> Drift:
     """Whether the regime or any parameter has moved beyond chance since a baseline.
 
     Args:
         baseline: from `load_baseline`.
-        now: a diagnosis of new data with the baseline's settings, as from `Baseline.diagnose_again`; rows that
-            the baseline rests on too make the comparison conservative.
+        now: a diagnosis of new data with the baseline's settings, as from `diagnose_again`; rows that the
+            baseline rests on too make the comparison conservative.
         level: chance of a false alarm, above 0 and below 1.
 
     Raises:
@@ -158,9 +140,9 @@ def detect_drift(baseline: Baseline, now: Diagnosis | SpectralDiagnosis, *, leve
     for argument, name, noun in (("x", "d_x", "columns"), ("y", "d_y", "columns"), ("k", "k", "signals"),
                                  ("labels", "label_columns", "independent label columns (classes less one)"),
                                  ("confidence", "confidence", "as level of the intervals")):
-        _check_same(argument, getattr(now, name), getattr(baseline, name), noun)
-    differences = [two_sided_test(*(on_its_scale(name, found.draws[name]) for found in (baseline, now)),
-                          rows_ratio=baseline.n / now.n if name in BOUNDS else None, floor=floor(name, baseline))
+        check_same(argument, getattr(now, name), getattr(baseline, name), noun)
+    differences = [two_sided_test(*(on_even_scale(name, found.draws[name]) for found in (baseline, now)),
+                          rows_ratio=baseline.n / now.n if name in BOUNDS else None, floor=least_spread(name, baseline))
                    for name in NAMES]
     adjusted = holm([p for _, p in differences])
     same = sum(baseline.probabilities[regime.value] * now.probabilities[regime.value] for regime in Regime)
@@ -173,11 +155,11 @@ def detect_drift(baseline: Baseline, now: Diagnosis | SpectralDiagnosis, *, leve
 
 
 def _warnings(baseline, now):
-    if baseline.version != __version__:
-        yield (f"the baseline was written by phasejax {baseline.version}, this is {__version__}: where the method has "
-               "changed between them, that shows as drift.")
+    if baseline.phasejax_version != __version__:
+        yield (f"the baseline was written by phasejax {baseline.phasejax_version}, this is {__version__}: where the "
+               "method has changed between them, that shows as drift.")
     reduced_chi2 = max(baseline.reduced_chi2, now.reduced_chi2)
     if baseline.fits_badly or now.fits_badly:
-        yield (f"intervals are widened by a reduced_chi2 of {reduced_chi2:.1f}: a change within them is not seen, so that 'none' "
-               "says little.")
+        yield (f"intervals are widened by a reduced chi-squared of {reduced_chi2:.1f}: a change within them is not "
+               "seen, so that 'none' says little.")
     yield from now.warnings

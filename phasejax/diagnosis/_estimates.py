@@ -1,6 +1,11 @@
-"""From the posterior of a calibration to estimates in the units of the data."""
+"""From the posterior of moment matching to estimates in the units of the data.
+
+The parameters of the posterior are in units of the leading signal's variance, the same in both views. The scale of each
+view, which no statistic depends on, turns them into units of the data.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +16,7 @@ from phasejax.diagnosis._simulator import Design
 from phasejax.theory import Regime
 
 RATIOS = ("delta_ca", "delta_cp", "delta_cp_reverse")
-# Parameters of the model in the order in which they are reported, and what each means.
+# Parameters of the model in the order in which reports list them, and the meaning of each.
 PARAMETERS = {
     "kappa": "strength of the strongest signal, root of x units times y units",
     "nu": "correlation of the correlated nuisance",
@@ -26,77 +31,42 @@ PARAMETERS = {
 NAMES = (*RATIOS, *PARAMETERS)
 # Names whose values are shares, between 0 and 1 but for rounding.
 SHARES = ("nu", "label_share")
+# Draws of the posterior that a diagnosis keeps.
 _KEPT_DRAWS = 400
-BAD_FIT = 3.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the ends of its interval; the level is the diagnosis's confidence."""
+    """A number with the ends of its interval, whose level is the confidence of the diagnosis."""
 
     value: float
     low: float
     high: float
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a diagnosis and a saved one have in common.
-
-    Args:
-        n, labelled: paired rows, and how many of them have labels.
-        d_x, d_y: columns of x and of y.
-        label_columns: linearly independent label columns.
-        k: signals.
-        confidence: level of the intervals, and the probability from which a regime is stated.
-        reduced_chi2: mean squared distance of data and best model in standard errors; well above 1 when
-            no spiked model describes the data. Intervals are widened by its root.
-        estimates: of the ratios (`RATIOS`) and the parameters (`PARAMETERS`) by name.
-        probabilities: of the four regimes by name.
-        draws: of the posterior, 400 values of each name in `estimates`.
-    """
-
-    n: int
-    labelled: int
-    d_x: int
-    d_y: int
-    label_columns: int
-    k: int
-    confidence: float
-    reduced_chi2: float
-    estimates: dict[str, Estimate]
-    probabilities: dict[str, float]
-    draws: dict[str, Float[np.ndarray, "m"]]
-
-    @property
-    def fits_badly(self) -> bool:
-        """Whether the reduced_chi2 says that no spiked model describes the data."""
-        return self.reduced_chi2 > BAD_FIT
-
-
 def likeliest(probabilities: dict[str, float]) -> Regime:
     """The regime of highest probability."""
-    return Regime(max(probabilities, key=probabilities.get))
+    return Regime(max(probabilities, key=lambda name: probabilities[name]))
 
 
 def summarise_posterior(posterior: Posterior, design: Design, joint: Float[np.ndarray, "s s"], confidence: float,
-               seed: int) -> dict:
+                        seed: int) -> dict[str, Any]:
     """Estimates, regime probabilities and kept draws of a posterior, in data units.
 
     Args:
-        posterior: from `calibration.calibrate`.
-        design: what it was calibrated for.
+        posterior: from `match_moments`.
+        design: of the data.
         joint: covariance of (x, y, labels), for the scale of each view.
         confidence: level of the intervals.
-        seed: of the error of the scales.
+        seed: of the sampling error of the scales.
 
     Returns:
-        Fields of `CalibratedDiagnosis`: estimates, probabilities, reverse_probability, reduced_chi2, draws.
+        Fields of `Diagnosis`: estimates, probabilities, reverse_probability, reduced_chi2, draws.
     """
     gamma_x, gamma_y, nu, nuisance_x, nuisance_y, label, decay, uncorrelated = posterior.draws.T
     gamma_x, gamma_y, nuisance_x, nuisance_y = np.exp([gamma_x, gamma_y, nuisance_x, nuisance_y])
     signals = np.sum((1 - decay[:, None]) ** (2 * np.arange(design.k)), axis=1)
-    # The draws are in units of the leading signal's variance; what a column has on average fixes that unit.
+    # The mean variance of a view's columns fixes the unit of the draws, the leading signal's variance.
     rng, d_x = np.random.default_rng(seed), design.d_x
     scale_x = _scales(rng, joint[:d_x, :d_x], design.n, len(signals))
     scale_y = _scales(rng, joint[d_x:d_x + design.d_y, d_x:d_x + design.d_y], design.n, len(signals))
@@ -118,6 +88,6 @@ def summarise_posterior(posterior: Posterior, design: Design, joint: Float[np.nd
 
 
 def _scales(rng, covariance, n, draws):
-    """Mean variance of a column with the sampling error it has: var(tr S) = 2 tr(S^2) / n."""
+    """Draws of the mean variance of a column, with its sampling error: var(tr S) = 2 tr(S^2) / n."""
     mean = np.trace(covariance) / len(covariance)
     return mean * np.exp(rng.standard_normal(draws) * np.sqrt(2 * np.sum(covariance**2) / n) / np.trace(covariance))

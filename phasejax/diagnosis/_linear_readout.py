@@ -1,8 +1,8 @@
 """Closed-form encoders and linear probes, fitted to the first and second moments of training rows.
 
-Encoders turn [x, y] into the representations whose scores are predicted (`_predicted_scores`): those of alignment and of
-prediction in both directions, and the raw columns. Probes read the labels from a representation: ridge regression for
-real labels, linear discriminants for classes. No fit looks at a row, so its cost does not depend on their number.
+Encoders turn [x, y] into the representations whose scores are predicted (`_predicted_scores`): those of alignment and
+of prediction in both directions, and the raw columns. Probes read the labels from a representation: ridge regression
+for real labels, linear discriminants for classes. No fit looks at a row, so its cost does not depend on their number.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,13 @@
-"""Paired views with labels on some rows, reduced to what the calibrated method works on."""
+"""Paired views with labels on some rows, checked and reduced to the moments that moment matching needs.
+
+Tables of any length are read in blocks; a sample of rows is kept for spectra and predicted scores.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from phasejax.diagnosis._simulator import pooled
 from phasejax.io import Moments, Table, accumulate, encode_labels, open_table
@@ -13,10 +17,11 @@ from phasejax.io._moments import check_varying, each_left_out, merge_all
 
 # Views of more numbers than this are read in blocks and never held as a whole.
 IN_MEMORY = 5e7
-# Rows that spectra and predicted scores rest on, at most: their own error is then below 0.01.
+# Rows that spectra and predicted scores rest on, at most. Their sampling error is then below 0.01.
 SAMPLE_ROWS = 50_000
-# Parts of the rows that are left out in turn to see how much statistics scatter.
+# Groups of rows that are left out in turn, at most, to see how much the statistics scatter over rows.
 GROUPS = 20
+# Numbers of a view that are read at a time while a sample of its rows is gathered.
 _BLOCK_NUMBERS = 2**24
 # Least eigenvalue of the correlations of (x, y), each of full rank, below which the views share a column.
 _COPIED = 1e-10
@@ -24,13 +29,13 @@ _COPIED = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class PairedRows:
-    """What is known of n paired rows, m of them with labels.
+    """The moments of n paired rows, m of them with labels, and a sample of the rows.
 
     Args:
         n, m: rows, and labelled rows.
         encoded: label columns of the sample, classes one-hot, shape (rows with labels in the sample, L).
         kind: "class" or "real".
-        joint: covariance of (x, y, t), divisor n - 1, as `auxiliary.pooled` where m < n; t are linearly
+        joint: covariance of (x, y, t), divisor n - 1, from `_simulator.pooled` where m < n; t are linearly
             independent, unit-variance combinations of the label columns.
         without: `joint` when one of g random groups of rows is left out, each in turn; labelled rows
             are spread evenly over the groups, at most `GROUPS` of them. Where n is too small it may be singular.
@@ -71,8 +76,9 @@ class PairedRows:
         return bool(self.n > d and np.linalg.eigvalsh(self.joint[:d, :d] / np.outer(scale, scale))[0] < _COPIED)
 
 
-def paired_rows(x, y, labels, labelled=None, label_kind: str = "auto", seed: int = 0) -> PairedRows:
-    """Check and reduce the arguments of `diagnose`.
+def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, labelled: ArrayLike | None = None,
+                label_kind: str = "auto", seed: int = 0) -> PairedRows:
+    """Check the arguments of `diagnose`, and reduce the rows to their moments.
 
     Raises:
         ValueError: an input that no answer could rest on, in one line.
@@ -125,7 +131,7 @@ def _opened(name, view):
 
 
 def _independent(encoded):
-    """A basis of the centred label columns, unit variances: one-hot columns sum to 1, others may be copies."""
+    """A basis of the centred label columns with unit variances: one-hot columns sum to 1, and others may be copies."""
     centred = encoded - encoded.mean(0)
     left, values, _ = np.linalg.svd(centred / np.linalg.norm(centred, axis=0), full_matrices=False)
     kept = values > 1e-8 * values[0]
@@ -133,7 +139,7 @@ def _independent(encoded):
 
 
 def _groups(rng, which, n):
-    """A group for each row: dealt out in turn, labelled rows first."""
+    """The group of each row. Rows are dealt out in random order, labelled ones first, so that groups have as many."""
     others = np.setdiff1d(np.arange(n), which)
     groups = np.empty(n, np.uint8)
     groups[np.concatenate([rng.permutation(which), rng.permutation(others)])] = np.resize(
@@ -163,7 +169,7 @@ def _unbiased(moments):
 
 
 def _pooled(labelled, views):
-    # The block of the views is that of all rows: with share 0 `pooled` takes just the second.
+    # `views` are the moments of all rows, not only of those without labels, so the labelled rows have share 0.
     return np.asarray(pooled(_unbiased(labelled), _unbiased(views), 0.0))
 
 

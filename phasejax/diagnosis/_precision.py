@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from phasejax.diagnosis._posterior import MEAN, SD, Linearisation
-from phasejax.diagnosis._programs import SAMPLES_PER_CALL, Programs, WhiteNoise, draw_white_noise
+from phasejax.diagnosis._programs import SAMPLES_PER_CALL, Programs, draw_white_noise
 from phasejax.diagnosis._simulator import Design
 
 # Share by which the correlations in Omega are shrunk towards zero.
@@ -80,11 +80,11 @@ def _group_covariances(u, design, groups, programs, seed, number):
     """Joint covariances of so many equal groups of simulated rows."""
     group = Design(design.d_x, design.d_y, design.q, design.k, n=max(1, design.n // groups),
                    labelled=max(1, design.labelled // groups))
-    noise, program = draw_white_noise(programs, group, groups, seed, number), programs.covariances.result()
+    noise = jax.tree.map(np.asarray, draw_white_noise(programs, group, groups, seed, number))
+    program = programs.covariances.result()
     parts = []
     with jax.enable_x64(True):
         for start in range(0, groups, SAMPLES_PER_CALL):
             samples = np.minimum(np.arange(start, start + SAMPLES_PER_CALL), groups - 1)
-            some = WhiteNoise(*(None if kind is None else np.asarray(kind)[samples] for kind in noise))
-            parts.append(np.asarray(program(u, some, group.labelled / group.n)))
+            parts.append(np.asarray(program(u, noise.sample(samples), group.labelled / group.n)))
     return np.concatenate(parts)[:groups]

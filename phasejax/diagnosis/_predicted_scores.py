@@ -266,7 +266,7 @@ class _Data:
 
 
 def _held_out_terms(data, kind, k, fold, folds):
-    """What each labelled row earns of what it possibly could, by fits without its fold; and the shrinkage of the fits."""
+    """What each labelled row earns of what it possibly could, by fits without its fold, and the fits' shrinkage."""
     p, m = data.d_x + data.d_y, len(data.labelled)
     of_others = Moments.of(data.others) if len(data.others) else None
     earned, possible, shrinkage = np.empty((m, len(REPRESENTATIONS))), np.empty(m), 0.0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from phasejax._core.devices import cores
+from phasejax._core.pytree import HostOrDevice
 from phasejax.diagnosis._simulator import (
     PRIOR,
     Design,
@@ -44,8 +45,12 @@ class WhiteNoise(NamedTuple):
         others: of (x, y) over the rows without labels, shape (samples, d, d); None where there are none.
     """
 
-    labelled: Float[Array, "m s s"]
-    others: Float[Array, "m d d"] | None
+    labelled: Float[HostOrDevice, "*m s s"]
+    others: Float[HostOrDevice, "*m d d"] | None
+
+    def sample(self, which: Int[HostOrDevice, "*c"]) -> "WhiteNoise":
+        """The factors of one sample, or of several."""
+        return jax.tree.map(lambda factors: factors[which], self)
 
 
 @dataclass(frozen=True)
@@ -79,19 +84,25 @@ def compile_programs(design: Design, samples: int) -> Programs:
     """
     s, d, p = design.size, design.d_x + design.d_y, len(PRIOR)
 
-    def noise(count):
+    def noise(count) -> Any:
         return WhiteNoise(_numbers(count, s, s), _numbers(count, d, d) if design.n > design.labelled else None)
 
     def of_samples(us, noise, which):
-        return jax.lax.map(lambda pair: simulated_statistics(pair[0], *_chosen(noise, pair[1]), design), (us, which))
+        def one(simulation):
+            u, sample = simulation
+            white = noise.sample(sample)
+            return simulated_statistics(u, white.labelled, white.others, design)
+
+        return jax.lax.map(one, (us, which))
 
     def of_groups(u, noise, share):
-        return jax.lax.map(lambda factors: joint_covariance(u, *factors, share, design), noise)
+        return jax.lax.map(lambda white: joint_covariance(u, white.labelled, white.others, share, design), noise)
 
     pool = ThreadPoolExecutor(cores())
     begin = partial(pool.submit, _compiled)
     programs = {  # the longest first
-        "simulated": begin(of_samples, _numbers(SAMPLES_PER_CALL, p), noise(samples), _numbers(SAMPLES_PER_CALL, kind=int)),
+        "simulated": begin(of_samples, _numbers(SAMPLES_PER_CALL, p), noise(samples),
+                           _numbers(SAMPLES_PER_CALL, kind=int)),
         "observed": begin(partial(observed_statistics, design=design), _numbers(s, s)),
         "noise": begin(partial(_white_noise, s=s, d=d, has_others=design.n > design.labelled),
                        *(_numbers(kind=int) for _ in range(5))),
@@ -106,12 +117,8 @@ def _compiled(function, *shapes):
         return jax.jit(function).lower(*shapes).compile()
 
 
-def _numbers(*shape, kind=float):
+def _numbers(*shape, kind=float) -> Any:
     return jax.ShapeDtypeStruct(shape, np.dtype(kind))
-
-
-def _chosen(noise, sample):
-    return (None if factors is None else factors[sample] for factors in noise)
 
 
 def _white_noise(seed: Int[Array, ""], number: Int[Array, ""], first: Int[Array, ""], labelled: Int[Array, ""],
@@ -142,6 +149,5 @@ def draw_white_noise(programs: Programs, design: Design, samples: int, seed: int
     with jax.enable_x64(True):
         parts = [program(*map(np.int64, (seed, number, first, design.labelled, max(1, design.n - design.labelled))))
                  for first in range(0, samples, SAMPLES_PER_CALL)]
-        return WhiteNoise(*(None if kind[0] is None else
-                            jax.device_put(np.concatenate([np.asarray(part) for part in kind])[:samples])
-                            for kind in zip(*parts, strict=True)))
+        return jax.tree.map(lambda *factors: jax.device_put(np.concatenate(list(map(np.asarray, factors)))[:samples]),
+                            *parts)

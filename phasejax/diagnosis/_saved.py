@@ -147,8 +147,8 @@ def _predicted_scores(saved):
         "gain_over_single": lambda name: tuple(_score(item) for item in _list(group, name, dict, "a list of scores")),
         "best": lambda name: _representation(group, name), "best_single": lambda name: _representation(group, name),
         "k": lambda name: _count(group, name, 1)}
-    return PredictedScores(**{field.name: readers.get(field.name, lambda name: _number(group, name, 0, False))(field.name)
-                              for field in fields(PredictedScores)})
+    return PredictedScores(**{name: readers.get(name, lambda name: _number(group, name, 0, False))(name)
+                              for name in (field.name for field in fields(PredictedScores))})
 
 
 def _score(item):

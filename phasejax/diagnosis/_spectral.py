@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Int
 from phasejax.linear import covariances_from_samples, solve_ca, solve_cp
 from phasejax.theory import separation_ratio
 
-# The constants of the published algorithm.
-RIDGE = 1e-6  # added to whitened variances, in squared units of the data
+# The constants of the published algorithm. The ridge is added to the variances that are whitened, in squared units of
+# the data; the score ridge is that of the regression of the labels on the scores of a component.
+RIDGE = 1e-6
 MAX_COMPONENTS = 50
 FOLDS = 5
 FOLD_SEED = 42
@@ -68,7 +69,7 @@ class Variances:
 
 @dataclass(frozen=True)
 class SpectralEstimate:
-    """What Algorithm 1 finds in paired data (`estimate`)."""
+    """All that Algorithm 1 finds in paired data (`classify_spectra`)."""
 
     ca: ClassifiedSpectrum
     cp: ClassifiedSpectrum
@@ -79,14 +80,14 @@ class SpectralEstimate:
 
 
 def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], labels: Float[np.ndarray, "m l"], *,
-             labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None) -> SpectralEstimate:
+                     labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None) -> SpectralEstimate:
     """Classify the spectra of C (alignment), A (prediction, both ways), S_xy (PLS) and of each view.
 
     Args:
         x, y: paired observations, finite; float64 is kept, less is converted to it.
         labels: label columns, classes one-hot.
-        labelled: the rows that have labels, where not all do; all rows make the spectra.
-        signals: how many components are signal, those with the highest R^2; by the elbow when left out.
+        labelled: the rows that have labels, where not all do. All rows count for the spectra.
+        signals: how many components, those with the highest R^2, are signal; found by the elbow when left out.
 
     Raises:
         ValueError: columns that are linearly dependent to working precision.

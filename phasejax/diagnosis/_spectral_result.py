@@ -1,7 +1,13 @@
-"""Place two paired arrays in the phase diagram."""
+"""The answer of the published method: classified spectra, the regime they imply, and estimates of six parameters.
+
+Source: K26, Algorithm 1.
+"""
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
 
 from phasejax._core.serialise import plain
 from phasejax._version import __version__
@@ -11,10 +17,10 @@ from phasejax.theory import Regime, SpikedModel, delta_ca, delta_cp
 
 @dataclass(frozen=True)
 class SpectralDiagnosis:
-    """What the published algorithm says about a data set; see `CalibratedDiagnosis` for the default.
+    """The place of a data set in the phase diagram by the published algorithm; the default method gives a `Diagnosis`.
 
     Args:
-        method: the estimator that was used.
+        method: "spectral".
         n, d_x, d_y: paired rows, columns of x, columns of y.
         label_columns: label columns used (one per class, or per real-valued label).
         ca: canonical correlations, classified into signal and nuisance by the labels.
@@ -138,12 +144,12 @@ class SpectralDiagnosis:
         ]
         return "\n".join(lines)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """All fields and derived numbers as plain Python objects; infinity becomes the string "inf"."""
         derived = ("delta_ca", "delta_cp", "delta_cp_reverse", "r_ca", "r_cp", "composite_delta_ca",
                    "composite_delta_cp", "recommendation")
         return plain({"phasejax_version": __version__, "regime": self.regime.value,
-                       **{name: getattr(self, name) for name in derived}, **asdict(self)})
+                      **{name: getattr(self, name) for name in derived}, **asdict(self)})
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""
@@ -155,7 +161,5 @@ def _counted(spectrum):
 
 
 def _in_float64(function, model):
-    import jax
-
     with jax.enable_x64(True):
         return float(function(model))

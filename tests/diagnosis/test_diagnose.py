@@ -12,8 +12,6 @@ from phasejax import Regime
 from phasejax.datasets import load_digit_halves
 from phasejax.io import load_array
 
-pytestmark = pytest.mark.slow
-
 diagnose = partial(phasejax.diagnose, method="spectral")
 
 

@@ -19,8 +19,6 @@ from phasejax.io import Moments, encode_labels
 from phasejax.linear import Covariances, solve_ca, solve_cp
 from phasejax.simulation import sample_pairs
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def _one_thread():
@@ -148,6 +146,7 @@ def noise_scores(kind, duplicated, replicates=40, n=90):
         yield values(predict_scores(x[rows], y[rows], labels[rows], k=2, kind=kind, seed=seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["real", "class"])
 def test_labels_of_pure_noise_score_chance(kind):
     # 40 replicates of 90 rows, 3 standard errors of the mean over replicates.
@@ -163,6 +162,7 @@ def test_labels_of_pure_noise_score_chance(kind):
     assert (leaked.mean(0) > (0 if kind == "real" else 1 / 3) + 3 * error).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["real", "class"])
 def test_coverage_of_the_intervals(kind):
     # 60 data sets of 250 rows against fits to all of each, scored on 8,000 other rows. At nu = 0.5 the
@@ -232,6 +232,7 @@ def test_units_do_not_matter(kind):
     np.testing.assert_allclose(swapped[[0, 2, 1, 4, 3, 5]], plain, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_unlabelled_rows_improve_the_encoders():
     x, y, t = spiked(44_000, d_x=25, d_y=25, seed=2)
     limit = encoding_maps(Moments.of(np.c_[x, y][4000:]), 25, 25, 2, None)[0][0][:25, :2]

@@ -1,5 +1,6 @@
 """The default diagnosis as a user meets it: answers, intervals, advice, unlabelled rows, tables."""
 
+import dataclasses
 import json
 import pickle
 
@@ -8,24 +9,10 @@ import pytest
 
 from phasejax import Regime, SpikedModel, diagnose, regime
 from phasejax.datasets import load_digit_halves
-from phasejax.diagnosis import _paired_data, choose_estimator
-from phasejax.diagnosis._estimates import PARAMETERS, RATIOS
+from phasejax.diagnosis import Diagnosis, _paired_data, choose_estimator
+from phasejax.diagnosis._estimates import PARAMETERS, RATIOS, Estimate
 from phasejax.io import open_table
-
-pytestmark = pytest.mark.slow
-
-# One of each regime, well inside; alignment needs nu < rho, prediction nu sqrt(nuisance_y) < tau.
-CASES = {Regime.BOTH: (2.5, 0.2, 1.0), Regime.CA_ONLY: (2.5, 0.6, 40.0), Regime.CP_ONLY: (1.5, 0.95, 0.3),
-         Regime.NEITHER: (1.0, 0.9, 20.0)}
-
-
-def simulated(kappa, nu, nuisance_y, n=600, d=12, seed=0, gamma=0.5):
-    rng = np.random.default_rng(seed)
-    s, u = rng.standard_normal((n, 2)), rng.standard_normal((n, d - 2))
-    v = nu * u + np.sqrt(1 - nu**2) * rng.standard_normal((n, d - 2))
-    x = np.hstack([kappa * s + np.sqrt(gamma) * rng.standard_normal((n, 2)), u])
-    y = np.hstack([kappa * s + np.sqrt(gamma) * rng.standard_normal((n, 2)), np.sqrt(nuisance_y) * v])
-    return x, y, s
+from tests.diagnosis.simulated import CASES, D, simulated
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +20,13 @@ def both():
     return diagnose(*simulated(*CASES[Regime.BOTH]), k=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expected", CASES)
 def test_each_regime_is_stated_with_intervals_that_hold_the_truth(expected):
     """One data set each; intervals of level 0.99, with 3 % on top for what they miss now and then."""
     kappa, nu, nuisance_y = CASES[expected]
     found = diagnose(*simulated(kappa, nu, nuisance_y), k=2, confidence=0.99, predicted_scores=False)
-    model = SpikedModel.homogeneous(kappa, nu, k=2, d=12, gamma_x=0.5, gamma_y=0.5, nuisance_y=nuisance_y)
+    model = SpikedModel.homogeneous(kappa, nu, k=2, d=D, gamma_x=0.5, gamma_y=0.5, nuisance_y=nuisance_y)
     assert regime(model) is expected
     assert found.likeliest is expected
     assert found.probabilities[expected.value] > 0.9
@@ -50,6 +38,7 @@ def test_each_regime_is_stated_with_intervals_that_hold_the_truth(expected):
     assert regime(found.model) is expected
 
 
+@pytest.mark.slow
 def test_one_scalar_label_is_enough_where_k_is_known():
     """Two signals, a label on their sum: the second direction is not taken for nuisance."""
     x, y, s = simulated(*CASES[Regime.BOTH])
@@ -58,6 +47,7 @@ def test_one_scalar_label_is_enough_where_k_is_known():
     assert diagnose(x, y, s.sum(1), k=1, predicted_scores=False).regime is None
 
 
+@pytest.mark.slow
 def test_k_is_counted_from_the_labels():
     x, y, s = simulated(*CASES[Regime.BOTH])
     labels = np.column_stack([s, np.random.default_rng(9).standard_normal((len(s), 2))])
@@ -119,6 +109,7 @@ def test_sensitivity_crosses_the_boundary_on_the_closed_form(both):
             assert regime(nearly) is Regime.BOTH
 
 
+@pytest.mark.slow
 def test_rows_without_labels_narrow_the_intervals():
     x, y, s = simulated(*CASES[Regime.BOTH], n=3000)
     few = diagnose(x[:150], y[:150], s[:150], k=2, predicted_scores=False)
@@ -134,6 +125,7 @@ def test_rows_without_labels_narrow_the_intervals():
     assert more.regime is Regime.BOTH
 
 
+@pytest.mark.slow
 def test_tables_in_blocks_give_what_arrays_give(monkeypatch, tmp_path):
     x, y, s = simulated(*CASES[Regime.BOTH])
     whole = diagnose(x, y, s, k=2)
@@ -147,9 +139,11 @@ def test_tables_in_blocks_give_what_arrays_give(monkeypatch, tmp_path):
     assert found.predicted_scores.score("x").value == pytest.approx(whole.predicted_scores.score("x").value, abs=0.05)
     labelled = np.arange(0, 600, 3)
     part = diagnose(open_table(tmp_path / "x.npy"), open_table(tmp_path / "y.npy"), s[labelled], labelled=labelled, k=2)
-    assert part.delta_ca == pytest.approx(diagnose(x, y, s[labelled], labelled=labelled, k=2, predicted_scores=False).delta_ca)
+    in_memory = diagnose(x, y, s[labelled], labelled=labelled, k=2, predicted_scores=False)
+    assert part.delta_ca == pytest.approx(in_memory.delta_ca)
 
 
+@pytest.mark.slow
 def test_digit_halves_are_no_spiked_model():
     found = diagnose(*load_digit_halves())
     assert found.k == 9
@@ -182,6 +176,7 @@ def test_the_same_view_twice_is_refused():
         diagnose(X, X, S)
 
 
+@pytest.mark.slow
 def test_a_copied_column_and_few_rows_are_warned_about():
     x, y, s = (np.vstack([view] * 3) + 1e-3 * np.random.default_rng(i).standard_normal((180, view.shape[1]))
                for i, view in enumerate((X, Y, S)))
@@ -191,8 +186,70 @@ def test_a_copied_column_and_few_rows_are_warned_about():
     assert any("saturated" in warning for warning in diagnose(x, y, s, k=2, predicted_scores=False).warnings)
 
 
-def test_a_diagnosis_is_a_baseline(both, tmp_path):
-    (tmp_path / "d.json").write_text(both.to_json())
-    from phasejax import load_baseline
+def test_a_saved_diagnosis_is_the_same_diagnosis(saved_diagnosis):
+    for again in (Diagnosis.from_dict(saved_diagnosis.to_dict()), Diagnosis.from_json(saved_diagnosis.to_json())):
+        assert again.to_json() == saved_diagnosis.to_json()
+        assert again.summary() == saved_diagnosis.summary()
+        for name in RATIOS:
+            assert type(again.draws[name]) is np.ndarray
+            np.testing.assert_array_equal(again.draws[name], saved_diagnosis.draws[name])
+        np.testing.assert_array_equal(again.ca.is_signal, saved_diagnosis.ca.is_signal)
+        assert again.predicted_scores == saved_diagnosis.predicted_scores
+        assert again.estimates == saved_diagnosis.estimates
+        assert again.regime is Regime.CA_ONLY
 
-    assert load_baseline(tmp_path / "d.json") is not None
+
+def test_what_is_not_finite_is_read_back_and_what_was_not_computed_too(saved_diagnosis):
+    infinite = saved_diagnosis.estimates | {"delta_ca": Estimate(np.inf, 1.0, np.inf), "nu": Estimate(np.nan, 0, 1)}
+    draws = saved_diagnosis.draws | {"delta_ca": np.r_[np.inf, saved_diagnosis.draws["delta_ca"][1:]]}
+    found = dataclasses.replace(saved_diagnosis, estimates=infinite, draws=draws, reduced_chi2=np.nan,
+                                predicted_scores=None, warnings=("one.", "two."), phasejax_version="0.0.9")
+    again = Diagnosis.from_json(found.to_json())
+    assert again.to_dict() == found.to_dict()
+    assert again.estimates["delta_ca"].value == np.inf
+    assert np.isnan(again.estimates["nu"].value)
+    assert again.draws["delta_ca"][0] == np.inf
+    assert (again.predicted_scores, again.warnings, again.phasejax_version) == (None, ("one.", "two."), "0.0.9")
+
+
+def changed(diagnosis, *path, value):
+    saved = inner = diagnosis.to_dict()
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return saved
+
+
+@pytest.mark.parametrize(("path", "value", "message"), [
+    (["method"], "spectral", "expected a diagnosis of method moments, got spectral"),
+    (["phasejax_version"], 1, "expected a diagnosis written by phasejax, got another dictionary"),
+    (["ca"], None, "expected the field ca, got a diagnosis without it"),
+    (["ca"], [1.0], "ca: expected values by name, got list"),
+    (["cp", "r2"], None, "expected the field r2, got a diagnosis without it"),
+    (["cp", "values"], [1.0], "cp: expected values, r2 and is_signal of one length, got 1, 12, 12"),
+    (["cp", "is_signal"], "yes", "is_signal: expected a list of true and false, got 'yes'"),
+    (["k_estimated"], 1, "k_estimated: expected true or false, got 1"),
+    (["n"], "600", "n: expected a whole number from 2, got '600'"),
+    (["reduced_chi2"], -1, "reduced_chi2: expected a number from 0, got -1"),
+    (["estimates", "nu", "low"], "low", "low: expected a number from 0, got 'low'"),
+    (["draws", "nu"], [0.5, 1.5], r"draws, nu: expected at least 2 .* from 0 to 1, got \[1.5\]"),
+    (["predicted_scores"], "none", "predicted_scores: expected values by name, got str"),
+    (["predicted_scores", "best"], "z", "best: expected one of CA, .*, got 'z'"),
+    (["predicted_scores", "scores"], [1], r"scores: expected a list of scores, got \[1\]"),
+    (["warnings"], "one", "warnings: expected a list of sentences, got 'one'"),
+])
+def test_what_is_no_diagnosis_is_refused_in_one_line(saved_diagnosis, path, value, message):
+    with pytest.raises(ValueError, match=f"^{message}") as raised:
+        Diagnosis.from_dict(changed(saved_diagnosis, *path, value=value))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_json_is_refused_in_one_line(saved_diagnosis):
+    with pytest.raises(ValueError, match="expected a complete JSON text, got") as raised:
+        Diagnosis.from_json(saved_diagnosis.to_json()[:-10])
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ValueError, match="expected a diagnosis written by phasejax, got another JSON text"):
+        Diagnosis.from_json("[]")

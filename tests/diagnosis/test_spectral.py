@@ -11,8 +11,6 @@ import phasejax
 from phasejax.diagnosis import _spectral
 from tests.support import DATA
 
-pytestmark = pytest.mark.slow
-
 PUBLISHED = np.load(DATA / "published_algorithm1.npz")
 SCALARS = {"delta_ca": "delta_ca_direct", "delta_cp": "delta_cp_direct", "r_ca": "r_hat_ca", "r_cp": "r_hat_cp",
            "kappa": "kappa_hat", "nu": "nu_hat", "gamma_x": "gamma_x_hat", "gamma_y": "gamma_y_hat",
@@ -44,6 +42,7 @@ def test_published_estimates(case):
     assert_published(case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("constant", "value"), [("RIDGE", 1e-4), ("SCORE_RIDGE", 10.0), ("FOLDS", 4),
                                                  ("FOLD_SEED", 0)])
 def test_published_estimates_reject_another_constant(monkeypatch, constant, value):
