@@ -2,13 +2,13 @@ from ._cca import correlation_matrix_distance as correlation_matrix_distance
 from ._cca import mean_canonical_correlation as mean_canonical_correlation
 from ._cca import svcca as svcca
 from ._cka import cka as cka
-from ._cka import cknna as cknna
+from ._cknna import cknna as cknna
 from ._compare import METRICS as METRICS
-from ._compare import MetricResult as MetricResult
-from ._compare import SimilarityTable as SimilarityTable
 from ._compare import compare_representations as compare_representations
 from ._neighbours import cycle_knn as cycle_knn
 from ._neighbours import edit_similarity_knn as edit_similarity_knn
 from ._neighbours import lcs_knn as lcs_knn
 from ._neighbours import mutual_knn as mutual_knn
 from ._neighbours import nearest_neighbours as nearest_neighbours
+from ._table import MetricResult as MetricResult
+from ._table import SimilarityTable as SimilarityTable

@@ -1,18 +1,24 @@
-"""Metrics of correlations: canonical ones, all or among leading directions, and those between samples."""
+"""Similarity by correlation: canonical correlations of columns, and the matrix of correlations between samples.
+
+SVCCA takes canonical correlations among the leading directions of either view only, `mean_canonical_correlation` all of
+them, as in theorem A.1 of K26. The correlation matrix distance compares which samples point in the same direction.
+"""
 
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from phasejax._core.linalg import top_k_eigenspace
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count, is_traced
 from phasejax.linear import canonical_correlations, covariances_from_samples
+from phasejax.similarity._cka import moment_product
 from phasejax.similarity._inputs import centred, paired, undefined_if_not_finite, unit_rows
 
-# Directions that `svcca` compares when nothing is said, where both views have so many.
+# Number of directions that `svcca` compares by default, where both views have so many.
 COMPONENTS = 10
 
 
@@ -22,14 +28,14 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
 
     .. math::  \frac{1}{c} \bigl\| U_x^\top U_y \bigr\|_*
 
-    with U_x (n, c) the left singular vectors of the c largest singular values of the centred x. Of independent
-    representations about c / n of it is chance.
+    with U_x (n, c) the left singular vectors of the c largest singular values of the centred x. Independent
+    representations have a value of about 0.85 sqrt(c / n) where c is much smaller than n.
 
     Args:
         x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
         components: c, from 1 to min(d_x, d_y, n - 1); when left out 10, or that limit where it is lower.
-        standardise: divide each column by its deviation first, as PRH's code does. Without, the value does not
-            depend on rotations of either view.
+        standardise: divide each column by its standard deviation first, as the published code of Huh et al. 2024
+            does. Otherwise the value does not depend on rotations of either view.
 
     Returns:
         In [0, 1]. Derivatives need a gap after the c-th singular value.
@@ -47,8 +53,8 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     x, y = paired(x, y)
     components = svcca_components(components, x, y)
     if standardise:
-        check_columns(x=x, y=y)
-    return _of_full_rank(_svcca(x, y, components, standardise), f"{components} independent directions")
+        check_columns_vary(x=x, y=y)
+    return _defined(_svcca(x, y, components, standardise), lower_rank(components))
 
 
 def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
@@ -57,8 +63,8 @@ def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostO
 
     .. math::  \frac{1}{m} \bigl\| S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2} \bigr\|_*, \qquad m = \min(d_x, d_y)
 
-    Biased upwards where n is not many times d_x + d_y, see `phasejax.finite_sample`: compare with its null mean
-    (`align`).
+    Biased upwards where n is not many times d_x + d_y: compare the value with its mean over random pairings, which
+    `compare_representations` gives.
 
     Args:
         x, y: n rows that pair, n > d_x + d_y, shapes (n, d_x) and (n, d_y), of full column rank.
@@ -77,22 +83,18 @@ def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostO
     1.0
     """
     x, y = paired(x, y)
-    columns = x.shape[1] + y.shape[1]
-    if x.shape[0] <= columns:
-        raise ValueError(f"x: expected more rows than the {columns} columns of both views (else some correlations are "
-                         f"1 by construction), got {x.shape[0]}")
-    check_columns(x=x, y=y)
-    return _of_full_rank(_mean_correlation(x, y), "linearly independent columns")
+    check_canonical(x, y)
+    return _defined(_mean_correlation(x, y), lower_rank(None))
 
 
 def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
                                 ) -> Float[Array, ""]:
-    r"""Distance of the matrices of correlations between samples: the smaller, the more aligned.
+    r"""Distance of the matrices of correlations between samples: the smaller, the more similar the views.
 
     .. math::  1 - \frac{\mathrm{tr}(R_x R_y)}{\|R_x\|_F \|R_y\|_F}, \qquad R_{x,ij} = \cos(x_i - \bar x, x_j - \bar x)
 
-    R_x is n x n, so d_x and d_y may differ and rotations and the scale of a view do not matter. It is computed as
-    tr(R_x R_y) = ||U_x'U_y||_F^2 with unit rows U, in n d^2 operations.
+    R_x is n x n, so d_x and d_y may differ, and neither rotations nor the scale of a view matter. The trace is
+    computed as tr(R_x R_y) = ||U_x'U_y||_F^2 with U the centred rows at unit length, in n d^2 operations.
 
     Args:
         x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
@@ -110,15 +112,33 @@ def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[Host
     0.0
     """
     x, y = paired(x, y)
-    value = _matrix_distance(x, y)
-    if not is_traced(value) and jnp.isnan(value):
-        raise ValueError("x, y: expected rows other than their mean, which has no direction from it, got one equal "
-                         "to it")
-    return value
+    return _defined(_matrix_distance(x, y), ROW_AT_MEAN)
+
+
+ROW_AT_MEAN = "x, y: expected rows other than their mean, which has no direction from it, got one equal to it"
+
+
+def lower_rank(components: int | None) -> str:
+    """What is wrong with views that lack `components` independent directions, or columns where that is None."""
+    expected = "linearly independent columns" if components is None else f"{components} independent directions"
+    return f"x, y: expected {expected}, got a view of lower rank"
+
+
+def check_canonical(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> None:
+    """Refuse views whose canonical correlations cannot be estimated.
+
+    Raises:
+        ValueError: too few rows, or a constant column.
+    """
+    columns = x.shape[1] + y.shape[1]
+    if x.shape[0] <= columns:
+        raise ValueError(f"x: expected more rows than the {columns} columns of both views (else some correlations are "
+                         f"1 by construction), got {x.shape[0]}")
+    check_columns_vary(x=x, y=y)
 
 
 def svcca_components(components: int | None, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> int:
-    """How many directions to compare.
+    """The number of directions to compare, checked; by default as many as `COMPONENTS` or the views allow.
 
     Raises:
         ValueError: fewer than 1, or more than the views can have.
@@ -132,7 +152,7 @@ def svcca_components(components: int | None, x: Float[Array, "n d_x"], y: Float[
     return components
 
 
-def check_columns(**views: Float[Array, "n _"]) -> None:
+def check_columns_vary(**views: Float[Array, "n _"]) -> None:
     """Refuse columns that cannot be brought to unit variance.
 
     Raises:
@@ -140,14 +160,14 @@ def check_columns(**views: Float[Array, "n _"]) -> None:
     """
     for name, view in views.items():
         if not is_traced(view):
-            constant = jnp.all(view == view[0], axis=0)
-            if bool(jnp.any(constant)):
-                raise ValueError(f"{name}: expected columns that vary, got {int(constant.sum())} constant, the first "
-                                 f"column {int(jnp.argmax(constant))}")
+            constant = np.asarray(_constant_columns(view))
+            if constant.any():
+                raise ValueError(f"{name}: expected columns that vary, got {constant.sum()} constant, the first "
+                                 f"column {constant.argmax()}")
 
 
 def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool) -> Float[Array, "n c"]:
-    """n values on each of the c leading directions, at any scale; NaN where the rank of the view is lower than c."""
+    """Coordinates of the n rows along the c leading directions, at any scale; NaN where the rank is lower than c."""
     view = standardised(view) if standardise else centred(view)
     n, d = view.shape
     square = jnp.dot(view.T, view, precision="highest") if d <= n else jnp.dot(view, view.T, precision="highest")
@@ -158,7 +178,7 @@ def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool
 
 
 def standardised(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Columns of mean 0 and mean square 1; NaN where constant."""
+    """The view with columns of mean 0 and mean square 1; NaN where a column is constant."""
     view = view - jnp.mean(view, axis=0)
     view = view - jnp.mean(view, axis=0)
     view = view / jax.lax.stop_gradient(jnp.max(jnp.abs(view), axis=0))
@@ -166,13 +186,19 @@ def standardised(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def mean_correlation(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> Float[Array, ""]:
-    """Mean canonical correlation of centred views; NaN where one has dependent columns."""
+    """Mean canonical correlation of centred views; NaN where one has linearly dependent columns."""
     return jnp.mean(canonical_correlations(covariances_from_samples(x, y)))
 
 
-def shared_energy(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"]) -> Float[Array, ""]:
-    """tr(u u' v v') = ||u'v||_F^2."""
-    return jnp.sum(jnp.dot(u.T, v, precision="highest") ** 2)
+def directions_from_mean(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """The deviations of the rows from their mean, at unit length; their inner products are the matrix R."""
+    return unit_rows(centred(view))
+
+
+def matrix_distance(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"], own_u: Float[Array, ""],
+                    own_v: Float[Array, ""]) -> Float[Array, ""]:
+    """1 - tr(R_x R_y) / (|R_x| |R_y|) from the directions of both views and |R_x|^2 and |R_y|^2."""
+    return 1 - moment_product(u, v) / jnp.sqrt(own_u * own_v)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -188,12 +214,18 @@ def _mean_correlation(x, y):
 
 @jax.jit
 def _matrix_distance(x, y):
-    u, v = (unit_rows(centred(view)) for view in (x, y))
-    value = 1 - shared_energy(u, v) / jnp.sqrt(shared_energy(u, u) * shared_energy(v, v))
+    u, v = directions_from_mean(x), directions_from_mean(y)
+    value = matrix_distance(u, v, moment_product(u, u), moment_product(v, v))
     return undefined_if_not_finite(value, x, y)
 
 
-def _of_full_rank(value, expected):
+@jax.jit
+def _constant_columns(view):
+    return jnp.all(view == view[0], axis=0)
+
+
+def _defined(value, reason):
+    """The value, unless it is known to be NaN: then that is refused for the reason given."""
     if not is_traced(value) and jnp.isnan(value):
-        raise ValueError(f"x, y: expected {expected}, got a view of lower rank")
+        raise ValueError(reason)
     return value

@@ -1,19 +1,45 @@
-"""All metrics under one signature, and the table of them with what chance would give."""
+"""All metrics of two representations in one call, each with its p-value and interval.
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+The metrics fall into groups that share work (`_statistics`). Groups are independent of one another, so they are
+compiled and computed side by side, as many at a time as there are cores.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
 
-from phasejax._core.serialise import plain
+from phasejax._core.devices import cores
+from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count
-from phasejax._version import __version__
 from phasejax.similarity import _significance
-from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical_correlation, svcca, svcca_components
-from phasejax.similarity._cka import alignments, by_features, cka, cknna
+from phasejax.similarity._cca import (
+    ROW_AT_MEAN,
+    check_canonical,
+    correlation_matrix_distance,
+    lower_rank,
+    mean_canonical_correlation,
+    svcca,
+    svcca_components,
+)
+from phasejax.similarity._cka import (
+    MEDIAN_OF_ZERO,
+    CkaForms,
+    check_bandwidth,
+    cka,
+    fewer_moments_than_entries,
+    linear_cka,
+    rbf_cka,
+)
+from phasejax.similarity._cknna import cknna
 from phasejax.similarity._inputs import paired
 from phasejax.similarity._neighbours import (
     LIST_METRICS,
@@ -23,17 +49,20 @@ from phasejax.similarity._neighbours import (
     lcs_knn,
     mutual_knn,
 )
-from phasejax.similarity._significance import (
+from phasejax.similarity._statistics import (
+    CKA_CHANCE,
     CKA_NAMES,
-    CanonicalCorrelations,
-    Directions,
-    LinearKernels,
-    Neighbours,
-    WholeKernels,
+    CanonicalStatistic,
+    LinearCkaStatistic,
+    MatrixDistanceStatistic,
+    NeighbourStatistic,
+    Statistic,
+    WholeKernelStatistic,
 )
+from phasejax.similarity._table import DISTANCES, MetricResult, SimilarityTable
 
-# Functions of (x, y), every other choice at its default.
-METRICS: dict[str, Callable] = {
+# The metrics by name, as functions of x and y with all other arguments at their defaults.
+METRICS: dict[str, Callable[..., Float[Array, ""]]] = {
     "mutual_knn": mutual_knn,
     "cycle_knn": cycle_knn,
     "lcs_knn": lcs_knn,
@@ -47,90 +76,23 @@ METRICS: dict[str, Callable] = {
     "mean_canonical_correlation": mean_canonical_correlation,
     "correlation_matrix_distance": correlation_matrix_distance,
 }
-# For these alignment is a low value.
-DISTANCES = frozenset({"correlation_matrix_distance"})
 # Kernel matrices of more rows are not held whole: pairings and resamples are those of so many rows, drawn at random.
 KERNEL_ROWS = 2000
 
-
-@dataclass(frozen=True)
-class MetricResult:
-    """A metric of two views.
-
-    Args:
-        value: of all rows.
-        null_mean: over random pairings of the rows: what chance gives at this n and d.
-        p_value: chance that a random pairing is as aligned.
-        low, high: ends of an interval for what the metric is at this n on average, cut at the range of the metric; NaN
-            where four fifths of the rows are too few for it.
-    """
-
-    value: float
-    null_mean: float
-    p_value: float
-    low: float
-    high: float
+_Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class SimilarityTable:
-    """What `align` found.
+def compare_representations(
+        x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, metrics: list[str] | None = None,
+        k: int = 10, distance: str = "cosine", bandwidth: float = 1.0, components: int | None = None,
+        permutations: int = 200, resamples: int = 100, confidence: float = 0.9, seed: int = 0,
+        progress: bool | ProgressCallback = False) -> SimilarityTable:
+    """How similar two representations are by every metric, beside what chance gives, with p-values and intervals.
 
-    Args:
-        n, d_x, d_y: rows, columns of x, columns of y.
-        k: neighbours.
-        distance: by which neighbours are near.
-        permutations, resamples: random pairings behind p-values, and parts of the rows behind intervals.
-        confidence: level of the intervals.
-        kernel_rows: rows behind p-values and intervals of RBF kernels (and of linear ones where d is above about n).
-        metrics: by name.
-        left_out: why a metric is not among them, by name.
-    """
-
-    n: int
-    d_x: int
-    d_y: int
-    k: int
-    distance: str
-    permutations: int
-    resamples: int
-    confidence: float
-    kernel_rows: int
-    metrics: dict[str, MetricResult]
-    left_out: dict[str, str]
-
-    def summary(self) -> str:
-        """The table as lines of text."""
-        level = f"{100 * self.confidence:g}% interval"
-        lines = [f"{'metric':28}{'value':>8}{'by chance':>11}{'p':>8}   {level}"]
-        for name, found in self.metrics.items():
-            ends = "-" if np.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
-            lines.append(f"{name:28}{found.value:8.3f}{found.null_mean:11.3f}{found.p_value:8.3g}   {ends}")
-        lines.append(f"n = {self.n}, d_x = {self.d_x}, d_y = {self.d_y}, k = {self.k} ({self.distance}), "
-                     f"{self.permutations} permutations, {self.resamples} resamples")
-        if self.metrics.keys() & DISTANCES:
-            lines.append("A distance is small where the views are aligned.")
-        if self.kernel_rows < self.n:
-            lines.append(f"p-values and intervals of kernels rest on {self.kernel_rows} rows.")
-        return "\n".join(lines + [f"Left out: {name} ({reason})" for name, reason in self.left_out.items()])
-
-    def to_dict(self) -> dict:
-        """All fields as plain Python objects; NaN becomes the string "nan"."""
-        return plain({"phasejax_version": __version__} | asdict(self))
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
-
-
-def compare_representations(x, y, *, metrics: list[str] | None = None, k: int = 10, distance: str = "cosine", bandwidth: float = 1.0,
-          components: int | None = None, permutations: int = 200, resamples: int = 100, confidence: float = 0.9,
-          seed: int = 0, progress: Callable[[str, int, int], None] | None = None) -> SimilarityTable:
-    """How aligned two representations are by every metric, beside what chance gives, with p-values and intervals.
-
-    float64 input is computed in float64, float32 input in float32. Null means are over the random pairings, those of
-    CKA exact ones over all pairings. Ties of nearest neighbours are broken by row number in x and in a random order in
-    y: equal orders would count as alignment. See `significance` for what p-values and intervals mean.
+    Input in float64 is computed in float64, input in float32 in float32. Null means are means over the random pairings;
+    those of CKA are exact means over all pairings. Ties of nearest neighbours are broken by row number in x and in a
+    random order in y, since equal orders would look like similarity. The text of `phasejax.similarity._significance`
+    says what p-values and intervals mean.
 
     Args:
         x, y: n rows that pair, shapes (n, d_x) and (n, d_y), finite numbers.
@@ -138,20 +100,25 @@ def compare_representations(x, y, *, metrics: list[str] | None = None, k: int = 
         k: neighbours, 1 <= k < n.
         distance: by which neighbours are near, "cosine" or "euclidean".
         bandwidth: of the RBF kernel, in median distances.
-        components: of `svcca`.
-        permutations: random pairings; the smallest p-value is 1 / (1 + permutations).
-        resamples: parts of the rows.
+        components: number of directions that `svcca` compares.
+        permutations: number of random pairings; the smallest p-value is 1 / (1 + permutations).
+        resamples: number of random parts of the rows.
         confidence: level of the intervals.
         seed: of pairings, resamples and ties.
-        progress: called with a metric's name, how many of its pairings and resamples are done, and of how many.
+        progress: False, True for bars on a terminal, or a callback. A task is named after the metrics that it
+            computes, and its parts are their pairings and resamples.
+
+    Returns:
+        The table of metrics.
 
     Raises:
-        ValueError: views that do not pair, unknown metrics, options out of range; a metric that was asked for and that
-            these views do not allow.
+        ValueError: views that do not pair, unknown metrics, options out of range; a metric in `metrics` that these
+            views do not allow.
 
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.standard_normal((60, 2))
-    >>> found = align(shared, shared + 0.1 * rng.standard_normal((60, 2)), metrics=["cka"], permutations=99)
+    >>> noisy = shared + 0.1 * rng.standard_normal((60, 2))
+    >>> found = compare_representations(shared, noisy, metrics=["cka"], permutations=99)
     >>> round(found.metrics["cka"].value, 2), found.metrics["cka"].p_value
     (0.99, 0.01)
     """
@@ -162,101 +129,196 @@ def compare_representations(x, y, *, metrics: list[str] | None = None, k: int = 
         check_count(name, count)
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
+    groups, left_out, found = [], {}, {}
     with jax.enable_x64(True):
         x, y = paired(x, y, rows=4)
         check_neighbours(k, "euclidean", x=x)
-        task = _Task(x, y, k=k, distance=distance, bandwidth=bandwidth, components=components, seed=seed)
-        found, left_out = {}, {}
-        for names, prepare in task.groups(list(metrics or METRICS)):
+        options = _Options(x, y, k, distance, bandwidth, components, seed)
+        for names, group_of in _shared_work(list(metrics or METRICS)):
             try:
-                values, nulls, statistic, views = prepare(names)
+                groups.append(group_of(options, names))
             except ValueError as error:
                 if metrics is not None:
                     raise
                 left_out |= dict.fromkeys(names, str(error))
-                continue
-            done = _counted(progress, ", ".join(names), permutations + 1 + resamples)
-            state, rows = statistic.prepare(*views), len(views[0])
-            streams = (np.random.default_rng([seed, purpose]) for purpose in (1, 2))
-            pairings = _significance.pairings(statistic, state, rows, permutations, next(streams), done)
-            parts = _significance.resamples(statistic, state, rows, resamples, next(streams), done)
-            for name in names:
-                found[name] = _metric_result(name, values.get(name, pairings[name][0]), nulls.get(name), pairings[name],
-                                        parts[name], rows, x.shape[0], confidence)
-    n, kernel_rows = x.shape[0], task.kernel_rows
-    return SimilarityTable(n, x.shape[1], y.shape[1], k, distance, permutations, resamples, confidence,
-                          kernel_rows if kernel_rows else n, {name: found[name] for name in METRICS if name in found},
-                          {name: left_out[name] for name in METRICS if name in left_out})
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue] (defined at run time)
+
+    def work(group, tell):
+        with jax.enable_x64(True), jax.default_device(device):  # settings of the thread that the work is done in
+            return _results(group, x, y, permutations, resamples, confidence, seed, tell)
+
+    with reporting(progress) as tell:
+        for group, outcome in zip(groups, _side_by_side([partial(work, group) for group in groups], tell), strict=True):
+            if isinstance(outcome, _Undefined):
+                if metrics is not None:
+                    raise ValueError(outcome.reason)
+                left_out |= dict.fromkeys(group.names, outcome.reason)
+            else:
+                found |= outcome
+    n = x.shape[0]
+    kernel_rows = next((len(group.rows) for group in groups if group.rows is not None), n)
+    return SimilarityTable(n, x.shape[1], y.shape[1], k, distance, permutations, resamples, confidence, kernel_rows,
+                           {name: found[name] for name in METRICS if name in found},
+                           {name: left_out[name] for name in METRICS if name in left_out})
 
 
-class _Task:
-    """Which metrics share work, and how each group of them is prepared."""
-
-    def __init__(self, x, y, *, k, distance, bandwidth, components, seed):
-        self.x, self.y, self.k, self.distance, self.bandwidth = x, y, k, distance, bandwidth
-        self.components, self.seed, self.kernel_rows = components, seed, 0
-
-    def groups(self, names):
-        """(names, function of them) of each group.
-
-        The function gives values and null means where they are not those of the pairings, the statistic, and its views.
-        """
-        return [(here, prepare) for here, prepare in (
-            ([name for name in names if name in LIST_METRICS or name == "cknna"], self._neighbours),
-            ([name for name in names if name in CKA_NAMES["linear"]], partial(self._cka, "linear")),
-            ([name for name in names if name in CKA_NAMES["rbf"]], partial(self._cka, "rbf")),
-            ([name for name in names if name == "svcca"], self._svcca),
-            ([name for name in names if name == "mean_canonical_correlation"], self._canonical),
-            ([name for name in names if name == "correlation_matrix_distance"], self._distance)) if here]
-
-    def _neighbours(self, names):
-        check_neighbours(self.k, self.distance, x=self.x, y=self.y)
-        if "cknna" in names and self.k < 2:
-            raise ValueError(f"k: expected at least 2 for cknna, got {self.k}")
-        return {}, {}, Neighbours(tuple(names), self.k, self.distance, self.seed), (self.x, self.y)
-
-    def _cka(self, kernel, names):
-        whole = alignments(self.x, self.y, kernel, self.bandwidth)
-        values = dict(zip(CKA_NAMES[kernel], map(float, whole[:2]), strict=True))
-        nulls = dict(zip(CKA_NAMES[kernel], (float(whole.chance), 0.0), strict=True))
-        if kernel == "linear" and by_features(self.x, self.y):
-            return values, nulls, LinearKernels(), (self.x, self.y)
-        views = self.x, self.y
-        if len(self.x) > KERNEL_ROWS:
-            rows = np.sort(np.random.default_rng([self.seed, 3]).permutation(len(self.x))[:KERNEL_ROWS])
-            views = self.x[rows], self.y[rows]
-        self.kernel_rows = len(views[0])
-        return values, nulls, WholeKernels(kernel, self.bandwidth), views
-
-    def _svcca(self, names):
-        components = svcca_components(self.components, self.x, self.y)
-        value = float(svcca(self.x, self.y, components=components))
-        return {"svcca": value}, {}, CanonicalCorrelations(components), (self.x, self.y)
-
-    def _canonical(self, names):
-        value = float(mean_canonical_correlation(self.x, self.y))
-        return {names[0]: value}, {}, CanonicalCorrelations(None), (self.x, self.y)
-
-    def _distance(self, names):
-        value = float(correlation_matrix_distance(self.x, self.y))
-        return {names[0]: value}, {}, Directions(), (self.x, self.y)
+# Which metrics share work
 
 
-def _metric_result(name, value, null, pairings, parts, rows, n, confidence):
-    low, high = _significance.interval(value, parts, rows, n, confidence)
-    bottom = -1.0 if "unbiased" in name or name == "cknna" else 0.0
-    return MetricResult(float(value), float(np.mean(pairings[1:]) if null is None else null),
-                    _significance.p_value(pairings, is_distance=name in DISTANCES),
-                    max(low, bottom), min(high, 1.0))
+@dataclass(frozen=True)
+class _Options:
+    """The views, and the arguments of `compare_representations` on which the metrics depend."""
+
+    x: Float[Array, "n d_x"]
+    y: Float[Array, "n d_y"]
+    k: int
+    distance: str
+    bandwidth: float
+    components: int | None
+    seed: int
 
 
-def _counted(progress, name, total):
-    done = 0
+@dataclass(frozen=True)
+class _Group:
+    """Metrics that share work.
+
+    Args:
+        names: of the metrics.
+        statistic: which computes them.
+        undefined: what is wrong with the views where a value is NaN; None where NaN is a value like others.
+        rows: rows on which the statistic is computed, all of them where None.
+        of_all_rows: CKA of all rows where the statistic is computed on some.
+    """
+
+    names: list[str]
+    statistic: Statistic
+    undefined: str | None = None
+    rows: Int[np.ndarray, "m"] | None = None
+    of_all_rows: Callable[[], CkaForms] | None = None
+
+
+@dataclass(frozen=True)
+class _Undefined:
+    """Stands for the results of metrics that are not defined on the views."""
+
+    reason: str
+
+
+def _shared_work(names: list[str]) -> Iterator[tuple[list[str], Callable[[_Options, list[str]], _Group]]]:
+    """The metrics that share work, and the function that makes a group of them and checks their options."""
+    for members, group_of in (((*LIST_METRICS, "cknna"), _neighbours), (CKA_NAMES["linear"], partial(_cka, "linear")),
+                              (CKA_NAMES["rbf"], partial(_cka, "rbf")), (("svcca",), _svcca),
+                              (("mean_canonical_correlation",), _canonical),
+                              (("correlation_matrix_distance",), _matrix_distance)):
+        if here := [name for name in names if name in members]:
+            yield here, group_of
+
+
+def _neighbours(options, names):
+    check_neighbours(options.k, options.distance, x=options.x, y=options.y)
+    if "cknna" in names and options.k < 2:
+        raise ValueError(f"k: expected at least 2 for cknna, got {options.k}")
+    return _Group(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed))
+
+
+def _cka(kernel, options, names):
+    x, y = options.x, options.y
+    if kernel == "linear" and fewer_moments_than_entries(x, y):
+        return _Group(names, LinearCkaStatistic())
+    if kernel == "rbf":
+        check_bandwidth(options.bandwidth)
+    statistic, undefined = WholeKernelStatistic(kernel, options.bandwidth), MEDIAN_OF_ZERO if kernel == "rbf" else None
+    if len(x) <= KERNEL_ROWS:
+        return _Group(names, statistic, undefined)
+    rows = np.sort(np.random.default_rng([options.seed, 3]).permutation(len(x))[:KERNEL_ROWS])
+    of_all_rows = partial(linear_cka, x, y) if kernel == "linear" else partial(rbf_cka, x, y, options.bandwidth)
+    return _Group(names, statistic, undefined, rows, of_all_rows)
+
+
+def _svcca(options, names):
+    components = svcca_components(options.components, options.x, options.y)
+    return _Group(names, CanonicalStatistic(components), lower_rank(components))
+
+
+def _canonical(options, names):
+    check_canonical(options.x, options.y)
+    return _Group(names, CanonicalStatistic(None), lower_rank(None))
+
+
+def _matrix_distance(options, names):
+    return _Group(names, MatrixDistanceStatistic(), ROW_AT_MEAN)
+
+
+# The results of a group
+
+
+def _results(group: _Group, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], permutations: int, resamples: int,
+             confidence: float, seed: int, tell: ProgressCallback) -> dict[str, MetricResult] | _Undefined:
+    n, views, all_rows = len(x), (x, y), None
+    if group.of_all_rows is not None:
+        all_rows = group.of_all_rows()
+        views = x[group.rows], y[group.rows]
+    if all_rows is not None and group.undefined is not None and np.isnan(all_rows.biased):
+        return _Undefined(group.undefined)
+    task, done, total = ", ".join(group.names), 0, permutations + 1 + resamples
 
     def advance(count):
         nonlocal done
         done += count
-        if progress is not None:
-            progress(name, done, total)
+        tell(task, done, total)
 
-    return advance
+    state, rows = group.statistic.prepare(*views), len(views[0])
+    streams = [np.random.default_rng([seed, purpose]) for purpose in (1, 2)]
+    pairings = _significance.pairings(group.statistic, state, rows, permutations, streams[0], advance)
+    values = {name: float(pairings[name][0]) for name in group.names}
+    if all_rows is None and group.undefined is not None and any(np.isnan(value) for value in values.values()):
+        return _Undefined(group.undefined)
+    nulls = {name: float(np.mean(pairings[name][1:])) for name in group.names}
+    for biased, unbiased in CKA_NAMES.values():
+        if not {biased, unbiased}.isdisjoint(group.names):
+            nulls |= {biased: float(pairings[CKA_CHANCE][0]), unbiased: 0.0}
+            if all_rows is not None:
+                values = {biased: float(all_rows.biased), unbiased: float(all_rows.unbiased)}
+                nulls[biased] = float(all_rows.chance)
+    parts = _significance.resamples(group.statistic, state, rows, resamples, streams[1], advance)
+    found = {}
+    for name in group.names:
+        low, high = _significance.interval(values[name], parts[name], rows, n, confidence)
+        bottom = -1.0 if "unbiased" in name or name == "cknna" else 0.0
+        found[name] = MetricResult(values[name], nulls[name],
+                                   _significance.p_value(pairings[name], is_distance=name in DISTANCES),
+                                   max(low, bottom), min(high, 1.0))
+    return found
+
+
+def _side_by_side(works: Sequence[Callable[[ProgressCallback], _Result]], tell: ProgressCallback) -> list[_Result]:
+    """Results of functions that run in threads, as many at a time as there are cores.
+
+    What they report is told in the calling thread, so that a callback need not be safe for threads. If anything is
+    raised there or in a function, the others stop at their next report.
+    """
+    news: queue.SimpleQueue[tuple[Any, ...] | Future] = queue.SimpleQueue()
+    stopped = threading.Event()
+
+    def report(task: str, done: int, total: int) -> None:
+        if stopped.is_set():
+            raise CancelledError
+        news.put((task, done, total))
+
+    pool = ThreadPoolExecutor(cores())
+    try:
+        futures = [pool.submit(work, report) for work in works]
+        for future in futures:
+            future.add_done_callback(news.put)
+        running = len(futures)
+        while running:
+            heard = news.get()
+            if isinstance(heard, Future):
+                heard.result()
+                running -= 1
+            else:
+                tell(*heard)
+        return [future.result() for future in futures]
+    finally:
+        stopped.set()
+        pool.shutdown(wait=True, cancel_futures=True)

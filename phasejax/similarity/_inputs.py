@@ -1,22 +1,29 @@
-"""Two representations of the same samples as the metrics take them: checked, floating, centred; and in blocks of rows.
+"""Two representations of the same samples, in the form in which the metrics take them.
+
+Both views are checked and brought to one floating type; here too are the two normalisations that metrics start from
+(centred columns, rows of unit length) and the loop over blocks of rows that keeps n x n matrices out of memory.
 
 Half precision and integers are widened, without loss, to JAX's default floating type, float32 unless 64 bits are
-enabled (integers beyond 2^24 do lose digits there). Where values can be inspected what no metric is defined on is
-refused; where they are traced it gives NaN.
+enabled (integers beyond 2^24 do lose digits there). Values on which no metric is defined are refused where they can be
+inspected, and give NaN where they are traced.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from phasejax._core.validation import is_traced
 
-# Entries of an n-column block of similarities that are held at once.
+# A block of rows is compared with all n rows at once. Its number of rows follows from how many such comparisons may be
+# in memory, but is not below the second number, under which the loop over blocks would cost more than its content.
 _BLOCK_ENTRIES, _LEAST_BLOCK = 2**21, 128
 
 
-def paired(x, y, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Float[Array, "n d_y"]]:
+def paired(x: Any, y: Any, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Float[Array, "n d_y"]]:
     """Both views as floating arrays of one type with the same n rows.
 
     Args:
@@ -39,9 +46,10 @@ def paired(x, y, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Float[Array, 
 
 
 def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Without its column means, and divided by its largest entry; no metric depends on either.
+    """The view without its column means, divided by its largest entry; no metric depends on either.
 
-    Means are taken off twice, since the first ones are rounded; products of large or small entries would overflow.
+    Means are subtracted twice, since the first ones are rounded. The division keeps products of very large or very
+    small entries within the range of floating numbers.
     """
     view = view - jnp.mean(view, axis=0)
     view = view - jnp.mean(view, axis=0)
@@ -49,40 +57,44 @@ def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def unit_rows(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Rows of unit length; NaN for a row of zeros."""
+    """The rows at unit length; NaN for a row of zeros."""
     view = view / jax.lax.stop_gradient(jnp.max(jnp.abs(view), axis=1, keepdims=True))
     return view / jnp.linalg.norm(view, axis=1, keepdims=True)
 
 
 def check_unit_rows(name: str, view: Float[Array, "n d"]) -> None:
-    """Refuse rows without a direction.
+    """Refuse rows of zeros, which have no direction.
 
     Raises:
         ValueError: a row of zeros.
     """
     if not is_traced(view):
-        is_zero = jnp.all(view == 0, axis=1)
-        if bool(jnp.any(is_zero)):
+        is_zero = np.asarray(_zero_rows(view))
+        if is_zero.any():
             raise ValueError(f"{name}: expected rows other than zero, which have no direction (distance 'euclidean' "
-                             f"needs none), got zeros in {int(is_zero.sum())} rows, the first row "
-                             f"{int(jnp.argmax(is_zero))}")
+                             f"needs none), got zeros in {is_zero.sum()} rows, the first row {is_zero.argmax()}")
 
 
-def undefined_if_not_finite(value: Float[Array, ""], *views) -> Float[Array, ""]:
-    """The value, or NaN where a view has an entry that is no finite number."""
+def undefined_if_not_finite(value: Float[Array, ""], *views: Float[Array, "n _"]) -> Float[Array, ""]:
+    """The value, or NaN where a view has an entry that is not finite."""
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(view)) for view in views]))
     return jnp.where(finite, value, jnp.nan)
 
 
-def map_row_blocks(function, *arrays, block: int | None = None):
-    """function(row numbers, block of each array), over blocks of rows one after another; results are joined.
+def map_row_blocks(function: Callable[..., Any], *arrays: Array, block: int | None = None) -> Any:
+    """Apply a function of b rows to all n rows, one block of b after another, and join its results.
 
-    The last block is filled up with rows of zeros, whose results are cut off. Derivatives are taken block by block too.
+    The last block is filled up with rows of zeros, whose results are cut off. Derivatives are taken block by block too,
+    so that they need no more memory than the values.
 
     Args:
-        function: (b,) row numbers and (b, ...) parts of the arrays to arrays with b rows.
+        function: takes the numbers of the rows in a block, shape (b,), and these rows of each array, shapes (b, ...);
+            returns arrays with b rows.
         arrays: with n rows each.
-        block: b; when left out, as many as make about 10 MB of n-column blocks.
+        block: b; when left out so many that b n numbers take about 10 MB.
+
+    Returns:
+        The arrays that `function` returns, with n rows.
 
     Raises:
         ValueError: block below 1.
@@ -104,7 +116,7 @@ def map_row_blocks(function, *arrays, block: int | None = None):
     return jax.tree.map(lambda leaf: leaf.reshape(count * block, *leaf.shape[2:])[:n], out)
 
 
-def _floating(name, value):
+def _floating(name: str, value: Any) -> Array:
     array = value if isinstance(value, jax.Array) else np.asarray(value)
     if array.dtype != jnp.bfloat16 and array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
@@ -117,10 +129,25 @@ def _floating(name, value):
     return jnp.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype) if wide else default)
 
 
-def _check_values(name, view):
-    finite = jnp.isfinite(view).all(axis=1)
-    if not bool(finite.all()):
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity in {int((~finite).sum())} rows, "
-                         f"the first row {int(jnp.argmin(finite))}")
-    if bool(jnp.all(view == view[0])):
+def _check_values(name: str, view: Float[Array, "n d"]) -> None:
+    is_finite, all_same = _finite_rows(view)
+    finite = np.asarray(is_finite)
+    if not finite.all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity in {(~finite).sum()} rows, "
+                         f"the first row {finite.argmin()}")
+    if all_same:
         raise ValueError(f"{name}: expected rows that differ, got {view.shape[0]} times the same")
+
+
+# Compiled as one program each, since many small ones take longer to start than to run.
+
+
+@jax.jit
+def _finite_rows(view: Float[Array, "n d"]) -> tuple[Bool[Array, "n"], Bool[Array, ""]]:
+    """Which rows have finite entries only, and whether all rows are the same."""
+    return jnp.all(jnp.isfinite(view), axis=1), jnp.all(view == view[0])
+
+
+@jax.jit
+def _zero_rows(view: Float[Array, "n d"]) -> Bool[Array, "n"]:
+    return jnp.all(view == 0, axis=1)

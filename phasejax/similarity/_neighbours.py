@@ -1,13 +1,15 @@
-r"""Metrics of nearest neighbours: how alike are the k nearest samples of each sample in two representations.
+r"""Similarity by nearest neighbours: are the k samples nearest to a sample the same ones in two representations?
 
-N_x(i) is the list of the k nearest other rows of row i of x, nearest first. Rows at the same distance come in the order
-of their numbers, so x and y prefer the same ones among duplicates: with many of them that counts as alignment
-(`align` breaks the ties of y in an order of its own). All values lie in [0, 1]; they are piecewise constant, so they
-have no useful derivative. Distances are Euclidean, by default between rows of unit length ("cosine"), which is the
-order by inner products of normalised rows used in PRH and T25. No more than a block of distances is held in memory.
+N_x(i) is the list of the k rows of x that are nearest to row i, nearest first. Rows at the same distance come in the
+order of their numbers. So x and y prefer the same rows among duplicates, and many duplicates look like similarity;
+`compare_representations` therefore breaks the ties of y in a random order. All values lie in [0, 1]. They are piecewise
+constant and have no useful derivative. Distances are Euclidean, by default between rows of unit length ("cosine"),
+which gives the order by inner products of normalised rows that Huh et al. 2024 use. No more than a block of distances
+is held in memory.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -32,13 +34,13 @@ def mutual_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_
 
     .. math::  \frac{1}{nk} \sum_i |N_x(i) \cap N_y(i)|
 
-    Of independent representations it is k / (n - 1) on average.
+    Independent representations have k / (n - 1) on average.
 
     Args:
         x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
         k: neighbours, 1 <= k < n.
         distance: "cosine" (angles between rows) or "euclidean".
-        block: rows whose distances are held at once.
+        block: rows whose distances to all others are held at once.
 
     Returns:
         In [0, 1].
@@ -53,12 +55,12 @@ def mutual_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_
     >>> float(mutual_knn(x, x @ jnp.array([[0.0, -2.0], [2.0, 0.0]]), k=1))
     1.0
     """
-    return _metric(overlap, x, y, k, distance, block)
+    return _checked(overlap, x, y, k, distance, block)
 
 
 def cycle_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
               distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
-    r"""Cycle nearest neighbours: how many rows are found again, from y's neighbours through x's.
+    r"""Cycle nearest neighbours: the share of rows that a step to a neighbour in y and another in x can return to.
 
     .. math::  \frac{1}{n} \sum_i 1\bigl[\exists\, j \in N_y(i):\ i \in N_x(j)\bigr]
 
@@ -70,7 +72,7 @@ def cycle_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y
     >>> float(cycle_knn(x, x, k=1))
     1.0
     """
-    return _metric(cycle_share, x, y, k, distance, block)
+    return _checked(cycle_share, x, y, k, distance, block)
 
 
 def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
@@ -79,7 +81,7 @@ def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
 
     .. math::  \frac{1}{nk} \sum_i \mathrm{LCS}\bigl(N_x(i), N_y(i)\bigr)
 
-    with LCS the length of the longest list that arises from both by leaving out entries. The published code does not
+    with LCS the length of the longest list that both become when entries are left out. The published code does not
     divide by k.
 
     Args, Returns, Raises: as `mutual_knn`.
@@ -90,16 +92,17 @@ def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
     >>> float(lcs_knn(x, x, k=3))
     1.0
     """
-    return _metric(common_subsequence, x, y, k, distance, block)
+    return _checked(common_subsequence, x, y, k, distance, block)
 
 
 def edit_similarity_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
-                      distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
-    r"""1 minus the edit distance of the two ordered lists of neighbours, as a share of k.
+                        distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
+    r"""Edit similarity of the two ordered lists of neighbours: the share of k that need not be edited.
 
     .. math::  1 - \frac{1}{nk} \sum_i \mathrm{Lev}\bigl(N_x(i), N_y(i)\bigr)
 
-    with Lev the least number of entries to insert, delete or replace.
+    with Lev the Levenshtein distance, the least number of entries to insert, delete or replace to make one list the
+    other.
 
     Args, Returns, Raises: as `mutual_knn`.
 
@@ -109,12 +112,12 @@ def edit_similarity_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice
     >>> float(edit_similarity_knn(x, x, k=3))
     1.0
     """
-    return _metric(edit_similarity, x, y, k, distance, block)
+    return _checked(edit_similarity, x, y, k, distance, block)
 
 
 def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance: str = "cosine",
                        block: int | None = None) -> Int[Array, "n k"]:
-    """N_x: the numbers of the k nearest other rows of each row, nearest first, ties by number.
+    """N_x, the numbers of the k rows nearest to each row, nearest first; ties come in the order of their numbers.
 
     Args, Raises: as `mutual_knn`.
 
@@ -127,7 +130,7 @@ def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance:
 
 
 def check_neighbours(k: int, distance: str, **views: Float[Array, "n _"]) -> None:
-    """Refuse numbers of neighbours, distances and rows that lists cannot be made of.
+    """Refuse numbers of neighbours, distances and rows for which there are no lists of neighbours.
 
     Raises:
         ValueError: k below 1 or not below n, an unknown distance, a row of zeros under "cosine".
@@ -143,9 +146,10 @@ def check_neighbours(k: int, distance: str, **views: Float[Array, "n _"]) -> Non
 
 
 def metric_points(view: Float[Array, "n d"], distance: str) -> Float[Array, "n d"]:
-    """Points whose Euclidean distances are the ones asked for; NaN where there are none.
+    """Points whose Euclidean distances are in the order asked for; NaN for a row that has no direction.
 
-    Centred, since squared distances come as |a|^2 + |b|^2 - 2 a.b, which loses the digits that all rows share.
+    The points are centred, since their squared distances are computed as |a|^2 + |b|^2 - 2 a.b, which loses the digits
+    that all points share.
     """
     return centred(unit_rows(view) if distance == "cosine" else view)
 
@@ -165,9 +169,9 @@ def neighbour_lists(points: Float[Array, "n d"], k: int, block: int | None) -> I
 
 
 def top_k_indices(values: Float[Array, "b n"], k: int) -> Int[Array, "b k"]:
-    """Where the k largest of each row lie, largest first, ties by column.
+    """Columns of the k largest values of each row, largest first; ties come in the order of their columns.
 
-    The k largest lie in the k groups of neighbouring columns with the largest maxima, so only those are searched.
+    The k largest lie in the k groups of adjacent columns with the largest maxima, so only those groups are searched.
     """
     b, n = values.shape
     width = 2 ** max(0, round(math.log2(n / k) / 2)) if n > 16 * k else 1
@@ -185,7 +189,7 @@ def _neighbour_lists(view, k, distance, block):
     return neighbour_lists(metric_points(view, distance), k, block)
 
 
-# Of lists of neighbours, shape (n, k)
+# The metrics as functions of two lists of neighbours, each of shape (n, k)
 
 
 def overlap(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
@@ -198,7 +202,7 @@ def overlap(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array
 
 
 def cycle_share(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
-    """Share of rows that are in near_x of one of their near_y."""
+    """Share of rows i that are in near_x[j] for some j in near_y[i]."""
     rows = jnp.arange(len(near_x))
 
     def look(found, partner):
@@ -208,10 +212,10 @@ def cycle_share(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[A
 
 
 def common_subsequence(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
-    """Mean length of the longest common subsequence over k.
+    """Mean length of the longest common subsequence, divided by k.
 
-    L[a, b], that of the first a and the first b entries, is the largest of L[a-1, b], L[a, b-1] and L[a-1, b-1], plus 1
-    in the last where entries a and b are the same.
+    L[a, b] is the length for the first a entries of one list and the first b of the other: the largest of L[a-1, b],
+    L[a, b-1], and L[a-1, b-1] + 1 where entries a and b are the same.
     """
     def next_row(above, entry):
         row = [above[0]]
@@ -225,10 +229,10 @@ def common_subsequence(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> 
 
 
 def edit_similarity(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Float[Array, ""]:
-    """1 - mean Levenshtein distance over k.
+    """1 - mean Levenshtein distance / k.
 
-    D[a, b], that of the first a and the first b entries, is the least of D[a-1, b] + 1, D[a, b-1] + 1 and D[a-1, b-1],
-    plus 1 where entries a and b differ.
+    D[a, b] is the distance of the first a entries of one list and the first b of the other: the least of D[a-1, b] + 1,
+    D[a, b-1] + 1, and D[a-1, b-1], plus 1 in the last where entries a and b differ.
     """
     def next_row(above, entry):
         row = [above[0] + 1]
@@ -241,14 +245,19 @@ def edit_similarity(near_x: Int[Array, "n k"], near_y: Int[Array, "n k"]) -> Flo
     return 1 - jnp.sum(_float(jax.lax.scan(next_row, first, near_x.T)[0][-1])) / float(near_x.size)
 
 
-LIST_METRICS = {"mutual_knn": overlap, "cycle_knn": cycle_share, "lcs_knn": common_subsequence, "edit_similarity_knn": edit_similarity}
+LIST_METRICS: dict[str, Callable[[Int[Array, "n k"], Int[Array, "n k"]], Float[Array, ""]]] = {
+    "mutual_knn": overlap,
+    "cycle_knn": cycle_share,
+    "lcs_knn": common_subsequence,
+    "edit_similarity_knn": edit_similarity,
+}
 
 
 def _float(counts):
     return counts.astype(jnp.zeros(0).dtype)
 
 
-def _metric(of_lists, x, y, k, distance, block):
+def _checked(of_lists, x, y, k, distance, block):
     x, y = paired(x, y)
     check_neighbours(k, distance, x=x, y=y)
     return _compared(of_lists, x, y, k, distance, block)

@@ -1,19 +1,21 @@
-"""`align` and its command: p-values, intervals, ties, bad input."""
+"""`compare_representations`: p-values, intervals, ties, what runs side by side, bad input."""
 
 import itertools
 import json
+import threading
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phasejax import cli, similarity
-from phasejax.cli import _similarity as cli_similarity
+from phasejax import similarity
 from phasejax.similarity import (
     METRICS,
     _compare,
     _significance,
+    _statistics,
     cka,
     cknna,
     compare_representations,
@@ -23,11 +25,10 @@ from phasejax.similarity import (
     nearest_neighbours,
     svcca,
 )
-from phasejax.similarity._cka import alignments_of_matrices, rbf_alignments
+from phasejax.similarity._cka import cka_of_pairing, kernel_pair, rbf_cka, whole_kernel
 from phasejax.similarity._inputs import paired
 from phasejax.similarity._neighbours import LIST_METRICS
-
-pytestmark = pytest.mark.slow
+from phasejax.similarity._statistics import CKA_CHANCE
 
 N, M = 80, 64
 
@@ -45,7 +46,7 @@ SMALL = {"permutations": 9, "resamples": 10}
 
 
 @pytest.fixture(autouse=True)
-def as_align_computes():
+def as_compare_computes():
     with jax.enable_x64(True):  # so that programs are shared
         yield
 
@@ -55,44 +56,54 @@ def found():
     return compare_representations(X[:M], Y[:M], k=4, permutations=99, resamples=40)
 
 
-def value_of(name, x, y):
-    return float(METRICS[name](x, y, **{"k": 4} if "knn" in name or name == "cknna" else {}))
+@jax.jit
+def every(x, y):
+    """All metrics in one program, since most of the time of these tests goes into compiling."""
+    return {name: metric(x, y, **{"k": 4} if "knn" in name or name == "cknna" else {})
+            for name, metric in METRICS.items()}
+
+
+def values_of(x, y):
+    return jax.tree.map(float, every(x, y))
 
 
 def test_values_are_those_of_the_metrics(found):
     assert list(found.metrics) == list(METRICS)
+    expected = values_of(X[:M], Y[:M])
     for name in METRICS:
-        assert found.metrics[name].value == pytest.approx(value_of(name, X[:M], Y[:M]), rel=1e-5, abs=1e-6), name
+        assert found.metrics[name].value == pytest.approx(expected[name], rel=1e-5, abs=1e-6), name
     assert found.left_out == {}
 
 
-RBF = _significance.WholeKernels("rbf", 1.0)
-STATISTICS = [_significance.Neighbours((*LIST_METRICS, "cknna"), 4, "cosine", 0), _significance.LinearKernels(),
-              _significance.WholeKernels("linear", 1.0), RBF, _significance.Directions(),
-              _significance.CanonicalCorrelations(None), _significance.CanonicalCorrelations(5)]
+RBF = _statistics.WholeKernelStatistic("rbf", 1.0)
+STATISTICS = [_statistics.NeighbourStatistic((*LIST_METRICS, "cknna"), 4, "cosine", 0),
+              _statistics.LinearCkaStatistic(), _statistics.WholeKernelStatistic("linear", 1.0), RBF,
+              _statistics.MatrixDistanceStatistic(), _statistics.CanonicalStatistic(None),
+              _statistics.CanonicalStatistic(5)]
 
 
-def test_other_pairings_and_parts_are_the_metrics_of_those_rows(found):
+@pytest.mark.parametrize("statistic", STATISTICS, ids=lambda statistic: type(statistic).__name__)
+def test_other_pairings_and_parts_are_the_metrics_of_those_rows(statistic):
     """The short cuts of every statistic against the metric itself, of permuted and of left-out rows."""
     x, y = X[:M], Y[:M]
     orders, parts = np.random.default_rng(1), np.random.default_rng(2)
-    order, rows = orders.permutation(M), np.sort(parts.permutation(M)[:_significance.kept(M)])
-    for statistic in STATISTICS:
-        state = statistic.prepare(*paired(x, y))
-        permuted = _significance.pairings(statistic, state, M, 9, np.random.default_rng(1))
-        part = _significance.resamples(statistic, state, M, 10, np.random.default_rng(2))
-        for name in permuted:
-            assert permuted[name][0] == pytest.approx(value_of(name, x, y), rel=1e-4, abs=1e-5), name
-            assert permuted[name][1] == pytest.approx(value_of(name, x, y[order]), rel=1e-4, abs=1e-5), name
-            if "rbf" not in name:  # which has the widths of all rows, see below
-                assert part[name][0] == pytest.approx(value_of(name, x[rows], y[rows]), rel=1e-4, abs=1e-5), name
+    order, rows = orders.permutation(M), np.sort(parts.permutation(M)[:_significance.rows_kept(M)])
+    state = statistic.prepare(*paired(x, y))
+    permuted = _significance.pairings(statistic, state, M, 9, np.random.default_rng(1))
+    part = _significance.resamples(statistic, state, M, 10, np.random.default_rng(2))
+    whole, otherwise, of_rows = values_of(x, y), values_of(x, y[order]), values_of(x[rows], y[rows])
+    for name in permuted.keys() - {CKA_CHANCE}:
+        assert permuted[name][0] == pytest.approx(whole[name], rel=1e-4, abs=1e-5), name
+        assert permuted[name][1] == pytest.approx(otherwise[name], rel=1e-4, abs=1e-5), name
+        if "rbf" not in name:  # which has the widths of all rows, see below
+            assert part[name][0] == pytest.approx(of_rows[name], rel=1e-4, abs=1e-5), name
 
 
 def test_parts_of_whole_kernels_keep_the_widths():
     rows = np.arange(0, M, 2)
     state = RBF.prepare(*paired(X[:M], Y[:M]))
-    value = RBF.of_rows(state, rows)["cka_rbf"]
-    kernels = [matrix[rows][:, rows] for matrix in state]
+    value = RBF.of_parts(state, rows[None])["cka_rbf"][0]
+    kernels = [(kernel.others + np.diag(kernel.diagonal))[rows][:, rows] for kernel in (state.k, state.l)]
     h = np.eye(len(rows)) - 1 / len(rows)
     centred = [h @ np.float64(m) @ h for m in kernels]
     assert float(value) == pytest.approx(np.vdot(*centred) / np.linalg.norm(centred[0]) / np.linalg.norm(centred[1]),
@@ -102,14 +113,15 @@ def test_parts_of_whole_kernels_keep_the_widths():
 def test_the_null_mean_of_cka_is_that_of_all_pairings(found):
     """Of all 120 of five rows; and near the mean of some of 64."""
     x, y = jnp.asarray(X[:5], float), jnp.asarray(Y[:5], float)
-    first, second = (_significance.kernel_matrix(v, "rbf", 0.8) for v in (x, y))
+    pair = kernel_pair(*(whole_kernel(view, "rbf", 0.8) for view in (x, y)))
     orders = np.array(list(itertools.permutations(range(5))))
-    every = jax.jit(jax.vmap(lambda order: alignments_of_matrices(first, second[order][:, order])))(orders)
-    assert float(rbf_alignments(x, y, 0.8).chance) == pytest.approx(float(every.biased.mean()), rel=1e-9)
-    assert float(every.unbiased.mean()) == pytest.approx(0, abs=1e-9)
+    all_pairings = jax.jit(jax.vmap(lambda order: cka_of_pairing(pair, order)))(orders)
+    assert float(rbf_cka(x, y, 0.8).chance) == pytest.approx(float(all_pairings.biased.mean()), rel=1e-9)
+    assert float(all_pairings.unbiased.mean()) == pytest.approx(0, abs=1e-9)
+    rng = np.random.default_rng(2)
+    some = [values_of(X[:M], Y[rng.permutation(M)]) for _ in range(50)]
     for name in ("cka", "cka_unbiased", "cka_rbf"):
-        rng = np.random.default_rng(2)
-        values = [value_of(name, X[:M], Y[rng.permutation(M)]) for _ in range(50)]
+        values = [found[name] for found in some]
         assert abs(found.metrics[name].null_mean - np.mean(values)) < 4 * np.std(values) / np.sqrt(50), name
     assert all(-0.02 < measured.null_mean < 1 for measured in found.metrics.values())
 
@@ -120,7 +132,8 @@ def test_p_values_tell_signal_from_chance(found):
             assert measured.p_value <= 0.05, name
         assert measured.low <= measured.value <= measured.high
         assert measured.high - measured.low < 0.5
-    shuffled = compare_representations(X[:M], Y[np.random.default_rng(3).permutation(M)], k=4, permutations=99, resamples=40)
+    shuffled = compare_representations(X[:M], Y[np.random.default_rng(3).permutation(M)], k=4, permutations=99,
+                                       resamples=40)
     assert np.median([m.p_value for m in shuffled.metrics.values()]) > 0.1
 
 
@@ -130,7 +143,8 @@ def test_p_values_count_themselves(values, is_distance, expected):
     assert _significance.p_value(np.array(values), is_distance=is_distance) == expected
 
 
-def test_p_values_are_uniform_without_alignment():
+@pytest.mark.slow
+def test_p_values_are_uniform_without_similarity():
     """Level 0.2 in 50 independent pairs with many duplicates, for a metric of lists and one of moments."""
     rng, rejected, names = np.random.default_rng(4), [], ["mutual_knn", "cka"]
     for seed in range(50):
@@ -141,19 +155,22 @@ def test_p_values_are_uniform_without_alignment():
     assert np.all(np.abs(np.mean(rejected, axis=0) - 0.2) < 0.2)
 
 
-def test_shared_ties_are_not_alignment():
+def test_shared_ties_are_not_similarity():
     """Four different rows only, in either view, independent: the first rows of all would be everybody's neighbours."""
     rng = np.random.default_rng(5)
     x, y = (np.float32(rng.standard_normal((4, d)))[rng.integers(0, 4, M)] for d in (6, 5))
-    found = compare_representations(x, y, metrics=["mutual_knn"], k=4, permutations=9, resamples=1).metrics["mutual_knn"]
+    table = compare_representations(x, y, metrics=["mutual_knn"], k=4, permutations=9, resamples=1)
+    found = table.metrics["mutual_knn"]
     assert abs(found.value - 4 / (M - 1)) < 0.06
-    assert value_of("mutual_knn", x, y) > found.value + 0.1  # as its docstring says
+    assert mutual_knn(x, y, k=4) > found.value + 0.1  # as its docstring says
 
 
+@pytest.mark.slow
 def test_intervals_cover():
     """Of level 0.9, 30 times, for the mean of the metric at this n."""
     rng, names = np.random.default_rng(6), ["mutual_knn", "cka_unbiased"]
-    tables = [compare_representations(*draw(rng, M), metrics=names, k=4, permutations=1, resamples=40, seed=seed) for seed in range(30)]
+    tables = [compare_representations(*draw(rng, M), metrics=names, k=4, permutations=1, resamples=40, seed=seed)
+              for seed in range(30)]
     for name in names:
         measured = [found.metrics[name] for found in tables]
         truth = np.mean([m.value for m in measured])
@@ -165,15 +182,13 @@ def test_intervals_cover():
 
 def test_many_rows_rest_on_some_for_whole_kernels(monkeypatch):
     monkeypatch.setattr(_compare, "KERNEL_ROWS", 40)
-    task = _compare._Task(*paired(X[:M], Y[:M]), k=4, distance="cosine", bandwidth=1.0, components=None, seed=0)
-    values, _, statistic, views = task._cka("rbf", ["cka_rbf"])
-    assert values["cka_rbf"] == pytest.approx(value_of("cka_rbf", X[:M], Y[:M]), rel=1e-6)
-    assert task.kernel_rows == 40
-    assert statistic == RBF
-    row = int(np.flatnonzero((X[:M] == np.asarray(views[0])[7]).all(1))[0])
-    np.testing.assert_array_equal(views[1][7], Y[row])
-    shown = similarity.SimilarityTable(M, 6, 5, 4, "cosine", 9, 5, 0.9, 40, {}, {})
-    assert "kernels rest on 40 rows" in shown.summary()
+    found = compare_representations(X[:M], Y[:M], metrics=["cka_rbf"], permutations=99, resamples=10)
+    measured = found.metrics["cka_rbf"]
+    assert measured.value == pytest.approx(values_of(X[:M], Y[:M])["cka_rbf"], rel=1e-6)
+    assert measured.null_mean == pytest.approx(float(rbf_cka(*paired(X[:M], Y[:M]), 1.0).chance), rel=1e-6)
+    assert measured.p_value == 0.01  # rows of x and y are drawn together
+    assert found.kernel_rows == 40
+    assert "kernels rest on 40 rows" in found.summary()
     # Errors are those of 64 rows, smaller than the ones of 40.
     resampled = np.random.default_rng(8).normal(0.5, 0.01, 1000)
     wide, narrow = (np.ptp(_significance.interval(0.5, resampled, 40, n, 0.9)) for n in (40, 64))
@@ -186,6 +201,38 @@ def test_seeds_repeat_and_progress_is_told():
     tables = [compare_representations(X[:M], Y[:M], seed=seed, **options) for seed in (0, 0, 1)]
     assert tables[0] == tables[1] != tables[2]
     assert calls[:2] == [("cka, cka_unbiased", 10, 20), ("cka, cka_unbiased", 20, 20)]
+
+
+def test_what_is_raised_in_a_callback_stops_the_work():
+    def give_up(task, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_representations(X[:M], Y[:M], k=4, progress=give_up, **SMALL)
+
+
+def test_groups_run_side_by_side_and_report_to_the_caller(monkeypatch):
+    monkeypatch.setattr(_compare, "cores", lambda: 2)
+    meeting, threads = threading.Barrier(2, timeout=60), set()
+
+    def work(name, report):
+        meeting.wait()  # which would time out if one ran after the other
+        threads.add(threading.get_ident())
+        report(name, 1, 1)
+        return name
+
+    def tell(task, done, total):
+        assert threading.current_thread() is threading.main_thread()
+        threads.discard(task)
+
+    assert _compare._side_by_side([partial(work, "a"), partial(work, "b")], tell) == ["a", "b"]
+    assert len(threads) == 2
+    with pytest.raises(ValueError, match="^wrong$"):
+        _compare._side_by_side([partial(_raise, ValueError("wrong"))], tell)
+
+
+def _raise(error, report):
+    raise error
 
 
 # Bad input, and what is stated for unusual input
@@ -225,9 +272,17 @@ def with_entry(view, row, value):
     (lambda: paired(X, Y.astype(str)), "y: expected real numbers, got dtype <U32"),
     (lambda: compare_representations(X, Y, metrics=["cka", "cca"]), "metrics: expected names among mutual_knn, "),
     (lambda: compare_representations(X, Y, metrics=[]), "got none"),
-    (lambda: compare_representations(X, Y, permutations=0), "permutations: expected a whole number of at least 1, got 0"),
-    (lambda: compare_representations(X, Y, confidence=1.0), "confidence: expected a number from 0.5 to below 1, got 1.0"),
+    (lambda: compare_representations(X, Y, permutations=0), "permutations: expected a whole number of at least 1, "
+     "got 0"),
+    (lambda: compare_representations(X, Y, confidence=1.0), "confidence: expected a number from 0.5 to below 1, "
+     "got 1.0"),
     (lambda: compare_representations(X, Y, k=1, metrics=["cknna"]), "k: expected at least 2 for cknna, got 1"),
+    (lambda: compare_representations(X[:M], Y[:M, [0, 0, 1, 1, 1]], metrics=["svcca"], **SMALL),
+     "x, y: expected 5 independent directions, got a view of lower rank"),
+    (lambda: compare_representations(with_entry(X, slice(1, 70), X[0]), Y, metrics=["cka_rbf"], **SMALL),
+     "x, y: expected most pairs of rows to differ"),
+    (lambda: compare_representations(X[:M], Y[:M], metrics=["cka_rbf"], bandwidth=0.0),
+     "bandwidth: expected a number above 0, got 0.0"),
 ])
 def test_bad_input_gets_one_line(call, message):
     with pytest.raises(ValueError) as raised:  # noqa: PT011
@@ -244,12 +299,13 @@ def test_what_a_metric_is_not_defined_on_is_left_out_and_said():
 
 
 def test_too_few_rows_for_parts_have_no_interval():
-    statistic, x, y = _significance.CanonicalCorrelations(None), jnp.ones((13, 6)), jnp.ones((13, 5))
-    values = statistic.of_rows((x, y, x, y), jnp.arange(_significance.kept(13)))
-    assert np.isnan(values["mean_canonical_correlation"])
+    statistic, x, y = _statistics.CanonicalStatistic(None), jnp.ones((13, 6)), jnp.ones((13, 5))
+    values = statistic.of_parts((x, y, x, y), jnp.arange(_significance.rows_kept(13))[None])
+    assert np.isnan(values["mean_canonical_correlation"]).all()
     ends = _significance.interval(0.5, np.full(5, np.nan), 13, 13, 0.9)
     measured = similarity.MetricResult(0.5, 0.4, 0.1, *ends)
-    shown = similarity.SimilarityTable(13, 6, 5, 4, "cosine", 9, 5, 0.9, 13, {"mean_canonical_correlation": measured}, {})
+    shown = similarity.SimilarityTable(13, 6, 5, 4, "cosine", 9, 5, 0.9, 13,
+                                       {"mean_canonical_correlation": measured}, {})
     assert shown.summary().splitlines()[1].endswith("-")
     assert json.loads(shown.to_json())["metrics"]["mean_canonical_correlation"]["low"] == "nan"
 
@@ -273,59 +329,6 @@ def test_traced_views_that_no_metric_is_defined_on_give_nan():
 
 def test_constant_columns_do_not_count():
     padded = np.c_[X, np.full((N, 2), 3.0, np.float32)]
-    assert value_of("cka", padded[:M], Y[:M]) == pytest.approx(value_of("cka", X[:M], Y[:M]), rel=1e-4)
+    assert float(cka(padded[:M], Y[:M])) == pytest.approx(values_of(X[:M], Y[:M])["cka"], rel=1e-4)
     near = [nearest_neighbours(view, k=4, distance="euclidean") for view in (X, padded)]
     np.testing.assert_array_equal(*near)
-
-
-# The command
-
-
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    np.save("X.npy", X[:M])
-    np.savez("Y.npz", y=Y[:M], rest=Y)
-    return tmp_path
-
-
-def test_the_command_prints_and_writes_the_table(files, capsys):
-    options = ["--metrics", "cka", "mutual_knn", "--permutations", "9", "--resamples", "10", "--k", "4"]
-    assert cli.main(["align", "X.npy", "Y.npz:y", *options, "--json", "a.json"]) == 0
-    out, err = capsys.readouterr()
-    expected = compare_representations(X[:M], Y[:M], metrics=["cka", "mutual_knn"], k=4, **SMALL)
-    assert out == expected.summary() + "\n"
-    assert not err
-    assert json.loads((files / "a.json").read_text()) == expected.to_dict()
-    assert [line.split()[0] for line in out.splitlines()[:3]] == ["metric", "mutual_knn", "cka"]
-
-
-def test_the_bar_comes_after_a_while(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as if standard error were a terminal
-    with cli_similarity._shown(True, patience=0.0) as progress:
-        progress("cka", 10, 20)
-    assert "cka" in capsys.readouterr().err
-    with cli_similarity._shown(True) as progress:
-        progress("cka", 10, 20)
-    assert not capsys.readouterr().err
-    monkeypatch.delenv("FORCE_COLOR")
-    with cli_similarity._shown(True) as progress:
-        assert progress is None
-
-
-@pytest.mark.parametrize(("args", "message"), [
-    (["X.npy", "missing.npy"], "error: missing.npy: expected a readable file"),
-    (["X.npy", "Y.npz:y", "--k", "80"], "error: k: expected fewer neighbours than the 64 rows, got 80"),
-    (["X.npy", "Y.npz:rest"], "error: y: expected 64 rows as in x, got 80"),
-    (["X.npy", "Y.npz:y", "--metrics", "cca"], "error: metrics: expected names among mutual_knn"),
-    (["X.npy", "Y.npz:y", "--json", "no/a.json"], "error: no/a.json: expected a file in an existing folder"),
-    (["X.npy", "Y.npz:y", "--metrics", "svcca", "--components", "9"], "error: components: expected at most min("),
-])
-def test_bad_commands_exit_2_with_one_line(files, capsys, args, message):
-    before = sorted(files.iterdir())
-    assert cli.main(["align", *args]) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith(message)
-    assert err.count("\n") == 1
-    assert not out
-    assert sorted(files.iterdir()) == before

@@ -1,4 +1,4 @@
-"""Alignment metrics against NumPy, entry by entry in float64, and their invariances."""
+"""Similarity metrics against NumPy, entry by entry in float64, and their invariances."""
 
 import itertools
 from functools import cache, partial
@@ -11,6 +11,7 @@ import scipy.linalg
 
 from phasejax import similarity
 from phasejax.similarity import METRICS, cka, cknna, nearest_neighbours, svcca
+from phasejax.similarity._cka import _pairs_of_rows
 from phasejax.similarity._inputs import map_row_blocks
 from phasejax.similarity._neighbours import LIST_METRICS, top_k_indices
 
@@ -27,7 +28,18 @@ def draw(n=N, d_x=D_X, d_y=D_Y, rng=RNG):
 
 X, Y = draw()
 WIDE = draw(23, 40, 31)
-JITTED = {name: jax.jit(metric) for name, metric in METRICS.items()}
+
+
+@jax.jit
+def every(x, y):
+    """All metrics in one program, since most of the time of these tests goes into compiling."""
+    return {name: metric(x, y) for name, metric in METRICS.items()}
+
+
+@pytest.fixture(scope="module")
+def values():
+    with jax.enable_x64(True):
+        return jax.tree.map(float, every(X, Y))
 
 
 @pytest.fixture(autouse=True)
@@ -149,8 +161,8 @@ def test_neighbours_are_the_nearest(distance):
 
 
 @pytest.mark.parametrize("name", LIST_METRICS)
-def test_neighbour_metrics_compare_lists(name):
-    assert float(JITTED[name](X, Y)) == pytest.approx(of_neighbours(name, X, Y, 10), abs=1e-12)
+def test_neighbour_metrics_compare_lists(name, values):
+    assert values[name] == pytest.approx(of_neighbours(name, X, Y, 10), abs=1e-12)
 
 
 def test_neighbour_metrics_take_other_distances_and_numbers():
@@ -176,33 +188,32 @@ def test_lists_are_compared_as_lists():
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_cka_equals_the_kernels(kernel):
+def test_cka_equals_the_kernels(kernel, values):
     for views in ((X[:9], Y[:9]), (WIDE[0][:9], WIDE[1][:9])) if kernel == "linear" else ((X[:9], Y[:9]),):
         for unbiased in (False, True):
             found = cka(*views, kernel=kernel, unbiased=unbiased, bandwidth=0.7, block=5)
             expected = numpy_cka(*views, kernel, unbiased, 0.7)
             assert float(found) == pytest.approx(expected, rel=1e-10), (unbiased, views[0].shape)
     name = "cka" if kernel == "linear" else "cka_rbf"
-    assert float(JITTED[name](X, Y)) == pytest.approx(numpy_cka(X, Y, kernel), rel=1e-10)
+    assert values[name] == pytest.approx(numpy_cka(X, Y, kernel), rel=1e-10)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_cknna_equals_masked_kernels(distance):
+def test_cknna_equals_masked_kernels(distance, values):
     found = cknna(X, Y, k=K, distance=distance, block=10)
     assert float(found) == pytest.approx(numpy_cknna(X, Y, K, distance), rel=1e-9)
     if distance == "euclidean":
         whole = cknna(X, Y, k=N - 1, distance=distance)
-        assert float(whole) == pytest.approx(float(JITTED["cka_unbiased"](X, Y)), rel=1e-9)
+        assert float(whole) == pytest.approx(values["cka_unbiased"], rel=1e-9)
 
 
-def test_correlations_equal_principal_angles():
-    assert float(JITTED["svcca"](X, Y)) == pytest.approx(numpy_svcca(X, Y, 5), rel=1e-9)
+def test_correlations_equal_principal_angles(values):
+    assert values["svcca"] == pytest.approx(numpy_svcca(X, Y, 5), rel=1e-9)
     for views, components, standardise in (((X, Y), 3, True), (WIDE, 6, False)):
         found = svcca(*views, components=components, standardise=standardise)
         assert float(found) == pytest.approx(numpy_svcca(*views, components, standardise), rel=1e-9)
-    assert float(JITTED["mean_canonical_correlation"](X, Y)) == pytest.approx(numpy_canonical(X, Y), rel=1e-9)
-    found = JITTED["correlation_matrix_distance"](X, Y)
-    assert float(found) == pytest.approx(numpy_distance(X, Y), rel=1e-9)
+    assert values["mean_canonical_correlation"] == pytest.approx(numpy_canonical(X, Y), rel=1e-9)
+    assert values["correlation_matrix_distance"] == pytest.approx(numpy_distance(X, Y), rel=1e-9)
 
 
 def test_neighbours_in_groups_are_all_there():
@@ -212,42 +223,58 @@ def test_neighbours_in_groups_are_all_there():
     np.testing.assert_array_equal(found, np.argsort(-values, axis=1, kind="stable")[:, :7])
 
 
+@pytest.mark.parametrize("m", [2, 3, 4, 5, 10, 11])
+def test_every_pair_of_rows_comes_once(m):
+    found = np.stack(_pairs_of_rows(m), axis=1)
+    assert sorted(map(tuple, found)) == list(itertools.combinations(range(m), 2))
+
+
 # Invariances
 
 ROTATIONS = [scipy.linalg.qr(RNG.standard_normal((d, d)))[0] for d in (D_X, D_Y)]
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_rotation_scale_and_the_order_of_rows_do_not_matter(name):
-    metric, expected = JITTED[name], float(JITTED[name](X, Y))
+def test_rotation_scale_and_the_order_of_rows_do_not_matter(name, values):
     shuffled = np.random.default_rng(3).permutation(N)
     for x, y in ((X @ ROTATIONS[0], Y @ ROTATIONS[1]), (1e-3 * X, 250.0 * Y), (X[shuffled], Y[shuffled])):
-        assert float(metric(x, y)) == pytest.approx(expected, rel=1e-8, abs=1e-10)
-    assert 0 <= expected <= 1
+        assert float(every(x, y)[name]) == pytest.approx(values[name], rel=1e-8, abs=1e-10)
+    assert 0 <= values[name] <= 1
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_view_is_aligned_with_itself(name):
-    """Also with a column more, of zeros; of noise, where all directions count."""
+def test_a_view_is_like_itself(name):
+    """Also with another column, of zeros; or of noise, where all directions count."""
     more = RNG.standard_normal(N) if name == "mean_canonical_correlation" else np.zeros(N)
     expected = {"correlation_matrix_distance": 0, "cycle_knn": of_neighbours("cycle_knn", Y, Y, 10)}.get(name, 1)
-    assert float(JITTED[name](np.c_[Y, more], Y)) == pytest.approx(expected, abs=1e-9)
+    assert float(every(np.c_[Y, more], Y)[name]) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if "knn" not in name and name != "cknna"])
-def test_shifts_do_not_matter_where_views_are_centred(name):
-    assert float(JITTED[name](X + 50.0, Y - 7.0)) == pytest.approx(float(JITTED[name](X, Y)), rel=1e-7)
+def test_shifts_do_not_matter_where_views_are_centred(name, values):
+    assert float(every(X + 50.0, Y - 7.0)[name]) == pytest.approx(values[name], rel=1e-7)
 
 
-@pytest.mark.parametrize("name", ["mutual_knn", "edit_similarity_knn", "cka_rbf_unbiased", "cknna", "svcca",
-                                  "mean_canonical_correlation", "correlation_matrix_distance"])
-def test_batches_equal_a_loop(name):
-    batch = jnp.stack([X, X + Y[:, :1], X**2]), jnp.stack([Y, Y, Y + 1])
-    compiled = JITTED[name]._cache_size()
-    found = jax.jit(jax.vmap(METRICS[name]))(*batch)
-    expected = [float(JITTED[name](x, y)) for x, y in zip(*batch, strict=True)]
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-    assert JITTED[name]._cache_size() <= compiled + 1
+BATCH = np.stack([X, X + Y[:, :1], X**2]), np.stack([Y, Y, Y + 1])
+
+
+@pytest.fixture(scope="module")
+def batched():
+    with jax.enable_x64(True):
+        return jax.jit(jax.vmap(every))(*BATCH)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_batches_equal_a_loop(name, batched):
+    expected = [float(every(x, y)[name]) for x, y in zip(*BATCH, strict=True)]
+    np.testing.assert_allclose(batched[name], expected, rtol=1e-9)
+
+
+def test_the_second_call_does_not_compile():
+    every(X, Y)
+    compiled = every._cache_size()
+    every(X + 1, Y**2)
+    assert every._cache_size() == compiled
 
 
 SMOOTH = {name: METRICS[name] for name in ("cka_unbiased", "cka_rbf", "cknna", "mean_canonical_correlation",
@@ -257,24 +284,33 @@ SMOOTH["cka of wide views"] = lambda x, y: cka(jnp.concatenate([x, x**2, x**3, x
                                                jnp.concatenate([y, y**2], 1)[:9])
 
 
-@pytest.mark.parametrize("metric", SMOOTH.values(), ids=SMOOTH)
-def test_gradients_equal_finite_differences(metric):
+@pytest.fixture(scope="module")
+def slopes():
+    """Derivatives of the smooth metrics along a random direction: from gradients, and from finite differences."""
     rng, step = np.random.default_rng(4), 1e-5
     along = rng.standard_normal(X.shape), rng.standard_normal(Y.shape)
-    both = jax.jit(jax.value_and_grad(metric, argnums=(0, 1)))
-    ahead, behind = (both(X + s * step * along[0], Y + s * step * along[1])[0] for s in (1, -1))
-    slope = sum(np.vdot(g, a) for g, a in zip(both(X, Y)[1], along, strict=True))
-    assert float(slope) == pytest.approx(float(ahead - behind) / (2 * step), rel=1e-5)
+    with jax.enable_x64(True):
+        both = jax.jit(lambda x, y: {name: jax.value_and_grad(metric, argnums=(0, 1))(x, y)
+                                     for name, metric in SMOOTH.items()})
+        here, ahead, behind = (both(X + s * step * along[0], Y + s * step * along[1]) for s in (0, 1, -1))
+    return {name: (float(sum(np.vdot(g, a) for g, a in zip(here[name][1], along, strict=True))),
+                   float(ahead[name][0] - behind[name][0]) / (2 * step)) for name in SMOOTH}
 
 
-def test_blocks_give_what_the_whole_gives():
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_equal_finite_differences(name, slopes):
+    from_gradient, from_differences = slopes[name]
+    assert from_gradient == pytest.approx(from_differences, rel=1e-5)
+
+
+def test_blocks_give_what_the_whole_gives(values):
     x = jnp.asarray(X)
     for block in (1, 7, N, 1000):
         found = map_row_blocks(lambda rows, part: (part * rows[:, None], part.sum(1)), x, block=block)
         np.testing.assert_array_equal(found[0], x * np.arange(N)[:, None])
         np.testing.assert_allclose(found[1], x.sum(1))
     for name in ("mutual_knn", "cka_rbf_unbiased"):
-        assert float(METRICS[name](X, Y, block=7)) == pytest.approx(float(JITTED[name](X, Y)), rel=1e-12)
+        assert float(METRICS[name](X, Y, block=7)) == pytest.approx(values[name], rel=1e-12)
 
 
 def test_fifty_thousand_rows():
@@ -294,9 +330,9 @@ def test_fifty_thousand_rows():
 @pytest.mark.parametrize("name", ["cka", "cka_rbf_unbiased", "mean_canonical_correlation"])
 def test_float32_keeps_its_digits_far_from_the_origin(name):
     x, y = np.float32(X + 1000.0), np.float32(Y - 1000.0)
-    found = JITTED[name](x, y)
+    found = METRICS[name](x, y)
     assert found.dtype == jnp.float32
-    assert float(found) == pytest.approx(float(JITTED[name](np.float64(x), np.float64(y))), rel=2e-3, abs=2e-4)
+    assert float(found) == pytest.approx(float(every(np.float64(x), np.float64(y))[name]), rel=2e-3, abs=2e-4)
 
 
 def test_near_clusters_far_from_the_origin_are_told_apart_in_float32():

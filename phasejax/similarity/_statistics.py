@@ -1,0 +1,235 @@
+"""The metrics as statistics of a pairing: what stays the same when the rows of y are permuted is computed once.
+
+Neighbours and kernels of a permuted view are those of the view, renumbered, so that a pairing costs no distances.
+Metrics that share work are one statistic: a frozen dataclass of their options. Its `prepare` makes a state of two
+views, and its other methods are functions of the state and of a batch of pairings, or of sets of rows, in int32.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from phasejax._core.linalg import singular_values, whitening
+from phasejax.similarity._cca import (
+    directions_from_mean,
+    leading_scores,
+    matrix_distance,
+    mean_correlation,
+    standardised,
+)
+from phasejax.similarity._cka import (
+    CkaForms,
+    cka_from_moments,
+    cka_of_pairing,
+    cka_of_parts,
+    kernel_pair,
+    moment_product,
+    whole_kernel,
+)
+from phasejax.similarity._cknna import cknna_of_lists, lists_with_entries, own_hsic
+from phasejax.similarity._inputs import centred
+from phasejax.similarity._neighbours import LIST_METRICS
+
+# Names of the biased and of the unbiased form of CKA, by kernel.
+CKA_NAMES: dict[str, tuple[str, str]] = {"linear": ("cka", "cka_unbiased"), "rbf": ("cka_rbf", "cka_rbf_unbiased")}
+# Beside the two forms, pairings have the exact mean of the biased one over all of them.
+CKA_CHANCE = "mean of biased CKA over all pairings"
+
+Values = dict[str, Float[Array, "b"]]
+
+
+@runtime_checkable
+class Statistic(Protocol):
+    """One or several metrics of two views with the same n rows."""
+
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> PyTree:
+        """The state, which both functions below read."""
+        ...
+
+    def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        """The metrics where row i of x pairs with row order[i] of y, for each of b orders."""
+        ...
+
+    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+        """The metrics of m rows alone, for each of b sets of rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class NeighbourStatistic:
+    """Metrics of lists of neighbours. Ties of y are broken in a random order: with x's, they would look similar.
+
+    Args:
+        names: of the metrics.
+        k: neighbours.
+        distance: by which they are near.
+        seed: of the order in which ties of y are broken.
+    """
+
+    names: tuple[str, ...]
+    k: int
+    distance: str
+    seed: int = field(compare=False)  # what is compiled does not depend on it
+
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
+        n = len(x)
+        shuffled = np.random.default_rng(self.seed).permutation(n)
+        # In four fifths of the rows, the k nearest are among the 2k + 10 nearest of all but once in 10^8.
+        lists = partial(_neighbour_state, k=self.k, listed=min(n - 1, 2 * self.k + 10), distance=self.distance)
+        near_y, entries_y, own_y = lists(np.asarray(y)[shuffled])
+        unshuffled = np.argsort(shuffled)
+        return lists(x), (shuffled.astype(np.int32)[np.asarray(near_y)][unshuffled],
+                          np.asarray(entries_y)[unshuffled], own_y)
+
+    def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        (near_x, entries_x, own_x), (near_y, entries_y, own_y) = (
+            (near[:, :self.k], entries[:, :self.k], own) for near, entries, own in state)
+
+        def one(order):
+            numbers = jnp.arange(len(order), dtype=jnp.int32)
+            renumbered = jnp.zeros_like(numbers).at[order].set(numbers)
+            return self._values(near_x, entries_x, renumbered[near_y[order]], entries_y[order], (own_x, own_y))
+
+        return jax.lax.map(one, orders)
+
+    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+        n, m, k = len(state[0][0]), parts.shape[1], self.k
+
+        def one(rows):
+            renumbered = jnp.full(n, -1, jnp.int32).at[rows].set(jnp.arange(m, dtype=jnp.int32))
+
+            def of_part(view, missing):
+                near, entries = renumbered[view[0][rows]], view[1][rows]
+                place = jnp.where(near >= 0, jnp.cumsum(near >= 0, axis=1) - 1, k)
+                at = (jnp.arange(m)[:, None], place)
+                return (jnp.full((m, k), missing, jnp.int32).at[at].set(near, mode="drop"),
+                        jnp.zeros((m, k), entries.dtype).at[at].set(entries, mode="drop"))
+
+            # Where a list has fewer than k entries left, m and m + 1 stand for neighbours that match nothing.
+            lists_x, lists_y = of_part(state[0], m), of_part(state[1], m + 1)
+            return self._values(*lists_x, *lists_y, None)
+
+        return jax.lax.map(one, parts)
+
+    def _values(self, near_x, entries_x, near_y, entries_y, own):
+        found = {name: LIST_METRICS[name](near_x, near_y) for name in self.names if name in LIST_METRICS}
+        if "cknna" in self.names:
+            own_x, own_y = own or (own_hsic(near_x, entries_x), own_hsic(near_y, entries_y))
+            found["cknna"] = cknna_of_lists(near_x, entries_x, near_y, entries_y, own_x, own_y)
+        return found
+
+
+@partial(jax.jit, static_argnames=("k", "listed", "distance"))
+def _neighbour_state(view, *, k, listed, distance):
+    """`listed` neighbours of each row with the kernel's entries there, and `own_hsic` of the first k of them."""
+    near, entries = lists_with_entries(view, listed, distance, None)
+    return near, entries, own_hsic(near[:, :k], entries[:, :k])
+
+
+@dataclass(frozen=True)
+class LinearCkaStatistic:
+    """CKA with the linear kernel, from d x d moments."""
+
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
+        return _with_own_product(x, centred), _with_own_product(y, centred)
+
+    def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        (x, own_x), (y, own_y) = state
+        return _named_forms("linear", jax.lax.map(lambda order: cka_from_moments(x, y[order], own_x, own_y), orders))
+
+    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+        def one(rows):
+            x, y = (centred(view[rows]) for view, _ in state)
+            return cka_from_moments(x, y, moment_product(x, x), moment_product(y, y))
+
+        return _named_forms("linear", jax.lax.map(one, parts))
+
+
+@dataclass(frozen=True)
+class WholeKernelStatistic:
+    """CKA from n x n kernel matrices; the widths of Gaussian kernels are those of all n rows."""
+
+    kernel: str
+    bandwidth: float
+
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> Any:
+        return kernel_pair(*(whole_kernel(view, self.kernel, self.bandwidth) for view in (x, y)))
+
+    def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        return _named_forms(self.kernel, jax.lax.map(partial(cka_of_pairing, state), orders))
+
+    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+        return _named_forms(self.kernel, cka_of_parts(state, parts))
+
+
+def _named_forms(kernel: str, found: CkaForms) -> Values:
+    return dict(zip((*CKA_NAMES[kernel], CKA_CHANCE), found, strict=True))
+
+
+@dataclass(frozen=True)
+class CanonicalStatistic:
+    """Mean canonical correlation: of the `components` leading directions, which is `svcca`, or of all where None."""
+
+    components: int | None
+
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
+        return _whitened(self.components, x), _whitened(self.components, y), x, y
+
+    def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        u, v = state[:2]
+        return self._named(jax.lax.map(lambda order: jnp.mean(singular_values(u.T @ v[order])), orders))
+
+    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+        x, y = state[2:]
+        if self.components is None and parts.shape[1] <= x.shape[1] + y.shape[1]:
+            return self._named(jnp.full(len(parts), jnp.nan))
+        scores = partial(_scores, self.components)
+        return self._named(jax.lax.map(lambda rows: mean_correlation(scores(x[rows]), scores(y[rows])), parts))
+
+    def _named(self, values):
+        return {"mean_canonical_correlation" if self.components is None else "svcca": values}
+
+
+def _scores(components: int | None, view: Float[Array, "n d"]) -> Float[Array, "n c"]:
+    """What is correlated: columns, or the coordinates along leading directions."""
+    return standardised(view) if components is None else leading_scores(view, components, False)
+
+
+@partial(jax.jit, static_argnums=0)
+def _whitened(components, view):
+    scores = _scores(components, view)
+    return scores @ whitening(scores.T @ scores).T
+
+
+@dataclass(frozen=True)
+class MatrixDistanceStatistic:
+    """Distance of the matrices of correlations between samples."""
+
+    def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
+        return _with_own_product(x, directions_from_mean), _with_own_product(y, directions_from_mean), x, y
+
+    def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        (u, own_u), (v, own_v) = state[:2]
+        return self._named(jax.lax.map(lambda order: matrix_distance(u, v[order], own_u, own_v), orders))
+
+    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+        def one(rows):
+            u, v = (directions_from_mean(view[rows]) for view in state[2:])
+            return matrix_distance(u, v, moment_product(u, u), moment_product(v, v))
+
+        return self._named(jax.lax.map(one, parts))
+
+    def _named(self, values):
+        return {"correlation_matrix_distance": values}
+
+
+@partial(jax.jit, static_argnums=1)
+def _with_own_product(view, normalised):
+    """The normalised view and its `moment_product` with itself."""
+    view = normalised(view)
+    return view, moment_product(view, view)

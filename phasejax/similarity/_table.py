@@ -1,0 +1,88 @@
+"""The table of similarities that `compare_representations` returns, and its forms as text and JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from phasejax._core.serialise import plain
+from phasejax._version import __version__
+
+# Metrics of which low values mean similar views.
+DISTANCES = frozenset({"correlation_matrix_distance"})
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """A metric of two views, beside what chance gives.
+
+    Args:
+        value: of all rows.
+        null_mean: mean over random pairings of the rows, which is what chance gives at this n and d.
+        p_value: probability that a random pairing is at least as similar.
+        low: lower end of an interval for what the metric is at this n on average, cut at the range of the metric; NaN
+            where four fifths of the rows are too few for the metric.
+        high: upper end of it.
+    """
+
+    value: float
+    null_mean: float
+    p_value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SimilarityTable:
+    """The similarity of two representations by several metrics.
+
+    Args:
+        n: number of rows.
+        d_x: number of columns of x.
+        d_y: number of columns of y.
+        k: number of neighbours.
+        distance: by which neighbours are near, "cosine" or "euclidean".
+        permutations: number of random pairings behind p-values.
+        resamples: number of parts of the rows behind intervals.
+        confidence: level of the intervals.
+        kernel_rows: number of rows behind p-values and intervals of RBF kernels (and of linear kernels where the views
+            have more columns than rows).
+        metrics: the results, by name.
+        left_out: by name of a metric that these views do not allow, the reason.
+    """
+
+    n: int
+    d_x: int
+    d_y: int
+    k: int
+    distance: str
+    permutations: int
+    resamples: int
+    confidence: float
+    kernel_rows: int
+    metrics: dict[str, MetricResult]
+    left_out: dict[str, str]
+
+    def summary(self) -> str:
+        """The table as lines of text."""
+        level = f"{100 * self.confidence:g}% interval"
+        lines = [f"{'metric':28}{'value':>8}{'by chance':>11}{'p':>8}   {level}"]
+        for name, found in self.metrics.items():
+            ends = "-" if np.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
+            lines.append(f"{name:28}{found.value:8.3f}{found.null_mean:11.3f}{found.p_value:8.3g}   {ends}")
+        lines.append(f"n = {self.n}, d_x = {self.d_x}, d_y = {self.d_y}, k = {self.k} ({self.distance}), "
+                     f"{self.permutations} permutations, {self.resamples} resamples")
+        if self.metrics.keys() & DISTANCES:
+            lines.append("A distance is small where the views are similar.")
+        if self.kernel_rows < self.n:
+            lines.append(f"p-values and intervals of kernels rest on {self.kernel_rows} rows.")
+        return "\n".join(lines + [f"Left out: {name} ({reason})" for name, reason in self.left_out.items()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain Python objects; NaN becomes the text "nan"."""
+        return plain({"phasejax_version": __version__} | asdict(self))
+
+    def to_json(self) -> str:
+        """The fields as JSON text, see `to_dict`."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
