@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from phasejax.cli._files import LabelKind, check_place, read_labelled_pair, write_text
+from phasejax._core.atomic_files import check_writable_path
+from phasejax.cli._files import LabelKind, read_labelled_pair, write_text
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Diagnose:
         from phasejax.diagnosis import Diagnosis, diagnose, plot_diagnosis, write_report
 
         for path in (self.json, self.figure, self.report):
-            check_place(path)
+            check_writable_path(path)
         if self.figure and self.figure.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"--figure: expected a file ending in .png, .pdf or .svg, got {self.figure}")
         if self.report and self.method == "spectral":

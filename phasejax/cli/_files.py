@@ -6,23 +6,6 @@ from typing import Any, Literal
 LabelKind = Literal["auto", "class", "real"]
 
 
-def check_place(path: Path | None, flag: str | None = None) -> None:
-    """Refuse an output file whose folder does not exist, before anything is computed.
-
-    Args:
-        path: the file to be written; None where none was asked for.
-        flag: the flag to name in the message; the path itself when left out.
-
-    Raises:
-        ValueError: in one line.
-    """
-    if path is None or path.absolute().parent.is_dir():
-        return
-    if flag is not None:
-        raise ValueError(f"{flag}: expected a file in an existing folder, got {path}")
-    raise ValueError(f"{path}: expected a file in an existing folder, got no folder {path.parent}")
-
-
 def write_text(path: Path | None, text: str) -> None:
     """Write a text file as a whole or not at all; nothing where no file was asked for."""
     from phasejax._core.atomic_files import written_whole

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from phasejax.cli._files import LabelKind, check_place, read_labelled_pair, write_text
+from phasejax._core.atomic_files import check_writable_path
+from phasejax.cli._files import LabelKind, read_labelled_pair, write_text
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Monitor:
         """Diagnose the new arrays, compare with the baseline, and print what has moved."""
         from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
 
-        check_place(self.json)
+        check_writable_path(self.json)
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)

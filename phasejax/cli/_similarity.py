@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from phasejax.cli._files import check_place, read_pair, write_text
+from phasejax._core.atomic_files import check_writable_path
+from phasejax.cli._files import read_pair, write_text
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Similarity:
         from phasejax._core.progress import progress_bars
         from phasejax.similarity import compare_representations
 
-        check_place(self.json)
+        check_writable_path(self.json)
         x, y = (view if isinstance(view, np.ndarray) else view.rows(0, len(view)) for view in read_pair(self.x, self.y))
         with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
             found = compare_representations(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from phasejax.cli._files import check_place
+from phasejax._core.atomic_files import check_writable_path
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Sweep:
         """Evaluate the grid, write the file that was asked for, and print what was written where."""
         if self.store is None and self.out is None:
             raise ValueError("--out or --store: expected a place for the results, got neither")
-        check_place(self.out, "--out")
+        check_writable_path(self.out, "--out")
         axes, fixed = dict(map(_axis, self.axes)), dict(map(_setting, self.fixed))
 
         import jax
