@@ -75,12 +75,26 @@ def undecided(clear):
 
 
 @pytest.fixture(scope="module")
-def written(clear, undecided, tmp_path_factory):
-    """Paths of the two reports by name."""
+def contrary(clear):
+    """The same with scores by which one view alone is better than alignment, and a median of nu that speaks against it.
+
+    Medians are taken one by one; the median of nu above the boundary of alignment makes no likely model.
+    """
+    scores = clear.predicted_scores
+    gains = tuple(dataclasses.replace(gain, high=-0.01) if gain.name == "CA" else gain
+                  for gain in scores.gain_over_single)
+    return dataclasses.replace(clear, predicted_scores=dataclasses.replace(scores, gain_over_single=gains),
+                               estimates=clear.estimates | {"nu": Estimate(0.99, 0.9, 1.0)})
+
+
+@pytest.fixture(scope="module")
+def written(clear, undecided, contrary, tmp_path_factory):
+    """Paths of the three reports by name."""
     folder = tmp_path_factory.mktemp("reports")
-    for name, found, sources in (("clear", clear, {"x": "left.npy"}), ("undecided", undecided, HOSTILE)):
+    reports = {"clear": (clear, {"x": "left.npy"}), "undecided": (undecided, HOSTILE), "contrary": (contrary, None)}
+    for name, (found, sources) in reports.items():
         write_report(found, folder / f"{name}.html", sources=sources)
-    return {name: folder / f"{name}.html" for name in ("clear", "undecided")}
+    return {name: folder / f"{name}.html" for name in reports}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +102,7 @@ def pages(written):
     return {name: Page(path.read_text("utf-8")) for name, path in written.items()}
 
 
-@pytest.mark.parametrize("name", ["clear", "undecided"])
+@pytest.mark.parametrize("name", ["clear", "undecided", "contrary"])
 def test_page_is_complete_and_loads_nothing(written, pages, name):
     text, page = written[name].read_text("utf-8"), pages[name]
     for section in SECTIONS:
@@ -100,7 +114,7 @@ def test_page_is_complete_and_loads_nothing(written, pages, name):
     assert all(value.startswith("#") for value in page.values("href"))
 
 
-@pytest.mark.parametrize("name", ["clear", "undecided"])
+@pytest.mark.parametrize("name", ["clear", "undecided", "contrary"])
 def test_ids_are_unique_and_references_resolve(written, pages, name):
     ids = pages[name].values("id")
     assert len(set(ids)) == len(ids)
@@ -143,32 +157,23 @@ def test_regime_and_probability_are_stated_once_in_the_header(clear, written):
     assert "the two differ" not in header
 
 
-def test_a_recommendation_against_the_regime_says_what_it_follows(clear, tmp_path):
-    """Where the model says that alignment recovers the signal and the scores say that one view alone is better."""
-    scores = clear.predicted_scores
-    better = tuple(dataclasses.replace(gain, high=-0.01) if gain.name == "CA" else gain
-                   for gain in scores.gain_over_single)
-    found = dataclasses.replace(clear, predicted_scores=dataclasses.replace(scores, gain_over_single=better))
-    assert found.objective == scores.best_single
-    assert found.regime is Regime.CA_ONLY
-    write_report(found, tmp_path / "report.html")
-    text = Page((tmp_path / "report.html").read_text("utf-8")).text
-    assert f"Keep {scores.best_single} alone" in text
+def test_a_recommendation_against_the_regime_says_what_it_follows(contrary, pages):
+    assert contrary.objective == contrary.predicted_scores.best_single
+    assert contrary.regime is Regime.CA_ONLY
+    text = pages["contrary"].text
+    assert f"Keep {contrary.objective} alone" in text
     assert "The recommendation follows the predicted scores" in text
     assert "the regime describes the estimated model, and here the two differ." in text
 
 
-def test_medians_on_the_colour_of_another_regime_are_explained(clear, tmp_path):
-    """Medians taken one by one, here a nu above the boundary of alignment, need not make a likely model."""
-    found = dataclasses.replace(clear, estimates=clear.estimates | {"nu": Estimate(0.99, 0.9, 1.0)})
-    diagram = phase_diagram(found)
-    assert diagram.at_medians is Regime.NEITHER
+def test_medians_on_the_colour_of_another_regime_are_explained(clear, contrary, pages):
     assert phase_diagram(clear).at_medians is clear.likeliest
-    write_report(found, tmp_path / "report.html")
-    assert "The medians lie on the colour of Neither" in (tmp_path / "report.html").read_text("utf-8")
+    assert "The medians lie" not in pages["clear"].text
+    assert phase_diagram(contrary).at_medians is Regime.NEITHER
+    assert "The medians lie on the colour of Neither" in pages["contrary"].text
 
 
-def test_undecided_and_no_outcome_are_said(undecided, pages):
+def test_undecided_and_no_predicted_scores_are_said(undecided, pages):
     text = pages["undecided"].text
     assert undecided.regime is None
     assert "Regime: undecided (CA only 0.50, CP only 0.50)" in text
@@ -204,8 +209,9 @@ def test_boundaries_are_those_of_the_estimated_model(clear):
 def test_numbers_that_are_not_finite_are_said(clear, tmp_path, value):
     infinite = {name: Estimate(value, 0.0, value) for name in ("delta_ca", "delta_cp", "delta_cp_reverse", "gamma_x")}
     nothing = np.full(400, value)
-    found = dataclasses.replace(clear, estimates=clear.estimates | infinite, reduced_chi2=value, reverse_probability=np.nan,
-                                draws=clear.draws | {"delta_ca": nothing, "kappa": nothing}, predicted_scores=None)
+    found = dataclasses.replace(clear, estimates=clear.estimates | infinite, reduced_chi2=value,
+                                reverse_probability=np.nan, predicted_scores=None,
+                                draws=clear.draws | {"delta_ca": nothing, "kappa": nothing})
     write_report(found, tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text("utf-8")).text
     assert "The phase diagram cannot be drawn: an estimate is not a finite number." in text
@@ -237,7 +243,7 @@ def test_numbers_are_rounded_for_reading():
     shown = {1.23456: "1.23", 0.0: "0", 379.4: "379", 1234.0: "1,230", -0.5: "\u22120.500", 0.05: "0.0500",
              9.999: "10.0", 2.5e7: "2.50 \u00d7 10⁷", 3.1e-5: "3.10 \u00d7 10⁻⁵", -np.inf: "\u2212∞"}
     assert {value: number(value) for value in shown} == shown
-    assert [percent(p) for p in (0, 0.001, 0.5, 0.9999, 1.0)] == ["0%", "< 1%", "50%", "> 99%", "100%"]
+    assert [percent(p) for p in (0.0, 0.001, 0.5, 0.9999, 1.0)] == ["0%", "< 1%", "50%", "> 99%", "100%"]
     assert [signed(value) for value in (-0.001, 0.001, 0.1, -0.25)] == ["0.00", "0.00", "+0.10", "\u22120.25"]
     assert [level(share) for share in (0.9, 0.57, 0.995)] == ["90%", "57%", "99.5%"]
     assert readable("R2 -0.10 [-0.20, 0.00] of CP y->x, not-2") == "R² \u22120.10 [\u22120.20, 0.00] of CP y→x, not-2"
