@@ -227,7 +227,7 @@ def test_groups_run_side_by_side_and_report_to_the_caller(monkeypatch):
 
     assert _compare._side_by_side([partial(work, "a"), partial(work, "b")], tell) == ["a", "b"]
     assert len(threads) == 2
-    with pytest.raises(ValueError, match="^wrong$"):
+    with pytest.raises(ValueError, match="wrong"):
         _compare._side_by_side([partial(_raise, ValueError("wrong"))], tell)
 
 

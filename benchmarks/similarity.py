@@ -1,12 +1,12 @@
-"""Every alignment metric beside a plain PyTorch version of its published form, and the memory each takes.
+"""Every similarity metric beside a plain PyTorch version of its published form, and the memory that each takes.
 
-n = 4096 rows of two views with 512 columns that share half of their variance, float32; in one run, interleaved;
-medians. Both sides start from arrays in memory, and ours is compiled beforehand. For LCS and edit distance, which the
-published code computes in a Python loop over rows, the comparison of lists that are already there is timed by itself
-too. Memory is the peak of a process that computes one metric, at this size and at n = 50,000.
+The data are n = 4096 rows of two views with 512 columns each, which share half of their variance, in float32. Both
+sides are timed in one run, interleaved, from arrays in memory; medians are reported, and our side is compiled
+beforehand. LCS and edit distance, which the published code computes in a Python loop over rows, are also timed on given
+lists of neighbours. Memory is the peak of a process that computes one metric, at this size and at n = 50,000.
 
-The two sides differ in the third digit in the correlation matrix distance, where PyTorch's float32 sum over n x n
-entries is the inexact one: in float64 it gives our value.
+The two sides differ in the third digit of the correlation matrix distance. There PyTorch's float32 sum over n x n
+entries is inexact: in float64 it gives our value.
 """
 
 import importlib.util
@@ -33,9 +33,9 @@ _LISTS = ("lcs_knn", "edit_similarity_knn")
 _LARGE_N, _LARGE_D = 50_000, 128
 _PEAK = """
 import json, sys, time
-from benchmarks.alignment import views
+from benchmarks.similarity import views
 from benchmarks.report import peak_memory
-from phasejax.alignment import METRICS
+from phasejax.similarity import METRICS
 n, d = int(sys.argv[2]), int(sys.argv[3])
 x, y = views(n, d)
 start = time.perf_counter()
@@ -46,18 +46,18 @@ print(json.dumps({"value": value, "seconds": seconds, "peak": peak_memory()}))
 
 
 def run(rounds: int = 3, n: int = _N, d: int = _D, large: tuple[int, int] = (_LARGE_N, _LARGE_D)) -> list[Row]:
-    """Time both sides, then measure the memory of ours at both sizes."""
+    """Time both sides, then measure the memory of our side at both sizes."""
     x, y = views(n, d)
     takes = _ours(x, y)
     if importlib.util.find_spec("torch") is None:
         print("PyTorch is not installed: its rows are left out (pip install torch)")
     else:
         takes |= _published(x, y)
-    values = {case: take() for case, take in takes.items() if case[1] == "phasejax"}  # and compiles
+    values = {case: take() for case, take in takes.items() if case[1] == "phasejax"}  # the first call, which compiles
     times = {case: [] for case in takes}
     for _ in range(rounds):
         for case in sorted(takes):
-            time.sleep(0.2)  # PyTorch's threads go on spinning for a while, at the next one's cost
+            time.sleep(0.2)  # PyTorch's threads spin for a while after a call and would slow down the next one
             start = time.perf_counter()
             values[case] = takes[case]()
             times[case].append(time.perf_counter() - start)
@@ -76,7 +76,7 @@ def run(rounds: int = 3, n: int = _N, d: int = _D, large: tuple[int, int] = (_LA
 
 
 def views(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two views, float32; half the variance of each is that of 32 shared directions of decaying weight."""
+    """Two views in float32, which have half their variance from 32 shared directions of decaying weight."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((n, 32), np.float32) / np.sqrt(1 + np.arange(32, dtype=np.float32))
     mixed = [shared @ rng.standard_normal((32, d), np.float32) for _ in range(2)]
@@ -87,18 +87,18 @@ def views(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
 def _ours(x, y):
     x, y = jnp.asarray(x), jnp.asarray(y)
     near = [nearest_neighbours(view, k=_K) for view in (x, y)]
-    takes = {(name, "phasejax"): lambda metric=metric: float(metric(x, y)) for name, metric in METRICS.items()}
+    takes = {(name, "phasejax"): lambda compute=metric: float(compute(x, y)) for name, metric in METRICS.items()}
     for name in _LISTS:
         compare = jax.jit(LIST_METRICS[name])
-        takes[f"{name} of given lists", "phasejax"] = lambda compare=compare: float(compare(*near))
+        takes[f"{name} of given lists", "phasejax"] = lambda compute=compare: float(compute(*near))
     return takes
 
 
 def _published(x, y):
-    """In PyTorch; for RBF kernels with our widths, since the published ones are absolute."""
+    """The metrics in PyTorch; RBF kernels have our widths, since the published widths do not depend on the data."""
     import torch
 
-    from benchmarks import torch_alignment as published
+    from benchmarks import torch_similarity as published
 
     widths = [_median_distance(view) for view in (x, y)]
     x, y = torch.from_numpy(x), torch.from_numpy(y)
@@ -121,14 +121,14 @@ def _published(x, y):
 
 
 def _median_distance(view):
-    """The median distance between rows, of the 1000 evenly spaced ones that `cka` uses."""
+    """The median distance between two of the 1000 evenly spaced rows that `cka` uses."""
     rows = view[np.linspace(0, len(view) - 1, min(len(view), MEDIAN_ROWS)).round().astype(int)].astype(np.float64)
     squares = np.sum(rows**2, axis=1)
     return float(np.sqrt(np.median((squares[:, None] + squares - 2 * rows @ rows.T)[np.triu_indices(len(rows), 1)])))
 
 
 def _memory(n, d):
-    """Peak memory of a process that computes one metric, beside one that only makes the views."""
+    """Peak memory of a process that computes one metric, and of one that only makes the views."""
     for name in ("nothing", *METRICS):
         out = subprocess.run([sys.executable, "-c", _PEAK, name, str(n), str(d)], check=True, capture_output=True,
                              text=True, cwd=Path(__file__).parents[1]).stdout

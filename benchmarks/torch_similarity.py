@@ -1,11 +1,14 @@
-"""Alignment metrics as published: PyTorch, whole n x n matrices, a full sort of each row, Python loops over rows."""
+"""Similarity metrics as published: PyTorch with whole n x n matrices, sorts of whole rows and Python loops.
+
+They are what `benchmarks.similarity` compares phasejax with.
+"""
 
 import numpy as np
 import torch
 
 
 def neighbours(features, k):
-    """The k nearest of each row by the inner product, from a full sort."""
+    """The k rows nearest to each row by the inner product, from a full sort."""
     similarity = features @ features.T
     similarity.fill_diagonal_(-torch.inf)
     return similarity.argsort(dim=1, descending=True)[:, :k]
@@ -49,7 +52,7 @@ def lcs_of_lists(near_x, near_y):
     return float(np.mean(lengths) / near_x.shape[1])
 
 
-def edit_distance_of_lists(near_x, near_y):
+def edit_similarity_of_lists(near_x, near_y):
     distances = [edit_distance(a, b) for a, b in zip(near_x, near_y, strict=True)]
     return float(1 - np.mean(distances) / near_x.shape[1])
 
@@ -59,7 +62,7 @@ def lcs_knn(x, y, k):
 
 
 def edit_similarity_knn(x, y, k):
-    return edit_distance_of_lists(neighbours(x, k).numpy(), neighbours(y, k).numpy())
+    return edit_similarity_of_lists(neighbours(x, k).numpy(), neighbours(y, k).numpy())
 
 
 def hsic_biased(k, other):
@@ -74,7 +77,7 @@ def hsic_unbiased(k, other):
 
 
 def cka(x, y, *, hsic, widths=None):
-    """Linear kernels, or Gaussian ones of the given widths."""
+    """CKA with linear kernels, or with Gaussian kernels of the given widths."""
     kernels = [v @ v.T for v in (x, y)] if widths is None else [
         torch.exp(-torch.cdist(v, v) ** 2 / (2 * width**2)) for v, width in zip((x, y), widths, strict=True)]
     return float(hsic(*kernels) / torch.sqrt(hsic(kernels[0], kernels[0]) * hsic(kernels[1], kernels[1])))
@@ -94,7 +97,7 @@ def cknna(x, y, k):
 
 
 def leading(view, components):
-    """Left singular vectors of the centred view, from the whole decomposition."""
+    """The leading left singular vectors of the centred view, from the whole decomposition."""
     return torch.linalg.svd(view - view.mean(0), full_matrices=False)[0][:, :components]
 
 
