@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_choice, check_count
 from phasejax.diagnosis._linear_readout import discriminant, encoding_maps, inverse_scales, ridge_regression
 from phasejax.io import Moments, accumulate
 from phasejax.io._arrays import finite_view
@@ -220,8 +220,7 @@ def _in_range(array):
 
 
 def _checked_columns(columns, kind, rows):
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
+    check_choice("kind", kind, get_args(Kind))
     columns = finite_view("columns", columns)
     if len(columns) != rows:
         raise ValueError(f"columns: expected {rows} rows, one per labelled row, got {len(columns)}")

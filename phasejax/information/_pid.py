@@ -27,6 +27,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_choice
 
 MEASURES = ("broja", "imin")
 _SUM_TOLERANCE = 1e-6
@@ -93,8 +94,7 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
     >>> [round(float(v / np.log(2)), 3) for v in (parts.redundancy, parts.synergy)]
     [0.311, 0.5]
     """
-    if measure not in MEASURES:
-        raise ValueError(f"measure: expected one of {', '.join(MEASURES)}, got {measure!r}")
+    check_choice("measure", measure, MEASURES)
     p = np.asarray(table, np.float64)
     if not np.isfinite(p).all() or p.min() < 0:
         raise ValueError(f"table: expected probabilities of at least 0, got {p.min()}")

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_choice, check_count
 from phasejax.information._pid import PartialInformation, decompose
 
 METHODS = ("quantile", "kmeans", "posterior")
@@ -79,8 +79,7 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
     >>> round(found.parts.unique_x, 1)  # x alone tells the label, log 2 = 0.69 nats
     0.6
     """
-    if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     check_count("cells", cells - 1)
     check_count("shuffles", shuffles - 1)
     x, y, labels = np.asarray(x, float), np.asarray(y, float), np.asarray(labels)

@@ -30,6 +30,7 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from phasejax._core.validation import check_choice
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._estimator_checks import (
     align,
@@ -232,8 +233,7 @@ class _Predictor(RegressorMixin, _TwoViews):
 
     def _check_options(self):
         super()._check_options()
-        if self.direction not in _DIRECTIONS:
-            raise ValueError(f"direction: expected one of {', '.join(_DIRECTIONS)}, got {self.direction!r}")
+        check_choice("direction", self.direction, _DIRECTIONS)
 
     def _solve_prediction(self, moments, lam=None):
         """Set encoders and decoder; return the solver's spectrum and the factor 1 - s of the source."""

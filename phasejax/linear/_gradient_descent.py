@@ -13,13 +13,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from phasejax._core.linalg import _eigh, pseudo_whitening, singular_values, whitening
-from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_count
+from phasejax._core.linalg import singular_values, whitening
+from phasejax._core.pytree import pytree
+from phasejax._core.validation import check_choice, check_count
 from phasejax.linear import _losses
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._solvers import check_rank
-from phasejax.linear._subspaces import orthonormal_rows
 
 Objective = Literal["vicreg", "deepcca", "cp", "joint"]
 # Adam's rate is halved whenever the loss stagnates, until it is this small a share of its start:
@@ -86,8 +85,7 @@ def train(objective: str, covariances: Covariances, k: int, *, key: Key[Array, "
     >>> bool(found.converged), float(mean_squared_sine(solve_ca(covariances, 2).encoder_x, found.encoder_x)) < 1e-4
     (True, True)
     """
-    if objective not in get_args(Objective):
-        raise ValueError(f"objective: expected one of {', '.join(get_args(Objective))}, got {objective!r}")
+    check_choice("objective", objective, get_args(Objective))
     if objective == "joint" and lam is None:
         raise ValueError("lam: expected a weight for the joint objective, got None")
     check_rank(covariances, k)
@@ -166,27 +164,3 @@ def _spectrum(objective, covariances, encoder_x, encoder_y, lam):
     # E (B B' + lambda (C C' - I)) E' = E [B, root(lambda) C] [B, root(lambda) C]' E' - lambda I
     both = jnp.concatenate([explained, jnp.sqrt(lam) * explained @ whitening(covariances.yy).T], axis=1)
     return singular_values(both)[:k] ** 2 - lam
-
-
-def output_spectrum(encoder: Float[HostOrDevice, "k d"], variance: Float[HostOrDevice, "d d"]) -> Float[Array, "k"]:
-    """Eigenvalues of the outputs' covariance W S W', largest first: of VICReg, `vicreg_multiplicities`."""
-    return _eigh(encoder @ variance @ encoder.T)[0][::-1]
-
-
-def collapsed_error(directions: Float[HostOrDevice, "k d"], encoder: Float[HostOrDevice, "k d"],
-                    variance: Float[HostOrDevice, "d d"], floor: float = 1e-3) -> Float[Array, ""]:
-    r"""Subspace error 1 - (1/k) sum cos^2 of k directions against what the outputs use of their row space.
-
-    An eigenvector of the outputs' covariance W S W' with a variance below `floor` is a dimension
-    that training has given up; its row of W is leftover, and counts as no direction at all. With
-    nothing given up this is `mean_squared_sine`.
-
-    Args:
-        directions: k rows that span the target.
-        encoder: W, whose outputs have variances near 1.
-        variance: covariance S of the encoder's input.
-    """
-    values, vectors = _eigh(encoder @ variance @ encoder.T)
-    rows = jnp.where(values > floor, vectors, 0).T @ encoder
-    overlap = pseudo_whitening(rows @ rows.T) @ rows @ orthonormal_rows(directions).T
-    return 1 - jnp.sum(overlap**2) / directions.shape[0]
