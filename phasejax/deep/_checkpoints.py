@@ -1,7 +1,12 @@
-"""States of a training on disk, written whole or not at all, so that a killed run can go on."""
+"""States of a training on disk, written whole or not at all, so that a run that was killed can go on.
+
+Orbax writes each state to a temporary folder and renames it when it is complete; only the newest complete one is kept.
+"""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,47 +14,55 @@ from jaxtyping import PyTree
 
 
 class Checkpoints:
-    """The last states of one training in a folder of its own (Orbax).
+    """The last state of one training, in a folder of its own.
 
     Args:
-        folder: created when something is saved.
+        folder: where the state is kept; created when the first one is saved.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
 
     def save(self, step: int, tree: PyTree) -> None:
-        """Keep the leaves of a tree as those of `step`, higher than all before; the one before that is removed."""
-        with self._manager() as manager:
-            manager.save(step, args=_orbax().args.StandardSave(_numbered(jax.tree.map(np.asarray, tree))))
-
-    def restore(self, like: PyTree) -> tuple[int, PyTree] | None:
-        """The last step and its tree; None where nothing was saved.
+        """Keep a tree of arrays, and remove the one that was kept before.
 
         Args:
-            like: a tree of the same structure with leaves of the same shapes and types.
+            step: a number above those of all trees saved before.
+            tree: arrays in any structure; only its leaves are saved.
+        """
+        with self._manager() as manager:
+            manager.save(step, args=_orbax().args.StandardSave(_numbered(map(np.asarray, jax.tree.leaves(tree)))))
+
+    def restore(self, like: PyTree) -> tuple[int, PyTree] | None:
+        """The tree that was saved last.
+
+        Args:
+            like: a tree of the same structure, whose leaves have the shapes and types of the saved ones.
+
+        Returns:
+            The step and the tree, or None where nothing was saved.
 
         Raises:
-            ValueError: files that cannot be read, or hold something else.
+            ValueError: files that cannot be read, or that hold something else.
         """
         if not self.folder.is_dir():
             return None
         leaves, structure = jax.tree.flatten(like)
-        shapes = _numbered([jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves])
+        shapes = _numbered(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
         with self._manager() as manager:
             step = manager.latest_step()
             if step is None:
                 return None
             try:
                 found = manager.restore(step, args=_orbax().args.StandardRestore(shapes))
-            except Exception as error:  # of many kinds, depending on which file is damaged
+            except Exception as error:  # Orbax raises errors of many kinds, depending on which file is damaged
                 raise ValueError(f"store: expected a checkpoint of this training, got a damaged one in "
                                  f"{self.folder / str(step)} (remove {self.folder} to train these cells anew)"
                                  ) from error
         return step, jax.tree.unflatten(structure, [np.asarray(found[name]) for name in shapes])
 
     def remove(self) -> None:
-        """Delete the folder."""
+        """Delete the folder with everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _manager(self):
@@ -58,12 +71,13 @@ class Checkpoints:
         return ocp.CheckpointManager(self.folder, options=options)
 
 
-def _numbered(tree):
-    """A dict of the leaves: what is saved does not depend on how the tree's classes are called."""
-    return {f"leaf_{number:04d}": leaf for number, leaf in enumerate(jax.tree.leaves(tree))}
+def _numbered(leaves: Iterable) -> dict[str, Any]:
+    """Leaves by number: a saved state does not depend on the names of the tree's classes and fields."""
+    return {f"leaf_{number:04d}": leaf for number, leaf in enumerate(leaves)}
 
 
 def _orbax():
-    import orbax.checkpoint  # 1.3 s
+    """Orbax, whose import takes more than a second."""
+    import orbax.checkpoint
 
     return orbax.checkpoint

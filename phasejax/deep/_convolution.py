@@ -1,21 +1,25 @@
 r"""The convolution with 4 x 4 kernels, stride 2 and padding 1, and its transpose, as matrix products.
 
-Both are faces of one trilinear form of images x, a kernel K and the images y of half the side,
+Both are derivatives of one trilinear form of images x, a kernel K and images y of half the side,
 
 .. math::
     T(x, K, y) = \sum_{n,i,j} \sum_{a,b=0}^{3} \sum_{c,o} x_{n,\,2i+a-1,\,2j+b-1,\,c}\, K_{abco}\, y_{nijo}
 
-(x is zero outside): its derivative in y is the convolution of x, that in x the transpose applied
-to y, that in K the gradient of either. So the rules of differentiation below need no scattering.
+(x is zero outside the image). The derivative in y is the convolution of x with K, that in x the transposed convolution
+of y, and that in K the gradient of either in its kernel. The rules of differentiation below follow, and need no
+scattering.
 
-Cut into blocks of 2 x 2 pixels, 4c channels each, the padded x makes a 2 x 2 kernel of stride 1
-of K. Its four taps can be gathered on x's side before the product, or spread on y's side after:
+On blocks of 2 x 2 pixels of the padded x, with the 4c channels of a block side by side, K acts as a 2 x 2 kernel of
+stride 1. Its four taps can be gathered on the side of x before a matrix product, or be spread on the side of y after:
 
 .. math::  T = \langle G(x)\, M_K,\, y \rangle \quad \text{or} \quad T = \langle B(x)\, M'_K,\, S(y) \rangle
 
-with G(x) of 16c channels, B(x) the blocks of 4c, S(y) of 4o. What is narrower, G(x) or S(y), costs
-less memory traffic, and is chosen. A compiled convolution is several times slower on the CPU, and slower
-still inside a loop; under `vmap` with a kernel for each cell it becomes a grouped one, where this
+with B(x) the blocks, of 4c channels, G(x) the four blocks that a pixel of y sums over, of 16c channels, and S(y) the
+four pixels of y in whose sums a block is, of 4o channels for o channels of y. The narrower one of G(x) and S(y) costs
+less memory traffic, and is chosen.
+
+Why not XLA's convolution: MEASURED
+Under `vmap` with a kernel for each cell XLA's becomes a grouped convolution, whereas this
 becomes a batch of products.
 """
 
@@ -25,27 +29,27 @@ from jaxtyping import Array, Float
 
 from phasejax._core.pytree import HostOrDevice
 
-# Offsets of the four taps in rows and columns of blocks, the order of their channels.
+# Offsets of the four taps in rows and columns of blocks, in the order of their channels.
 _TAPS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 def strided_convolution(images: Float[HostOrDevice, "n h w c"],
                         kernel: Float[HostOrDevice, "rows columns c_kernel out"]) -> Float[Array, "n h//2 w//2 out"]:
-    r"""Halve the sides of images: stride 2, padding 1.
+    r"""Convolve images with a 4 x 4 kernel, stride 2 and padding 1, which halves their sides.
 
     .. math::  y_{nijo} = \sum_{a,b,c} x_{n,\,2i+a-1,\,2j+b-1,\,c}\, K_{abco}
 
-    Reverse-mode derivatives only (no `jvp`).
+    It has reverse-mode derivatives only (no `jvp`).
 
     Args:
-        images: x, shape (n, h, w, c); h and w even.
+        images: x, shape (n, h, w, c), with even h and w.
         kernel: K, shape (4, 4, c, out).
 
     Returns:
         y, shape (n, h/2, w/2, out).
 
     Raises:
-        ValueError: an odd side, a kernel of another shape.
+        ValueError: an odd side, a kernel of another shape or with another number of channels.
 
     >>> strided_convolution(jnp.ones((1, 4, 4, 1)), jnp.ones((4, 4, 1, 1)))[0, :, :, 0].tolist()
     [[9.0, 9.0], [9.0, 9.0]]
@@ -60,21 +64,21 @@ def strided_convolution(images: Float[HostOrDevice, "n h w c"],
 
 def transposed_convolution(images: Float[HostOrDevice, "n h w c"],
                            kernel: Float[HostOrDevice, "rows columns out c_kernel"]) -> Float[Array, "n 2*h 2*w out"]:
-    r"""Double the sides of images: the adjoint of `strided_convolution` with the same kernel.
+    r"""The adjoint of `strided_convolution` with the same kernel, which doubles the sides of images.
 
     .. math::  \langle \mathrm{conv}_K\, x,\, y \rangle = \langle x,\, \mathrm{conv}_K^\top y \rangle
 
-    Every pixel of the result is a sum over 2 x 2 pixels of the images. Reverse-mode derivatives only.
+    Every pixel of the result is a sum over 2 x 2 pixels of the images. It has reverse-mode derivatives only.
 
     Args:
         images: y, shape (n, h, w, c).
-        kernel: K, shape (4, 4, out, c): that of the convolution it transposes.
+        kernel: K, shape (4, 4, out, c), the kernel of the convolution that is transposed.
 
     Returns:
-        Shape (n, 2h, 2w, out).
+        Images of shape (n, 2h, 2w, out).
 
     Raises:
-        ValueError: a kernel of another shape.
+        ValueError: a kernel of another shape or with another number of channels.
 
     >>> transposed_convolution(jnp.ones((1, 1, 1, 1)), jnp.arange(16.0).reshape(4, 4, 1, 1))[0, :, :, 0].tolist()
     [[5.0, 6.0], [9.0, 10.0]]
@@ -92,19 +96,20 @@ def _check_kernel(kernel):
 
 @jax.custom_vjp
 def _convolved(x, kernel):
-    out = _product(_left(x, kernel.shape), _matrix(kernel))
-    return out if _gathers(kernel.shape) else _spread_transposed(out)
+    out = _times_matrix(_factor_of_x(x, kernel.shape), _matrix_of_kernel(kernel))
+    return out if _taps_on_x(kernel.shape) else _spread_transposed(out)
 
 
 @jax.custom_vjp
 def _transposed(y, kernel):
-    out = _product(_right(y, kernel.shape), _matrix(kernel).T)
-    return _unblocked(_gathered_transposed(out) if _gathers(kernel.shape) else out)
+    out = _times_matrix(_factor_of_y(y, kernel.shape), _matrix_of_kernel(kernel).T)
+    return _unblocked(_gathered_transposed(out) if _taps_on_x(kernel.shape) else out)
 
 
 def _kernel_gradient(x, y, shape):
-    left, right = _left(x, shape), _right(y, shape)
-    return _kernel(left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]), shape)
+    """The derivative of T in K."""
+    left, right = _factor_of_x(x, shape), _factor_of_y(y, shape)
+    return _kernel_of_matrix(left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]), shape)
 
 
 _convolved.defvjp(
@@ -115,42 +120,42 @@ _transposed.defvjp(
     lambda saved, g: (_convolved(g, saved[1]), _kernel_gradient(g, saved[0], saved[1].shape)))
 
 
-def _gathers(shape):
-    """Whether the four taps are gathered on x's side: 16 c channels are no more than 4 out."""
+def _taps_on_x(shape):
+    """Whether the four taps are gathered on the side of x, where G(x) is no wider than S(y)."""
     return 4 * shape[2] <= shape[3]
 
 
-def _left(x, shape):
-    return _gathered(_blocks(x)) if _gathers(shape) else _blocks(x)
+def _factor_of_x(x, shape):
+    return _gathered(_blocks(x)) if _taps_on_x(shape) else _blocks(x)
 
 
-def _right(y, shape):
-    return y if _gathers(shape) else _spread(y)
+def _factor_of_y(y, shape):
+    return y if _taps_on_x(shape) else _spread(y)
 
 
-def _product(images, matrix):
+def _times_matrix(images, matrix):
     return (images.reshape(-1, images.shape[-1]) @ matrix).reshape(*images.shape[:-1], matrix.shape[1])
 
 
-def _matrix(kernel):
-    """K with the pixels of a block and x's channels down, y's across, the taps where they belong."""
+def _matrix_of_kernel(kernel):
+    """M_K or M'_K: rows for the pixels of a block and the channels of x, columns for y, with the taps on either side."""
     c, out = kernel.shape[2:]
     split = kernel.reshape(2, 2, 2, 2, c, out)  # (tap, pixel) in rows, in columns
-    if _gathers(kernel.shape):
+    if _taps_on_x(kernel.shape):
         return split.transpose(0, 2, 1, 3, 4, 5).reshape(16 * c, out)
     return split.transpose(1, 3, 4, 0, 2, 5).reshape(4 * c, 4 * out)
 
 
-def _kernel(matrix, shape):
-    """The inverse of `_matrix`."""
+def _kernel_of_matrix(matrix, shape):
+    """The inverse of `_matrix_of_kernel`."""
     c, out = shape[2:]
-    if _gathers(shape):
+    if _taps_on_x(shape):
         return matrix.reshape(2, 2, 2, 2, c, out).transpose(0, 2, 1, 3, 4, 5).reshape(shape)
     return matrix.reshape(2, 2, c, 2, 2, out).transpose(3, 0, 4, 1, 2, 5).reshape(shape)
 
 
 def _blocks(x):
-    """(n, h, w, c) padded by 1 and cut: (n, h/2 + 1, w/2 + 1, 4c)."""
+    """B(x): images (n, h, w, c) padded by 1 and cut into blocks, (n, h/2 + 1, w/2 + 1, 4c)."""
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return jnp.concatenate([x[:, i::2, j::2] for i, j in _TAPS], axis=-1)
 
@@ -163,24 +168,27 @@ def _unblocked(blocks):
 
 
 def _gathered(blocks):
-    """Of each 2 x 2 blocks the channels: (n, h + 1, w + 1, c) to (n, h, w, 4c)."""
+    """The channels of every 2 x 2 blocks side by side: (n, h + 1, w + 1, c) to (n, h, w, 4c)."""
     h, w = blocks.shape[1] - 1, blocks.shape[2] - 1
     return jnp.concatenate([blocks[:, i:i + h, j:j + w] for i, j in _TAPS], axis=-1)
 
 
 def _gathered_transposed(windows):
+    """The transpose of `_gathered`."""
     return sum(_shifted(part, i, j) for part, (i, j) in zip(jnp.split(windows, 4, axis=-1), _TAPS, strict=True))
 
 
 def _spread(y):
-    """Each pixel into the four blocks that it is a sum over: (n, h, w, c) to (n, h + 1, w + 1, 4c)."""
+    """S(y): every pixel copied to the four blocks that it is a sum over, (n, h, w, c) to (n, h + 1, w + 1, 4c)."""
     return jnp.concatenate([_shifted(y, i, j) for i, j in _TAPS], axis=-1)
 
 
 def _spread_transposed(taps):
+    """The transpose of `_spread`."""
     h, w = taps.shape[1] - 1, taps.shape[2] - 1
     return sum(part[:, i:i + h, j:j + w] for part, (i, j) in zip(jnp.split(taps, 4, axis=-1), _TAPS, strict=True))
 
 
 def _shifted(images, i, j):
+    """Images in a frame one larger, i rows from its top and j columns from its left."""
     return jnp.pad(images, ((0, 0), (i, 1 - i), (j, 1 - j), (0, 0)))

@@ -1,11 +1,13 @@
-r"""Does the diagnosis of encoder features foretell which objective wins? Cell by cell.
+"""Does the diagnosis of encoder features foretell which objective wins?
 
-The features are what a practitioner has before choosing: embeddings of x and of y by encoders that were trained
-without labels and without each other, those of prediction in either direction. `diagnose` sees them with labels;
-the frozen probes of `evaluate` measure which of alignment and prediction of y from x makes the better encoder.
+The features are what a practitioner has before choosing an objective: embeddings of x and of y by encoders that were
+trained without labels and without each other, those of prediction in either direction. `diagnose` sees these features
+with their labels. The frozen probes of `evaluate` measure, in every cell of the grid, whether alignment or prediction
+of y from x makes the better encoder.
 """
 
 from itertools import product
+from typing import cast
 
 import numpy as np
 import xarray as xr
@@ -16,58 +18,61 @@ from phasejax.deep._grid import DIMS, TrainedGrid
 from phasejax.diagnosis import diagnose
 from phasejax.theory import Regime
 
-FEATURES = {"x": "cp", "y": "cp_reverse"}  # whose encoder a view's features come from
-_TIE = 2.0  # standard errors of a difference of accuracies
+# The objective whose encoder gives the features of each view.
+FEATURES = {"x": "cp", "y": "cp_reverse"}
+# Accuracies that differ by less than so many standard errors of the difference are a tie.
+_TIE = 2.0
 
 
 def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignment: str = "vicreg",
                            rows: int = 2000, components: int = 16,
                            progress: bool | ProgressCallback = False) -> xr.Dataset:
-    r"""The regime and the winner that `diagnose` predicts, beside the winner that was measured.
+    """The regime and the winner that `diagnose` predicts for each cell, beside the winner that was measured.
 
     Args:
-        trained: with the objectives cp, cp_reverse and `alignment`.
-        scores: from `evaluate`; of several probe sizes the largest counts.
-        alignment: which objective is CA.
-        rows: of the training rows, at most, with their labels.
-        components: leading principal components of either view's features that are kept.
-        progress: False for silence, True for bars on a terminal, or a callback that is called after every cell, the
-            verdict on it in parentheses.
+        trained: a grid whose objectives include cp, cp_reverse and `alignment`.
+        scores: what `evaluate` found in that grid; the largest probe size is used.
+        alignment: the objective that stands for alignment, CA.
+        rows: the diagnosis sees at most so many training rows, with their labels.
+        components: number of leading principal components of either view's features that the diagnosis sees.
+        progress: False for silence, True for bars on a terminal, or a callback that is called after every cell, with
+            the verdict on it in parentheses.
 
     Returns:
-        By (jitter, noise, seed): `regime`, the likeliest one, its `probability`, `delta_ca`, `delta_cp` and
-        the `reduced_chi2`; `predicted`, the difference of the balanced accuracies that CA and CP x->y would
-        reach on the features; `measured`, that of the accuracies of the trained encoders, `error`, its standard error,
-        and `tie`, whether it is below two of them. `agreement` is the share of the other cells where
-        both have one sign, `agreement_regime` that of those with regime CA only or CP only where the
-        one so named has won; NaN without such cells.
+        A dataset over (jitter, noise, seed). From the diagnosis: the likeliest `regime` and its `probability`,
+        `delta_ca`, `delta_cp`, `reduced_chi2`, and `predicted`, the balanced accuracy of CA minus that of CP x->y, as
+        predicted on the features. From the trained encoders: `measured`, the accuracy of CA minus that of CP x->y; its
+        standard error `error`; and `tie`, whether the difference is at most two standard errors. Two numbers
+        summarise the cells that are no tie: `agreement`, the share of them where `predicted` and `measured` have the
+        same sign, and `agreement_regime`, among those of them whose regime is CA only or CP only, the share where the
+        objective that the regime names has won. Each is NaN where no cell counts.
 
     Raises:
-        ValueError: a missing objective.
+        ValueError: an objective that is missing in the grid.
     """
     experiment = trained.experiment
     for name in (alignment, *FEATURES.values()):
         if name not in experiment.objectives:
             raise ValueError(f"trained: expected the objective {name}, got {', '.join(experiment.objectives)}")
-    encoders, used = FrozenEncoders(trained), np.arange(min(rows, experiment.train))
+    encoders, diagnosed_rows = FrozenEncoders(trained), np.arange(min(rows, experiment.train))
     accuracy = scores["accuracy"].isel(probe_size=-1)
-    measured = accuracy.sel(objective=alignment) - accuracy.sel(objective="cp")
-    # Both probes are tested on the same rows: an upper bound of the error of the difference.
-    error = np.sqrt(sum(a * (1 - a) for a in (accuracy.sel(objective=alignment), accuracy.sel(objective="cp")))
-                    / experiment.test)
+    aligned, predicting = (accuracy.sel(objective=name, drop=True).drop_vars("probe_size", errors="ignore")
+                           for name in (alignment, "cp"))
+    measured = (aligned - predicting).transpose(*DIMS)
+    # Both probes are tested on the same rows, so that the error of the difference is at most this.
+    error = cast(xr.DataArray, np.sqrt((aligned * (1 - aligned) + predicting * (1 - predicting)) / experiment.test))
     found = []
     cells = product(experiment.jitters, experiment.noises, range(experiment.seeds))
     with reporting(progress) as advance:
         for jitter, noise, seed in cells:
-            views = {view: encoders.embed(objective, used, jitter=jitter, noise=noise, seed=seed)
+            views = {view: encoders.embed(objective, diagnosed_rows, jitter=jitter, noise=noise, seed=seed)
                      for view, objective in FEATURES.items()}
-            features = [_principal(views[view].embeddings, components) for view in ("x", "y")]
-            found.append(diagnose(*features, views["x"].labels))
+            x, y = (_principal_components(views[view].embeddings, components) for view in ("x", "y"))
+            found.append(diagnose(x, y, views["x"].labels))
             advance(f"cells diagnosed (the last one: {found[-1].verdict})", len(found), measured.size)
-    shape = measured.transpose(*DIMS).shape
 
     def by_cell(values):
-        return DIMS, np.array(list(values)).reshape(shape)
+        return DIMS, np.array(list(values)).reshape(measured.shape)
 
     likeliest = [one.likeliest for one in found]
     result = xr.Dataset({
@@ -77,24 +82,26 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
         "reduced_chi2": by_cell(one.reduced_chi2 for one in found),
         "predicted": by_cell(one.predicted_scores.score("CA").value - one.predicted_scores.score("CP x->y").value
                              for one in found),
-        "measured": measured.drop_vars(["objective", "probe_size"], errors="ignore").transpose(*DIMS),
-        "error": error.drop_vars(["objective", "probe_size"], errors="ignore").transpose(*DIMS),
+        "measured": measured,
+        "error": error.transpose(*DIMS),
     }, coords={name: scores[name] for name in DIMS})
-    return result.assign(tie=abs(result.measured) <= _TIE * result.error).pipe(_with_rates)
+    return result.assign(tie=abs(result.measured) <= _TIE * result.error).pipe(_with_agreement)
 
 
-def _with_rates(result):
+def _with_agreement(result):
+    """The dataset with the shares of cells where diagnosis and measurement agree."""
     decided = ~result.tie
-    told = xr.where(result.regime == Regime.CA_ONLY.value, 1, xr.where(result.regime == Regime.CP_ONLY.value, -1, 0))
+    # +1 where the regime names CA as the winner, -1 where it names CP, 0 where it names neither.
+    named = xr.where(result.regime == Regime.CA_ONLY.value, 1, xr.where(result.regime == Regime.CP_ONLY.value, -1, 0))
     winner = np.sign(result.measured)
     return result.assign(agreement=(np.sign(result.predicted) == winner).where(decided).mean(),
-                         agreement_regime=(told == winner).where(decided & (told != 0)).mean())
+                         agreement_regime=(named == winner).where(decided & (named != 0)).mean())
 
 
-def _principal(features, components):
-    """Scores of the leading principal components; all of them where there are no more."""
+def _principal_components(features, components):
+    """The leading principal components of features, or all of them where there are fewer."""
     centred = features.astype(np.float64) - features.mean(0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
-    # Directions without variance are no features: a collapsed encoder has them.
+    # Directions without variance, which a collapsed encoder has, are left out.
     kept = np.flatnonzero(values > 1e-9 * values[-1])[-components:]
     return centred @ vectors[:, kept[::-1]]

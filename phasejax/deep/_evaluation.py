@@ -1,4 +1,4 @@
-"""What frozen encoders of a trained grid have learnt: probes of every cell, as one dataset."""
+"""What the frozen encoders of a trained grid have learnt: linear probes of every cell, as one dataset."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.devices import cores
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax.deep._experiment import Experiment
 from phasejax.deep._grid import DIMS, TrainedGrid, cells_of, training_of
 from phasejax.deep._linear_probe import ProbeRows, ProbeScores, probe
 from phasejax.deep.data._sources import open_source
@@ -20,12 +21,12 @@ from phasejax.deep.data._sources import open_source
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedRows:
-    """What an encoder makes of some rows, with what they show.
+    """Rows as a frozen encoder embeds them, with the signal and the nuisance that they show.
 
     Args:
-        embeddings: shape (n, embedding), or projections, see `Experiment.probed`.
-        labels: classes, shape (n,).
-        positions: nuisance, shape (n, t).
+        embeddings: embeddings or projections, as `Experiment.probed` says, shape (n, outputs).
+        labels: the signal, a class for each row, shape (n,).
+        positions: the nuisance, shape (n, t).
     """
 
     embeddings: Float[np.ndarray, "n outputs"]
@@ -34,10 +35,10 @@ class EmbeddedRows:
 
 
 class FrozenEncoders:
-    """The encoders of a trained grid, with the best parameters of each cell.
+    """The encoders of a trained grid, each with the parameters of its least validation loss.
 
     Args:
-        trained: from `train_grid`.
+        trained: what `train_grid` found.
     """
 
     def __init__(self, trained: TrainedGrid):
@@ -45,16 +46,19 @@ class FrozenEncoders:
         self._known = {"objective": experiment.objectives, "jitter": experiment.jitters, "noise": experiment.noises,
                        "seed": tuple(range(experiment.seeds))}
         self._trained, self._source, self._cells = trained, open_source(experiment), cells_of(experiment)
-        self._embed = cache(self._compiled)
-        self._shown = jax.jit(lambda cell, rows: _labels(self._source.views(cell, rows)))
+        self._embedding_program = cache(self._compile_embedding)
+        self._labels_and_positions = jax.jit(self._read_labels_and_positions)
 
     def embed(self, objective: str, rows: Int[np.ndarray, "n"], *, jitter: float, noise: float, seed: int
               ) -> EmbeddedRows:
-        """Embeddings of rows by the encoder of one cell.
+        """Embed rows by the encoder of one cell.
 
         Args:
-            objective, jitter, noise, seed: which cell.
-            rows: numbers from 0 to n - 1: training rows come first, then validation, then test rows.
+            objective, jitter, noise, seed: the cell, by values that the experiment has.
+            rows: row numbers from 0 to n - 1; training rows come first, then validation, then test rows.
+
+        Returns:
+            The rows in the given order.
 
         Raises:
             ValueError: a cell that the grid does not have.
@@ -67,55 +71,60 @@ class FrozenEncoders:
                                rows)
 
     def embed_cell(self, objective: str, number: int, rows: Int[np.ndarray, "n"]) -> EmbeddedRows:
-        """The same for a cell by its number, in the order of `grid.cells_of`."""
-        rows = jnp.asarray(rows)
+        """Embed rows by the encoder of the cell with the given number, in the order of `cells_of`."""
         cell, params = jax.tree.map(lambda leaf: leaf[number], (self._cells, self._trained.params[objective]))
-        return EmbeddedRows(np.asarray(self._embed(objective)(params, cell, rows)),
-                            *map(np.asarray, self._shown(cell, rows)))
+        numbers = jnp.asarray(rows)
+        labels, positions = self._labels_and_positions(cell, numbers)
+        return EmbeddedRows(embeddings=np.asarray(self._embedding_program(objective)(params, cell, numbers)),
+                            labels=np.asarray(labels), positions=np.asarray(positions))
 
-    def _compiled(self, objective):
+    def _compile_embedding(self, objective):
         return jax.jit(training_of(self._trained.experiment, objective, self._source).embeddings)
+
+    def _read_labels_and_positions(self, cell, rows):
+        views = self._source.views(cell, rows)
+        return views.label, views.position
 
 
 def evaluate(trained: TrainedGrid, *, progress: bool | ProgressCallback = False) -> xr.Dataset:
-    """Probe the best parameters of every cell.
+    """Fit linear probes to the frozen encoders of every cell and score them on test rows.
 
     Args:
-        trained: from `train_grid`.
+        trained: what `train_grid` found.
         progress: False for silence, True for bars on a terminal, or a callback that is called after every cell.
 
     Returns:
-        accuracy and converged (objective, jitter, noise, seed, probe_size); position_r2, chance
-        (objective, jitter, noise, seed); the curves of the training beside them.
+        A dataset over (objective, jitter, noise, seed): by probe size the `accuracy` for the label and whether the
+        probe `converged`; `position_r2`, that of a ridge regression of the nuisance; `chance`, the share of the most
+        frequent class; and the learning curves of `trained`. Cells whose parameters are not finite have NaN scores.
+
+    Source: K26, section 4.
     """
     experiment, encoders = trained.experiment, FrozenEncoders(trained)
     count = len(experiment.jitters) * len(experiment.noises) * experiment.seeds
-    # Of the training rows only those that some probe is fitted to.
+    # Of the training rows only those are embedded that some probe is fitted to.
     fitted = experiment.probe_sizes[-1]
     rows = np.concatenate([np.arange(fitted), np.arange(experiment.train, experiment.n)])
 
-    def one(objective, number):
-        seen = encoders.embed_cell(objective, number, rows)
-        return probe(ProbeRows(seen.embeddings, seen.labels, seen.positions, fitted, experiment.validation),
-                     experiment.probe_sizes)
+    def probe_cell(objective, number):
+        embedded = encoders.embed_cell(objective, number, rows)
+        return probe(ProbeRows(features=embedded.embeddings, labels=embedded.labels, positions=embedded.positions,
+                               train=fitted, validation=experiment.validation), experiment.probe_sizes)
 
     found = []
     with reporting(progress) as advance, threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
         for objective in experiment.objectives:
             scores = []
-            for cell_scores in pool.map(partial(one, objective), range(count)):
+            for cell_scores in pool.map(partial(probe_cell, objective), range(count)):
                 scores.append(cell_scores)
                 advance(f"{objective}, cells probed", len(scores), count)
-            found.append(_dataset(experiment, scores))
+            found.append(_score_dataset(experiment, scores))
     dataset = xr.concat(found, xr.DataArray(list(experiment.objectives), dims="objective", name="objective"))
     return dataset.merge(trained.curves).assign_attrs(trained.curves.attrs)
 
 
-def _labels(views):
-    return views.label, views.position
-
-
-def _dataset(experiment, scores: list[ProbeScores]):
+def _score_dataset(experiment: Experiment, scores: list[ProbeScores]) -> xr.Dataset:
+    """The scores of all cells of one objective."""
     shape = (len(experiment.jitters), len(experiment.noises), experiment.seeds)
 
     def by_cell(name):

@@ -1,8 +1,9 @@
-"""What a nonlinear experiment is: every choice in one frozen object, saved with its results."""
+"""One object with every choice of a nonlinear experiment: checked when it is made, and saved with its results."""
 
 import json
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from phasejax._core.validation import check_among, check_count
 from phasejax.deep._networks import ACTIVATIONS, ENCODERS
@@ -17,32 +18,37 @@ _TUPLES = ("jitters", "noises", "objectives", "widths", "hidden", "probe_sizes")
 class Experiment:
     """A grid of trainings and their evaluation: every jitter with every noise, objective and seed.
 
+    The defaults are those of K26, section 4 and appendix B.
+
     Args:
-        data: "dsprites", "shapes3d", or "features" for measured pairs, with encoder "mlp" and neither
-            jitter nor noise.
-        path: of the published file, images being drawn from geometry when left out; of features the
-            .npz file with x, y and labels, see `sources.held`.
+        data: "dsprites" or "shapes3d" for stereo pairs; "features" for measured pairs, which need the encoder "mlp",
+            `jitters=(0.0,)` and `noises=(0.0,)`.
+        path: the published file of the images, which are drawn from geometry when left out; for features an .npz file
+            with the arrays x, y and labels, and nuisance if it is known.
         size: side of the images in pixels, a power of two from 16 on.
-        n: rows; 80% train, 10% validate and 10% test.
-        jitters: standard deviations of each view's own shift, in half image sides; 1 - jitter is the
+        n: number of rows; 80% train, 10% validate and 10% test.
+        jitters: standard deviations of each view's own shift, in half image sides, 0 to 1; 1 - jitter is the
             alignment of the nuisance.
-        noises: standard deviations of the pixel noise on y.
-        objectives: out of `objectives.OBJECTIVES`.
-        seeds: repetitions, each with data and first parameters of its own.
-        encoder, activation, widths, hidden, embedding, projection: of the networks, see `objectives.Architecture`.
-        batch: rows in a step.
-        learning_rate: Adam's.
-        max_epochs, patience: a training stops after so many epochs, or so many without a better
-            validation loss.
+        noises: standard deviations of the pixel noise on y, 0 to 1.
+        objectives: names out of vicreg, deepcca, infonce, cp, cp_reverse, joint and supervised.
+        seeds: number of repetitions, each with data and first parameters of its own.
+        encoder, activation, widths, hidden, embedding, projection: the networks, see `Architecture`.
+        batch: rows in a step, at most the validation rows.
+        learning_rate: step size of Adam.
+        max_epochs, patience: a training stops after so many epochs, or after so many without a better validation loss.
         lam: weight of alignment in the joint objective.
-        temperature: of InfoNCE.
-        probed: what frozen probes see of alignment objectives, "projection", "both" or "embedding"; see
-            `objectives.embed`.
-        probe_sizes: labelled rows that frozen probes are fitted to, increasing.
-        precision: "float32" or "bfloat16", of what the networks compute.
+        temperature: temperature of InfoNCE.
+        probed: what frozen probes see of alignment objectives: "projection", what the loss acts on, of x; "both", that
+            of x and y side by side; or "embedding", what is before the projection.
+        probe_sizes: numbers of labelled rows that frozen probes are fitted to, increasing.
+        precision: "float32" or "bfloat16", the precision of what the networks compute.
 
     Raises:
-        ValueError: a value that no run could use, in one line.
+        ValueError: a value that no run could use.
+
+    >>> experiment = Experiment(n=1000, probe_sizes=(100, 800))
+    >>> experiment.train, experiment.validation, experiment.test
+    (800, 100, 100)
     """
 
     data: str = "dsprites"
@@ -70,6 +76,7 @@ class Experiment:
     precision: str = "float32"
 
     def __post_init__(self):
+        # A value of each field first, then what fields demand of each other.
         for name in _TUPLES:
             values = tuple(getattr(self, name))
             object.__setattr__(self, name, values)
@@ -135,18 +142,18 @@ class Experiment:
         return self.n // 10
 
     def to_json(self) -> str:
-        """As JSON text."""
+        """The experiment as JSON text, which `from_json` reads."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Experiment":
-        """What `to_json` wrote.
+        """The experiment whose JSON text `to_json` wrote.
 
         Raises:
             ValueError: no JSON object, a field too many or too few, a value out of range.
         """
         try:
-            values = json.loads(text)
+            values: dict[str, Any] = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"experiment: expected JSON, got {error}") from None
         if not isinstance(values, dict):
@@ -156,16 +163,18 @@ class Experiment:
             if names:
                 raise ValueError("experiment: expected the fields of this version, got "
                                  f"{what} {', '.join(sorted(names))}")
-        return cls(**{name: tuple(value) if name in _TUPLES else value for name, value in values.items()})
+        for name in _TUPLES:
+            values[name] = tuple(values[name])
+        return cls(**values)
 
     def difference(self, other: "Experiment") -> list[str]:
-        """What differs, one line each: "seeds: 3 here, 5 there"."""
+        """What differs from another experiment, one text for each field, such as "seeds: 3 here, 5 there"."""
         return [f"{field.name}: {getattr(self, field.name)} here, {getattr(other, field.name)} there"
                 for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
 
 
 PRESETS = {
-    # DeepCCA on large batches: VICReg leaves the shape aside for more steps than these few minutes have.
+    # Alignment is DeepCCA on large batches here: within the steps of a few minutes VICReg does not find the shape.
     "quick": Experiment(size=32, n=20_000, jitters=(0.0, 0.2), noises=(0.2,), objectives=("deepcca", "cp"), seeds=3,
                         widths=(16, 16, 32, 32), hidden=(128,), embedding=64, projection=8, batch=128,
                         learning_rate=2e-3, max_epochs=7, patience=7, probe_sizes=(100, 300, 1000, 2000)),

@@ -1,13 +1,14 @@
-r"""Linear probes of frozen embeddings: what a linear model can read out of them from few labels.
+r"""Linear probes of frozen embeddings: how well a linear model predicts signal and nuisance from them.
 
-Classes: multinomial logistic regression on standardised columns z,
+Classes are predicted by multinomial logistic regression on standardised columns z,
 
 .. math::
     \min_{W, b}\; -\frac{1}{m} \sum_i \log \frac{e^{z_i^\top w_{l_i} + b_{l_i}}}{\sum_c e^{z_i^\top w_c + b_c}}
     + \frac{\lambda}{2} \|W\|^2
 
-by L-BFGS until the gradient is small; scikit-learn's C is 1 / (lambda m). Real targets: ridge
-regression. The penalty is chosen by the loss on validation rows. In float64.
+over m labelled rows with classes l_i, by L-BFGS until the gradient is small (scikit-learn's C is 1 / (lambda m)). The
+nuisance is predicted by ridge regression. In both the penalty is the one with the least loss on validation rows. All
+computation is in float64.
 
 Source: the frozen-probe protocol of K26, section 4.
 """
@@ -22,19 +23,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 PENALTIES = 10.0 ** np.arange(1, -5, -1)
-_TOLERANCE = 1e-6  # of the largest gradient component, nats per standard deviation
+_TOLERANCE = 1e-6  # L-BFGS stops when no component of the gradient exceeds it, in nats per standard deviation
 _MAX_ITERATIONS = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeScores:
-    """What probes read out of the embeddings of one cell.
+    """How well probes predict the signal and the nuisance from embeddings.
 
     Args:
-        accuracy: on test rows, for each number of labelled rows; NaN where embeddings are not finite.
-        converged: whether the optimum was reached.
-        position_r2: mean over the coordinates of R^2 on test rows of the ridge regression of the
-            nuisance on the embedding, from the most labelled rows; NaN where no nuisance is known.
+        accuracy: share of test rows whose class is predicted, for each number of labelled rows; NaN where embeddings
+            are not finite.
+        converged: whether the optimum was reached, for each number of labelled rows.
+        position_r2: R^2 on test rows of the ridge regression of the nuisance on the embedding, fitted to all training
+            rows, mean over the coordinates; NaN where no nuisance is known or embeddings are not finite.
         chance: share of the most frequent class among the test rows.
     """
 
@@ -46,14 +48,17 @@ class ProbeScores:
 
 @dataclass(frozen=True, eq=False)
 class ProbeRows:
-    """Embeddings with what they are probed for, and which rows serve for what.
+    """Embeddings with the labels and the nuisance to be predicted, and which rows serve for what.
 
     Args:
         features: embeddings, shape (n, d).
         labels: classes from 0 on, shape (n,).
-        positions: nuisance, shape (n, t), t = 0 where none is known.
-        train, validation: the first rows, in random order, and the number of those that follow; the
-            rest test.
+        positions: nuisance, shape (n, t); t = 0 where none is known.
+        train: number of training rows, which come first and in random order.
+        validation: number of validation rows, which follow; all further rows are test rows.
+
+    Raises:
+        ValueError: arrays of different lengths, a part without rows, a negative class.
     """
 
     features: Float[np.ndarray, "n d"]
@@ -75,12 +80,27 @@ class ProbeRows:
 
 
 def probe(rows: ProbeRows, sizes: tuple[int, ...]) -> ProbeScores:
-    """Probe with the first m training rows, for each m of `sizes`.
+    """Fit linear probes to the first m training rows, for each m of `sizes`, and score them on the test rows.
 
-    A class that is missing among them is never predicted.
+    A class that is missing among the first m rows is never predicted.
+
+    Args:
+        rows: embeddings, and what is to be predicted from them.
+        sizes: numbers m of labelled rows.
+
+    Returns:
+        Accuracies by size; R^2 of the nuisance; the accuracy of the most frequent class.
 
     Raises:
-        ValueError: a size outside 1 to the training rows.
+        ValueError: a size outside 1 to the number of training rows.
+
+    Source: K26, section 4.
+
+    >>> classes = np.arange(30) % 2
+    >>> rows = ProbeRows(features=classes[:, None] * np.ones(2), labels=classes, positions=np.empty((30, 0)),
+    ...                  train=10, validation=10)
+    >>> probe(rows, (4, 10)).accuracy.tolist()
+    [1.0, 1.0]
     """
     for size in sizes:
         if not 1 <= size <= rows.train:
@@ -89,16 +109,30 @@ def probe(rows: ProbeRows, sizes: tuple[int, ...]) -> ProbeScores:
                    / (len(rows.labels) - rows.train - rows.validation))
     if not np.isfinite(rows.features).all():
         return ProbeScores(np.full(len(sizes), np.nan), np.zeros(len(sizes), bool), np.nan, chance)
-    found = [_classified(rows, size) for size in sizes]
+    found = [_class_accuracy(rows, size) for size in sizes]
     return ProbeScores(np.array([accuracy for accuracy, _ in found]), np.array([done for _, done in found]),
                        _position_r2(rows), chance)
 
 
 def seed_interval(values: Float[np.ndarray, "*shape"], axis: int, level: float = 0.95
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over seeds with the ends of Student's t interval; NaN seeds are left out.
+    r"""Mean over seeds with Student's t interval; seeds with NaN are left out.
 
-    The ends are NaN where fewer than two seeds are left.
+    .. math::  \bar v \pm t_{m-1,\,(1+\text{level})/2}\; s / \sqrt m
+
+    with s the standard deviation (1/(m - 1)) of the m seeds that are left.
+
+    Args:
+        values: one value for each seed, and whatever other axes.
+        axis: the axis of the seeds.
+        level: coverage of the interval, between 0 and 1.
+
+    Returns:
+        The mean, the lower and the upper end; the ends are NaN where fewer than two seeds are left.
+
+    >>> mean, low, high = seed_interval(np.array([1.0, 2.0, 3.0]), axis=0)
+    >>> round(float(mean), 3), round(float(low), 3), round(float(high), 3)
+    (2.0, -0.484, 4.484)
     """
     values = np.moveaxis(np.asarray(values, float), axis, 0)
     finite = np.isfinite(values)
@@ -107,11 +141,12 @@ def seed_interval(values: Float[np.ndarray, "*shape"], axis: int, level: float =
         mean = np.where(finite, values, 0).sum(0) / count
         variance = np.where(finite, (values - mean) ** 2, 0).sum(0) / (count - 1)
         half = scipy.stats.t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * np.sqrt(variance / count)
-    return tuple(np.asarray(end) for end in (mean, mean - half, mean + half))  # of one shape, also where that is ()
+    # Arrays also where only the axis of the seeds was given, for which NumPy returns scalars.
+    return np.asarray(mean), np.asarray(mean - half), np.asarray(mean + half)
 
 
-def _parts(rows, size):
-    """Standardised features of the first training rows, of validation and of test rows."""
+def _standardised_parts(rows, size):
+    """Features of the first training rows, the validation rows and the test rows, all standardised by the first."""
     train, rest = rows.features[:size].astype(np.float64), rows.features[rows.train:].astype(np.float64)
     scale = train.std(0)
     unit = np.where(scale > 1e-9 * (np.abs(train).max(0) + 1e-300), 1 / np.where(scale > 0, scale, 1), 0.0)
@@ -119,9 +154,9 @@ def _parts(rows, size):
     return (train - centre) * unit, *np.split((rest - centre) * unit, [rows.validation])
 
 
-def _classified(rows, size):
-    """Accuracy on test rows with the penalty of the least validation loss, and whether it is that of the optimum."""
-    train, validation, test = _parts(rows, size)
+def _class_accuracy(rows, size):
+    """Accuracy on test rows at the penalty of least validation loss, and whether the optimum was reached there."""
+    train, validation, test = _standardised_parts(rows, size)
     labels, held_out, tested = rows.labels[:size], *np.split(rows.labels[rows.train:], [rows.validation])
     if len(np.unique(labels)) == 1:
         return float(np.mean(tested == labels[0])), True
@@ -130,7 +165,7 @@ def _classified(rows, size):
     for penalty in PENALTIES:
         model.set_params(C=1 / (penalty * size))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # told by `converged`
+            warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says so
             model.fit(train, labels)
         loss = _log_loss(model, validation, held_out)
         if loss < best[0]:
@@ -139,7 +174,7 @@ def _classified(rows, size):
 
 
 def _log_loss(model, features, labels):
-    # A class that the model has not seen has no probability to take the logarithm of.
+    """Mean negative log-probability of the classes, in nats, over the rows whose class the model has seen."""
     known = np.isin(labels, model.classes_)
     if not known.any():
         return 0.0
@@ -148,9 +183,10 @@ def _log_loss(model, features, labels):
 
 
 def _position_r2(rows):
+    """R^2 of the nuisance on test rows at the penalty of least validation loss, mean over the coordinates."""
     if not rows.positions.shape[1]:
         return np.nan
-    train, validation, test = _parts(rows, rows.train)
+    train, validation, test = _standardised_parts(rows, rows.train)
     targets = rows.positions.astype(np.float64)
     held_out, tested = np.split(targets[rows.train:], [rows.validation])
     centre = targets[:rows.train].mean(0)

@@ -1,15 +1,15 @@
 """The networks of the nonlinear experiments in Flax NNX: encoder, decoder, heads, and MLPs for features.
 
-Kernels are drawn from truncated normals of variance 2 / fan-in before an activation (He et al. 2015)
-and 1 / fan-in before a linear output (LeCun et al. 1998), fan-in being the number of values summed;
-biases start at 0. Parameters are float32. Images are (n, h, w, channels).
+Kernels are drawn from truncated normals of variance 2 / fan-in before an activation (He et al. 2015) and 1 / fan-in
+before a linear output (LeCun et al. 1998), where fan-in is the number of values that are summed. Biases start at 0.
+Parameters are float32. Images have shape (n, h, w, channels).
 
 >>> encoder = Encoder(rngs=nnx.Rngs(0))
 >>> encoder(jnp.zeros((2, 64, 64, 1))).shape
 (2, 128)
 
-For features the pair of the frozen-feature experiments is `MLP((d_x, 512))` and `MLP((d_y, 512))`
-for alignment, `MLP((d_x, 512, d_y))` for prediction, 512 being the bottleneck.
+For measured features with a bottleneck of 512 columns, alignment trains `MLP((d_x, 512))` and `MLP((d_y, 512))`, and
+prediction `MLP((d_x, 512, d_y))`.
 """
 
 import math
@@ -27,18 +27,19 @@ from phasejax.deep._convolution import strided_convolution, transposed_convoluti
 ENCODERS = ("convolutional", "mlp")
 ACTIVATIONS = {"relu": nnx.relu, "gelu": nnx.gelu, "silu": nnx.silu, "tanh": jnp.tanh}
 _HE, _LECUN = nnx.initializers.he_normal(), nnx.initializers.lecun_normal()
-# Of a transposed kernel's 16 taps (axes 0, 1) only 4 meet in a pixel: a quarter of what counts as fan-in.
+# Of the 16 taps (axes 0 and 1) of a transposed convolution's kernel only 4 are summed in a pixel, a quarter of what
+# Flax counts as fan-in.
 _HE_TRANSPOSED, _LECUN_TRANSPOSED = (
     nnx.initializers.variance_scaling(4 * gain, "fan_in", "truncated_normal", in_axis=3, out_axis=2) for gain in (2, 1))
 
 
 class Convolution(nnx.Module):
-    """`strided_convolution` plus a bias.
+    """A layer that halves the sides of images: `strided_convolution` plus a bias.
 
     Args:
-        channels, out: of the images and of the result.
-        kernel_init: initialiser of the kernel, shape (4, 4, channels, out).
-        rngs: of the parameters.
+        channels, out: numbers of channels of the images and of the result.
+        kernel_init: initialiser of the kernel, whose shape is (4, 4, channels, out).
+        rngs: random numbers for the parameters.
     """
 
     def __init__(self, channels: int, out: int, *, kernel_init: Callable = _HE, rngs: nnx.Rngs):
@@ -50,12 +51,12 @@ class Convolution(nnx.Module):
 
 
 class TransposedConvolution(nnx.Module):
-    """`transposed_convolution` plus a bias.
+    """A layer that doubles the sides of images: `transposed_convolution` plus a bias.
 
     Args:
-        channels, out: of the images and of the result.
-        kernel_init: initialiser of the kernel, shape (4, 4, out, channels).
-        rngs: of the parameters.
+        channels, out: numbers of channels of the images and of the result.
+        kernel_init: initialiser of the kernel, whose shape is (4, 4, out, channels).
+        rngs: random numbers for the parameters.
     """
 
     def __init__(self, channels: int, out: int, *, kernel_init: Callable = _HE_TRANSPOSED, rngs: nnx.Rngs):
@@ -67,14 +68,14 @@ class TransposedConvolution(nnx.Module):
 
 
 class MLP(nnx.Module):
-    """Dense layers with an activation after each but the last, on rows that are flattened.
+    """Dense layers on flattened rows, with an activation after each but the last.
 
     Args:
-        widths: of the input, the hidden layers and the output; two or more.
-        activation: after each layer but the last.
-        output_activation: after the last; linear when left out.
-        shape: of a row of the result, where that is no vector.
-        rngs: of the parameters.
+        widths: widths of the input, of the hidden layers and of the output; two or more.
+        activation: function after each layer but the last.
+        output_activation: function after the last layer, which is linear when left out.
+        shape: shape of a row of the result, where that is no vector.
+        rngs: random numbers for the parameters.
 
     Raises:
         ValueError: fewer than two widths, a width that is no positive integer, a shape of another size.
@@ -101,12 +102,12 @@ class MLP(nnx.Module):
 
 
 class ProjectionHead(MLP):
-    """From an embedding to what the alignment loss sees: two dense layers, linear at the end.
+    """Two dense layers from an embedding to the outputs on which an alignment loss acts; the second is linear.
 
     Args:
-        inputs, hidden, outputs: widths.
-        activation: between the layers.
-        rngs: of the parameters.
+        inputs, hidden, outputs: widths of the embedding, of the hidden layer and of the result.
+        activation: function between the layers.
+        rngs: random numbers for the parameters.
     """
 
     def __init__(self, inputs: int = 128, *, hidden: int = 128, outputs: int = 32, activation: Callable = nnx.relu,
@@ -115,11 +116,11 @@ class ProjectionHead(MLP):
 
 
 class LinearHead(MLP):
-    """From an embedding to the logits of classes, one dense layer.
+    """One dense layer from an embedding to the logits of classes.
 
     Args:
-        inputs, classes: widths.
-        rngs: of the parameters.
+        inputs, classes: width of the embedding, and number of classes.
+        rngs: random numbers for the parameters.
     """
 
     def __init__(self, inputs: int = 128, *, classes: int, rngs: nnx.Rngs):
@@ -127,16 +128,16 @@ class LinearHead(MLP):
 
 
 class Encoder(nnx.Module):
-    """Convolutions that halve the sides, then dense layers; an activation after each but the last.
+    """Convolutions that halve the sides of images, then dense layers; an activation follows each layer but the last.
 
     Args:
-        channels: of the images.
-        size: side of the images, a multiple of 2 to the number of convolutions.
+        channels: number of channels of the images.
+        size: side of the images, a multiple of 2 to the power of the number of convolutions.
         widths: channels after each convolution.
         hidden: widths of the dense layers before the last.
         outputs: width of the embedding.
-        activation: after each layer but the last.
-        rngs: of the parameters.
+        activation: function after each layer but the last.
+        rngs: random numbers for the parameters.
 
     Raises:
         ValueError: a size that cannot be halved that often, a width that is no positive integer.
@@ -160,21 +161,20 @@ class Encoder(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    """The mirror of `Encoder`: dense layers, then transposed convolutions that double the sides.
+    """The mirror image of `Encoder`: dense layers, then transposed convolutions that double the sides.
 
-    An activation follows every layer but the last, whose pixels are linear by default: with a
-    squared error the best output is the conditional mean, which a saturating function reaches
-    at 0 and 1 only with infinite weights.
+    An activation follows every layer but the last, whose pixels are linear by default: the best output under squared
+    error is the conditional mean, which a saturating function reaches at 0 and 1 only with infinite weights.
 
     Args:
-        channels: of the images.
-        size: side of the images, a multiple of 2 to the number of convolutions.
-        widths: channels of the encoder's convolutions, which are gone through backwards.
-        hidden: widths of the encoder's dense layers, likewise.
+        channels: number of channels of the images.
+        size: side of the images, a multiple of 2 to the power of the number of convolutions.
+        widths: channels of the encoder's convolutions, from its first to its last; the decoder has them in reverse.
+        hidden: widths of the encoder's dense layers, from its first to its last; the decoder has them in reverse.
         inputs: width of the embedding.
-        activation: after each layer but the last.
-        output_activation: of the pixels; linear when left out (nnx.sigmoid keeps them within 0 and 1).
-        rngs: of the parameters.
+        activation: function after each layer but the last.
+        output_activation: function of the pixels, which are linear when left out (nnx.sigmoid keeps them from 0 to 1).
+        rngs: random numbers for the parameters.
 
     Raises:
         ValueError: as for `Encoder`.
@@ -205,6 +205,7 @@ class Decoder(nnx.Module):
 
 
 def _smallest_side(size, widths):
+    """Side of the images after all convolutions."""
     _check_widths("widths", widths, least=1)
     check_count("size", size)
     if size % 2 ** len(widths):

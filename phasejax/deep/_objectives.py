@@ -1,14 +1,14 @@
 """What each objective trains and minimises: its networks, its loss on a batch of pairs, its embedding.
 
-An objective is a name. Alignment acts on the outputs of projection heads behind the embeddings. A
-frozen probe sees either: the projections are what the theory speaks of, the leading directions that
-the loss has chosen, while an embedding of many more columns keeps much that no loss has asked for.
+An objective is known by its name: "vicreg", "deepcca" and "infonce" are alignment (CA), "cp" predicts y from x and
+"cp_reverse" x from y, "joint" is prediction of y plus alignment, and "supervised", with labels, is the ceiling.
+Alignment acts on the outputs of projection heads behind the embeddings. A frozen probe may see either. The projections
+are what the theory speaks of, the leading directions that the loss has chosen; the embedding, with many more columns,
+also keeps much that no loss has asked for.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,28 +20,29 @@ from phasejax.deep import losses
 from phasejax.deep._networks import ACTIVATIONS, ENCODERS, MLP, Decoder, Encoder, LinearHead, ProjectionHead
 from phasejax.linear import info_nce_loss
 
-Objective = Literal["vicreg", "deepcca", "infonce", "cp", "cp_reverse", "joint", "supervised"]
-OBJECTIVES = get_args(Objective)
-PROBED = ("projection", "both", "embedding")
 ALIGNMENTS = ("vicreg", "deepcca", "infonce")
+OBJECTIVES = (*ALIGNMENTS, "cp", "cp_reverse", "joint", "supervised")
+PROBED = ("projection", "both", "embedding")
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of the networks; see `networks`.
+    """Kind and sizes of the networks of an objective.
 
     Args:
-        shape_x, shape_y: of a row of either view: (side, side, channels) of images, (d,) of features.
-        classes: of the labels, for the supervised ceiling.
+        shape_x, shape_y: shape of a row of either view, (side, side, channels) of images or (d,) of features.
+        classes: number of classes of the labels, for the supervised objective.
         encoder: "convolutional", for images, or "mlp", dense layers on the flattened row.
-        activation: after each layer but the last, one of `networks.ACTIVATIONS`.
+        activation: function after each layer but the last, one of "relu", "gelu", "silu" and "tanh".
         widths: channels after each convolution.
         hidden: widths of the dense layers before the embedding.
         embedding: width of the embedding.
-        projection: width of what alignment sees.
+        projection: width of the outputs of the projection heads, on which alignment acts.
 
     Raises:
         ValueError: an unknown encoder or activation, a row that is no square image for convolutions.
+
+    Source: K26, appendix B, whose sizes are the defaults.
     """
 
     shape_x: tuple[int, ...]
@@ -63,7 +64,7 @@ class Architecture:
                 raise ValueError(f"{name}: expected (side, side, channels) for convolutions, got {shape}")
 
     def encode(self, view: str, rngs: nnx.Rngs) -> nnx.Module:
-        """A new encoder of view "x" or "y"."""
+        """A new encoder of the view "x" or "y"."""
         shape, activation = self._shape(view), ACTIVATIONS[self.activation]
         if self.encoder == "mlp":
             return MLP((math.prod(shape), *self.hidden, self.embedding), activation=activation, rngs=rngs)
@@ -71,7 +72,7 @@ class Architecture:
                        activation=activation, rngs=rngs)
 
     def decode(self, view: str, rngs: nnx.Rngs) -> nnx.Module:
-        """A new decoder that predicts view "x" or "y"."""
+        """A new decoder that predicts the view "x" or "y" from an embedding."""
         shape, activation = self._shape(view), ACTIVATIONS[self.activation]
         if self.encoder == "mlp":
             return MLP((self.embedding, *reversed(self.hidden), math.prod(shape)), shape=shape, activation=activation,
@@ -83,8 +84,16 @@ class Architecture:
         return self.shape_x if view == "x" else self.shape_y
 
 
-def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-    """The networks of an objective by name: encoder_x, encoder_y, head_x, head_y, decoder, classifier.
+def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Dict:
+    """New networks for an objective.
+
+    Args:
+        objective: one of `OBJECTIVES`.
+        architecture: kind and sizes of the networks.
+        rngs: random numbers for the parameters.
+
+    Returns:
+        Those of encoder_x, encoder_y, head_x, head_y, decoder and classifier that the objective trains.
 
     Raises:
         ValueError: an unknown objective.
@@ -102,9 +111,11 @@ def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Mod
     return nnx.Dict(found)
 
 
-def loss(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+def loss(objective: str, networks: nnx.Dict, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
          labels: Int[Array, "n"], *, lam: float, temperature: float) -> Float[Array, ""]:
-    """The loss of an objective on a batch, computed in the rows' precision from what the networks give in theirs.
+    """The loss of an objective on a batch.
+
+    The networks compute in the precision of their parameters, the loss in that of the rows.
 
     Args:
         objective: one of `OBJECTIVES`.
@@ -112,7 +123,7 @@ def loss(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float
         x, y: paired rows, images or features.
         labels: classes; only "supervised" looks at them.
         lam: weight of alignment in "joint".
-        temperature: of InfoNCE.
+        temperature: temperature of "infonce".
     """
     z = {view: _encode(networks[f"encoder_{view}"], images)
          for view, images in (("x", x), ("y", y)) if view in _encoded(objective)}
@@ -138,15 +149,18 @@ def loss(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float
             return losses.joint(output("decoder", "x"), y, *projected, lam).total
 
 
-def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+def embed(objective: str, networks: nnx.Dict, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
           probed: str = "projection") -> Float[Array, "n outputs"]:
-    """What a frozen probe sees of a batch: of x, and of y for "cp_reverse".
+    """What a frozen probe sees of a batch.
 
     Args:
         objective, networks, x, y: as in `loss`.
-        probed: "projection", what alignment acts on where nothing else is trained; "both", the projections of x and
-            of y side by side; or "embedding", what is before it. The same for objectives that do not end in a
-            projection head.
+        probed: what a probe sees of the alignment objectives: "projection", the outputs on which the loss acts, of x;
+            "both", those of x and of y side by side; or "embedding", what is before them, of x. Of all other objectives
+            a probe sees the embedding, of y for "cp_reverse" and of x for the others.
+
+    Returns:
+        Shape (n, outputs).
     """
     view = "y" if objective == "cp_reverse" else "x"
     embeddings = {name: _encode(networks[f"encoder_{name}"], rows) for name, rows in (("x", x), ("y", y))
@@ -157,11 +171,12 @@ def embed(objective: str, networks: nnx.Module, x: Float[Array, "n *x"], y: Floa
 
 
 def _encode(encoder, images):
-    # Images of a higher precision than the parameters would raise all layers to theirs.
+    """Embeddings in the precision of the parameters, to which images of a higher one are rounded first."""
     return encoder(images.astype(jax.tree.leaves(nnx.state(encoder, nnx.Param))[0].dtype))
 
 
-def _encoded(objective) -> Sequence[str]:
+def _encoded(objective: str) -> tuple[str, ...]:
+    """The views that the objective has encoders of."""
     if objective == "cp_reverse":
         return ("y",)
     return ("x",) if objective in ("cp", "supervised") else ("x", "y")

@@ -1,11 +1,10 @@
-"""Training of one cell: an objective, a data set that is a function of row numbers, a starting point.
+"""Training of one cell: an objective, rows that are a function of their numbers, and a starting point.
 
-An epoch is one compiled loop over shuffled minibatches, after which the validation loss decides
-whether the parameters are the best so far. A cell stops when that has not happened for `patience`
-epochs, when its epochs are used up, or when a loss is not finite; a stopped cell stays as it is,
-so that cells in one program can stop at different epochs. Nothing is drawn but from the cell's
-keys, the number of the row and the number of the epoch: a run continued from a saved state gives
-the same result as one that was never interrupted.
+An epoch is one compiled loop over shuffled minibatches. After it the validation loss decides whether the parameters
+are the best so far. A cell stops when they have not been for `patience` epochs, when `max_epochs` are done, or when a
+loss is not finite. A stopped cell stays as it is, so that cells in one program may stop at different epochs. All that
+is random depends on the cell's keys, the number of the row and the number of the epoch, so that a run that goes on from
+a saved state gives the same result as one that was never interrupted.
 """
 
 from collections.abc import Callable
@@ -26,14 +25,15 @@ from phasejax.deep.data import Cell, Views
 
 @pytree
 class State:
-    """A training between two epochs.
+    """The state of a training between two epochs.
 
     Args:
-        params, optimiser: of the last step.
-        best: parameters with the least validation loss so far.
-        best_loss: that loss; infinite before the first epoch.
-        since_best: epochs since then.
-        epochs: done.
+        params: parameters of the networks after the last step.
+        optimiser: state of Adam after the last step.
+        best: parameters of the least validation loss so far.
+        best_loss: that validation loss; infinite before the first epoch.
+        since_best: number of epochs since that one.
+        epochs: number of epochs done.
         diverged: whether a loss was not finite.
     """
 
@@ -51,22 +51,26 @@ class Training:
     """How cells of one objective are trained.
 
     Args:
-        objective: one of `objectives.OBJECTIVES`.
-        architecture: of the networks.
-        views: (cell, row numbers) to `Views`; the same row always looks the same.
-        train, validation: rows from 0 on for training, and the rows after them for validation.
-        batch: rows in a step, at most `train` and `validation`; what is left of a batch sits out.
-        learning_rate: Adam's.
-        max_epochs, patience: when to stop.
-        lam, temperature: of the joint objective and of InfoNCE.
-        probed: what a frozen probe sees, see `objectives.embed`.
-        precision: "float32", or "bfloat16" for what the networks compute; parameters, losses and
-            Adam stay in float32.
+        objective: name of the objective, one of vicreg, deepcca, infonce, cp, cp_reverse, joint and supervised.
+        architecture: sizes of the networks.
+        views: gives the `Views` of a cell's rows by their numbers; the same row must always look the same.
+        train, validation: number of training rows, from row 0 on, and of the validation rows after them.
+        batch: rows in a step, at most `train` and `validation`; rows that fill no batch are left out of an epoch.
+        learning_rate: step size of Adam.
+        max_epochs, patience: a cell stops after so many epochs, or after so many without a better validation loss.
+        lam: weight of alignment in the joint objective.
+        temperature: temperature of InfoNCE.
+        probed: what a frozen probe sees of alignment objectives, "projection", "both" or "embedding", as in
+            `Experiment`.
+        precision: precision of what the networks compute, "float32" or "bfloat16"; parameters, losses and Adam stay
+            in float32.
+
+    Source: K26, section 4 and appendix B.
     """
 
     objective: str
     architecture: Architecture
-    views: Callable[[Cell, Array], Views]
+    views: Callable[[Cell, Int[Array, "n"]], Views]
     train: int
     validation: int
     batch: int = 64
@@ -79,39 +83,48 @@ class Training:
     precision: str = "float32"
 
     @cached_property
-    def _graph(self):
+    def _graph_definition(self):
         return nnx.graphdef(nnx.eval_shape(lambda: self._networks(jax.random.key(0))))
 
     def _networks(self, key):
         return _objectives.build(self.objective, self.architecture, nnx.Rngs(key))
 
     def start(self, cell: Cell) -> State:
-        """Before the first epoch."""
+        """The state before the first epoch: fresh parameters, which depend on the cell's `start` key."""
         params = nnx.state(self._networks(cell.start), nnx.Param)
         return State(params=params, optimiser=self._adam.init(params), best=params,
                      best_loss=jnp.array(jnp.inf, jnp.float32), since_best=jnp.array(0), epochs=jnp.array(0),
                      diverged=jnp.array(False))
 
     def stopped(self, state: State) -> Bool[Array, "*cells"]:
-        """Whether another epoch would change nothing."""
+        """Whether a cell has stopped, so that another epoch would change nothing."""
         return (state.since_best >= self.patience) | (state.epochs >= self.max_epochs) | state.diverged
 
     def epoch(self, state: State, cell: Cell) -> tuple[State, Float[Array, "2"]]:
-        """One more epoch, and its mean training and validation loss; nothing and NaN for a stopped cell."""
+        """Train for one epoch.
+
+        Args:
+            state: from `start` or from another epoch.
+            cell: the same in all epochs.
+
+        Returns:
+            The new state, and the epoch's mean training and validation loss. For a cell that has stopped the same
+            state, and NaN.
+        """
         return jax.lax.cond(self.stopped(state), lambda: (state, jnp.full(2, jnp.nan)),
                             partial(self._epoch, state, cell))
 
     def embeddings(self, params: PyTree, cell: Cell, rows: Int[Array, "n"]) -> Float[Array, "n outputs"]:
-        """What a frozen probe sees of some rows."""
+        """What a frozen probe with these parameters sees of the given rows, see `probed`."""
         networks = self._merged(params)
 
-        def some(rows):
+        def embed_batch(rows):
             views = self.views(cell, rows)
             return _objectives.embed(self.objective, networks, views.x, views.y, self.probed).astype(jnp.float32)
 
-        # The last row fills the last batch.
+        # The last batch is filled up with copies of the last row.
         filled = jnp.pad(rows, (0, -len(rows) % self.batch), mode="edge").reshape(-1, self.batch)
-        found = jax.lax.map(some, filled)
+        found = jax.lax.map(embed_batch, filled)
         return found.reshape(-1, found.shape[-1])[:len(rows)]
 
     @property
@@ -120,7 +133,7 @@ class Training:
 
     def _epoch(self, state, cell):
         order = jax.random.permutation(jax.random.fold_in(cell.start, state.epochs), self.train)
-        steps = self.train // self.batch  # the remainder sits out until the next shuffle
+        steps = self.train // self.batch  # rows that fill no batch are left out of this epoch
 
         def step(carry, rows):
             params, optimiser = carry
@@ -145,4 +158,5 @@ class Training:
                                lam=self.lam, temperature=self.temperature)
 
     def _merged(self, params):
-        return nnx.merge(self._graph, jax.tree.map(lambda leaf: leaf.astype(self.precision), params))
+        """The networks with these parameters, in the precision that they compute in."""
+        return nnx.merge(self._graph_definition, jax.tree.map(lambda leaf: leaf.astype(self.precision), params))

@@ -8,8 +8,8 @@ import scipy.signal
 
 from phasejax.deep._convolution import strided_convolution, transposed_convolution
 
-# (channels of the large images, of the small ones): taps gathered before the product, at the
-# border between the two, and spread after it.
+# Channels of the large and of the small images. The taps are gathered before the product for the first, at the border
+# between the two ways for the second, and spread after the product for the others.
 CHANNELS = [(1, 5), (2, 8), (2, 7), (3, 2), (4, 4)]
 
 

@@ -1,4 +1,4 @@
-"""From a trained grid to scores and figures."""
+"""From a trained grid to the scores of its encoders, the agreement with the diagnosis, and figures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,22 +15,15 @@ from paper_figs import __main__ as paper_figs
 from paper_figs import features, nonlinear
 from paper_figs.presets import Preset
 from phasejax import deep
-from phasejax.deep import Experiment, ProbeRows, TrainedGrid, compare_with_diagnosis, evaluate, probe, train_grid
+from phasejax.deep import ProbeRows, TrainedGrid, compare_with_diagnosis, evaluate, probe
+from phasejax.deep._diagnosis_agreement import _with_agreement
 from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._grid import cells_of, training_of
 from phasejax.deep._objectives import OBJECTIVES
 from phasejax.deep.data._sources import open_source
+from tests.deep.conftest import TINY
 
-pytestmark = pytest.mark.slow
-
-TINY = Experiment(size=16, n=300, jitters=(0.0, 0.3), noises=(0.5,), objectives=("vicreg", "cp", "cp_reverse"), seeds=2,
-                  widths=(4, 4), hidden=(16,), embedding=8, projection=4, batch=30, max_epochs=2, probe_sizes=(50, 200))
 PRESET = Preset(n=10, seeds=1, thin=1, raster=2, frames=1, sizes=(300, 320), experiment="tiny")
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return train_grid(TINY)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +36,9 @@ def agreement(trained, scores):
     return compare_with_diagnosis(trained, scores, rows=200, components=4)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_best_parameters_of_each_cell(trained, scores):
-    """Rows 0 to 199 fit, 240 to 269 validate, 270 to 299 test: 200 to 239 train encoders only."""
+    """Probes are fitted to rows 0 to 199, validated on 240 to 269, tested on 270 to 299; no probe sees the others."""
     assert scores["accuracy"].dims == ("objective", "jitter", "noise", "seed", "probe_size")
     source, cells = open_source(TINY), cells_of(TINY)
     rows = np.r_[:200, 240:300]
@@ -56,13 +50,14 @@ def test_scores_are_those_of_the_best_parameters_of_each_cell(trained, scores):
             expected = probe(ProbeRows(np.asarray(training.embeddings(params, cell, jnp.asarray(rows))),
                                        np.asarray(views.label), np.asarray(views.position), 200, 30), (50, 200))
             found = scores.sel(objective=objective, jitter=jitter, noise=0.5, seed=seed)
-            # Embeddings of a compiled program differ in the last digit: one of 30 rows may change sides.
+            # Compiled programs round embeddings differently, so that one of the 30 test rows may change its class.
             np.testing.assert_allclose(found["accuracy"], expected.accuracy, atol=1.01 / 30)
             np.testing.assert_allclose(found["position_r2"], expected.position_r2, atol=1e-3)
             assert found["chance"] == expected.chance
     np.testing.assert_array_equal(scores["loss"], trained.curves["loss"])
 
 
+@pytest.mark.slow
 def test_a_diverged_cell_has_no_score_and_others_have(trained):
     broken = {name: jax.tree.map(np.copy, params) for name, params in trained.params.items()}
     jax.tree.leaves(broken["cp"]["encoder_x"])[0][1] = np.nan
@@ -72,16 +67,18 @@ def test_a_diverged_cell_has_no_score_and_others_have(trained):
     assert np.isfinite(scores.sel(objective="cp_reverse")).all()
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_not_there_is_refused(trained):
     encoders = FrozenEncoders(trained)
     with pytest.raises(ValueError, match=r"jitter: expected one of 0.0, 0.3, got 0.1"):
         encoders.embed("cp", np.arange(3), jitter=0.1, noise=0.5, seed=0)
 
 
+@pytest.mark.slow
 def test_diagnosed_and_measured_winners_are_compared_cell_by_cell(trained, scores, agreement):
     assert agreement.predicted.dims == ("jitter", "noise", "seed")
     accuracy = scores.accuracy.sel(probe_size=200)
-    votes, told = [], []
+    votes, regime_votes = [], []
     for jitter in TINY.jitters:
         for seed in range(2):
             ca, cp = (float(accuracy.sel(objective=o, jitter=jitter, noise=0.5, seed=seed)) for o in ("vicreg", "cp"))
@@ -93,17 +90,15 @@ def test_diagnosed_and_measured_winners_are_compared_cell_by_cell(trained, score
             if not cell.tie:
                 votes.append((float(cell.predicted) > 0) == (ca > cp))
                 if str(cell.regime.values) in ("CA only", "CP only"):
-                    told.append((str(cell.regime.values) == "CA only") == (ca > cp))
-    for found, expected in ((agreement.agreement, votes), (agreement.agreement_regime, told)):
+                    regime_votes.append((str(cell.regime.values) == "CA only") == (ca > cp))
+    for found, expected in ((agreement.agreement, votes), (agreement.agreement_regime, regime_votes)):
         np.testing.assert_allclose(found, np.mean(expected) if expected else np.nan)
     with pytest.raises(ValueError, match="trained: expected the objective deepcca, got vicreg, cp, cp_reverse"):
         compare_with_diagnosis(trained, scores, alignment="deepcca")
 
 
 def test_ties_do_not_vote():
-    from phasejax.deep._diagnosis_agreement import _with_rates
-
-    found = _with_rates(xr.Dataset({
+    found = _with_agreement(xr.Dataset({
         "regime": ("cell", ["CA only", "CP only", "CA only", "Both", "CP only"]),
         "predicted": ("cell", [0.1, 0.1, -0.1, 0.2, -0.2]), "measured": ("cell", [0.3, 0.01, -0.3, 0.3, -0.2]),
         "tie": ("cell", [False, True, False, False, False])}))
@@ -117,17 +112,20 @@ def pixels(figure):
     return np.asarray(canvas.buffer_rgba())[..., :3].mean(axis=2)
 
 
+@pytest.mark.slow
 def test_figures_show_what_was_found(scores, agreement):
     both = xr.concat([scores, scores], xr.DataArray([250, 300], dims="n", name="n"), combine_attrs="override")
-    for figure in (nonlinear.draw_alignment(scores), nonlinear.draw_sizes(both), features.draw_agreement(agreement)):
+    for figure in (nonlinear.draw_probes(scores), nonlinear.draw_sizes(both), features.draw_agreement(agreement)):
         drawn = pixels(figure)
         assert drawn.std() > 5
-        assert drawn[0].min() > 250  # nothing runs over the edge
+        assert drawn[0].min() > 250  # the margin is white: nothing is cut off
         assert drawn[:, [0, -1]].min() > 250
 
 
+@pytest.mark.slow
 def test_tables_hold_the_numbers_of_the_figures(scores, agreement):
-    row = nonlinear.tabulate(scores).reset_index().set_index(["objective", "jitter", "probe_size"]).loc["cp", 0.3, 200]
+    table = nonlinear.tabulate_probes(scores).reset_index().set_index(["objective", "jitter", "probe_size"])
+    row = table.loc["cp", 0.3, 200]
     two = scores.accuracy.sel(objective="cp", jitter=0.3, noise=0.5, probe_size=200).values
     assert row.accuracy == pytest.approx(two.mean())
     # Student's t of one degree of freedom at 97.5%.
@@ -140,25 +138,29 @@ def test_tables_hold_the_numbers_of_the_figures(scores, agreement):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(deep.PRESETS, "tiny", replace(TINY, seeds=1, jitters=(0.0,), max_epochs=1))
+    monkeypatch.setitem(deep.PRESETS, "tiny", replace(TINY, seeds=1, jitters=(0.0,)))
     monkeypatch.setitem(paper_figs.PRESETS, "tiny", PRESET)
 
 
+@pytest.mark.slow
 def test_a_figure_is_made_from_training_to_paper(tiny, monkeypatch, tmp_path):
-    """Two sample sizes; of the objectives one is enough."""
+    """The figure of two sample sizes, with one objective."""
     monkeypatch.setitem(deep.PRESETS, "tiny", replace(deep.PRESETS["tiny"], objectives=("cp",)))
-    lines = []
-    paths = paper_figs.make("fig11", "tiny", tmp_path, lines.append)
+    tasks = []
+    paths = paper_figs.make("fig11", "tiny", tmp_path, lambda task, done, total: tasks.append((task, done, total)))
     assert [Path(path).suffix for path in paths] == [".nc", ".png", ".pdf", ".csv"]
     assert all(Path(path).stat().st_size > 1000 for path in paths[:3])
     table = pd.read_csv(paths[3])
     assert sorted(table.n) == [300, 300, 320, 320]
     assert table.accuracy.between(0, 1).all()
-    assert lines[0].startswith("300 rows, cp, cells 1 to 1 of 1: epoch 1")
-    assert lines[-1] == "320 rows, cp: 1 cells probed"
+    assert "cp, epochs (cells 1 to 1 of 1, validation loss" in tasks[0][0]
+    assert tasks[0][1:] == (1, 3)
+    assert tasks[-1][0].endswith("cp, cells probed")
+    assert tasks[-1][1:] == (1, 1)
     assert not (tmp_path / "fig11.parts").exists()
 
 
+@pytest.mark.slow
 def test_maps_of_the_embeddings(tiny, tmp_path):
     paths = paper_figs.make("fig5", "tiny", tmp_path)
     data = xr.load_dataset(paths[0], engine="scipy")

@@ -1,4 +1,4 @@
-"""Grids of trainings: the same result whatever the chunks, the devices and the interruptions."""
+"""Grids of trainings give the same result whatever the chunks, the devices and the interruptions."""
 
 import os
 import re
@@ -11,20 +11,14 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 
 from phasejax.deep import Experiment, train_grid
 from phasejax.deep._grid import cells_of
+from tests.deep.conftest import TINY
 from tests.support import ROOT
 
-pytestmark = pytest.mark.slow
-
-TINY = Experiment(size=16, n=200, jitters=(0.0, 0.3), noises=(0.2, 0.5), objectives=("cp", "vicreg"), seeds=1,
-                  widths=(4, 4), hidden=(16,), embedding=8, projection=4, batch=20, max_epochs=3, probe_sizes=(50, 100))
-
-
-@pytest.fixture(scope="module")
-def whole():
-    return train_grid(TINY)
+ONE_CELL = replace(TINY, objectives=("cp",), jitters=(0.0,), seeds=1)
 
 
 def assert_same(found, expected, tolerance=0.0):
@@ -34,18 +28,19 @@ def assert_same(found, expected, tolerance=0.0):
                      found.params[name], expected.params[name])
 
 
-def test_a_grid_has_a_curve_for_every_cell(whole):
-    assert dict(whole.curves.sizes) == {"objective": 2, "jitter": 2, "noise": 2, "seed": 1, "epoch": 3, "split": 2}
-    loss = whole.curves["loss"]
+@pytest.mark.slow
+def test_a_grid_has_a_curve_for_every_cell(trained):
+    assert dict(trained.curves.sizes) == {"objective": 3, "jitter": 2, "noise": 1, "seed": 2, "epoch": 3, "split": 2}
+    loss = trained.curves["loss"]
     assert np.isfinite(loss).all()
     assert (loss.isel(epoch=-1) < loss.isel(epoch=0)).sel(split="train").all()
-    assert (whole.curves["epochs"] == 3).all()
-    assert {len(leaf) for leaf in jax.tree.leaves(whole.params)} == {4}
-    assert Experiment.from_json(whole.curves.attrs["experiment"]) == TINY
+    assert (trained.curves["epochs"] == 3).all()
+    assert {len(leaf) for leaf in jax.tree.leaves(trained.params)} == {4}
+    assert Experiment.from_json(trained.curves.attrs["experiment"]) == TINY
 
 
-def test_cells_differ_in_what_is_compared_only():
-    cells = cells_of(replace(TINY, seeds=2))
+def test_cells_of_one_seed_differ_only_in_what_is_compared():
+    cells = cells_of(replace(TINY, noises=(0.2, 0.5)))
     np.testing.assert_array_equal(cells.jitter, np.float32([0, 0, 0, 0, 0.3, 0.3, 0.3, 0.3]))
     np.testing.assert_array_equal(cells.noise, np.float32([0.2, 0.2, 0.5, 0.5] * 2))
     data = np.asarray(jax.random.key_data(cells.data))
@@ -55,95 +50,96 @@ def test_cells_differ_in_what_is_compared_only():
     assert (data[0] != np.asarray(jax.random.key_data(cells.start))[0]).any()
 
 
-def test_chunks_change_nothing(whole):
-    """Chunks of three, the last filled with a cell that is there already; another program rounds differently."""
-    assert_same(train_grid(TINY, cells_at_once=3), whole, tolerance=1e-4)
+@pytest.mark.slow
+def test_chunks_change_nothing(trained):
+    """Chunks of three cells, the last filled up with copies; their program rounds differently, hence the tolerance."""
+    assert_same(train_grid(TINY, cells_at_once=3), trained, tolerance=1e-4)
 
 
-def test_a_finished_folder_is_read_and_not_trained_again(tmp_path, whole):
-    assert_same(train_grid(TINY, folder=tmp_path), whole)
-    lines = []
-    assert_same(train_grid(TINY, folder=tmp_path, report=lines.append), whole)
-    assert lines == []
+@pytest.mark.slow
+def test_a_finished_store_is_read_and_not_trained_again(tmp_path, trained):
+    assert_same(train_grid(TINY, store=tmp_path), trained)
+    calls = []
+    assert_same(train_grid(TINY, store=tmp_path, progress=lambda *call: calls.append(call)), trained)
+    assert calls == []
 
 
-def test_another_experiment_in_the_folder_is_refused(tmp_path):
-    (tmp_path / "experiment.json").write_text(replace(TINY, seeds=3, noises=(0.5,)).to_json())
-    message = (f"folder: expected one with this experiment, got another in {tmp_path} "
-               "(noises: (0.2, 0.5) here, (0.5,) there; seeds: 1 here, 3 there)")
+def test_another_experiment_in_the_store_is_refused(tmp_path):
+    (tmp_path / "experiment.json").write_text(replace(TINY, seeds=3, noises=(0.2,)).to_json())
+    message = (f"store: expected one with this experiment, got another in {tmp_path} "
+               "(noises: (0.5,) here, (0.2,) there; seeds: 2 here, 3 there)")
     with pytest.raises(ValueError, match=re.escape(message)):
-        train_grid(TINY, folder=tmp_path)
+        train_grid(TINY, store=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_named(tmp_path):
-    train_grid(replace(TINY, objectives=("cp",), max_epochs=1), folder=tmp_path)
+    train_grid(ONE_CELL, store=tmp_path)
     for path in (tmp_path / "cp-0-1").rglob("*"):
         if path.is_file() and path.stat().st_size > 200:
             path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="folder: expected a checkpoint of this training, got a damaged one in"):
-        train_grid(replace(TINY, objectives=("cp",), max_epochs=1), folder=tmp_path)
+    with pytest.raises(ValueError, match="store: expected a checkpoint of this training, got a damaged one in"):
+        train_grid(ONE_CELL, store=tmp_path)
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_no_store(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="folder: expected a folder, got a file"):
-        train_grid(TINY, folder=tmp_path / "file")
+    with pytest.raises(ValueError, match="store: expected a folder, got a file"):
+        train_grid(TINY, store=tmp_path / "file")
 
 
-PROGRAM = """
+KILLABLE = """
     import sys
-    from phasejax.deep import grid
-    from phasejax.deep.experiment import Experiment
+    from phasejax.deep import Experiment, _grid, train_grid
 
-    grid._SECONDS_BETWEEN_SAVES = 0.0
+    _grid._SECONDS_BETWEEN_SAVES = 0.0
     experiment = Experiment.from_json(open(sys.argv[1]).read())
-    found = grid.train_grid(experiment, folder=sys.argv[2], report=lambda line: print(line, flush=True))
+    found = train_grid(experiment, store=sys.argv[2],
+                       progress=lambda task, done, total: print(f"{task}: {done} of {total}", flush=True))
     found.curves.to_netcdf(sys.argv[3], engine="scipy")
 """
 
 
-def run_program(tmp_path, folder, **options):
+def start_killable(tmp_path, store):
+    """A process that trains four cells, prints its progress, and saves its state after every epoch."""
     program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(PROGRAM))
+    program.write_text(textwrap.dedent(KILLABLE))
     (tmp_path / "tiny.json").write_text(replace(TINY, objectives=("cp",), max_epochs=12).to_json())
-    return subprocess.Popen([sys.executable, program, tmp_path / "tiny.json", folder, tmp_path / "curves.nc"],
-                            stdout=subprocess.PIPE, text=True, cwd=ROOT, **options)
+    return subprocess.Popen([sys.executable, program, tmp_path / "tiny.json", store, tmp_path / "curves.nc"],
+                            stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path):
-    """Killed for good (SIGKILL) amid the second cell, continued in a new process, against one never stopped."""
-    import xarray as xr
-
-    with run_program(tmp_path, tmp_path / "run") as first:
+    """Killed with SIGKILL while the second cell trains, and continued in a new process, against one never stopped."""
+    with start_killable(tmp_path, tmp_path / "run") as first:
         for line in first.stdout:
-            if line.startswith("cp, cells 2 to 2 of 4: epoch 5"):
+            if re.fullmatch(r"cp, epochs \(cells 2 to 2 of 4, .*\): 5 of 12\n", line):
                 first.send_signal(signal.SIGKILL)
                 break
     assert first.wait() == -signal.SIGKILL
     assert not (tmp_path / "curves.nc").exists()
-    second = run_program(tmp_path, tmp_path / "run")
+    second = start_killable(tmp_path, tmp_path / "run")
     lines = second.communicate()[0].splitlines()
     assert second.returncode == 0
     # The state of epoch 4 at least was whole on disk when epoch 5 was reported.
-    done = int(re.search(r"cells 2 to 2 of 4: epoch (\d+)", lines[0])[1])
+    done = int(re.match(r"cp, epochs \(cells 2 to 2 of 4, .*\): (\d+) of 12", lines[0])[1])
     assert done in (5, 6)
     continued = xr.load_dataset(tmp_path / "curves.nc", engine="scipy")
-    uninterrupted = run_program(tmp_path, tmp_path / "other")
+    uninterrupted = start_killable(tmp_path, tmp_path / "other")
     uninterrupted.communicate()
     xr.testing.assert_identical(continued, xr.load_dataset(tmp_path / "curves.nc", engine="scipy"))
 
 
-def test_several_devices_share_the_cells(tmp_path, whole):
-    """Four host devices, a cell each; the same instructions on each device, but another compiler pass: 1e-5."""
-    import xarray as xr
-
+@pytest.mark.slow
+def test_several_devices_share_the_cells(tmp_path, trained):
+    """Four host devices with a cell each: the same instructions, but compiled differently, hence the tolerance."""
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent("""
         import sys
         import jax
         jax.config.update("jax_num_cpu_devices", 4)
-        from phasejax.deep.experiment import Experiment
-        from phasejax.deep.grid import train_grid
+        from phasejax.deep import Experiment, train_grid
         assert len(jax.local_devices()) == 4
         found = train_grid(Experiment.from_json(open(sys.argv[1]).read()))
         found.curves.to_netcdf(sys.argv[2], engine="scipy")
@@ -152,18 +148,21 @@ def test_several_devices_share_the_cells(tmp_path, whole):
     subprocess.run([sys.executable, program, tmp_path / "tiny.json", tmp_path / "curves.nc"], check=True,
                    cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     found = xr.load_dataset(tmp_path / "curves.nc", engine="scipy")
-    np.testing.assert_allclose(found["loss"], whole.curves["loss"], rtol=1e-4)
+    np.testing.assert_allclose(found["loss"], trained.curves["loss"], rtol=1e-4)
 
 
-def test_diverged_cells_are_told():
+@pytest.mark.slow
+def test_diverged_cells_are_named():
     found = train_grid(replace(TINY, objectives=("cp",), learning_rate=1e12, max_epochs=2)).curves
     assert found["diverged"].all()
     assert (found["epochs"] <= 2).all()
 
 
-def test_time_left_is_told():
-    lines = []
-    train_grid(replace(TINY, objectives=("cp",), jitters=(0.0,), noises=(0.5,)), report=lines.append)
-    assert [line.split(":")[0] for line in lines] == ["cp, cells 1 to 1 of 1"] * 3
-    assert "epoch 3 of at most 3, 1 cells in training" in lines[-1]
-    assert lines[-1].endswith("at most 0 s left")
+@pytest.mark.slow
+def test_progress_has_the_cells_the_loss_and_the_time_left():
+    calls = []
+    train_grid(ONE_CELL, progress=lambda *call: calls.append(call))
+    assert [call[1:] for call in calls] == [(1, 3), (2, 3), (3, 3)]
+    detail = r"cells 1 to 1 of 1, validation loss [\d.e-]+, at most \d+ (s|min) left"
+    assert all(re.fullmatch(rf"cp, epochs \({detail}\)", task) for task, _, _ in calls)
+    assert calls[-1][0].endswith("at most 0 s left)")

@@ -1,4 +1,4 @@
-"""Frozen probes: the optimum of what the text says, on the rows it says."""
+"""Frozen probes reach the optimum of the stated problem, on the stated rows."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def rows(seed=0, n=900, d=6, shift=1.0):
 
 
 def optimum(z, labels, penalty):
-    """W, b of the objective in the text of the module, by SciPy with numerical derivatives of none of ours."""
+    """W and b that minimise the objective in the text of the module, by SciPy from formulas written anew."""
     d, m = z.shape[1], len(z)
 
     def value(flat):
@@ -50,7 +50,7 @@ def test_accuracy_is_that_of_the_optimum_chosen_on_validation_rows():
                       np.mean(shares[tested].argmax(1) == data.labels[tested])))
     scores = probe(data, (size,))
     assert scores.converged.all()
-    # A row whose two best classes are level to the solver's tolerance may fall on either side.
+    # One row may change its class, where its two best classes differ by less than the solver's tolerance.
     np.testing.assert_allclose(scores.accuracy[0], min(found)[1], atol=1 / 200 + 1e-12)
     assert max(accuracy for _, accuracy in found) - min(accuracy for _, accuracy in found) > 0.02
 
@@ -123,7 +123,7 @@ def test_embeddings_that_are_not_finite_have_no_score():
     assert scores.chance > 0
 
 
-def test_a_probe_that_is_cut_short_is_told(monkeypatch):
+def test_a_probe_that_is_cut_short_is_no_optimum(monkeypatch):
     monkeypatch.setattr(_linear_probe, "_MAX_ITERATIONS", 1)
     assert not probe(rows(), (100,)).converged.any()
 
@@ -139,8 +139,9 @@ def test_bad_input_is_refused(change, message):
         change(rows())
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_mean_as_often_as_they_say():
-    """2000 times five seeds at level 0.9: s.e. 0.0067, within 4 of them."""
+    """2000 times five seeds at level 0.9: the standard error of the coverage is 0.0067, and 4 of them are allowed."""
     values = np.random.default_rng(3).standard_normal((5, 2000)) * 3 + 1
     mean, low, high = seed_interval(values, 0, level=0.9)
     assert abs(np.mean((low <= 1) & (high >= 1)) - 0.9) < 4 * 0.0067

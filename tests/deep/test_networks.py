@@ -1,4 +1,4 @@
-"""Networks: parameters counted by hand, shapes, the forward pass in NumPy, the scale of fresh weights."""
+"""Networks: their parameters counted by hand, their shapes, forward passes by hand, and the scale of fresh weights."""
 
 from functools import partial
 from itertools import pairwise
@@ -54,21 +54,21 @@ def test_an_mlp_is_its_formula():
     assert float(MLP((4, 5, 3), rngs=nnx.Rngs(0))(features).min()) < 0  # linear at the end
 
 
-def unit(module):
-    """All kernels and biases set so that a forward pass can be followed by hand."""
-    state = nnx.state(module, nnx.Param)
-    nnx.update(module, jax.tree.map(lambda leaf: jnp.full_like(leaf, 1.0 if leaf.ndim > 1 else -1.0), state))
-    return module
+def unit(make):
+    """A compiled network with kernels of ones and biases of -1, so that a forward pass can be followed by hand."""
+    graph, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))
+    ones = jax.tree.map(lambda leaf: np.full(leaf.shape, 1.0 if leaf.ndim > 1 else -1.0, np.float32), state)
+    return jax.jit(lambda values: nnx.merge(graph, ones)(values))
 
 
 def test_the_forward_pass_by_hand():
     """Kernels of ones and biases of -1: sums of what each output sees."""
-    encoder = unit(Encoder(size=4, widths=(2, 3), hidden=(2,), outputs=1, rngs=nnx.Rngs(0)))
+    encoder = unit(partial(Encoder, size=4, widths=(2, 3), hidden=(2,), outputs=1))
     # Each of the 2 x 2 x 2 values sees 9 of the 4 x 4 ones; the second convolution sees all eight.
     flat = 8 * (9 - 1) - 1
     assert encoder(jnp.ones((1, 4, 4, 1))).tolist() == [[2 * (3 * flat - 1) - 1]]
     assert encoder(jnp.zeros((1, 4, 4, 1))).tolist() == [[-1]]  # every relu shuts
-    decoder = unit(Decoder(size=4, widths=(2, 3), hidden=(2,), inputs=1, rngs=nnx.Rngs(0)))
+    decoder = unit(partial(Decoder, size=4, widths=(2, 3), hidden=(2,), inputs=1))
     # 1 x 1 x 3 values, then each of 2 x 2 x 2 pixels sees those, then a pixel sees 1, 2 or 4 pixels of 2 channels.
     start = 2 * (5 - 1) - 1
     inner = 3 * start - 1
@@ -76,16 +76,17 @@ def test_the_forward_pass_by_hand():
     np.testing.assert_allclose(decoder(jnp.full((1, 1), 5.0))[0, :, :, 0], np.outer(reach, reach) * 2 * inner - 1)
     shut = decoder(jnp.zeros((1, 1)))
     np.testing.assert_allclose(shut, np.full((1, 4, 4, 1), -1))  # linear pixels may be negative
-    squashed = Decoder(size=4, widths=(2, 3), output_activation=nnx.sigmoid, rngs=nnx.Rngs(0))
-    assert 0 < float(squashed(jnp.ones((1, 128))).min()) < float(squashed(jnp.ones((1, 128))).max()) < 1
+    squashed = jax.jit(lambda values: Decoder(size=4, widths=(2, 3), output_activation=nnx.sigmoid, rngs=nnx.Rngs(0))(
+        values))(jnp.ones((1, 128)))
+    assert 0 < float(squashed.min()) < float(squashed.max()) < 1
 
 
 def test_an_activation_follows_every_layer_but_the_last():
     """A doubling for an activation: the networks are linear, and each layer with one doubles their output."""
     size = {"size": 4, "widths": (2, 3)}
     for network, argument in ((Encoder, jnp.ones((1, 4, 4, 1))), (Decoder, jnp.ones((1, 128)))):
-        plain, doubled = (network(**size, activation=a, rngs=nnx.Rngs(0))(argument)
-                          for a in (lambda v: v, lambda v: 2 * v))
+        plain, doubled = (jax.jit(lambda v, a=a, network=network: network(**size, activation=a, rngs=nnx.Rngs(0))(v))(
+            argument) for a in (lambda v: v, lambda v: 2 * v))
         np.testing.assert_allclose(doubled, 2**3 * plain, rtol=1e-5)  # three of the four layers
 
 
@@ -93,7 +94,7 @@ def test_fresh_layers_keep_the_scale():
     """Variance 2 / fan-in keeps the mean square of rectified standard normals, 1 / fan-in that of the input."""
     images = jax.random.normal(jax.random.key(1), (8, 16, 16, 32))
     for layer in (Convolution(32, 64, rngs=nnx.Rngs(2)), TransposedConvolution(32, 64, rngs=nnx.Rngs(3))):
-        out = layer(images)[:, 1:-1, 1:-1]
+        out = nnx.jit(lambda layer, images: layer(images))(layer, images)[:, 1:-1, 1:-1]
         # 2e5 values that share 32768 or more weights: the mean square is known to about a percent.
         assert float(jnp.mean(out**2)) == pytest.approx(2.0, rel=0.05)
         assert float(jnp.max(jnp.abs(layer.bias[...]))) == 0

@@ -1,4 +1,4 @@
-"""Measured features as the rows of an experiment: dealt out by seed, checked, trained on."""
+"""Measured features as the rows of an experiment: permuted by seed, checked, trained on."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 
 from phasejax.deep import Experiment, evaluate, train_grid
 from phasejax.deep._grid import cells_of
-from phasejax.deep.data._sources import held, open_source
+from phasejax.deep.data._sources import feature_source, open_source
 
 TINY = Experiment(data="features", path="pairs.npz", n=400, jitters=(0.0,), noises=(0.0,), objectives=("cp", "vicreg"),
                   seeds=2, encoder="mlp", activation="tanh", hidden=(16,), embedding=4, projection=3, batch=40,
@@ -33,7 +33,7 @@ def experiment(tmp_path):
     return replace(TINY, path=str(tmp_path / "pairs.npz"))
 
 
-def test_rows_are_dealt_anew_by_each_seed_and_stay_pairs(experiment):
+def test_rows_are_permuted_anew_by_each_seed_and_stay_pairs(experiment):
     arrays, source = features(), open_source(experiment)
     assert (source.shape_x, source.shape_y, source.classes) == ((5,), (3,), 2)
     cells, seen = cells_of(experiment), []
@@ -50,6 +50,7 @@ def test_rows_are_dealt_anew_by_each_seed_and_stay_pairs(experiment):
     assert seen[0] != seen[1]
 
 
+@pytest.mark.slow
 def test_mlps_learn_what_both_views_show(experiment):
     trained = train_grid(experiment)
     loss = trained.curves.loss.sel(split="train")
@@ -59,6 +60,7 @@ def test_mlps_learn_what_both_views_show(experiment):
     assert np.isfinite(scores.position_r2).all()
 
 
+@pytest.mark.slow
 def test_a_nuisance_that_is_not_known_has_no_score(experiment, tmp_path):
     arrays = features()
     del arrays["nuisance"]
@@ -93,8 +95,8 @@ def test_bad_files_are_refused(experiment, tmp_path):
             open_source(replace(experiment, path=str(tmp_path / name)))
 
 
-def test_held_arrays_need_no_nuisance():
+def test_features_need_no_nuisance():
     arrays = features()
     del arrays["nuisance"]
-    source = held(**arrays)
+    source = feature_source(**arrays)
     assert source.views(jax.tree.map(lambda leaf: leaf[0], cells_of(TINY)), jnp.arange(4)).position.shape == (4, 0)

@@ -1,67 +1,60 @@
-"""Where an experiment's rows come from: functions of a cell and of row numbers."""
+"""The rows that an experiment trains and tests on: stereo pairs that are rendered, or measured features from a file."""
 
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
 
 from phasejax.deep._experiment import Experiment
-from phasejax.deep.data import _stereo
-from phasejax.deep.data._batch import Views
+from phasejax.deep.data._batch import Source, Views
+from phasejax.deep.data._stereo import draw, stereo_dsprites, stereo_shapes3d
 
-_STEREO = {"dsprites": _stereo.stereo_dsprites, "shapes3d": _stereo.stereo_shapes3d}
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Rows that are made when they are needed.
-
-    Args:
-        views: (cell, row numbers) to `training.Views`; a row looks the same each time.
-        shape_x, shape_y: of a row of either view.
-        classes: of the labels.
-    """
-
-    views: Callable
-    shape_x: tuple[int, ...]
-    shape_y: tuple[int, ...]
-    classes: int
+_STEREO_BY_DATA = {"dsprites": stereo_dsprites, "shapes3d": stereo_shapes3d}
 
 
 def open_source(experiment: Experiment) -> Source:
-    """The rows of an experiment, its file read if it names one.
+    """The rows of an experiment; a file that it names is read here.
+
+    Args:
+        experiment: its `data`, `path`, `size` and `n` decide.
+
+    Returns:
+        Rows by number. Those of stereo pairs are rendered anew whenever they are asked for.
 
     Raises:
         ValueError: a file of another layout, or with fewer rows than the experiment has.
     """
     if experiment.data == "features":
-        arrays = _read(experiment.path)
+        arrays = _read_features(experiment.path)
         if len(arrays["x"]) < experiment.n:
             raise ValueError(f"n: expected at most {len(arrays['x'])}, the rows in {experiment.path}, "
                              f"got {experiment.n}")
-        return held(**arrays)
-    pairs = _STEREO[experiment.data](experiment.size, experiment.path)
+        return feature_source(**arrays)
+    pairs = _STEREO_BY_DATA[experiment.data](experiment.size, experiment.path)
 
     def views(cell, rows):
         keys = jax.vmap(lambda row: jax.random.fold_in(cell.data, row))(rows)
-        return _stereo.draw(pairs, keys, cell.jitter, cell.noise)
+        return draw(pairs, keys, cell.jitter, cell.noise)
 
     shape = pairs.images.shape[1:]
     return Source(views=views, shape_x=shape, shape_y=shape, classes=len(pairs.images))
 
 
-def held(x: np.ndarray, y: np.ndarray, labels: np.ndarray, nuisance: np.ndarray | None = None) -> Source:
-    """Measured features, held on the device; each seed deals the rows out anew.
+def feature_source(x: Shaped[np.ndarray, "*x"], y: Shaped[np.ndarray, "*y"], labels: Shaped[np.ndarray, "*labels"],
+                   nuisance: Shaped[np.ndarray, "*nuisance"] | None = None) -> Source:
+    """Measured features, held on the device; each seed permutes the rows anew.
 
     Columns are taken as they are: prediction, by definition, depends on the units of what is predicted.
 
     Args:
         x, y: paired rows, shape (n, d_x) and (n, d_y).
         labels: classes, numbers or text, shape (n,).
-        nuisance: shape (n, t), what the frozen probe of the nuisance reads out, if anything is known of it.
+        nuisance: what the frozen probe of the nuisance shall predict, shape (n, t), if anything is known of it.
+
+    Returns:
+        Rows 0 to n - 1 of a cell: a permutation of the given rows that depends on the cell's data key.
 
     Raises:
         ValueError: arrays of different lengths, without two dimensions, with entries that are not finite;
@@ -80,17 +73,18 @@ def held(x: np.ndarray, y: np.ndarray, labels: np.ndarray, nuisance: np.ndarray 
     names, classes = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"labels: expected at least two classes, got {len(names)}")
-    kept = Views(*(jnp.asarray(arrays[name], jnp.float32) for name in ("x", "y")), jnp.asarray(classes, jnp.int32),
-                 jnp.asarray(arrays["nuisance"], jnp.float32))
+    all_rows = Views(x=jnp.asarray(arrays["x"], jnp.float32), y=jnp.asarray(arrays["y"], jnp.float32),
+                     label=jnp.asarray(classes, jnp.int32), position=jnp.asarray(arrays["nuisance"], jnp.float32))
 
     def views(cell, rows):
-        dealt = jax.random.permutation(cell.data, len(x))[rows]
-        return jax.tree.map(lambda leaf: leaf[dealt], kept)
+        permuted = jax.random.permutation(cell.data, len(x))[rows]
+        return jax.tree.map(lambda leaf: leaf[permuted], all_rows)
 
     return Source(views=views, shape_x=x.shape[1:], shape_y=y.shape[1:], classes=len(names))
 
 
-def _read(path):
+def _read_features(path):
+    """The arrays x, y, labels and, if there is one, nuisance of an .npz file."""
     wanted = "an .npz file with x, y and labels (and nuisance, if known)"
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:

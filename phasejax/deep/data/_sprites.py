@@ -1,26 +1,31 @@
-r"""Square, ellipse and heart as signed distances, drawn with smooth edges.
+r"""Canonical images of dSprites: square, ellipse and heart, drawn with smooth edges from their signed distances.
 
-The signed distance of a point to an outline is negative inside; an image is the share of each pixel
-inside the outline, to first order
+The signed distance of a point to an outline is negative inside. A pixel's value is the share of it that lies inside
+the outline, to first order
 
 .. math::  \mathrm{clip}\Bigl(\frac{1}{2} - \frac{s\, d}{2},\, 0,\, 1\Bigr)
 
-for a distance d in world units, s pixels over a side of length 2.
+for a distance d in world units, in which the s pixels of a side have length 2. The outlines have the sizes of the
+largest sprites in the published images.
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 SHAPES = ("square", "ellipse", "heart")
-# Of the largest sprites that dSprites has, measured on its images: half sides, and half axes, in half image sides.
+# Sizes of the largest sprites of dSprites, measured on its images in half image sides: half the side of the square,
+# half axes of the ellipse, scale of the heart.
 _SQUARE, _ELLIPSE, _HEART = 0.22, (0.3, 0.2), 0.26
 
 
 def outlines(size: int) -> Float[Array, "3 size size 1"]:
-    """The three shapes at the centre of an image, 1 inside and 0 outside.
+    """Images of the three shapes, each at the centre: 1 inside and 0 outside.
 
     Args:
         size: side of the images in pixels.
+
+    Returns:
+        One image for each of `SHAPES`, values 0 to 1.
 
     Source: the shapes of Matthey et al. 2017, dSprites.
     """
@@ -31,11 +36,17 @@ def outlines(size: int) -> Float[Array, "3 size size 1"]:
 
 
 def square(x: Float[Array, "*s"], y: Float[Array, "*s"], half: float = _SQUARE) -> Float[Array, "*s"]:
-    """Distance to an upright square, exact.
+    """Signed distance to an upright square about (0, 0), exact.
 
     Args:
-        x, y: points.
-        half: of its side.
+        x, y: coordinates of the points.
+        half: half the side of the square.
+
+    Returns:
+        Distances, negative inside.
+
+    >>> square(jnp.array([0.0, 1.0]), jnp.array([0.0, 0.0]), half=0.25).tolist()
+    [-0.25, 0.75]
     """
     dx, dy = jnp.abs(x) - half, jnp.abs(y) - half
     outside = jnp.hypot(jnp.maximum(dx, 0), jnp.maximum(dy, 0))
@@ -43,11 +54,16 @@ def square(x: Float[Array, "*s"], y: Float[Array, "*s"], half: float = _SQUARE) 
 
 
 def ellipse(x: Float[Array, "*s"], y: Float[Array, "*s"], axes: tuple[float, float] = _ELLIPSE) -> Float[Array, "*s"]:
-    """Distance to an ellipse, right to first order near its outline: f / |grad f|.
+    r"""Signed distance to an ellipse about (0, 0), right to first order near its outline.
+
+    .. math::  f / |\nabla f|, \qquad f = \sqrt{(x/a)^2 + (y/b)^2} - 1
 
     Args:
-        x, y: points.
-        axes: half axes.
+        x, y: coordinates of the points.
+        axes: half axes a and b.
+
+    Returns:
+        Distances, negative inside.
     """
     a, b = axes
     level = jnp.sqrt((x / a) ** 2 + (y / b) ** 2)
@@ -56,17 +72,20 @@ def ellipse(x: Float[Array, "*s"], y: Float[Array, "*s"], axes: tuple[float, flo
 
 
 def heart(x: Float[Array, "*s"], y: Float[Array, "*s"], scale: float = _HEART) -> Float[Array, "*s"]:
-    r"""Distance to a heart, tip down: a square on its corner with two half discs, exact.
+    """Signed distance to a heart with its tip down: a square on its corner with two half discs, exact.
 
-    In the half plane right of its axis the outline is the segment from the tip to the disc, and an
-    arc of radius sqrt(2)/4 about (1/4, 3/4) in units of its height above the tip.
+    Right of the heart's axis, with the tip at (0, 0) and y up, the outline is the segment from the tip to (1/2, 1/2)
+    and an arc of radius sqrt(2)/4 about (1/4, 3/4), in a unit of twice the scale. The heart is about 1.1 units high.
 
     Args:
-        x, y: points, y down.
-        scale: units of the outline, whose height is about 1.1 of them, in those of x and y, over 2.
+        x, y: coordinates of the points, y down.
+        scale: half the unit.
+
+    Returns:
+        Distances, negative inside.
     """
     unit = 2 * scale
-    px, py = jnp.abs(x) / unit, 0.55 - y / unit  # the tip at (0, 0), centred on its height
+    px, py = jnp.abs(x) / unit, 0.55 - y / unit  # from the tip; the image's centre is at half height
     arc = jnp.hypot(px - 0.25, py - 0.75) - 2**0.5 / 4
     top = jnp.hypot(px, py - 1)  # where the two arcs meet
     along = jnp.maximum(px + py, 0) / 2

@@ -1,15 +1,16 @@
 r"""Stereo pairs as pure functions of a key: one object seen twice, shifted apart, jittered, with pixel noise.
 
-With world coordinates from -1 to 1 (pixel j of s has its centre at (2j + 1)/s - 1; x to the right,
-y down) an object at p shows in the views at p -/+ (b/2, 0), b the baseline, plus a shift
-N(0, sigma^2) in each direction, turned by N(0, sigma_r^2) radians about the image's centre. Each
-view samples the canonical image I bilinearly, zero outside, at
+World coordinates run from -1 to 1 (pixel j of s has its centre at (2j + 1)/s - 1; x points to the right, y down). An
+object at p appears in the two views at p - (b/2, 0) and p + (b/2, 0), with b the baseline, moved by a shift drawn from
+N(0, sigma^2) in either direction and then turned about the image's centre by an angle drawn from N(0, sigma_r^2), in
+radians; sigma is the jitter. Each view samples the canonical image I bilinearly, with zero outside, at
 
 .. math::  R(-t)\, o - (t_x, t_y), \qquad R(-t) = \begin{pmatrix} \cos t & \sin t \\ -\sin t & \cos t \end{pmatrix}
 
-for the pixel at o: what I shows at q appears at R(t)(q + (t_x, t_y)). Noise N(0, 0.1^2) is added to x,
-N(0, noise^2) to y (none beyond 4.3 deviations), and both are clipped to [0, 1]. The shape is the signal,
-the position the nuisance that both views share, all the more the less they jitter.
+for the pixel at o, with t the angle and (t_x, t_y) the whole shift: what I shows at q appears at R(t)(q + (t_x, t_y)).
+Pixel noise of standard deviation 0.1 is added to x, and of the given one to y (no draw is beyond 4.3 standard
+deviations); both are clipped to [0, 1]. The shape is the signal. The position is the nuisance, which both views share
+all the more the less they jitter.
 
 Source: K26, appendix B.
 """
@@ -23,21 +24,21 @@ from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import is_traced
 from phasejax.deep.data._batch import Views
 
-BASELINE = 0.4
+BASELINE = 0.4  # b in the text of the module
 REACH = 0.5  # positions are uniform on [-REACH, REACH]^2
-NOISE_X = 0.1
-# Of P in `_white`, highest power first: Chebyshev's interpolation over 0 to 10.4.
+NOISE_X = 0.1  # standard deviation of the pixel noise on x
+# Coefficients of the polynomial P in `_white_noise`, highest power first: Chebyshev's interpolation on [0, 10.4].
 _QUANTILE = (4.63235519e-07, -2.58825658e-05, 5.61057977e-04, -5.77204352e-03, 2.01006908e-02, 3.25958230e-01,
              1.25351851)
 
 
 @pytree
 class Stereo:
-    """What the two views look at.
+    """The shapes that stereo pairs show.
 
     Args:
         images: canonical images of the shapes, values 0 to 1, shape (shapes, s, s, c).
-        turn: standard deviation of the rotation in radians; None for that of the shifts.
+        turn: standard deviation of the rotation in radians; None for as much as that of the shifts.
     """
 
     images: Float[HostOrDevice, "shapes s s_x c"]
@@ -47,20 +48,29 @@ class Stereo:
 def render(stereo: Stereo, key: Key[Array, ""], shape: Int[ArrayLike, ""], position: Float[ArrayLike, "2"],
            jitter: Float[ArrayLike, ""], noise: Float[ArrayLike, ""]
            ) -> tuple[Float[Array, "s s c"], Float[Array, "s s c"]]:
-    """One pair of views.
+    """One pair of views of a given shape at a given position.
 
     Args:
         stereo: the shapes.
-        key: of jitter and noise.
-        shape: which one.
+        key: from which jitter and noise are drawn.
+        shape: number of the shape.
         position: (x, y) of the object in world coordinates.
-        jitter: standard deviation of the shifts, half image sides, 0 to 1.
+        jitter: standard deviation of each view's own shift, in half image sides, 0 to 1.
         noise: standard deviation of the pixel noise on y, 0 to 1.
+
+    Returns:
+        The views x and y, values 0 to 1.
 
     Raises:
         ValueError: jitter or noise out of range, where it is not traced.
+
+    Source: K26, appendix B.
+
+    >>> x, y = render(stereo_dsprites(16), jax.random.key(0), 1, jnp.zeros(2), jitter=0.1, noise=0.2)
+    >>> x.shape, y.shape
+    ((16, 16, 1), (16, 16, 1))
     """
-    x, y = _rendered(stereo, key[None], jnp.asarray(shape)[None], jnp.asarray(position)[None], jitter, noise)
+    x, y = _render_rows(stereo, key[None], jnp.asarray(shape)[None], jnp.asarray(position)[None], jitter, noise)
     return x[0], y[0]
 
 
@@ -69,19 +79,29 @@ def draw(stereo: Stereo, keys: Key[Array, "n"], jitter: Float[ArrayLike, ""], no
 
     Args:
         stereo: the shapes.
-        keys: the same key gives the same shape, position, and draws that `jitter` and `noise` scale.
+        keys: a key decides the shape, the position, and the standard normals that `jitter` and `noise` scale.
         jitter, noise: as in `render`.
 
+    Returns:
+        The pairs with their shapes as labels; positions are uniform on [-0.5, 0.5]^2.
+
     Raises:
-        ValueError: as `render`.
+        ValueError: jitter or noise out of range, where it is not traced.
+
+    Source: K26, appendix B.
+
+    >>> views = draw(stereo_dsprites(16), jax.random.split(jax.random.key(0), 5), jitter=0.1, noise=0.2)
+    >>> views.x.shape, views.label.shape, views.position.shape
+    ((5, 16, 16, 1), (5,), (5, 2))
     """
     key_shape, key_position, key_views = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)(keys)
     shape = jax.vmap(lambda key: jax.random.randint(key, (), 0, len(stereo.images)))(key_shape)
     position = jax.vmap(lambda key: jax.random.uniform(key, (2,), minval=-REACH, maxval=REACH))(key_position)
-    return Views(*_rendered(stereo, key_views, shape, position, jitter, noise), shape, position)
+    x, y = _render_rows(stereo, key_views, shape, position, jitter, noise)
+    return Views(x=x, y=y, label=shape, position=position)
 
 
-def _rendered(stereo, keys, shapes, positions, jitter, noise):
+def _render_rows(stereo, keys, shapes, positions, jitter, noise):
     for name, value in (("jitter", jitter), ("noise", noise)):
         if not is_traced(value) and not 0 <= float(value) <= 1:
             raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
@@ -90,33 +110,37 @@ def _rendered(stereo, keys, shapes, positions, jitter, noise):
     moves = jax.vmap(lambda key: jax.random.normal(key, (2, 3)))(key_move)
     turns = moves[..., 2] * (jitter if stereo.turn is None else stereo.turn)
 
-    # One view after the other: on the CPU slices of both at once are compiled into a program ten times as slow.
+    # The views are rendered one after the other: for slices of an array of both, the CPU program is ten times as slow.
     def view(i, offset, scale):
         shifts = positions + jnp.array([offset, 0.0]) + jitter * moves[:, i, :2]
-        clean = _moved(images, shapes, shifts, turns[:, i])
-        # In long vectors: loops over the colours of a pixel are slow.
-        white = _white(key_noise[i], images[0].size).astype(images.dtype)
+        clean = _warp_rows(images, shapes, shifts, turns[:, i])
+        # Noise is added to long vectors, since loops over the few colours of a pixel are slow.
+        white = _white_noise(key_noise[i], images[0].size).astype(images.dtype)
         return jnp.clip(clean.reshape(white.shape) + scale * white, 0, 1).reshape(clean.shape)
 
     return view(0, -BASELINE / 2, NOISE_X), view(1, BASELINE / 2, noise)
 
 
-def _white(keys, count):
-    """Standard normals on a grid of 65,536 quantiles, none beyond 4.3; so many for each key.
+def _white_noise(keys, count):
+    r"""`count` standard normals for each key, on a grid of 65,536 quantiles, which ends at 4.3.
 
-    Threefry's twenty rounds would take as long as all else together. Each pixel's number is mixed with one half
-    of the key and then with the other by a bijection of 32 bits without known bias, that of Wellons 2018
-    ("lowbias32"). The quantile of uniform (1 + u)/2 is u P(-log(1 - u^2)), P to 2e-4 over the grid.
+    JAX's own generator, Threefry with twenty rounds, would take as long as everything else together. Here the number
+    of each pixel is mixed with one half of the key and then with the other by a bijection of 32-bit words without known
+    bias, Wellons' "lowbias32" (2018). Its upper 16 bits give u in (-1, 1), and the normal is the quantile at (1 + u)/2,
+
+    .. math::  u\, P\bigl(-\log(1 - u^2)\bigr)
+
+    with a polynomial P that is accurate to 2e-4 over the grid.
     """
     pixels = jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(0x9E3779B1)  # far apart, so that keys may be close
     first, second = jnp.split(jax.random.key_data(keys)[:, -2:], 2, axis=1)
-    u = ((_mixed(_mixed(pixels + first) + second) >> 16).astype(jnp.float32) + 0.5) / 2**15 - 1
+    u = ((_mix_bits(_mix_bits(pixels + first) + second) >> 16).astype(jnp.float32) + 0.5) / 2**15 - 1
     normals = u * jnp.polyval(jnp.array(_QUANTILE, jnp.float32), -jnp.log((1 - u) * (1 + u)), unroll=len(_QUANTILE))
-    # By itself it is vector code, which reading pixels in the same loop would undo.
+    # The barrier keeps this loop vector code: fused with the reading of pixels it would be scalar.
     return jax.lax.optimization_barrier(normals)
 
 
-def _mixed(words):
+def _mix_bits(words):
     words = (words ^ (words >> 16)) * jnp.uint32(0x21F0AAAD)
     words = (words ^ (words >> 15)) * jnp.uint32(0xD35A2D97)
     return words ^ (words >> 15)
@@ -124,22 +148,25 @@ def _mixed(words):
 
 def warp(image: Float[HostOrDevice, "s s_x c"], shift: Float[ArrayLike, "2"], turn: Float[ArrayLike, ""]
          ) -> Float[Array, "s s_x c"]:
-    """The image moved by (right, down) in half sides and then turned about its centre; see the text of the module.
+    """An image moved by a shift and then turned about its centre; the formula is in the text of the module.
 
     Args:
-        image: square, shape (s, s, c).
-        shift: (t_x, t_y).
-        turn: t in radians.
+        image: a square image, shape (s, s, c).
+        shift: (t_x, t_y), to the right and down, in half image sides.
+        turn: the angle t in radians, from right to down.
+
+    Returns:
+        The moved image, zero where it shows what was outside.
     """
-    return _moved(jnp.asarray(image)[None], jnp.zeros(1, int), jnp.asarray(shift)[None], jnp.asarray(turn)[None])[0]
+    return _warp_rows(jnp.asarray(image)[None], jnp.zeros(1, int), jnp.asarray(shift)[None], jnp.asarray(turn)[None])[0]
 
 
-def _moved(images, which, shifts, turns):
-    """`warp` of images[which[i]] by shifts[i] and turns[i]."""
+def _warp_rows(images, which, shifts, turns):
+    """For every row i, `warp` of images[which[i]] by shifts[i] and turns[i]."""
     side = images.shape[1]
-    # One pixel of zeros around; what lies further out samples it too.
+    # A border of zero pixels; places further outside are clipped to it and sample zero too.
     padded = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0)))
-    # In pixels from the centre, where the pixel (0, 0) of the padded image is at -(half + 1).
+    # Places in pixels from the image's centre: there the pixel (0, 0) of the padded image is at -(half + 1).
     half = (side - 1) / 2
     u, v = jnp.meshgrid(*2 * [jnp.arange(side, dtype=images.dtype) - half], sparse=True)
     cos, sin, right, down = (of_row[:, None, None] for of_row in (jnp.cos(turns), jnp.sin(turns), *shifts.T * side / 2))
@@ -147,7 +174,7 @@ def _moved(images, which, shifts, turns):
         cos * u + sin * v + (half + 1 - right), cos * v - sin * u + (half + 1 - down)))
     top, left = row.astype(jnp.int32), column.astype(jnp.int32)
     first = (which[:, None, None] * (side + 3) + top) * (side + 3) + left
-    # Vector code by itself, as the normals.
+    # The barrier keeps the arithmetic above vector code, as in `_white_noise`.
     first, down, right = jax.lax.optimization_barrier((first, row - top, column - left))
     down, right, flat = down[..., None], right[..., None], padded.reshape(-1, images.shape[3])
 
@@ -160,11 +187,22 @@ def _moved(images, which, shifts, turns):
 
 
 def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
-    """Square, ellipse and heart in grey; from the published file, or drawn from their outlines.
+    """Square, ellipse and heart in grey, from the published file or drawn from their outlines.
 
     Args:
         size: side of the images in pixels.
-        path: of dsprites_ndarray_*.npz.
+        path: the published file dsprites_ndarray_*.npz; the shapes are drawn when left out.
+
+    Returns:
+        Three shapes, turned as much as they are shifted.
+
+    Raises:
+        ValueError: a file of another layout, a size that does not divide the side of its images.
+
+    Source: Matthey et al. 2017, dSprites; K26, appendix B.
+
+    >>> stereo_dsprites(16).images.shape
+    (3, 16, 16, 1)
     """
     from phasejax.deep.data import _published, _sprites
 
@@ -173,11 +211,20 @@ def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
 
 
 def stereo_shapes3d(size: int = 64, path: str | None = None) -> Stereo:
-    """Cube, cylinder, sphere and capsule in colour, hardly turned; from the published file, or drawn by ray marching.
+    """Cube, cylinder, sphere and capsule in colour, from the published file or drawn by ray marching.
 
     Args:
         size: side of the images in pixels.
-        path: of 3dshapes.h5.
+        path: the published file 3dshapes.h5; the solids are drawn when left out.
+
+    Returns:
+        Four shapes, hardly turned: by 0.02 radians (standard deviation).
+
+    Raises:
+        ValueError: a file of another layout, a size that does not divide the side of its images.
+        ImportError: a file was given and h5py is not installed.
+
+    Source: Burgess and Kim 2018, 3DShapes; K26, appendix B.
     """
     from phasejax.deep.data import _published, _solids
 
