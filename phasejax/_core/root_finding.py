@@ -1,7 +1,8 @@
 r"""Zeros of functions in a fixed number of steps, for use under `jit` and `vmap`, and their derivatives.
 
-A search (`bisect`, `newton`) carries no derivative, so that none is sent through its branches and steps.
-`differentiable_root` gives its result the derivative of the implicit function theorem. If x(p) solves F(x, p) = 0,
+A search (`bisect`, `newton`) should carry no derivative, so that none is sent through its branches and steps: its
+start is frozen here, and callers freeze the parameters of its function with `jax.lax.stop_gradient`.
+`differentiable_root` gives the result the derivative of the implicit function theorem. If x(p) solves F(x, p) = 0,
 
 .. math::  \frac{dx}{dp} = -\Bigl(\frac{\partial F}{\partial x}\Bigr)^{-1} \frac{\partial F}{\partial p},
 
@@ -24,10 +25,10 @@ NEWTON_STEPS = 30
 
 
 def bisect(rising: Callable[[Array], Array], low: ArrayLike, high: ArrayLike) -> Float[Array, ""]:
-    """Where an increasing scalar function crosses zero; carries no derivative.
+    """Where an increasing scalar function crosses zero.
 
     Args:
-        rising: the function; only its sign is used.
+        rising: the function, of which only the sign is used, with frozen parameters.
         low, high: ends of an interval that holds the zero.
 
     Returns:
@@ -47,13 +48,13 @@ def bisect(rising: Callable[[Array], Array], low: ArrayLike, high: ArrayLike) ->
 
 
 def newton(residual: Callable[[Array], tuple[Array, Array]], start: ArrayLike) -> Float[Array, ""]:
-    """Zero of a scalar function by Newton's method; carries no derivative.
+    """Zero of a scalar function by Newton's method.
 
     A start is safe on the side of the zero on which value and second derivative have the same sign, if they keep it
     up to there: no step then passes the zero.
 
     Args:
-        residual: gives the function's value and its slope.
+        residual: gives the function's value and its slope, with frozen parameters.
         start: where the search begins.
 
     Returns:

@@ -1,0 +1,84 @@
+"""Output files: whole or not at all, with usual permissions, in a folder that exists."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from phasejax._core.atomic_files import check_writable_path, written_whole
+from tests.support import as_users_run
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with written_whole(str(path)) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+        assert (unfinished.parent, unfinished.suffix) == (tmp_path, ".txt")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with written_whole(path) as unfinished:
+            unfinished.write_text("half")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_permissions_are_those_of_new_files(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        with written_whole(tmp_path / "a.txt") as unfinished:
+            unfinished.write_text("")
+        (tmp_path / "b.txt").write_text("")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "none" / "a.txt"):
+        pass
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = (f"import time\nfrom phasejax._core.atomic_files import written_whole\n"
+            f"with written_whole({str(path)!r}) as unfinished:\n"
+            f"    unfinished.write_text('half')\n    print('writing', flush=True)\n    time.sleep(60)\n")
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=as_users_run())
+    with process, process.stdout:
+        assert process.stdout.readline() == b"writing\n"
+        process.send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert path.read_text() == "old"
+
+
+def test_places_of_files_are_checked_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (None, "a.json", tmp_path / "a.json", "./a.json"):
+        check_writable_path(path)
+    with pytest.raises(ValueError, match=r"^no/a.json: expected a file in an existing folder, got no folder no$"):
+        check_writable_path("no/a.json")
+    with pytest.raises(ValueError, match=r"^--out: expected a file in an existing folder, got no/a.nc$"):
+        check_writable_path("no/a.nc", "--out")
