@@ -1,8 +1,9 @@
 """Stereo pairs rendered by `draw`, beside pairs made one by one in PyTorch as the items of a data set.
 
-64 x 64 pixels, on all cores, interleaved in one run; medians. A side is timed over at least 1024 pairs, batch after
-batch as an epoch asks for them: one batch alone takes a millisecond, and as long again to wake the threads.
-The floor of a pair in a large batch is to write it: `copy`, which fills arrays of that shape with one number.
+Images have 64 x 64 pixels, and both sides use all cores. They are timed in turn within one process, over at least 1024
+pairs each, batch after batch as an epoch asks for them, since a single batch takes a millisecond and waking the threads
+takes as long again. Times are medians. No program can make a large batch faster than it writes it to memory: `copy`
+times that, by filling arrays of the same shape with one number.
 """
 
 import importlib.util
@@ -18,11 +19,11 @@ from phasejax.deep.data import draw, stereo_dsprites, stereo_shapes3d
 
 _SIZE, _JITTER, _NOISE = 64, 0.2, 0.5
 _BATCHES = (64, 4096)
-_PAIRS = 1024  # that a side makes each time, at least
+_PAIRS = 1024  # a side makes at least so many each time
 
 
 def run(rounds: int = 9) -> list[Row]:
-    """Time both for grey sprites and coloured solids."""
+    """Time each side for grey sprites and for coloured solids, `rounds` times."""
     sets = {"sprites": stereo_dsprites(_SIZE), "solids": stereo_shapes3d(_SIZE)}
     takes = {(name, "phasejax", n): _ours(pairs, n) for name, pairs in sets.items() for n in _BATCHES}
     takes |= {(name, "copy", n): _copy(pairs, n) for name, pairs in sets.items() for n in _BATCHES}
@@ -35,7 +36,7 @@ def run(rounds: int = 9) -> list[Row]:
         take()
     for _ in range(rounds):
         for case, take in takes.items():
-            time.sleep(0.3)  # PyTorch's threads go on spinning for a while, at the next one's cost
+            time.sleep(0.3)  # PyTorch's threads spin for a while after their work, which would slow the next side down
             batches = -(-_PAIRS // case[2])
             start = time.perf_counter()
             for _ in range(batches):
@@ -52,18 +53,21 @@ def run(rounds: int = 9) -> list[Row]:
 
 
 def _ours(pairs, n):
+    """A function that draws n pairs and waits for them."""
     drawn = jax.jit(lambda key: draw(pairs, jax.random.split(key, n), _JITTER, _NOISE))
     key = jax.random.key(0)
     return lambda: jax.block_until_ready(drawn(key))
 
 
 def _copy(pairs, n):
+    """A function that fills arrays of the size of n pairs with one number."""
     shape = (2, n, *pairs.images.shape[1:])
     filled = jax.jit(lambda value: jnp.full(shape, value))
     return lambda: jax.block_until_ready(filled(0.5))
 
 
 def _torch(pairs, n):
+    """A function that makes n pairs with PyTorch."""
     import torch
 
     from benchmarks.torch_stereo import batch

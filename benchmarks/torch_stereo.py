@@ -1,4 +1,4 @@
-"""Stereo pairs one by one on the CPU, as the items of a PyTorch data set: the manner of K26's code."""
+"""Stereo pairs made one by one on the CPU, as the items of a PyTorch data set, in the way of K26's code."""
 
 import math
 
@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 
-def pair(images: torch.Tensor, jitter: float, noise: float):
-    """A random pair of views of `images` (shapes, c, s, s), and the shape."""
+def pair(images: torch.Tensor, jitter: float, noise: float) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """A random pair of views of one of the images, of shape (shapes, c, s, s), and its number."""
     shape = int(torch.randint(len(images), ()))
     position = torch.rand(2) - 0.5
     views = [view(images[shape], position + torch.tensor([offset, 0.0]), jitter) for offset in (-0.2, 0.2)]
@@ -17,6 +17,7 @@ def pair(images: torch.Tensor, jitter: float, noise: float):
 
 
 def view(image: torch.Tensor, shift: torch.Tensor, jitter: float) -> torch.Tensor:
+    """The image moved by the shift and the jitter, and turned by an angle with the jitter's deviation."""
     moved = shift + jitter * torch.randn(2)
     turn = float(jitter * torch.randn(()))
     cos, sin = math.cos(turn), math.sin(turn)
@@ -25,7 +26,7 @@ def view(image: torch.Tensor, shift: torch.Tensor, jitter: float) -> torch.Tenso
     return grid_sample(image[None], grid, padding_mode="zeros", align_corners=False)[0]
 
 
-def batch(images: torch.Tensor, n: int, jitter: float, noise: float):
-    """Pairs put together as a data loader does."""
+def batch(images: torch.Tensor, n: int, jitter: float, noise: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """n pairs stacked into two tensors, as a data loader does."""
     pairs = [pair(images, jitter, noise) for _ in range(n)]
     return torch.stack([x for x, _, _ in pairs]), torch.stack([y for _, y, _ in pairs])

@@ -1,9 +1,9 @@
-"""Training of the nonlinear experiments (K26, section 4) with its data, beside a plain PyTorch loop.
+"""Training of the nonlinear experiments (K26, section 4), rows included, beside a plain PyTorch loop.
 
-64 x 64 grey stereo pairs, batch 64, float32, Adam; the same networks. Ours is `Training.epoch` with the rows
-rendered in the step (and one batch of validation in every epoch, counted as part of it), for one cell and for
-sixteen. PyTorch's pairs are made one by one on the CPU, as the papers' code does. All in one run, interleaved;
-medians.
+Both sides train the same networks with Adam in float32, on grey stereo pairs of 64 x 64 pixels in batches of 64. Ours
+is `Training.epoch`, for one cell and for sixteen, with the rows rendered in the step; one batch of validation in every
+epoch counts as part of it. PyTorch's pairs are made one by one on the CPU, as in K26's code. All sides are timed in
+turn within one process; times are medians.
 """
 
 import importlib.util
@@ -24,11 +24,11 @@ from phasejax.deep.data._sources import open_source
 _BATCH, _SIZE, _CHANNELS, _LEARNING_RATE = 64, 64, 1, 1e-3
 _OBJECTIVES = {"CA": "vicreg", "CP": "cp"}
 _JITTER, _NOISE = 0.2, 0.5
-_MANY = 16
+_MANY = 16  # cells
 
 
 def run(rounds: int = 7, steps: int = 8) -> list[Row]:
-    """Time epochs of `steps` steps, ours and PyTorch's in turn."""
+    """Time epochs of `steps` steps, ours and PyTorch's in turn, `rounds` times."""
     trainers = {("phasejax", objective, cells): _ours(objective, steps, cells)
                 for objective in _OBJECTIVES for cells in (1, _MANY)}
     if importlib.util.find_spec("torch") is None:
@@ -37,7 +37,7 @@ def run(rounds: int = 7, steps: int = 8) -> list[Row]:
         trainers |= {("PyTorch", objective, 1): _torch(objective, steps) for objective in _OBJECTIVES}
     times = {name: [] for name in trainers}
     for take in trainers.values():
-        take()  # compiles, and lets allocators settle
+        take()  # the first call compiles and allocates
     for _ in range(rounds):
         for name, take in trainers.items():
             start = time.perf_counter()
@@ -59,7 +59,7 @@ def run(rounds: int = 7, steps: int = 8) -> list[Row]:
 
 
 def _ours(objective, steps, cells):
-    """A function that trains cells for an epoch of some steps."""
+    """A function that trains so many cells for an epoch of so many steps, and waits for them."""
     experiment = Experiment(size=_SIZE, n=10 * _BATCH, batch=_BATCH, learning_rate=_LEARNING_RATE, max_epochs=10**6,
                             patience=10**6, probe_sizes=(_BATCH,))
     training = replace(training_of(experiment, _OBJECTIVES[objective], open_source(experiment)),
@@ -78,6 +78,7 @@ def _ours(objective, steps, cells):
 
 
 def _torch(objective, steps):
+    """A function that takes so many steps with PyTorch."""
     import torch
 
     from benchmarks.torch_stereo import batch
@@ -90,7 +91,10 @@ def _torch(objective, steps):
 
 
 def _operations(objective):
-    """Of the products in one step: forward, and twice that backward, but for the gradient of the images."""
+    """Floating-point operations of the products in one step.
+
+    The backward pass takes twice those of the forward pass, less the gradient in the images, which nobody needs.
+    """
     sides = [_SIZE // 2**i for i in range(1, 5)]
     pairs = ((_CHANNELS, 32), (32, 32), (32, 64), (64, 64))
     layers = [2 * _BATCH * side**2 * 16 * a * b for side, (a, b) in zip(sides, pairs, strict=True)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from benchmarks import convolution as benchmark
 from phasejax.deep._convolution import strided_convolution, transposed_convolution
 
 # Channels of the large and of the small images. The taps are gathered before the product for the first, at the border
@@ -103,6 +104,22 @@ def test_cells_with_kernels_of_their_own_are_batched_products(c, out):
         for i in range(3):
             alone = jax.value_and_grad(loss, argnums=(0, 1))(jnp.asarray(images[i]), jnp.asarray(kernel[i]))
             jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-12), found, alone)
+
+
+@pytest.mark.parametrize(("c", "out"), CHANNELS)
+def test_the_benchmark_compares_it_with_the_same_function(c, out):
+    x, kernel, _ = drawn(c, out)
+    np.testing.assert_allclose(benchmark.xla_convolution(x, kernel), strided_convolution(x, kernel), atol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_benchmark_has_a_ratio_for_every_size_and_batch(monkeypatch):
+    for name, value in (("_SIZES", (16,)), ("_BATCHES", (2, 3)), ("_CHANNELS", (1, 2, 2))):
+        monkeypatch.setattr(benchmark, name, value)
+    values = {(row["case"], row["metric"]): row["value"] for row in benchmark.run(rounds=1, steps=1)}
+    for case in ("16 x 16 pixels, batch 2", "16 x 16 pixels, batch 3"):
+        ours, xla = (values[f"{case}, {name}", "step_time"] for name in ("phasejax", "XLA"))
+        assert values[case, "xla_time_over_ours"] == pytest.approx(xla / ours)
 
 
 def test_single_precision_stays_single():

@@ -69,5 +69,5 @@ def test_bad_text_is_refused(text, message):
 def test_public_names_are_there_when_they_are_asked_for(package):
     for name in package.__all__:
         assert getattr(package, name) is not None
-    with pytest.raises(AttributeError, match="no.* attribute '?nothing'?|No .* attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="nothing"):
         _ = package.nothing

@@ -60,7 +60,8 @@ def disc():
 @functools.partial(jax.jit, static_argnums=1)
 def render_many(pairs, n, jitter, noise, position):
     """Compiled once for all data of one shape and number of rows."""
-    return jax.vmap(lambda key: data.render(pairs, key, 0, position, jitter, noise))(jax.random.split(jax.random.key(0), n))
+    keys = jax.random.split(jax.random.key(0), n)
+    return jax.vmap(lambda key: data.render(pairs, key, 0, position, jitter, noise))(keys)
 
 
 def rendered(pairs, n, jitter, noise, position=(0.0, 0.0)):
