@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import diagnosis, rendering, scale, similarity, sweep, training
+from benchmarks import convolution, diagnosis, rendering, scale, similarity, sweep, training
 from benchmarks.report import print_table, write_json
 
 BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": scale.sampled,
               "first_call": scale.first_call, "training": training.run, "rendering": rendering.run,
-              "similarity": similarity.run}
+              "convolution": convolution.run, "similarity": similarity.run}
 # These also get a folder for what is done.
 LONG_BENCHMARKS = {"diagnosis": diagnosis.run}
 
