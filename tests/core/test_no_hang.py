@@ -57,6 +57,7 @@ for _ in range(20):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 def test_kernels_end(kernel):
     subprocess.run([sys.executable, "-c", SETUP + kernel + "\nprint('done')"], check=True, timeout=200,

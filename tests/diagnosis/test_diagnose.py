@@ -1,4 +1,4 @@
-"""Diagnosis by the published method, and what both methods refuse; files."""
+"""Diagnosis by the published method, and what both methods refuse."""
 
 import json
 import pickle
@@ -10,7 +10,6 @@ import pytest
 import phasejax
 from phasejax import Regime
 from phasejax.datasets import load_digit_halves
-from phasejax.io import load_array
 
 diagnose = partial(phasejax.diagnose, method="spectral")
 
@@ -160,69 +159,6 @@ def test_unknown_options_are_refused():
         diagnose(X, Y, L, label_kind="text")
     with pytest.raises(ValueError, match="labels: expected one column of classes, got 2"):
         diagnose(X, Y, L.astype(int), label_kind="class")
-
-
-def test_files_in_all_formats_read_back(tmp_path):
-    rows = X.round(3)
-    np.save(tmp_path / "x.npy", rows)
-    np.savez(tmp_path / "one.npz", rows)
-    np.savez(tmp_path / "two.npz", x=rows, y=Y)
-    np.savetxt(tmp_path / "plain.csv", rows, delimiter=",")
-    np.savetxt(tmp_path / "header.csv", rows, delimiter=",", header="a,b,c,d,e", comments="")
-    np.savetxt(tmp_path / "bom.csv", rows, delimiter=", ", encoding="utf-8-sig")
-    for name in ("x.npy", "one.npz", "two.npz:x", "plain.csv", "header.csv", "bom.csv"):
-        np.testing.assert_allclose(load_array(tmp_path / name), rows)
-
-
-def test_csv_labels(tmp_path):
-    def written(text):
-        (tmp_path / "l.csv").write_text(text)
-        return load_array(tmp_path / "l.csv", rows=4)
-
-    for text in ("cat\ndog\ncat\ndog\n", "species\ncat\ndog\ncat\ndog\n", "cat\ndog\ncat\ndog"):
-        np.testing.assert_array_equal(written(text), ["cat", "dog", "cat", "dog"])
-    for text in ("1\n0\n1\n0\n", "label\n1\n0\n1\n0\n"):
-        labels = written(text)
-        np.testing.assert_array_equal(labels, [1, 0, 1, 0])
-        assert labels.dtype.kind == "i"
-    np.testing.assert_array_equal(written("a,b\n1,2\n3,4\n5,6\n7,8.5\n")[3], [7, 8.5])
-    np.testing.assert_array_equal(written("cat\n \ncat\ndog\n")[0], "cat")
-
-
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("x.npy", b"not an array", "expected an array of numbers or text, got Python objects .* or another format"),
-    ("x.npz", b"PK\x03\x04 truncated", "expected a complete .npz file"),
-    ("x.csv", b"", "expected rows, got an empty file"),
-    ("x.csv", b"a,b\n1,2\n3,x\n", "expected numbers in every column, got text in column b"),
-    ("x.csv", b",a\n0,1.5\n1,2.5\n2,1.0\n", "expected data, got a row index in the first column"),
-    ("x.csv", b"1,2\n3,4,5\n", "expected a table"),
-    ("x.txt", b"1 2", "expected a file ending in .npy, .npz, .csv, got .txt"),
-    ("x", b"1 2", "got no ending"),
-    ("missing.npy", None, "expected a readable file, got No such file"),
-])
-def test_unreadable_files_are_refused_in_one_line(tmp_path, name, content, message):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_array(tmp_path / name)
-    assert str(caught.value).startswith(str(tmp_path / name))
-    assert "\n" not in str(caught.value)
-
-
-def test_truncated_object_and_ambiguous_files(tmp_path):
-    np.save(tmp_path / "x.npy", X)
-    whole = (tmp_path / "x.npy").read_bytes()
-    (tmp_path / "x.npy").write_bytes(whole[:-100])
-    with pytest.raises(ValueError, match=r"x.npy: expected a valid .npy file"):
-        load_array(tmp_path / "x.npy")
-    np.save(tmp_path / "o.npy", np.array([{"a": 1}]), allow_pickle=True)
-    with pytest.raises(ValueError, match="got Python objects"):
-        load_array(tmp_path / "o.npy")
-    np.savez(tmp_path / "two.npz", x=X, y=Y)
-    with pytest.raises(ValueError, match=r"expected one array or .*two.npz:NAME, got arrays x, y"):
-        load_array(tmp_path / "two.npz")
-    with pytest.raises(ValueError, match="expected one of the arrays x, y, got z"):
-        load_array(f"{tmp_path / 'two.npz'}:z")
 
 
 def test_diagnosis_is_public():

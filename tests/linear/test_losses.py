@@ -8,7 +8,6 @@ import scipy.linalg
 import scipy.special
 
 from phasejax import SpikedModel
-from phasejax._core.small_matrices import inverse_cholesky, nuclear_norm, polar_factor
 from phasejax.linear import (
     Covariances,
     cp_loss,
@@ -191,23 +190,6 @@ def test_vicreg_multiplicities_are_the_spectrum_of_a_better_solution_than_cca():
     np.testing.assert_allclose(np.sum(mix**2, 1), 1)
     collapsed = float(vicreg_loss(mix @ alignment.encoder_x, mix @ alignment.encoder_y, covariances))
     assert collapsed < float(vicreg_loss(alignment.encoder_x, alignment.encoder_y, covariances)) - 0.1
-
-
-def test_unrolled_algebra_equals_lapack():
-    rng = np.random.default_rng(5)
-    for k in (1, 4):
-        general = rng.standard_normal((k, k))
-        positive = general @ general.T + 0.1 * np.eye(k)
-        root = np.asarray(inverse_cholesky(positive))
-        np.testing.assert_allclose(root, np.linalg.inv(np.linalg.cholesky(positive)), rtol=1e-9, atol=1e-12)
-        left, values, right = np.linalg.svd(general)
-        np.testing.assert_allclose(polar_factor(general), left @ right, atol=1e-9)
-        assert float(nuclear_norm(general)) == pytest.approx(values.sum(), rel=1e-12)
-        assert_gradient(nuclear_norm, general)
-        assert_gradient(lambda m: jnp.sum(inverse_cholesky(m @ m.T + jnp.eye(len(m))) ** 2), general)
-    assert not np.isfinite(inverse_cholesky(np.diag([1.0, -1.0]))).all()
-    assert float(nuclear_norm(np.zeros((2, 2)))) == 0
-    assert float(nuclear_norm(np.diag([1.0, 0.0]))) == pytest.approx(1, rel=1e-12)
 
 
 def test_no_loss_calls_lapack():
