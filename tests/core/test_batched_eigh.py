@@ -24,6 +24,14 @@ def reduced(matrices):
     return jax.lax.map(linalg._tridiagonal, jnp.asarray(matrices))
 
 
+def leading_eigenvectors(matrices, k):
+    return batched_eigh.leading_eigenvectors(*reduced(matrices), matrices, k)
+
+
+# Compiled once for all tests with matrices of one shape and dtype.
+solved = jax.jit(leading_eigenvectors, static_argnums=1)
+
+
 def projectors(vectors):
     return np.asarray(vectors @ jnp.swapaxes(vectors, 1, 2))
 
@@ -36,7 +44,7 @@ def lapack(matrices, k):
 def test_eigenvectors_are_lapacks(d, k):
     """50 matrices: they pass the test of themselves, and projectors agree to 1e-11."""
     matrices = batch(np.random.default_rng(d + k), 50, d)
-    vectors, good = jax.jit(batched_eigh.leading_eigenvectors, static_argnums=5)(*reduced(matrices), matrices, k)
+    vectors, good = solved(matrices, k)
     assert np.asarray(good).all()
     np.testing.assert_allclose(projectors(vectors)[good], lapack(matrices, k)[good], atol=1e-11)
     values = np.einsum("bij,bik,bkj->bj", vectors, matrices, vectors)[good]
@@ -63,7 +71,7 @@ def test_eigenvectors_that_are_not_good_are_known():
     d, k = 6, 3
     matrices = np.stack([np.eye(d), np.diag([3.0, 3, 3, 1, 1, 1]), np.zeros((d, d)), np.full((d, d), np.nan),
                          np.diag([1.0, 6, 2, 5, 3, 4])])
-    _, good = batched_eigh.leading_eigenvectors(*reduced(matrices), jnp.asarray(matrices), k)
+    _, good = solved(matrices, k)
     assert good.tolist() == [False, False, False, False, True]
 
 
@@ -86,7 +94,7 @@ def test_close_eigenvalues_keep_their_vectors_orthogonal(gap):
     bases = np.linalg.qr(rng.standard_normal((30, 9, 9)))[0]
     values = np.array([1, 1 - gap, 1 - 2 * gap, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
     matrices = (bases * values) @ bases.swapaxes(1, 2)
-    vectors, good = batched_eigh.leading_eigenvectors(*reduced(matrices), jnp.asarray(matrices), 3)
+    vectors, good = solved(matrices, 3)
     assert np.asarray(good).all()
     np.testing.assert_allclose(vectors.swapaxes(1, 2) @ vectors, np.broadcast_to(np.eye(3), (30, 3, 3)), atol=2e-15)
     np.testing.assert_allclose(projectors(vectors), lapack(matrices, 3), atol=1e-13)
@@ -102,7 +110,7 @@ def test_other_dimensions_are_left_to_lapack(d):
 def test_single_precision():
     with jax.enable_x64(False):
         matrices = batch(np.random.default_rng(2), 50, 12).astype(np.float32)
-        vectors, good = batched_eigh.leading_eigenvectors(*reduced(matrices), jnp.asarray(matrices), 4)
+        vectors, good = solved(matrices, 4)
         assert np.asarray(good).mean() > 0.9
         assert np.median(np.abs(projectors(vectors) - lapack(matrices.astype(float), 4)).max((1, 2))) < 1e-5
 
@@ -110,8 +118,10 @@ def test_single_precision():
 def test_the_oracle_sees_a_wrong_step(monkeypatch):
     """With the last reflector left out the vectors are no eigenvectors, and none passes for good."""
     whole = batched_eigh._back_transformed
+    matrices = batch(np.random.default_rng(3), 10, 8)
+    _, good = solved(matrices, 2)
+    assert good.all()
     monkeypatch.setattr(batched_eigh, "_back_transformed", lambda reflectors, scales, vectors: whole(
         reflectors, scales.at[:, 0].set(0), vectors))
-    matrices = batch(np.random.default_rng(3), 10, 8)
-    _, good = batched_eigh.leading_eigenvectors(*reduced(matrices), jnp.asarray(matrices), 2)
+    _, good = jax.jit(lambda m: leading_eigenvectors(m, 2))(matrices)
     assert not good.any()

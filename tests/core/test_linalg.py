@@ -183,15 +183,22 @@ def compositions(matrix):
             "rows": _subspaces.orthonormal_rows(root[:2])}
 
 
-def test_jit_vmap_and_their_nesting_equal_a_loop():
+# Without `jit` every operation is compiled by itself, which takes longer than the rest of this file.
+NESTINGS = {"jit of vmap of vmap": jax.jit(jax.vmap(jax.vmap(compositions))),
+            "jit of map of vmap": jax.jit(lambda batch: jax.lax.map(jax.vmap(compositions), batch)),
+            "vmap of vmap": jax.vmap(jax.vmap(compositions))}
+
+
+@pytest.mark.parametrize("mapped", [pytest.param(mapped, id=name, marks=[pytest.mark.slow] * ("jit" not in name))
+                                    for name, mapped in NESTINGS.items()])
+def test_jit_vmap_and_their_nesting_equal_a_loop(mapped):
     rng = np.random.default_rng(10)
     batch = np.stack([[spd(rng, 4) for _ in range(3)] for _ in range(2)])
-    looped = [[compositions(m) for m in row] for row in batch]
+    single = compositions if mapped is NESTINGS["vmap of vmap"] else jax.jit(compositions)
+    looped = [[single(m) for m in row] for row in batch]
     expected = jax.tree.map(lambda *leaves: np.stack(leaves), *[jax.tree.map(lambda *leaves: np.stack(leaves), *row)
                                                                 for row in looped])
-    for mapped in (jax.vmap(jax.vmap(compositions)), jax.jit(jax.vmap(jax.vmap(compositions))),
-                   jax.jit(lambda b: jax.lax.map(jax.vmap(compositions), b))):
-        jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, atol=1e-12), mapped(batch), expected)
+    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, atol=1e-12), mapped(batch), expected)
 
 
 def test_gradients_commute_with_vmap():
@@ -202,6 +209,8 @@ def test_gradients_commute_with_vmap():
         out = compositions(m)
         return jnp.sum(weights * out["projector"]) + out["values"].sum() + out["whitening"].sum()
 
-    one_by_one = np.stack([jax.grad(scalar)(m) for m in batch])
-    np.testing.assert_allclose(jax.jit(jax.vmap(jax.grad(scalar)))(batch), one_by_one, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(jax.grad(lambda b: jax.vmap(scalar)(b).sum())(batch), one_by_one, rtol=1e-9, atol=1e-9)
+    gradient = jax.jit(jax.grad(scalar))
+    one_by_one = np.stack([gradient(m) for m in batch])
+    np.testing.assert_allclose(jax.jit(jax.vmap(gradient))(batch), one_by_one, rtol=1e-9, atol=1e-9)
+    of_sum = jax.jit(jax.grad(lambda b: jax.vmap(scalar)(b).sum()))
+    np.testing.assert_allclose(of_sum(batch), one_by_one, rtol=1e-9, atol=1e-9)
