@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import eigh
 from phasejax._core import batched_eigh, linalg
 from phasejax.linear import top_k_eigenspace
 
@@ -125,3 +126,13 @@ def test_the_oracle_sees_a_wrong_step(monkeypatch):
         reflectors, scales.at[:, 0].set(0), vectors))
     _, good = jax.jit(lambda m: leading_eigenvectors(m, 2))(matrices)
     assert not good.any()
+
+
+@pytest.mark.slow
+def test_the_benchmark_times_the_same_eigenvectors_twice():
+    rows = eigh.run(count=64, rounds=1, dimensions=(4,))
+    assert [entry["metric"] for entry in rows] == ["time_per_matrix", "time_per_matrix", "lapack_time_over_ours"] * 2
+    assert all(entry["value"] > 0 for entry in rows)
+    matrices = jnp.asarray(batch(np.random.default_rng(0), 8, 5))
+    np.testing.assert_allclose(projectors(jax.vmap(eigh._leading_side_by_side)(matrices)),
+                               projectors(jax.lax.map(eigh._leading_by_lapack, matrices)), atol=1e-12)
