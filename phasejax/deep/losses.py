@@ -1,9 +1,10 @@
-r"""What nonlinear encoders minimise: pure functions of a batch of embeddings.
+r"""Losses of nonlinear encoders as functions of a batch of embeddings (K26, section 4).
 
-Embeddings z_x, z_y are (n, k), rows that pair. Where covariances of outputs occur they are those
-of the batch, centred, with 1/(n - 1), as in the papers' code; `phasejax.objectives` has the same
-losses of linear encoders as functions of exact second moments (1/n, zero mean). All work under
-jit, vmap and grad, without a LAPACK call. InfoNCE is `phasejax.objectives.info_nce_loss`.
+Embeddings z_x and z_y have shape (n, k), and their rows pair. Covariances of outputs are those of the
+batch, centred, with 1/(n - 1), as in the papers' code. `phasejax.linear` has the same losses of linear
+encoders as functions of exact second moments (1/n, zero mean), and InfoNCE,
+`phasejax.linear.info_nce_loss`, which serves both. All work under jit, vmap and grad, without a LAPACK
+call.
 """
 
 from collections.abc import Callable
@@ -14,12 +15,13 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import is_traced
-from phasejax.linear._losses import ridge_correlation_loss, vicreg_spread_terms
+from phasejax.linear._loss_core import Joint as Joint
+from phasejax.linear._loss_core import deepcca_from_moments, joint_from_terms, vicreg_from_moments
 
 
 @pytree
 class VICReg:
-    """The loss and its three terms, unweighted.
+    """VICReg's loss and its three terms, unweighted.
 
     Args:
         total: the weighted sum.
@@ -34,24 +36,9 @@ class VICReg:
     covariance: Float[Array, ""]
 
 
-@pytree
-class Joint:
-    """The loss and its two terms, unweighted.
-
-    Args:
-        total: prediction + lambda alignment.
-        prediction: mean squared error.
-        alignment: of the embeddings.
-    """
-
-    total: Float[Array, ""]
-    prediction: Float[Array, ""]
-    alignment: Float[Array, ""]
-
-
 def vicreg(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"], *, invariance: float = 25.0,
            variance: float = 25.0, covariance: float = 1.0) -> VICReg:
-    r"""VICReg: pull the outputs together, hold each one's deviation at 1, decorrelate them.
+    r"""VICReg: pulls the outputs together, holds each one's standard deviation at 1 and decorrelates them.
 
     .. math::
         \frac{a}{nk} \sum_{i} \|z_{x,i} - z_{y,i}\|^2
@@ -71,6 +58,7 @@ def vicreg(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"],
 
     Source: Bardes, Ponce and LeCun 2022, eq. 1-6; the weights are those of K26.
 
+    >>> from phasejax.deep.losses import vicreg
     >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     >>> found = vicreg(z, 0.5 * z)
     >>> round(float(found.invariance), 4), round(float(found.variance), 4), round(float(found.covariance), 4)
@@ -79,8 +67,9 @@ def vicreg(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"],
     _check_pairs("z_x", z_x, "z_y", z_y)
     c_x, _, c_y = _moments(z_x, z_y)
     distance = prediction(z_x, z_y)
-    hinges, crosses = vicreg_spread_terms(c_x, c_y)
-    return VICReg(invariance * distance + variance * hinges + covariance * crosses, distance, hinges, crosses)
+    total, shortfall, crosses = vicreg_from_moments(c_x, invariance * distance, c_y, variance=variance,
+                                                    covariance=covariance)
+    return VICReg(total, distance, shortfall, crosses)
 
 
 def deepcca(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"], *,
@@ -90,14 +79,14 @@ def deepcca(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"]
     .. math::  -\bigl\| (c_x + r I)^{-1/2}\, m\, (c_y + r I)^{-1/2} \bigr\|_*
 
     with c_x, c_y and m the covariances of the centred outputs, 1/(n - 1). The compiled program
-    grows with k; with n near k the batch's correlations are near 1 whatever the encoders do.
+    grows with k. With n near k the correlations of a batch are near 1 whatever the encoders do.
 
     Args:
         z_x, z_y: outputs of n >= 2 paired rows, shape (n, k).
         ridge: r, in units of the outputs squared.
 
     Returns:
-        Between -k and 0.
+        The loss, between -k and 0.
 
     Raises:
         ValueError: shapes that differ, a single row.
@@ -109,7 +98,7 @@ def deepcca(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"]
     -2.0
     """
     _check_pairs("z_x", z_x, "z_y", z_y)
-    return ridge_correlation_loss(*_moments(z_x, z_y), ridge)
+    return deepcca_from_moments(*_moments(z_x, z_y), ridge)
 
 
 def prediction(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrDevice, "n_y *shape_y"]
@@ -118,7 +107,10 @@ def prediction(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrD
 
     .. math::  \frac{1}{nm} \sum_i \|y_i - \hat y_i\|^2
 
-    with m entries in a row: `phasejax.objectives.cp_loss` is m times that.
+    with m entries in a row. `phasejax.linear.cp_loss`, which sums over the entries, is m times that.
+
+    Args:
+        predicted, target: rows that pair, both of shape (n, ...).
 
     Raises:
         ValueError: shapes that differ.
@@ -142,13 +134,15 @@ def joint(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrDevice
         lam: weight lambda >= 0 of alignment.
         alignment: L, a function of (z_x, z_y); VICReg with its usual weights when left out.
 
+    Returns:
+        The loss and its two terms.
+
     Raises:
         ValueError: shapes that differ.
 
     Source: K26, the corollary on the joint objective.
     """
-    error, distance = prediction(predicted, target), alignment(z_x, z_y)
-    return Joint(error + lam * distance, error, distance)
+    return joint_from_terms(prediction(predicted, target), alignment(z_x, z_y), lam)
 
 
 def supervised(logits: Float[HostOrDevice, "n classes"], labels: Int[HostOrDevice, "n_labels"]) -> Float[Array, ""]:
@@ -173,10 +167,11 @@ def supervised(logits: Float[HostOrDevice, "n classes"], labels: Int[HostOrDevic
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels)))
 
 
-def _moments(z_x, z_y):
-    """Covariance of z_x, cross-covariance, covariance of z_y; centred, 1/(n - 1)."""
+def _moments(z_x, z_y) -> tuple[Array, Array, Array]:
+    """Covariance of z_x, cross-covariance and covariance of z_y over a batch; centred, with 1/(n - 1)."""
     left, right = (jnp.asarray(z) - jnp.mean(z, axis=0) for z in (z_x, z_y))
-    return tuple(a.T @ b / (left.shape[0] - 1) for a, b in ((left, left), (left, right), (right, right)))
+    over = left.shape[0] - 1
+    return left.T @ left / over, left.T @ right / over, right.T @ right / over
 
 
 def _check_pairs(name_x, z_x, name_y, z_y):

@@ -1,4 +1,4 @@
-"""Second moments of a pair of views, the input of every solver."""
+"""Covariances of a pair of views, the input of every solver, and the whitened coordinates that solvers share."""
 
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from phasejax._core.pytree import HostOrDevice, pytree
 
 @pytree
 class Covariances:
-    """Covariances of two views x and y.
+    """Covariances of two views x and y, of a sample or of a population.
 
     Args:
         xx: covariance of x, shape (d_x, d_x), symmetric.
@@ -21,6 +21,8 @@ class Covariances:
     Raises:
         ValueError: shapes that do not belong together.
 
+    >>> from phasejax import SpikedModel
+    >>> from phasejax.simulation import population_covariances
     >>> population_covariances(SpikedModel.homogeneous(1.0, 0.5, k=1, d=2)).xy.tolist()
     [[1.0, 0.0], [0.0, 0.5]]
     """
@@ -56,14 +58,15 @@ class Covariances:
 
 
 class Whitened:
-    """Covariances of two views in whitened coordinates: what the solvers share, each part computed once.
+    """Covariances of two views in whitened coordinates, each part of which is computed once and only when needed.
 
-    Every solver takes one in place of `Covariances`; give the same one to several.
+    Every solver takes one in place of `Covariances`. Solvers of the same covariances that are given the same
+    one share its parts.
 
     Args:
         covariances: of the two views.
-        root_x: a whitening of x, where it is known; see `linalg.whitening`.
-        b: root_x S_xy, where it is known.
+        root_x: a matrix W_x that whitens x, where it is known already.
+        b: W_x S_xy, where it is known already.
     """
 
     def __init__(self, covariances: Covariances, root_x: Float[Array, "d_x d_x"] | None = None,
@@ -76,12 +79,12 @@ class Whitened:
 
     @cached_property
     def root_x(self) -> Float[Array, "d_x d_x"]:
-        """W_x with W_x S_xx W_x' = I."""
+        """Whitening of x: W_x with W_x S_xx W_x' = I."""
         return whitening(self.covariances.xx)
 
     @cached_property
     def root_y(self) -> Float[Array, "d_y d_y"]:
-        """W_y with W_y S_yy W_y' = I."""
+        """Whitening of y: W_y with W_y S_yy W_y' = I."""
         return whitening(self.covariances.yy)
 
     @cached_property
@@ -91,11 +94,11 @@ class Whitened:
 
     @cached_property
     def c(self) -> Float[Array, "d_x d_y"]:
-        """C = W_x S_xy W_y'."""
+        """C = W_x S_xy W_y', whose singular values are the canonical correlations."""
         return self.b @ self.root_y.T
 
     def reverse(self) -> "Whitened":
-        """The same with the two views swapped."""
+        """The same in whitened coordinates with the two views swapped."""
         return Whitened(self.covariances.reverse(), root_x=self.root_y, b=self.root_y @ self.covariances.xy.T)
 
 
@@ -105,10 +108,17 @@ def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDev
 
     Args:
         x, y: paired observations, shapes (n, d_x) and (n, d_y).
-        centre: subtract the column means first. The model's own samples have mean zero.
+        centre: subtract the column means first. Samples of a spiked model have mean zero without that.
+
+    Returns:
+        The covariances, divided by n.
 
     Raises:
         ValueError: row counts that differ.
+
+    >>> from phasejax.linear import covariances_from_samples
+    >>> covariances_from_samples(jnp.array([[1.0], [3.0]]), jnp.array([[0.0], [2.0]]), centre=True).xy.tolist()
+    [[1.0]]
     """
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")

@@ -1,55 +1,75 @@
 r"""Alignment, prediction and their mixture as scikit-learn estimators.
 
 Both views are centred, their moments divide by n, and the closed-form solvers do the rest in
-float64. `shrinkage` s and `ridge` r, the same for both views or s by Ledoit and Wolf for each, put
+float64. Regularisation replaces the variances,
 
 .. math::
     S_{xx} \to (1 - s_x)\, S_{xx} + (s_x \bar\sigma_x^2 + r)\, I, \qquad
     \bar\sigma_x^2 = \mathrm{tr}\, S_{xx} / d_x, \qquad \text{likewise } S_{yy}
 
-in place of the variances. Left alone, S_xy would then be too large for them: correlations could
+where the `ridge` r is the same for both views, and the `shrinkage` s too unless Ledoit and Wolf's rule
+chooses it for each. Left alone, S_xy would then be too large for the variances: correlations could
 exceed 1 and predictions overshoot. Therefore correlations are scaled by sqrt((1 - s_x)(1 - s_y)),
 as in the shrunk covariance of the stacked views, and predictions by 1 - s of the view they
 start from, which makes them those of ridge regression. Encoders do not depend on that factor.
 
-X and y follow `sklearn.cross_decomposition.CCA`: y is the second view, (n, d_y) or (n,) for one
-column. Nothing is random.
+X and y are as in `sklearn.cross_decomposition.CCA`: y is the second view, (n, d_y), or (n,) if it has a
+single column. Nothing is random.
 """
 
 # ruff: noqa: N803  (X is the name that scikit-learn's protocol prescribes)
 import math
 from abc import ABCMeta, abstractmethod
-from numbers import Integral
+from functools import partial
+from typing import Any, Self, cast
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, ArrayLike, Float
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.base import ClassNamePrefixFeaturesOutMixin as FeatureNames
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from phasejax._core.linalg import pseudo_whitening
 from phasejax._core.validation import check_choice
 from phasejax.linear._covariances import Covariances
-from phasejax.linear._estimator_checks import (
-    align,
-    check_number,
-    check_solved,
-    predict,
-    regularised_variance,
-    second_view,
-)
+from phasejax.linear._estimator_checks import check_components, check_number, check_second_view, check_solved
+from phasejax.linear._solvers import Prediction, solve_ca, solve_cp, solve_joint
 
 _Codes = Float[np.ndarray, "n k"]
 _DIRECTIONS = ("x_to_y", "y_to_x")
+_compiled_alignment = jax.jit(solve_ca, static_argnums=1)
+
+
+@partial(jax.jit, static_argnums=1)
+def _compiled_prediction(moments: Covariances, k: int, lam: Float[ArrayLike, ""] | None) -> tuple[Prediction, Array]:
+    """The solution with x as the source, and the linear prediction E S_xy S_yy^+ of its codes from y."""
+    solution = solve_cp(moments, k) if lam is None else solve_joint(moments, k, lam)
+    root = pseudo_whitening(moments.yy)
+    return solution, cast(Array, solution.encoder @ moments.xy @ root.T @ root)
+
+
+def _regularised_variance(centred, shrinkage, ridge):
+    """(1 - s) S + (s tr S / d + r) I of centred rows, shape (d, d)."""
+    variance = centred.T @ centred / len(centred)
+    d = len(variance)
+    return (1 - shrinkage) * variance + (shrinkage * np.trace(variance) / d + ridge) * np.eye(d)
 
 
 class _TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, metaclass=ABCMeta):
     """What the estimators share: checks, centring, regularised variances, encoding."""
 
-    def fit(self, X, y):
-        """Fit to paired rows.
+    # Options, which scikit-learn wants set unchecked by __init__ (hence Any there), and what `_solve` fits.
+    n_components: int
+    shrinkage: float | str
+    ridge: float
+    encoder_x_: np.ndarray
+    encoder_y_: np.ndarray
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the estimator to paired rows.
 
         Args:
             X: first view, shape (n, d_x), finite, n >= 2.
@@ -65,20 +85,18 @@ class _TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator,
         self._check_options()
         x = self._first_view(X, reset=True, ensure_min_samples=2)
         second, self._y_is_column = self._second_view(y, len(x))
-        top = min(x.shape[1], second.shape[1])
-        if self.n_components > top:
-            raise ValueError(f"n_components: expected 1 to min(d_x, d_y) = {top}, got {self.n_components}")
-        # From the first row on, so that a constant column has exactly variance 0.
+        check_components(self.n_components, min(x.shape[1], second.shape[1]))
+        # Means of differences from the first row, so that a constant column has exactly variance 0.
         self.mean_x_, self.mean_y_ = (view[0] + (view - view[0]).mean(0) for view in (x, second))
         x, second = x - self.mean_x_, second - self.mean_y_
         self.shrinkage_ = tuple(float(ledoit_wolf_shrinkage(view, assume_centered=True))
                                 if self.shrinkage == "auto" else float(self.shrinkage) for view in (x, second))
-        # On the host: a compiled function would be compiled again for every n, in every fold.
-        self._solve(Covariances(xx=regularised_variance(x, self.shrinkage_[0], self.ridge), xy=x.T @ second / len(x),
-                                yy=regularised_variance(second, self.shrinkage_[1], self.ridge)))
+        # In NumPy, since a compiled function would be compiled again for every n, that is in every fold.
+        self._solve(Covariances(xx=_regularised_variance(x, self.shrinkage_[0], self.ridge), xy=x.T @ second / len(x),
+                                yy=_regularised_variance(second, self.shrinkage_[1], self.ridge)))
         return self
 
-    def transform(self, X, y=None) -> _Codes | tuple[_Codes, _Codes]:
+    def transform(self, X: Any, y: Any = None) -> _Codes | tuple[_Codes, _Codes]:
         """Encode one view, or both.
 
         Args:
@@ -105,19 +123,17 @@ class _TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator,
 
     @abstractmethod
     def _solve(self, moments):
-        """Set the fitted attributes; moments are regularised."""
+        """Set the fitted attributes from regularised moments."""
 
     def _check_options(self):
-        k = self.n_components
-        if not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"n_components: expected a whole number of at least 1, got {k!r}")
+        check_components(self.n_components)
         if self.shrinkage != "auto":
             check_number("shrinkage", self.shrinkage, 1, '0 to 1 or "auto"')
         check_number("ridge", self.ridge, math.inf, "a finite variance >= 0")
 
-    def _first_view(self, X, reset=False, **options):
+    def _first_view(self, X, reset=False, **options) -> np.ndarray:
         # estimator=None: scikit-learn's long advice on NaN is left out of the message.
-        return validate_data(self, X, dtype=np.float64, reset=reset, estimator=None, **options)
+        return cast(np.ndarray, validate_data(self, X, dtype=np.float64, reset=reset, estimator=None, **options))
 
     def _views(self, X, y):
         check_is_fitted(self)
@@ -125,7 +141,7 @@ class _TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator,
         return x, self._second_view(y, len(x), self.mean_y_)[0]
 
     def _second_view(self, y, rows=None, mean=None):
-        return second_view(type(self).__name__, y, rows, mean)
+        return check_second_view(type(self).__name__, y, rows, mean)
 
     @property
     def _n_features_out(self):
@@ -133,23 +149,24 @@ class _TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator,
 
 
 class CrossAlignment(_TwoViews):
-    """Canonical correlation analysis: the k most correlated pairs of directions of two views.
+    """Alignment (CA), which is canonical correlation analysis: the k most correlated pairs of directions of two views.
 
     Args:
         n_components: k, 1 to min(d_x, d_y).
-        shrinkage: of both variances towards a multiple of the identity, 0 to 1, or "auto" for
-            Ledoit and Wolf's choice in each view.
-        ridge: added to both variances, in squared units of the data, >= 0.
+        shrinkage: share by which both variances shrink towards a multiple of the identity, 0 to 1, or "auto"
+            for Ledoit and Wolf's choice in each view.
+        ridge: variance >= 0 that is added to both views' variances, in squared units of the data.
 
     Attributes:
-        encoder_x_: (k, d_x), rows with unit (regularised) variance; for independent columns.
-        encoder_y_: (k, d_y), the same for y, positively correlated with those of x.
+        encoder_x_: (k, d_x), whose outputs have unit (regularised) variance.
+        encoder_y_: (k, d_y), the same for y, with outputs positively correlated with those of x.
         spectrum_: all min(d_x, d_y) canonical correlations, largest first, at most 1.
         mean_x_, mean_y_: subtracted means, shapes (d_x,) and (d_y,).
         shrinkage_: the shrinkage used, (s_x, s_y).
 
-    Source: K26, eq. 1 and Theorem A.1; `phasejax.solve_ca`.
+    Source: K26, eq. 1 and Theorem A.1; `phasejax.linear.solve_ca`.
 
+    >>> from phasejax import CrossAlignment
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.standard_normal((10_000, 1))
     >>> X, Y = (shared + rng.standard_normal((10_000, d)) for d in (4, 3))
@@ -157,13 +174,13 @@ class CrossAlignment(_TwoViews):
     [0.8, 0.0, 0.0]
     """
 
-    def __init__(self, n_components=1, *, shrinkage=0.0, ridge=0.0):
+    def __init__(self, n_components: int | Any = 1, *, shrinkage: float | str | Any = 0.0, ridge: float | Any = 0.0):
         self.n_components = n_components
         self.shrinkage = shrinkage
         self.ridge = ridge
 
-    def score(self, X, y) -> float:
-        """Mean over the k components of the correlation between the codes of X and of y, -1 to 1.
+    def score(self, X: Any, y: Any) -> float:
+        """Mean over the k components of the correlation between the codes of X and of y, from -1 to 1.
 
         On held-out rows that is the mean held-out canonical correlation. A component counts with
         its sign. NaN where a code does not vary, as in a single row. More components usually
@@ -178,7 +195,7 @@ class CrossAlignment(_TwoViews):
 
     def _solve(self, moments):
         with jax.enable_x64(True):
-            solution = jax.tree.map(np.asarray, align(moments, self.n_components))
+            solution = jax.tree.map(np.asarray, _compiled_alignment(moments, self.n_components))
         check_solved(solution.spectrum, ("X", moments.xx), ("y", moments.yy))
         if not np.isfinite(solution.encoder_y).all():
             raise ValueError("n_components: expected at most the rank of the covariance of X and y = "
@@ -190,7 +207,9 @@ class CrossAlignment(_TwoViews):
 class _Predictor(RegressorMixin, _TwoViews):
     """A rank-k prediction of one view, the target, from the other, the source."""
 
-    def predict(self, X) -> Float[np.ndarray, "n d_target"] | Float[np.ndarray, "n"]:
+    direction: str
+
+    def predict(self, X: Any) -> Float[np.ndarray, "n d_target"] | Float[np.ndarray, "n"]:
         """Predict the target view.
 
         Args:
@@ -209,7 +228,7 @@ class _Predictor(RegressorMixin, _TwoViews):
         predicted = self._predicted(self._first_view(X))
         return predicted[:, 0] if self._y_is_column else predicted
 
-    def score(self, X, y) -> float:
+    def score(self, X: Any, y: Any) -> float:
         """R^2 of the predicted target view, its columns weighted by their variance; at most 1.
 
         That is 1 - mean squared error / variance, each summed over the target's columns.
@@ -219,7 +238,7 @@ class _Predictor(RegressorMixin, _TwoViews):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if self.direction == "y_to_x":  # what predicts from y is no regressor of y
+        if self.direction == "y_to_x":  # an estimator that predicts X from y is no regressor of y
             tags.estimator_type = tags.regressor_tags = None
         return tags
 
@@ -236,10 +255,10 @@ class _Predictor(RegressorMixin, _TwoViews):
         check_choice("direction", self.direction, _DIRECTIONS)
 
     def _solve_prediction(self, moments, lam=None):
-        """Set encoders and decoder; return the solver's spectrum and the factor 1 - s of the source."""
+        """Set encoders and decoder, and return the solver's spectrum and the factor 1 - s of the source."""
         with jax.enable_x64(True):
             source_first = moments if self.direction == "x_to_y" else moments.reverse()
-            solution, partner = jax.tree.map(np.asarray, predict(source_first, self.n_components, lam))
+            solution, partner = jax.tree.map(np.asarray, _compiled_prediction(source_first, self.n_components, lam))
         check_solved(solution.spectrum, *self._ordered(("X", moments.xx), ("y", moments.yy)))
         kept, target_kept = self._ordered(*(1 - share for share in self.shrinkage_))
         self.encoder_x_, self.encoder_y_ = self._ordered(solution.encoder, target_kept * partner)
@@ -248,13 +267,13 @@ class _Predictor(RegressorMixin, _TwoViews):
 
 
 class CrossPrediction(_Predictor):
-    """Reduced-rank regression: the best prediction of one view from k directions of the other.
+    """Prediction (CP), which is reduced-rank regression: one view is predicted from the best k directions of the other.
 
     Args:
         n_components: k, 1 to min(d_x, d_y).
         direction: "x_to_y" predicts y from X, "y_to_x" X from y. In both, `fit` and `score` take
             (X, y) and `transform` encodes X.
-        shrinkage, ridge: as for `CrossAlignment`. Only those of the source change predictions.
+        shrinkage, ridge: as for `CrossAlignment`. Only the source's regularisation changes predictions.
 
     Attributes:
         encoder_x_: (k, d_x). The source's encoder has rows with unit (regularised) variance; the
@@ -265,8 +284,9 @@ class CrossPrediction(_Predictor):
             first, in the target's units.
         mean_x_, mean_y_, shrinkage_: as for `CrossAlignment`.
 
-    Source: K26, eq. 2 and Theorem A.2; `phasejax.solve_cp`.
+    Source: K26, eq. 2 and Theorem A.2; `phasejax.linear.solve_cp`.
 
+    >>> from phasejax import CrossPrediction
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((500, 4))
     >>> Y = X[:, :2] @ [[2.0, 1.0, 0.0], [0.0, 0.0, 0.5]] + 0.1 * rng.standard_normal((500, 3))
@@ -274,7 +294,8 @@ class CrossPrediction(_Predictor):
     [0.95, 0.99]
     """
 
-    def __init__(self, n_components=1, *, direction="x_to_y", shrinkage=0.0, ridge=0.0):
+    def __init__(self, n_components: int | Any = 1, *, direction: str | Any = "x_to_y",
+                 shrinkage: float | str | Any = 0.0, ridge: float | Any = 0.0):
         self.n_components = n_components
         self.direction = direction
         self.shrinkage = shrinkage
@@ -289,8 +310,8 @@ class JointAlignmentPrediction(_Predictor):
     r"""Prediction plus lam times alignment, from the k leading eigenvectors of B B' + lam (C C' - I).
 
     lam = 0 is `CrossPrediction`; a large lam encodes the source as `CrossAlignment` does and
-    predicts the target from those codes. The score is the R^2 of that prediction, which can be
-    compared between values of lam, as the objective cannot; it favours a small lam.
+    predicts the target from those codes. The score is the R^2 of that prediction. Unlike the objective
+    it can be compared between values of lam, among which it favours small ones.
 
     Args:
         n_components, direction, shrinkage, ridge: as for `CrossPrediction`.
@@ -301,10 +322,18 @@ class JointAlignmentPrediction(_Predictor):
             The target's encoder is the one that minimises the alignment loss.
         spectrum_: the k leading eigenvalues, in squared units of the target.
 
-    Source: K26, the corollary on the joint objective; `phasejax.solve_joint`.
+    Source: K26, the corollary on the joint objective; `phasejax.linear.solve_joint`.
+
+    >>> from phasejax import JointAlignmentPrediction
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 4))
+    >>> Y = X[:, :2] @ [[2.0, 1.0, 0.0], [0.0, 0.0, 0.5]] + 0.1 * rng.standard_normal((500, 3))
+    >>> round(JointAlignmentPrediction(2, lam=0.1).fit(X, Y).score(X, Y), 2)
+    0.99
     """
 
-    def __init__(self, n_components=1, *, lam=1.0, direction="x_to_y", shrinkage=0.0, ridge=0.0):
+    def __init__(self, n_components: int | Any = 1, *, lam: float | Any = 1.0, direction: str | Any = "x_to_y",
+                 shrinkage: float | str | Any = 0.0, ridge: float | Any = 0.0):
         self.n_components = n_components
         self.lam = lam
         self.direction = direction

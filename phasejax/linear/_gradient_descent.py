@@ -1,12 +1,13 @@
-r"""Linear encoders trained by gradient descent, to set beside the closed forms.
+r"""Linear encoders trained by gradient descent, to be set beside the closed forms of `_solvers`.
 
 `train` minimises an exact function of the covariances, so its gradients carry no sampling noise
 and it can be asked for the optimum to many digits. It is one loop that stops when the loss
-stagnates. Under `vmap` all cells run in one compiled program: a cell that has converged keeps its
-parameters while others go on. (Minibatches of rows: see `contrastive`.)
+stagnates. Under `vmap` all cells of a grid run in one compiled program: a cell that has converged
+keeps its parameters while others go on. `_infonce` trains on minibatches of rows instead.
 """
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Literal, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,21 +21,22 @@ from phasejax.linear import _losses
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._solvers import check_rank
 
+# What linear encoders can be trained for: VICReg and DeepCCA are alignment (CA), "cp" is prediction of y from x.
 Objective = Literal["vicreg", "deepcca", "cp", "joint"]
-# Adam's rate is halved whenever the loss stagnates, until it is this small a share of its start:
+# Adam's rate is halved whenever the loss stagnates, until it is this share of the rate at the start:
 # a constant rate leaves the parameters hopping about the optimum, across VICReg's hinge above all.
 _LAST_RATE = 1e-4
-# Share of the whole fall of the loss below which a window counts as no progress. DeepCCA's loss
-# never quite rests: growing outputs make its ridge matter less and less.
+# The loss stagnates when it falls from one window to the next by less than this share of its whole fall.
+# DeepCCA's loss never quite rests: growing outputs make its ridge matter less and less.
 _TOLERANCE = {"vicreg": 1e-8, "deepcca": 1e-6, "cp": 1e-8, "joint": 1e-8}
 
 
 @pytree
 class Trained:
-    """Linear encoders that gradient descent found.
+    """Linear encoders found by gradient descent.
 
     Args:
-        encoder_x: W (k, d_x). With "joint" its outputs are whitened, as the objective sees them.
+        encoder_x: W (k, d_x); with "joint" scaled to whitened outputs, as the objective sees them.
         encoder_y: V (k, d_y); None with "cp".
         decoder: D (d_y, k), y = D W x; None with "vicreg", "deepcca" and InfoNCE.
         spectrum: what the closed form's spectrum is on the trained space, shape (k,), largest first:
@@ -54,31 +56,39 @@ class Trained:
     converged: Bool[Array, ""]
 
 
-def train(objective: str, covariances: Covariances, k: int, *, key: Key[Array, ""],
+def train(objective: Objective | str, covariances: Covariances, k: int, *, key: Key[Array, ""],
           lam: Float[ArrayLike, ""] | None = None, learning_rate: float = 1e-2, max_steps: int = 20_000,
           window: int = 100, tolerance: float | None = None) -> Trained:
-    """Minimise a loss of `phasejax.objectives` over linear encoders, with Adam on exact gradients.
+    """Minimise a loss over linear encoders, with Adam on exact gradients.
 
-    Use float64 where the optimum matters to more than three digits. Under `vmap`, over covariances,
-    keys or lam, the steps are products of small matrices only: one batch for all cells.
+    The losses are `phasejax.linear.vicreg_loss`, `deepcca_loss`, `cp_loss` and `joint_loss`. Use float64 where the
+    optimum matters to more than three digits. Under `vmap`, over covariances, keys or lam, all cells make one batch,
+    since a step consists of products of small matrices only.
 
     Args:
-        objective: "vicreg", "deepcca", "cp" (decoder trained along) or "joint".
+        objective: "vicreg", "deepcca", "cp" (whose decoder is trained together with the encoder) or "joint".
         covariances: of a sample or of the population.
         k: number of outputs, 1 to min(d_x, d_y).
-        key: for the initial encoders, N(0, 1 / fan-in).
+        key: random key of the initial encoders, whose entries are N(0, 1 / fan-in).
         lam: weight of alignment in the joint objective, in units of y squared.
-        learning_rate: Adam's, to begin with.
+        learning_rate: Adam's rate at the start.
         max_steps: gradient steps at most, rounded up to whole windows.
         window: steps whose mean loss is compared with that of the window before.
         tolerance: the loss stagnates when it falls, from one window to the next, by less than this
             share of its whole fall so far; 1e-8 when left out, 1e-6 for DeepCCA. The rate is then
             halved; when it has come down to 1e-4 of its start the cell has converged.
 
+    Returns:
+        The trained encoders, and how training ended.
+
     Raises:
         ValueError: an unknown objective, k out of range, a missing lam, counts below 1.
 
-    >>> from phasejax import SpikedModel, mean_squared_sine, population_covariances, solve_ca
+    Source: K26, eq. 1 and 2, as they are minimised in practice.
+
+    >>> from phasejax import SpikedModel
+    >>> from phasejax.linear import mean_squared_sine, solve_ca, train
+    >>> from phasejax.simulation import population_covariances
     >>> model = SpikedModel.create([3.0, 2.0], nu=0.3, gamma_x=0.5, gamma_y=0.5, d=6)
     >>> covariances = population_covariances(model)
     >>> found = train("deepcca", covariances, k=2, key=jax.random.key(0))
@@ -96,7 +106,8 @@ def train(objective: str, covariances: Covariances, k: int, *, key: Key[Array, "
     loss = {"vicreg": lambda p: _losses.vicreg_loss(p["x"], p["y"], covariances),
             "deepcca": lambda p: _losses.deepcca_loss(p["x"], p["y"], covariances),
             "cp": lambda p: _losses.cp_loss(p["x"], p["decoder"], covariances),
-            "joint": lambda p: _losses.joint_loss(p["x"], p["y"], p["decoder"], covariances, lam)}[objective]
+            "joint": lambda p: _losses.joint_loss(p["x"], p["y"], p["decoder"], covariances,
+                                                   cast(ArrayLike, lam))}[objective]
     start = initial_encoders(key, k, covariances.d_x, covariances.d_y, covariances.xx.dtype)
     if objective in ("vicreg", "deepcca"):
         del start["decoder"]
@@ -111,14 +122,20 @@ def train(objective: str, covariances: Covariances, k: int, *, key: Key[Array, "
                    converged=converged, spectrum=_spectrum(objective, covariances, encoder, encoder_y, lam))
 
 
-def _minimise(loss, start, optimiser, max_windows, window, tolerance):
-    """Adam until the loss stagnates at every rate; (parameters, mean loss of the last window, steps, converged)."""
+def _minimise(loss: Callable[[dict[str, Array]], Array], start: dict[str, Array],
+              optimiser: optax.GradientTransformation, max_windows: int, window: int, tolerance: float
+              ) -> tuple[dict[str, Array], Array, Array, Array]:
+    """Adam until the loss stagnates at every rate.
+
+    Returns:
+        Parameters, mean loss of the last window, steps taken, and whether the loss stagnated before they ran out.
+    """
     def step(rate, carry, _):
         params, state = carry
         value, gradient = jax.value_and_grad(loss)(params)
         updates, state = optimiser.update(gradient, state, params)
         updates = jax.tree.map(lambda update: rate * update, updates)
-        return (optax.apply_updates(params, updates), state), value
+        return (cast(dict[str, Array], optax.apply_updates(params, updates)), state), value
 
     def one_window(carry):
         inner, first, last, rate, windows = carry
@@ -139,8 +156,8 @@ def _minimise(loss, start, optimiser, max_windows, window, tolerance):
 
 
 def initial_encoders(key: Key[Array, ""], k: int, d_x: int, d_y: int, dtype) -> dict[str, Array]:
-    """Encoders "x" (k, d_x), "y" (k, d_y) and "decoder" (d_y, k) with entries N(0, 1 / fan-in)."""
-    flat = jax.random.normal(key, (k * (d_x + 2 * d_y),), dtype)  # one draw: each costs compile time
+    """Encoders "x" (k, d_x) and "y" (k, d_y) and the "decoder" (d_y, k), with entries N(0, 1 / fan-in)."""
+    flat = jax.random.normal(key, (k * (d_x + 2 * d_y),), dtype)  # one draw, since each costs time to compile
     x, y, decoder = jnp.split(flat, [k * d_x, k * (d_x + d_y)])
     return {"x": x.reshape(k, d_x) / d_x**0.5, "y": y.reshape(k, d_y) / d_y**0.5,
             "decoder": decoder.reshape(d_y, k) / k**0.5}
@@ -149,12 +166,13 @@ def initial_encoders(key: Key[Array, ""], k: int, d_x: int, d_y: int, dtype) -> 
 def trained_correlations(encoder_x: Float[Array, "k d_x"], encoder_y: Float[Array, "k d_y"],
                          covariances: Covariances) -> Float[Array, "k"]:
     """Canonical correlations between the outputs W x and V y, largest first."""
-    x, y = _losses.whitened_outputs(encoder_x, covariances), _losses.whitened_outputs(encoder_y,
-                                                                                            covariances.reverse())
+    x = _losses.whitened_outputs(encoder_x, covariances)
+    y = _losses.whitened_outputs(encoder_y, covariances.reverse())
     return singular_values(x @ covariances.xy @ y.T)
 
 
 def _spectrum(objective, covariances, encoder_x, encoder_y, lam):
+    """What the closed form's spectrum is on the trained space; see `Trained.spectrum`."""
     if objective in ("vicreg", "deepcca"):
         return trained_correlations(encoder_x, encoder_y, covariances)
     explained = _losses.whitened_outputs(encoder_x, covariances) @ covariances.xy

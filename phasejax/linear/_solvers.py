@@ -1,4 +1,4 @@
-r"""Closed-form solutions of alignment, prediction and their mixture, from covariances.
+r"""Closed-form solutions of alignment (CA), prediction (CP) and their mixture, from covariances.
 
 With the whitenings W_x S_xx W_x' = I and W_y S_yy W_y' = I every problem is a leading eigenspace
 of a symmetric matrix in whitened x coordinates:
@@ -13,8 +13,10 @@ whiten their outputs, E S_xx E' = I; an invertible k x k factor is free. Predict
 direction is the same function of `covariances.reverse()`.
 
 Everything here works under jit, vmap and grad; derivatives are those of quantities that depend
-on the encoder's row space (see `linalg.top_k_eigenspace`). Singular covariances give NaN.
+on the encoder's row space (see `phasejax.linear.top_k_eigenspace`). Singular covariances give NaN.
 """
+
+from typing import cast
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -26,11 +28,11 @@ from phasejax.linear._covariances import Covariances, Whitened
 
 @pytree
 class Alignment:
-    """A solution of cross-modal alignment.
+    """A solution of cross-modal alignment: the k leading pairs of canonical variates.
 
     Args:
-        encoder_x: (k, d_x), unit-variance outputs; one row per canonical variate.
-        encoder_y: (k, d_y), unit-variance outputs, positively correlated with x's.
+        encoder_x: (k, d_x), one row per canonical variate, with outputs of unit variance.
+        encoder_y: (k, d_y), the same for y, with outputs that are positively correlated with x's.
         spectrum: all min(d_x, d_y) canonical correlations, largest first.
     """
 
@@ -39,7 +41,7 @@ class Alignment:
     spectrum: Float[Array, "m"]
 
     def constrained(self) -> tuple[Float[Array, "k d_x"], Float[Array, "k d_y"]]:
-        """(W, V) scaled by Phi_k^{-1/2}, so that W S_xy V' = I: the optimum of K26, eq. 1."""
+        """The encoders (W, V) scaled by Phi_k^{-1/2}, so that W S_xy V' = I: the optimum of K26, eq. 1."""
         scale = self.spectrum[:self.encoder_x.shape[0], None] ** -0.5
         return scale * self.encoder_x, scale * self.encoder_y
 
@@ -49,7 +51,7 @@ class Prediction:
     """A rank-k linear prediction of y from x, y = decoder encoder x.
 
     Args:
-        encoder: (k, d_x), unit-variance outputs.
+        encoder: (k, d_x), with outputs of unit variance.
         decoder: (d_y, k), in units of y.
         spectrum: the values that ranked the directions, largest first: singular values of A for
             CP, canonical correlations for CA + probe, eigenvalues of M for the joint objective.
@@ -71,6 +73,9 @@ def canonical_correlations(covariances: Covariances, *, singular: bool = False) 
     Args:
         covariances: of the two views.
         singular: allow singular S_xx or S_yy, whose null spaces are then left out.
+
+    Returns:
+        The correlations, shape (min(d_x, d_y),), in [0, 1].
 
     Source: K26, Theorem A.1 and Proposition 3.1.
     """
@@ -96,12 +101,16 @@ def solve_ca(covariances: Covariances | Whitened, k: int) -> Alignment:
         covariances: of the two views, positive definite.
         k: dimension of the shared space, 1 <= k <= min(d_x, d_y).
 
+    Returns:
+        Both encoders, and all canonical correlations.
+
     Raises:
         ValueError: k out of range.
 
     Source: K26, eq. 1 and Theorem A.1.
 
-    >>> from phasejax import SpikedModel, population_covariances
+    >>> from phasejax import SpikedModel
+    >>> from phasejax.simulation import population_covariances
     >>> model = SpikedModel.create([3.0, 2.0], nu=0.5, gamma_x=1.0, gamma_y=0.0, d=4)
     >>> [round(float(value), 3) for value in solve_ca(population_covariances(model), k=2).spectrum]
     [0.949, 0.894, 0.5, 0.5]
@@ -118,13 +127,22 @@ def solve_cp(covariances: Covariances | Whitened, k: int) -> Prediction:
     r"""Cross-modal prediction: min mean ||y - D E x||^2 over rank k, reduced-rank regression.
 
     With A = S_yx S_xx^{-1/2} = U S V', D E = U_k S_k V_k' S_xx^{-1/2} and E = V_k' S_xx^{-1/2}.
-    For x from y, call with `covariances.reverse()`.
+    To predict x from y, pass `covariances.reverse()`.
 
-    Args, Raises: as `solve_ca`; S_yy may be singular.
+    Args:
+        covariances: of the two views; S_xx positive definite, while S_yy may be singular.
+        k: rank of the prediction, 1 <= k <= min(d_x, d_y).
+
+    Returns:
+        Encoder, decoder, and all singular values of A in units of y.
+
+    Raises:
+        ValueError: k out of range.
 
     Source: K26, eq. 2 and Theorem A.2.
 
-    >>> from phasejax import SpikedModel, population_covariances
+    >>> from phasejax import SpikedModel
+    >>> from phasejax.simulation import population_covariances
     >>> model = SpikedModel.create([3.0, 2.0], nu=0.5, gamma_x=1.0, nuisance_y=36.0, d=4)
     >>> [f"{value:.3f}" for value in solve_cp(population_covariances(model), k=2).spectrum]
     ['3.000', '3.000', '2.846', '1.789']
@@ -136,17 +154,31 @@ def solve_cp(covariances: Covariances | Whitened, k: int) -> Prediction:
 
 
 def linear_probe(covariances: Covariances, encoder: Float[HostOrDevice, "k d_x"]) -> Float[Array, "d_y k"]:
-    """Least-squares decoder of y from E x: S_yx E' (E S_xx E')^{-1}.
+    """Least-squares decoder of y from the outputs E x of an encoder: S_yx E' (E S_xx E')^{-1}, in units of y.
+
+    Args:
+        covariances: of the two views.
+        encoder: E, shape (k, d_x), of rank k.
 
     Source: K26, section 3 (CA + linear probe).
     """
     root = whitening(encoder @ covariances.xx @ encoder.T)
-    return (covariances.xy.T @ encoder.T) @ root.T @ root
+    return cast(Array, (covariances.xy.T @ encoder.T) @ root.T @ root)
 
 
 def solve_ca_probe(covariances: Covariances | Whitened, k: int) -> Prediction:
-    """Alignment, then a linear probe of y on its encoder. Args, Raises: as `solve_ca`."""
-    whitened = _whitened(covariances)
+    """Prediction of y by a linear probe on the encoder of alignment, CA + probe.
+
+    Args:
+        covariances: of the two views, positive definite.
+        k: number of encoder outputs, 1 <= k <= min(d_x, d_y).
+
+    Raises:
+        ValueError: k out of range.
+
+    Source: K26, section 3 (CA + linear probe).
+    """
+    whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
     return probed(solve_ca(whitened, k), whitened.covariances)
 
 
@@ -161,14 +193,16 @@ def solve_joint(covariances: Covariances | Whitened, k: int, lam: Float[ArrayLik
 
     .. math::  M = B B^\top + \lambda (C C^\top - I)
 
-    lambda = 0 is `solve_cp`; lambda -> infinity tends to `solve_ca`. The spectrum holds the k
-    leading eigenvalues of M.
+    At lambda = 0 this is `phasejax.linear.solve_cp`; as lambda grows it tends to `phasejax.linear.solve_ca`. The
+    spectrum holds the k leading eigenvalues of M.
 
     Args:
-        covariances, k: as `solve_ca`.
+        covariances: of the two views, positive definite.
+        k: number of encoder outputs, 1 <= k <= min(d_x, d_y).
         lam: weight lambda >= 0 of alignment, in units of y squared.
 
-    Raises: as `solve_ca`.
+    Raises:
+        ValueError: k out of range.
 
     Source: K26, the corollary on the joint objective (eigenproblem of the profiled loss).
     """
@@ -191,7 +225,8 @@ def check_rank(covariances: Covariances, k: int) -> None:
         raise ValueError(f"k: expected 1 to min(d_x, d_y) = {top}, got {k}")
 
 
-def _whitened(covariances, k=1):
+def _whitened(covariances, k):
+    """The covariances in whitened coordinates, once k is known to fit them."""
     whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
     check_rank(whitened.covariances, k)
     return whitened

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from jaxtyping import Array
 
 from phasejax import linear
-from phasejax.linear._gradient_descent import collapsed_error, output_spectrum
+from phasejax.linear._metrics import collapsed_error, output_spectrum
 from phasejax.simulation._quantities import Cell, Quantity
 
 
