@@ -25,8 +25,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
+from scipy.special import ndtr
 
 from phasejax.diagnosis._estimates import SHARES
 from phasejax.diagnosis._result import Diagnosis
@@ -70,7 +70,7 @@ def two_sided_test(before: Float[np.ndarray, "m"], now: Float[np.ndarray, "m2"],
     z, ordered = away / spread, np.sort(before)
     down, up = (np.searchsorted(ordered, now, side).mean() / len(before) for side in ("left", "right"))
     # `up` is the share of pairs that rise or tie, 1 - `down` that of pairs that fall or tie.
-    return z, float(max(2 * min(1 - down, up, 0.5), 2 * scipy.stats.norm.sf(abs(z))))
+    return z, float(max(2 * min(1 - down, up, 0.5), 2 * ndtr(-abs(z))))
 
 
 def holm(values: Sequence[float]) -> list[float]:

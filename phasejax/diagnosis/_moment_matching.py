@@ -29,8 +29,8 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
+from scipy.special import chdtrc
 
 from phasejax._core.devices import cores
 from phasejax.diagnosis._posterior import LaplaceApproximation, mixture
@@ -73,7 +73,7 @@ def match_moments(joint: Float[np.ndarray, "s s"], design: Design, *,
     """The posterior of the spiked models given a joint sample covariance of (x, y, labels).
 
     Args:
-        joint: divisor `design.n`, positive definite; made by `_simulator.pooled` where some rows have no labels.
+        joint: divisor `design.n`, positive definite; its block of (x, y) is that of all rows where some have no labels.
         design: dimensions, signals and degrees of freedom.
         without: the same covariance without each of g random groups of rows, which shows how much
             these rows scatter; they are taken for Gaussian when left out.
@@ -132,6 +132,6 @@ def label_directions(joint: Float[np.ndarray, "s s"], d_x: int, d_y: int, q: int
             continue
         tails = -factor * np.cumsum(np.log1p(-squares)[::-1])[::-1]
         freedom = (d - np.arange(len(squares))) * (q - np.arange(len(squares)))
-        passed = scipy.stats.chi2.sf(tails, freedom) < DIRECTION_LEVEL
+        passed = chdtrc(freedom, tails) < DIRECTION_LEVEL  # the upper tail of chi-squared
         counts.append(int(np.argmin(np.append(passed, False))))
     return max(counts)

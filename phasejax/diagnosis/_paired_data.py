@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from phasejax.diagnosis._simulator import pooled
 from phasejax.io import Moments, Table, accumulate, encode_labels, open_table
 from phasejax.io._arrays import check_views
 from phasejax.io._labels import labelled_rows, resolved_kind
@@ -35,7 +34,7 @@ class PairedRows:
         n, m: rows, and labelled rows.
         encoded: label columns of the sample, classes one-hot, shape (rows with labels in the sample, L).
         kind: "class" or "real".
-        joint: covariance of (x, y, t), divisor n - 1, from `_simulator.pooled` where m < n; t are linearly
+        joint: covariance of (x, y, t), divisor n - 1, from all rows in the block of (x, y); t are linearly
             independent, unit-variance combinations of the label columns.
         without: `joint` when one of g random groups of rows is left out, each in turn; labelled rows
             are spread evenly over the groups, at most `GROUPS` of them. Where n is too small it may be singular.
@@ -169,8 +168,10 @@ def _unbiased(moments):
 
 
 def _pooled(labelled, views):
-    # `views` are the moments of all rows, not only of those without labels, so the labelled rows have share 0.
-    return np.asarray(pooled(_unbiased(labelled), _unbiased(views), 0.0))
+    """The covariance of the labelled rows with its block of (x, y) taken from `views`, the moments of all rows."""
+    joint, block = _unbiased(labelled), _unbiased(views)
+    joint[:len(block), :len(block)] = block
+    return joint
 
 
 def _check_rank(name, covariance):

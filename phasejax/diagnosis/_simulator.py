@@ -92,10 +92,10 @@ def model_of_parameters(u: Float[Array, "p"], design: Design) -> SpikedModel:
 def log_ratios(u: Float[Array, "p"], design: Design) -> Float[Array, "3"]:
     """log Delta_CA, log Delta_CP and log Delta_CP reversed (K26, Proposition 3.1) of the model at `u`.
 
-    The ratios only depend on the largest nuisance correlation. In the simulated model the smooth edge takes a little
-    from that (below 1 %, but much where next to no coordinate is correlated), although the parameter nu means
-    the correlation of the coordinates that have one. So the ratios are those of the model without uncorrelated
-    coordinates, whose correlations are all nu.
+    The ratios only depend on the largest nuisance correlation. The parameter nu is that of the coordinates that have
+    one, but the smooth edge of the simulated model takes something from it: less than 1 % where there are ten
+    nuisance coordinates or more and at most 0.9 of them are uncorrelated, and nearly all of it where of very few
+    none is left. So the ratios are those of the model without uncorrelated coordinates, in which all have nu.
     """
     model = model_of_parameters(u.at[UNCORRELATED].set(0.0), design)
     return jnp.log(jnp.stack([delta_ca(model), delta_cp(model), delta_cp_reverse(model)]))
