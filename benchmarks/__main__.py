@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAMES ...] [--json FILE]`: tables of measurements; nothing is asserted."""
+"""The command that measures: `python -m benchmarks [NAMES ...] [--json FILE]` prints tables and asserts nothing."""
 
 import shutil
 import sys
@@ -8,44 +8,79 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import convolution, diagnosis, rendering, scale, similarity, sweep, training
-from benchmarks.report import print_table, write_json
+from benchmarks import convolution, diagnosis, eigh, first_call, rendering, scale, similarity, sweep, training
+from benchmarks.report import Benchmark, Row, print_table, write_json
+from phasejax._core.progress import ProgressCallback, print_progress
 
-BENCHMARKS = {"sweep": sweep.run, "population": scale.population, "sampled": scale.sampled,
-              "first_call": scale.first_call, "training": training.run, "rendering": rendering.run,
-              "convolution": convolution.run, "similarity": similarity.run}
-# These also get a folder for what is done.
-LONG_BENCHMARKS = {"diagnosis": diagnosis.run}
+BENCHMARKS = {
+    "sweep": Benchmark("a sweep over the grid of Fig. 7 beside a NumPy loop and PyTorch", sweep.run),
+    "population": Benchmark("closed forms of ten million models", scale.population),
+    "sampled": Benchmark("a million samples, solved within 500 MB", scale.sampled),
+    "first_sweep": Benchmark("from the start of a process to the first results of Fig. 7", scale.first_sweep),
+    "first_call": Benchmark("first and second call of each subcommand of phasejax", first_call.run),
+    "training": Benchmark("training of deep encoders beside PyTorch", training.run),
+    "rendering": Benchmark("drawing of stereo pairs beside PyTorch", rendering.run),
+    "eigh": Benchmark("eigenvectors of many small matrices beside LAPACK", eigh.run),
+    "convolution": Benchmark("strided convolutions beside XLA's own", convolution.run),
+    "similarity": Benchmark("every similarity metric beside PyTorch", similarity.run),
+    "diagnosis": Benchmark("how often the diagnosis names the right regime; half an hour and more", diagnosis.run,
+                           resumable=True),
+}
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure phasejax against plain implementations, in one run, interleaved; medians are shown.
+    """Measure phasejax against plain implementations."""
 
-    Minutes each, but half an hour and more for diagnosis: with --json FILE what it has done is kept in
-    FILE.parts, and a run that was killed goes on when it is started again.
-    """
-
-    names: Annotated[tuple[Literal[(*BENCHMARKS, *LONG_BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
+    names: Annotated[tuple[Literal[tuple(BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
     """Benchmarks to run; all of them when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the rows to this file."""
 
 
+def description() -> str:
+    """What `--help` says above the options: how is measured, and every benchmark with its title."""
+    titles = "\n".join(f"  {name:13}{benchmark.title}" for name, benchmark in BENCHMARKS.items())
+    resumable = " and ".join(name for name, benchmark in BENCHMARKS.items() if benchmark.resumable)
+    return f"""Measure phasejax against plain implementations, in one run, interleaved; medians are shown.
+
+{titles}
+
+Most take minutes. With --json FILE what {resumable} has done is kept in FILE.parts, and a run that was
+killed goes on when it is started again."""
+
+
+def measure(name: str, store: Path | None, progress: bool | ProgressCallback) -> list[Row]:
+    """Run one benchmark.
+
+    Args:
+        name: in `BENCHMARKS`.
+        store: folder where a resumable benchmark keeps what is done.
+        progress: how a resumable benchmark reports.
+    """
+    benchmark = BENCHMARKS[name]
+    return benchmark.run(store=store, progress=progress) if benchmark.resumable else benchmark.run()
+
+
 def main(args: list[str] | None = None) -> int:
-    options = tyro.cli(Options, prog="python -m benchmarks", args=args)
+    """Run the command line; returns the exit code."""
+    options = tyro.cli(Options, prog="python -m benchmarks", description=description(), args=args)
     if options.json is not None and not options.json.absolute().parent.is_dir():
         print(f"error: --json {options.json}: expected a file in an existing folder", file=sys.stderr)
         return 2
-    rows, parts = [], options.json and options.json.with_name(options.json.name + ".parts")
-    for name in options.names or (*BENCHMARKS, *LONG_BENCHMARKS):
+    store = None if options.json is None else options.json.with_name(options.json.name + ".parts")
+    # Bars on a terminal, a line for each step elsewhere.
+    progress = True if sys.stderr.isatty() else print_progress
+    rows: list[Row] = []
+    for name in options.names or BENCHMARKS:
         print(f"{name}: measuring ...", file=sys.stderr)
-        measured = LONG_BENCHMARKS[name](folder=parts) if name in LONG_BENCHMARKS else BENCHMARKS[name]()
+        measured = measure(name, store, progress)
         print_table(name, measured)
         rows += measured
     if options.json is not None:
         write_json(options.json, rows)
-        shutil.rmtree(parts, ignore_errors=True)  # the file holds it all
+    if store is not None:
+        shutil.rmtree(store, ignore_errors=True)  # the file holds it all
     return 0
 
 

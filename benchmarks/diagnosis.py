@@ -1,10 +1,11 @@
-"""Does the diagnosis name the right regime: calibrated, published ("spectral") and naive, on models with known answers.
+"""Does the diagnosis name the right regime? On models with known answers, and beside what real data show.
 
-Cells are off the boundary: |log Delta| > 0.15 for CA and for CP. The naive column is the plug-in: what the label
-directions and the other directions have on average in the sample's spectra, without correction for n. A million rows in
-memory maps are diagnosed in a process of its own. Real data follow, with no known regime: the predicted ranking of the
-six representations against held-out probes of fitted estimators, and of the three objectives against small trained
-networks.
+Three ways to diagnose are compared on cells off the boundary, |log Delta| > 0.15 for CA and for CP: moment matching,
+the spectral diagnosis as published, and a naive one. The naive diagnosis compares what the label directions and the
+other directions have on average in the sample's spectra, without correction for n. A million rows in memory maps are
+diagnosed in a process of their own. Real data follow, whose regime is not known: the predicted ranking of six
+representations is compared with held-out probes of fitted estimators, and that of the three objectives with small
+trained networks.
 """
 
 import json
@@ -14,14 +15,18 @@ import tempfile
 import time
 from itertools import product
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import numpy as np
 
 from benchmarks.report import Row, row
 from phasejax import Regime, SpikedModel, __version__, diagnose
-from phasejax._core.atomic_files import written_whole
+from phasejax._core.progress import ProgressCallback
+from phasejax._core.resumable import compute_parts
+from phasejax.diagnosis import PredictedScores
 from phasejax.io import encode_labels
+from phasejax.io._labels import LabelKind
 from phasejax.theory import delta_ca, delta_cp, delta_cp_reverse
 
 _K, _MARGIN = 3, 0.15
@@ -32,42 +37,54 @@ _NOISES = ("Gaussian", "t5")
 _LABELS = ("spanning", "scalar", "classes")
 
 
-def run(cells: int = 30, seeds: int = 5, shapes=_SHAPES, folder: Path | None = None) -> list[Row]:
+def run(cells: int = 30, seeds: int = 5, shapes: tuple[tuple[int, int], ...] = _SHAPES, store: Path | None = None,
+        progress: bool | ProgressCallback = False) -> list[Row]:
     """One row of the table for each kind of model, shape, noise and labels; then timing and real data.
 
-    What is done is kept in the folder, so that a run that was killed goes on.
+    Args:
+        cells: models off the boundary of each kind and shape.
+        seeds: samples of each model.
+        shapes: rows and columns of the larger view.
+        store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
+        progress: False, True for a bar, or a callback that is called after every part.
     """
-    parts = {f"{kind}-{n}-{d}-{noise}-{labels}": (_accuracy, kind, n, d, noise, labels, cells, seeds)
-             for kind, (n, d), noise, labels in product(_KINDS, shapes, _NOISES, _LABELS)}
-    parts |= {"timing": (_timing,), "large": (_large,), "real": (_real_data,)}
-    found, settings = [], [__version__, cells, seeds]
-    for number, (name, (measure, *arguments)) in enumerate(parts.items(), start=1):
-        kept = None if folder is None else folder / f"{name}.json"
-        saved = json.loads(kept.read_text()) if kept is not None and kept.exists() else {}
-        if saved.get("settings") != settings:
-            saved = {"settings": settings, "rows": measure(*arguments)}
-            if kept is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                with written_whole(kept) as unfinished:
-                    unfinished.write_text(json.dumps(saved))
-        found += saved["rows"]
-        print(f"diagnosis: {number} of {len(parts)} parts done", file=sys.stderr, flush=True)
-    return found
+    points = [(kind, n, d, noise, labels) for kind, (n, d), noise, labels in product(_KINDS, shapes, _NOISES, _LABELS)]
+    points += [("timing",), ("large",), ("real",)]
+
+    def measure(*point) -> dict[str, list]:
+        match point:
+            case ("timing",):
+                rows = _timing()
+            case ("large",):
+                rows = _large()
+            case ("real",):
+                rows = _real_data()
+            case (kind, n, d, noise, labels):
+                rows = _accuracy(kind, n, d, noise, labels, cells, seeds)
+        return {name: [entry[name] for entry in rows] for name in Row.__annotations__}
+
+    # One part at a time, since it is timed; in the precision of a user's process, since the diagnosis chooses its own.
+    parts = compute_parts(points, measure, settings=json.dumps([__version__, cells, seeds]), store=store,
+                          progress=progress, precision=None, workers=1, task="diagnosis")
+    columns = ({name: values.tolist() for name, values in part.items()} for part in parts)
+    return [row(*measured) for part in columns
+            for measured in zip(*(part[name] for name in Row.__annotations__), strict=True)]
 
 
-def _accuracy(kind, n, d, noise, labels, cells, seeds):
+def _accuracy(kind: str, n: int, d: int, noise: str, labels: str, cells: int, seeds: int) -> list[Row]:
+    """How often each diagnosis names the right regime on one kind of data, and how often intervals cover the truth."""
     right, spectral, naive, stated, covered, seconds = [], [], [], [], [], []
     for number, (model, truth) in enumerate(_off_boundary(kind, d, cells)):
         regime = Regime.from_code(int(truth[0] > 0) + 2 * int(truth[1] > 0))
         for seed in range(seeds):
             x, y, t, label_kind = _data(np.random.default_rng([number, seed]), model, n, noise, labels)
             start = time.perf_counter()
-            calibrated = diagnose(x, y, t, k=_K, label_kind=label_kind, predicted_scores=False, seed=seed)
+            by_moments = diagnose(x, y, t, k=_K, label_kind=label_kind, predicted_scores=False, seed=seed)
             seconds.append(time.perf_counter() - start)
-            right.append(calibrated.likeliest is regime)
-            if calibrated.regime is not None:
-                stated.append(calibrated.regime is regime)
-            intervals = [calibrated.estimates[name] for name in ("delta_ca", "delta_cp", "delta_cp_reverse")]
+            right.append(by_moments.likeliest is regime)
+            if by_moments.regime is not None:
+                stated.append(by_moments.regime is regime)
+            intervals = [by_moments.estimates[name] for name in ("delta_ca", "delta_cp", "delta_cp_reverse")]
             covered.append([e.low <= np.exp(value) <= e.high for e, value in zip(intervals, truth, strict=True)])
             published = diagnose(x, y, t, method="spectral", label_kind=label_kind)
             spectral.append(published.regime is regime)
@@ -85,8 +102,8 @@ def _accuracy(kind, n, d, noise, labels, cells, seeds):
     return rows
 
 
-def _off_boundary(kind, d, count):
-    """(model, log ratios) of cells spread evenly over those off the boundary."""
+def _off_boundary(kind: str, d: int, count: int) -> list[tuple[SpikedModel, list[float]]]:
+    """Models spread evenly over those off the boundary, with the logarithms of their three separation ratios."""
     cells = []
     with jax.enable_x64(True):
         for kappa, nu in product(np.linspace(0.4, 3, 9), np.linspace(0.1, 0.95, 8)):
@@ -97,17 +114,19 @@ def _off_boundary(kind, d, count):
     return [cells[i] for i in np.linspace(0, len(cells) - 1, count).round().astype(int)]
 
 
-def _model(kind, kappa, nu, d):
-    noise = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_x": 1.0, "nuisance_y": 5.0}
+def _model(kind: str, kappa: float, nu: float, d: int) -> SpikedModel:
+    noise: dict[str, Any] = {"gamma_x": 1.0, "gamma_y": 0.05, "nuisance_x": 1.0, "nuisance_y": 5.0}
     if kind == "homogeneous":
         return SpikedModel.homogeneous(kappa, nu, k=_K, d=d, **noise)
-    # Decaying signals, two fifths of the nuisance correlated, and fewer columns in y.
+    # Signals decay, two fifths of the nuisance are correlated, and y has fewer columns than x.
     d_y = round(0.7 * d)
     correlated = np.arange(d_y - _K) < round(0.4 * (d_y - _K))
     return SpikedModel.geometric(kappa, np.where(correlated, nu, 0.0), decay=0.8, k=_K, d=d, d_y=d_y, **noise)
 
 
-def _data(rng, model, n, noise, labels):
+def _data(rng: np.random.Generator, model: SpikedModel, n: int, noise: str, labels: str
+          ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LabelKind]:
+    """Rows of x and y, their labels, and of which kind these are."""
     def draw(*shape):
         return rng.standard_normal(shape) if noise == "Gaussian" else rng.standard_t(5, shape) / np.sqrt(5 / 3)
 
@@ -125,8 +144,11 @@ def _data(rng, model, n, noise, labels):
             return x, y, (signal > 0) @ 2 ** np.arange(_K), "class"
 
 
-def _naive(x, y, labels, label_kind):
-    """Mean squared canonical correlation, and mean squared value of A, of the label directions and of the rest."""
+def _naive(x: np.ndarray, y: np.ndarray, labels: np.ndarray, label_kind: LabelKind) -> Regime:
+    """The regime by averages: whether the label directions have more of the spectrum than the other directions.
+
+    For CA the spectrum is that of squared canonical correlations, for CP that of squared regression singular values.
+    """
     t = encode_labels(labels, len(x), label_kind)
     x, y, t = (view - view.mean(0) for view in (x, y, t))
     root_x, root_y = (np.linalg.qr(view)[0] for view in (x, y))
@@ -139,7 +161,8 @@ def _naive(x, y, labels, label_kind):
     return Regime.from_code(above[0] + 2 * above[1])
 
 
-def _timing(n=10_000, d=200):
+def _timing(n: int = 10_000, d: int = 200) -> list[Row]:
+    """Seconds of the first and second diagnosis in a process, and of the spectral one."""
     model = _model("homogeneous", 2.0, 0.5, d)
     x, y, t, kind = _data(np.random.default_rng(0), model, n, "Gaussian", "scalar")
     case, seconds = f"timing, n = {n}, d = {d}, one label", []
@@ -158,7 +181,7 @@ import json, sys, time
 import numpy as np
 from benchmarks.report import peak_memory
 from phasejax import diagnose
-from phasejax.tables import open_table
+from phasejax.io import open_table
 start = time.perf_counter()
 x, y = (open_table(f"{sys.argv[1]}/{name}.npy") for name in "xy")
 found = diagnose(x, y, np.load(f"{sys.argv[1]}/labels.npy"), k=3, label_kind="real")
@@ -168,8 +191,8 @@ print(json.dumps({"seconds": seconds, "peak": peak_memory(), "regime": found.lik
 """
 
 
-def _large(n=1_000_000, d=512, block=50_000):
-    """Two memory maps of float32, written here and diagnosed in a process of its own."""
+def _large(n: int = 1_000_000, d: int = 512, block: int = 50_000) -> list[Row]:
+    """Two memory maps of float32, written here and diagnosed in a process of their own."""
     model, rng = _model("homogeneous", 2.0, 0.5, d), np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         files = [np.lib.format.open_memmap(Path(folder, f"{name}.npy"), "w+", np.float32, (n, d)) for name in "xy"]
@@ -192,25 +215,25 @@ def _large(n=1_000_000, d=512, block=50_000):
             row(case, "covered_ca", found["low"] <= truth <= found["high"], "1")]
 
 
-def _real_data(splits: int = 20):
-    """Spearman correlation of predicted scores and of probes fitted to halves of the rows, scored on the others."""
+def _real_data(splits: int = 20) -> list[Row]:
+    """Rank correlations of predicted scores with those of held-out probes, and with those of trained networks."""
     from scipy.stats import spearmanr
     from sklearn.datasets import load_breast_cancer, load_wine
 
     from phasejax.datasets import load_digit_halves
 
-    cancer, wine = load_breast_cancer(), load_wine()
+    cancer, wine = cast(Any, load_breast_cancer()), cast(Any, load_wine())
     sets = {"digit halves": tuple(load_digit_halves()),
             "breast cancer, means and worsts": (cancer.data[:, :10], cancer.data[:, 20:], cancer.target),
             "wine, two parts": (wine.data[:, :6], wine.data[:, 6:], wine.target)}
     found = []
     for name, (x, y, labels) in sets.items():
         diagnosis = diagnose(x, y, labels)
-        predicted = [score.value for score in diagnosis.predicted_scores.scores]
+        predicted = [score.value for score in cast(PredictedScores, diagnosis.predicted_scores).scores]
         measured = np.mean([_probed(x, y, labels, diagnosis.k, seed) for seed in range(splits)], axis=0)
         trained = _trained(x, y, labels, diagnosis.k)
-        found += [row(name, "rank_correlation", spearmanr(predicted, measured).statistic, "1"),
-                  row(name, "rank_correlation_networks", spearmanr(predicted[:3], trained).statistic, "1"),
+        found += [row(name, "rank_correlation", cast(Any, spearmanr(predicted, measured)).statistic, "1"),
+                  row(name, "rank_correlation_networks", cast(Any, spearmanr(predicted[:3], trained)).statistic, "1"),
                   row(name, "same_best_networks", np.argmax(predicted[:3]) == np.argmax(trained), "1"),
                   row(name, "probability_of_likeliest", max(diagnosis.probabilities.values()), "1"),
                   row(name, "reduced_chi2", diagnosis.reduced_chi2, "1")]
@@ -219,7 +242,7 @@ def _real_data(splits: int = 20):
     return found
 
 
-def _trained(x, y, labels, k, seeds=5):
+def _trained(x: np.ndarray, y: np.ndarray, labels: np.ndarray, k: int, seeds: int = 5) -> np.ndarray:
     """Accuracy of frozen probes of networks with k outputs: CA, CP x->y, CP y->x; mean over splits of the rows."""
     from phasejax.deep import Experiment, evaluate, train_grid
 
@@ -236,7 +259,7 @@ def _trained(x, y, labels, k, seeds=5):
     return scores.accuracy.isel(probe_size=-1).mean(("jitter", "noise", "seed")).values
 
 
-def _probed(x, y, labels, k, seed):
+def _probed(x: np.ndarray, y: np.ndarray, labels: np.ndarray, k: int, seed: int) -> list[float]:
     """Balanced accuracy of logistic probes on codes of fitted estimators, in the order of `REPRESENTATIONS`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
@@ -246,13 +269,13 @@ def _probed(x, y, labels, k, seed):
 
     from phasejax import CrossAlignment, CrossPrediction
 
-    rows, held = train_test_split(np.arange(len(x)), test_size=0.5, stratify=labels, random_state=seed)
+    rows, held = map(np.asarray, train_test_split(np.arange(len(x)), test_size=0.5, stratify=labels, random_state=seed))
     # Half of the digits leave some pixels blank: a little shrinkage keeps their variances positive.
     align = CrossAlignment(k, shrinkage=0.01).fit(x[rows], y[rows])
     forward = CrossPrediction(k, shrinkage=0.01).fit(x[rows], y[rows])
     backward = CrossPrediction(k, direction="y_to_x", shrinkage=0.01).fit(x[rows], y[rows])
-    codes = (np.hstack(align.transform(x, y)), forward.transform(x), backward.transform(x, y)[1],
-             x, y, np.hstack([x, y]))
+    codes = [np.asarray(code) for code in (np.hstack(cast(tuple, align.transform(x, y))), forward.transform(x),
+                                           backward.transform(x, y)[1], x, y, np.hstack([x, y]))]
     scores = []
     for code in codes:
         probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(code[rows], labels[rows])

@@ -62,7 +62,7 @@ def sampled(cells: float = 1e6) -> list[Row]:
     return _grid(f"sampled {cells:.0e}, 500 MB", _SAMPLED, cells)
 
 
-def first_call() -> list[Row]:
+def first_sweep() -> list[Row]:
     """From the start of a process to the first results of a figure, without and with compiled programs on disk."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache,

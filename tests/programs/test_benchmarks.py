@@ -1,23 +1,24 @@
-"""The benchmark runs, agrees with the loop it is measured against, and writes what it says."""
+"""The command of benchmarks: what it writes, that it goes on after a kill, and that what it compares agrees."""
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import diagnosis, training
+from benchmarks import diagnosis, first_call, training
 from benchmarks import sweep as bench
 from benchmarks.numpy_loop import recovered_counts
+from benchmarks.report import Benchmark
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_sweep_benchmark(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "_AXES", {name: values[::10] for name, values in bench._AXES.items()})
     monkeypatch.setattr(bench, "_SUBSET", {name: slice(None) for name in bench._AXES})
-    monkeypatch.setattr(benchmarks, "BENCHMARKS", {"sweep": lambda: bench.run(seeds=4, rounds=2)})
+    monkeypatch.setitem(benchmarks.BENCHMARKS, "sweep", Benchmark("", lambda: bench.run(seeds=4, rounds=2)))
     assert benchmarks.main(["sweep", "--json", str(tmp_path / "b.json")]) == 0
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert all(set(row) == {"case", "metric", "value", "unit"} for row in rows)
@@ -38,6 +39,7 @@ def test_the_loop_recovers_clear_signals():
     assert recovered_counts(rng, np.full(3, 3.0), 0.8, nuisance_y=100.0, **model)[1] == 0
 
 
+@pytest.mark.slow
 def test_training_benchmark(monkeypatch):
     monkeypatch.setattr(training, "_SIZE", 16)
     monkeypatch.setattr(training, "_BATCH", 8)
@@ -58,6 +60,7 @@ def test_training_benchmark(monkeypatch):
         "machine", *(f"phasejax {objective}, {cells}" for objective in ("CA", "CP") for cells in ("1 cell", "2 cells"))}
 
 
+@pytest.mark.slow
 def test_the_epochs_that_are_timed_train(monkeypatch):
     monkeypatch.setattr(training, "_SIZE", 16)
     epoch = training._ours("CP", 8, 1)
@@ -80,16 +83,50 @@ def test_a_killed_diagnosis_benchmark_goes_on(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(diagnosis, name, list)
     with pytest.raises(KeyboardInterrupt):
         benchmarks.main(["diagnosis", "--json", str(tmp_path / "b.json")])
-    assert "5 of 27 parts done" in capsys.readouterr().err
+    assert "diagnosis: 5 of 27" in capsys.readouterr().err
     monkeypatch.setattr(diagnosis, "_accuracy", lambda *arguments: [measured.append(arguments) or {
         "case": "-".join(map(str, arguments)), "metric": "correct", "value": 1.0, "unit": "share"}])
     assert benchmarks.main(["diagnosis", "--json", str(tmp_path / "b.json")]) == 0
     assert len(measured) == len(set(measured)) == 24
-    assert len(json.loads((tmp_path / "b.json").read_text())["rows"]) == 24
+    rows = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert len(rows) == 24
+    assert rows[0] == {"case": "homogeneous-400-40-Gaussian-spanning-30-5", "metric": "correct", "value": 1.0,
+                       "unit": "share"}
     assert not (tmp_path / "b.json.parts").exists()
-    diagnosis.run(cells=2, seeds=1, folder=tmp_path / "other")
-    diagnosis.run(cells=2, seeds=2, folder=tmp_path / "other")
+    diagnosis.run(cells=2, seeds=1, store=tmp_path / "other")
+    diagnosis.run(cells=2, seeds=2, store=tmp_path / "other")
     assert len(measured) == 24 * 3
+
+
+def test_only_resumable_benchmarks_get_a_store(tmp_path, monkeypatch):
+    given = []
+    for name, benchmark in benchmarks.BENCHMARKS.items():
+        monkeypatch.setitem(benchmarks.BENCHMARKS, name,
+                            replace(benchmark, run=lambda name=name, **options: given.append((name, options)) or []))
+    assert benchmarks.main(["--json", str(tmp_path / "b.json")]) == 0
+    assert [name for name, _ in given] == list(benchmarks.BENCHMARKS)
+    for name, options in given:
+        assert set(options) == ({"store", "progress"} if benchmarks.BENCHMARKS[name].resumable else set())
+
+
+def test_the_help_lists_every_benchmark_with_its_title(capsys):
+    with pytest.raises(SystemExit) as end:
+        benchmarks.main(["--help"])
+    assert end.value.code == 0
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name, benchmark in benchmarks.BENCHMARKS.items():
+        assert f"{name} {benchmark.title}" in printed
+
+
+@pytest.mark.slow
+def test_both_calls_of_a_command_are_measured():
+    rows = first_call.run({"--version": ("--version",)})
+    assert [(row["case"], row["metric"]) for row in rows] == [
+        (f"phasejax --version, {call} call", metric) for call in ("first", "second")
+        for metric in ("wall_time", "peak_memory")]
+    assert all(row["value"] > 0 for row in rows)
+    with pytest.raises(RuntimeError, match=r"phasejax diagnose no\.npy: expected exit code 0, got 2"):
+        first_call.run({"diagnose": ("diagnose", "no.npy")})
 
 
 def test_an_unwritable_report_is_refused(tmp_path, capsys):
