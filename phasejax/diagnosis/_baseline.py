@@ -52,7 +52,7 @@ def diagnose_again(baseline: Diagnosis, x: ArrayLike | Table, y: ArrayLike | Tab
                     label_kind=label_kind, predicted_scores=False, seed=seed)
 
 
-def check_same(argument: str, got: float, expected: float, noun: str) -> None:
+def check_same(argument: str, got: int | float, expected: int | float, noun: str) -> None:
     """Refuse a number that is another one than the baseline's.
 
     Raises:

@@ -126,7 +126,7 @@ def test_scores_against_fits_row_by_row(kind, subset, repeats):
 def test_encoders_are_those_of_the_solvers():
     x, y, _ = spiked(200)
     moments = Moments.of(np.c_[x, y])
-    (ca, cp, cp_reverse, *_), _ = encoding_maps(moments, 5, 4, 2, None)
+    (ca, cp, cp_reverse, *_), _ = encoding_maps(moments, 5, 4, 2, lambda: np.c_[x, y])
     with jax.enable_x64(True):
         joint = moments.covariance
         covariances = Covariances(xx=joint[:5, :5], xy=joint[:5, 5:], yy=joint[5:, 5:])
@@ -235,10 +235,10 @@ def test_units_do_not_matter(kind):
 @pytest.mark.slow
 def test_unlabelled_rows_improve_the_encoders():
     x, y, t = spiked(44_000, d_x=25, d_y=25, seed=2)
-    limit = encoding_maps(Moments.of(np.c_[x, y][4000:]), 25, 25, 2, None)[0][0][:25, :2]
+    limit = encoding_maps(Moments.of(np.c_[x, y][4000:]), 25, 25, 2, lambda: np.c_[x, y][4000:])[0][0][:25, :2]
     x, y, t = x[:4000], y[:4000], t[:4000]
     few = np.random.default_rng(0).permutation(4000)[:120]
-    whole, alone = (encoding_maps(Moments.of(np.c_[x, y][rows]), 25, 25, 2, None)[0][0][:25, :2]
+    whole, alone = (encoding_maps(Moments.of(np.c_[x, y][rows]), 25, 25, 2, lambda: np.c_[x, y])[0][0][:25, :2]
                     for rows in (slice(None), few))
     root = np.linalg.cholesky(np.cov(x.T)).T  # angles between scores, not between rows of arbitrary units
     sines = [np.sin(scipy.linalg.subspace_angles(root @ found, root @ limit)).max() for found in (whole, alone)]
