@@ -115,7 +115,7 @@ def _leading_eigenvectors(k):
         vectors, good = batched_eigh.leading_eigenvectors(reflectors, diagonal, off_diagonal, scales, matrices, k)
         return jax.lax.cond(jnp.all(good), lambda: vectors, lambda: jax.vmap(unless_good)(vectors, good, matrices))
 
-    return _looped_on_cpu(one, side_by_side, range(3, batched_eigh.MAX_DIMENSION + 1))
+    return _looped_on_cpu(one, side_by_side, range(batched_eigh.MIN_DIMENSION, batched_eigh.MAX_DIMENSION + 1))
 
 
 @jax.custom_jvp

@@ -77,10 +77,11 @@ def test_eigenvectors_that_are_not_good_are_known():
 
 
 def test_a_batch_falls_back_to_lapack_where_it_must():
-    rng = np.random.default_rng(1)
-    matrices = batch(rng, 40, 6)
-    rotation = np.linalg.qr(rng.standard_normal((6, 6)))[0]
-    matrices[3], matrices[7] = np.diag([3.0, 3, 3, 1, 1, 1]), rotation @ np.diag([3.0, 3, 3, 1, 1, 1]) @ rotation.T
+    rng, d = np.random.default_rng(1), batched_eigh.MIN_DIMENSION
+    matrices = batch(rng, 40, d)
+    rotation = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    tied = np.diag([3.0] * 3 + [1.0] * (d - 3))
+    matrices[3], matrices[7] = tied, rotation @ tied @ rotation.T
     matrices[11], matrices[13] = np.nan, 1e-200 * matrices[12]
     together = jax.jit(jax.vmap(lambda m: top_k_eigenspace(m, 3)))(matrices)
     alone = jnp.stack([top_k_eigenspace(jnp.asarray(m), 3) for m in matrices])
@@ -101,7 +102,7 @@ def test_close_eigenvalues_keep_their_vectors_orthogonal(gap):
     np.testing.assert_allclose(projectors(vectors), lapack(matrices, 3), atol=1e-13)
 
 
-@pytest.mark.parametrize("d", [1, 2, 65])
+@pytest.mark.parametrize("d", [1, 2, batched_eigh.MIN_DIMENSION - 1, batched_eigh.MAX_DIMENSION + 1])
 def test_other_dimensions_are_left_to_lapack(d):
     matrices = batch(np.random.default_rng(d), 4, d)
     together = jax.jit(jax.vmap(lambda m: top_k_eigenspace(m, 1)))(matrices)
