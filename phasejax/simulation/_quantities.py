@@ -12,10 +12,9 @@ from functools import cached_property
 from typing import Literal
 
 import jax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float
 
 from phasejax import linear, theory
-from phasejax._core.pytree import HostOrDevice
 from phasejax.linear import Covariances, Whitened, _solvers
 from phasejax.simulation._population import population_covariances, signal_covariances
 from phasejax.theory import SpikedModel
@@ -33,7 +32,7 @@ class Cell:
     """
 
     def __init__(self, model: SpikedModel, covariances: Covariances | Whitened,
-                 lam: Float[HostOrDevice, ""] | float | None = None, n: Int[HostOrDevice, ""] | int | None = None):
+                 lam: ArrayLike | None = None, n: ArrayLike | None = None):
         self.model, self.lam, self.n = model, lam, n
         self.whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
         self._trained: dict[str, linear.Trained] = {}

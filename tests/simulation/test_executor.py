@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from phasejax import SpikedModel, sweep
-from phasejax.simulation import _executor
+from phasejax import SpikedModel, delta_cp, sweep
+from phasejax.simulation import _executor, _stage, population_covariances
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import Grid, chunk_origins, chunk_shape_within, clipped_chunk_shape
 from tests.support import as_users_run
@@ -92,12 +92,14 @@ def one_device(tmp_path_factory):
         return found.load()
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_same_digits(one_device, tmp_path):
     assert "8 1" in finished(run([str(tmp_path / "grid.nc")], devices=8))
     with xr.open_dataset(tmp_path / "grid.nc", engine="scipy") as found:
         xr.testing.assert_identical(found.load(), one_device)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_digits(one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -135,37 +137,49 @@ def test_other_sizes_are_refused(memory):
         Budget.from_memory(memory)
 
 
+def deviation(model, covariances):
+    """Squared distance of sample covariances from the population's: it tells draws apart and is quick to compile."""
+    return ((covariances.xx - population_covariances(model).xx) ** 2).sum()
+
+
+# Tests that vary along other axes share one compiled program, of two models and four seeds.
+TWO_MODELS = {"kappa": [2.0, 3.0], "nu": [0.1]}
+FOUR_SEEDS = {"fixed": {"k": 1, "d": 4}, "quantities": {"deviation": deviation}, "seeds": 4, "key": jax.random.key(1)}
+
+
 def test_sample_size_is_an_axis():
-    """As many sweeps, one for each n; and the error of a subspace falls with n."""
-    options = {"fixed": {"k": 2, "d": 6, "nuisance_y": 4.0}, "quantities": ["error_ca"], "seeds": 4,
-               "key": jax.random.key(1)}
-    together = sweep(SpikedModel.homogeneous, {"n": [50, 200, 5000], "kappa": [2.0, 3.0], "nu": [0.1]}, **options)
+    """As many sweeps, one for each n; and the distance from the population falls with n."""
+    together = sweep(SpikedModel.homogeneous, {"n": [50, 200, 5000], **TWO_MODELS}, **FOUR_SEEDS)
     for n in (50, 200, 5000):
-        alone = sweep(SpikedModel.homogeneous, {"kappa": [2.0, 3.0], "nu": [0.1]}, n=n, **options)
-        np.testing.assert_allclose(together.error_ca.sel(n=n), alone.error_ca, rtol=1e-9)
-    assert (np.diff(together.error_ca.mean("seed"), axis=0) < 0).all()
+        alone = sweep(SpikedModel.homogeneous, TWO_MODELS, n=n, **FOUR_SEEDS)
+        np.testing.assert_allclose(together.deviation.sel(n=n), alone.deviation, rtol=1e-9)
+    assert (np.diff(together.deviation.mean("seed"), axis=0) < 0).all()
 
 
-@pytest.mark.parametrize("common", [True, False])
-def test_shapes_are_axes(common):
+def test_shapes_are_axes():
     """Dimension and number of signals as axes: as many sweeps, padded with NaN."""
-    options = {"quantities": ["rho", "error_cp", "canonical_correlations"], "n": 60, "seeds": 3,
-               "key": jax.random.key(2), "common_random_numbers": common}
+    options = {"quantities": ["rho", "error_cp", "regression_singular_values"], "n": 60, "seeds": 3,
+               "key": jax.random.key(2)}
     together = sweep(SpikedModel.homogeneous, {"d": ("size", [6, 8]), "nu": [0.2, 0.6], "k": ("size", [1, 3])},
                      fixed={"kappa": 1.5}, **options)
-    assert together.canonical_correlations.shape == (2, 2, 3, 8)
+    assert together.regression_singular_values.shape == (2, 2, 3, 8)
     assert together.rho.dims == ("size", "nu", "signal")
     assert np.isnan(together.rho[0, :, 1:]).all()
-    assert np.isnan(together.canonical_correlations[0, ..., 6:]).all()
-    if not common:
-        assert len(np.unique(together.error_cp)) == together.error_cp.size
-        return
+    assert np.isnan(together.regression_singular_values[0, ..., 6:]).all()
     for i, (d, k) in enumerate([(6, 1), (8, 3)]):
         alone = sweep(SpikedModel.homogeneous, {"nu": [0.2, 0.6]}, fixed={"kappa": 1.5, "d": d, "k": k}, **options)
         cell = together.isel(size=i)
         np.testing.assert_array_equal(cell.error_cp, alone.error_cp)
         np.testing.assert_array_equal(cell.rho[..., :k], alone.rho)
-        np.testing.assert_array_equal(cell.canonical_correlations[..., :d], alone.canonical_correlations)
+        np.testing.assert_array_equal(cell.regression_singular_values[..., :d], alone.regression_singular_values)
+
+
+def test_independent_draws_differ_between_cells_seeds_and_shapes():
+    """Even where cells have the same model."""
+    apart = sweep(SpikedModel.homogeneous, {"d": [6, 8], "nu": [0.2, 0.2]}, n=60, common_random_numbers=False,
+                  **FOUR_SEEDS | {"fixed": {"kappa": 1.5, "k": 1}})
+    assert apart.deviation.shape == (2, 2, 4)
+    assert len(np.unique(apart.deviation)) == 16
 
 
 def test_parameters_that_share_a_dimension_vary_together():
@@ -173,20 +187,19 @@ def test_parameters_that_share_a_dimension_vary_together():
     together = sweep(SpikedModel.homogeneous, view, fixed={"kappa": 1.0, "k": 1, "d": 3}, quantities=["delta_cp"])
     assert together.delta_cp.dims == ("noise", "nu")
     with jax.enable_x64(True):
-        from phasejax import delta_cp
         expected = [[float(delta_cp(SpikedModel.homogeneous(1.0, nu, gamma_x=x, gamma_y=y, k=1, d=3)))
                      for nu in (0.2, 0.4)] for x, y in [(0.1, 1.0), (0.5, 0.5), (1.0, 0.1)]]
     np.testing.assert_allclose(together.delta_cp, expected, rtol=1e-12)
-    sizes = {"d": ("size", [4, 4, 6]), "n": ("size", [20, 40, 40])}
-    shaped = sweep(SpikedModel.homogeneous, sizes, fixed={"kappa": 1.0, "k": 1, "nu": 0.3}, quantities=["error_ca"],
-                   seeds=2, key=jax.random.key(0))
-    alone = sweep(SpikedModel.homogeneous, {"nu": [0.3]}, fixed={"kappa": 1.0, "k": 1, "d": 4}, n=40, seeds=2,
-                  quantities=["error_ca"], key=jax.random.key(0))
-    np.testing.assert_allclose(shaped.error_ca[1], alone.error_ca[0], rtol=1e-9)
+
+
+def test_a_shape_and_the_sample_size_can_share_a_dimension():
+    shaped = sweep(SpikedModel.homogeneous, {"d": ("size", [4, 4, 6]), "n": ("size", [20, 40, 40]), **TWO_MODELS},
+                   **FOUR_SEEDS | {"fixed": {"k": 1}})
+    alone = sweep(SpikedModel.homogeneous, TWO_MODELS, n=40, **FOUR_SEEDS)
+    np.testing.assert_allclose(shaped.deviation[1], alone.deviation, rtol=1e-9)
 
 
 def test_many_seeds_are_drawn_in_parts(monkeypatch):
-    from phasejax.simulation import _stage
     options = {"fixed": {"k": 1, "d": 3, "kappa": 1.0}, "quantities": ["error_ca"], "n": 20, "seeds": 21,
                "key": jax.random.key(3)}
     axes = {"nu": np.linspace(0.1, 0.9, 40)}
@@ -197,11 +210,12 @@ def test_many_seeds_are_drawn_in_parts(monkeypatch):
 
 
 def test_population_and_sample_side_by_side():
-    both = sweep(SpikedModel.homogeneous, {"nu": [0.2, 0.9]}, fixed={"k": 1, "d": 3, "kappa": 1.0}, n=30, seeds=2,
-                 key=jax.random.key(0), quantities=["population_error_ca", "error_ca"])
-    assert both.population_error_ca.dims == ("nu",)
-    np.testing.assert_allclose(both.population_error_ca, [0, 1], atol=1e-12)
-    assert both.error_ca.dims == ("nu", "seed")
+    """rho = 0.08 < nu = 0.5 at kappa = 0.3, so that CA finds nuisance there; rho = 0.8 at kappa = 2."""
+    both = sweep(SpikedModel.homogeneous, {"kappa": [0.3, 2.0], "nu": [0.5]}, n=30,
+                 **FOUR_SEEDS | {"quantities": ["population_error_ca", "error_ca"]})
+    assert both.population_error_ca.dims == ("kappa", "nu")
+    np.testing.assert_allclose(both.population_error_ca, [[1], [0]], atol=1e-12)
+    assert both.error_ca.dims == ("kappa", "nu", "seed")
 
 
 def test_a_function_of_model_and_covariances_is_a_quantity():

@@ -6,7 +6,6 @@ the larger of the two sample standard deviations: ten values alone can show no s
 is some.
 """
 
-
 import jax
 import numpy as np
 import pytest
@@ -15,8 +14,6 @@ from paper_figs import bottlenecks, estimation, recovery
 from paper_figs.presets import Preset
 from phasejax import SpikedModel, sweep
 from tests.support import DATA
-
-pytestmark = pytest.mark.slow
 
 K = 4
 PUBLISHED = np.load(DATA / "published_linear.npz")
@@ -42,16 +39,19 @@ def fig3():
     return recovery.compute_fig3(FULL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "published"), [("error_ca", "dist_ca"), ("error_cp", "dist_cp")])
 def test_fig3_subspace_errors(fig3, ours, published):
     assert_agrees(fig3[ours], PUBLISHED[f"E4/seed/{published}"])
 
 
+@pytest.mark.slow
 def test_fig3_ratios(fig3):
     for name in ("delta_ca", "delta_cp"):  # the published file cuts ratios at 50
         np.testing.assert_allclose(np.minimum(fig3[name], 50), PUBLISHED[f"E4/{name}_mean"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_comparison_rejects_the_other_subspace_convention_and_another_model(fig3):
     """Its power: the root of the error, and 5% more noise in x, are both seen."""
     with pytest.raises(AssertionError):
@@ -62,6 +62,7 @@ def test_comparison_rejects_the_other_subspace_convention_and_another_model(fig3
         assert_agrees(louder.error_ca, PUBLISHED["E4/seed/dist_ca"])
 
 
+@pytest.mark.slow
 def test_fig8_separation():
     data = recovery.compute_fig8(FULL)
     assert_agrees(data.gap_ca, PUBLISHED["E3/seed/delta_ca_emp"])
@@ -73,6 +74,7 @@ def test_fig8_separation():
     assert float(data.separation_ca[0].mean()) == pytest.approx(float(data.delta_ca[0]), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "published"), [
     ("signal_mse_ca", "mse_ca_probe_signal"), ("signal_mse_cp", "mse_cp_signal"),
     ("total_mse_ca", "mse_ca_probe"), ("total_mse_cp", "mse_cp")])
@@ -81,6 +83,7 @@ def test_fig9_errors(ours, published):
     assert_agrees(recovery.compute_fig9(FULL)[ours], PUBLISHED[f"E5/seed/{published}"])
 
 
+@pytest.mark.slow
 def test_hard_bottleneck():
     data = bottlenecks.compute_hard_bottleneck(Preset(n=1, seeds=2, thin=1, raster=2, frames=2))
     for ours, published in {"limited_xy": "E1/r_xy", "limited_y": "E1/r_y", "chain": "E1_multi/cascade"}.items():
@@ -89,6 +92,7 @@ def test_hard_bottleneck():
     np.testing.assert_array_equal(data.chain_theory, data.chain.mean("seed"))
 
 
+@pytest.mark.slow
 def test_soft_bottleneck():
     data = bottlenecks.compute_soft_bottleneck(FULL)
     np.testing.assert_allclose(data.kappa_3, PUBLISHED["E2/sweep"], rtol=1e-12)
@@ -96,6 +100,7 @@ def test_soft_bottleneck():
         assert_agrees(data[ours], PUBLISHED[f"E2/seed/{published}"])
 
 
+@pytest.mark.slow
 def test_joint_objective():
     data = recovery.compute_joint(FULL)
     np.testing.assert_allclose(data.lam, PUBLISHED["E6/sweep"], rtol=1e-12)
@@ -104,6 +109,7 @@ def test_joint_objective():
     np.testing.assert_allclose(data.joint_to_cp[0], 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_estimation_check():
     data = estimation.compute_estimation(Preset(n=5000, seeds=64, thin=1, raster=2, frames=2))
     assert_agrees(data.kappa_squared_a.isel(nu_a=0), PUBLISHED["E8/a/seed/kappa_hat"])
@@ -120,6 +126,7 @@ def fig7():
                              "delta_ca", "delta_cp"], n=5000, seeds=200, key=jax.random.key(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["ca", "cp"])
 def test_fig7(fig7, objective):
     assert_agrees(fig7[f"recovered_{objective}"], PUBLISHED[f"E7/seed/r_{objective}"])

@@ -1,5 +1,7 @@
 """Draws have the distribution they claim, and common random numbers are smooth."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,25 +89,32 @@ def test_wishart_oracle_rejects_wrong_degrees_of_freedom():
 
 
 def test_fewer_rows_than_dimensions_give_a_singular_matrix_with_the_right_mean():
-    t = jax.vmap(lambda k: bartlett_factor(k, 4, 7))(jax.random.split(jax.random.key(4), 20_000))
-    w = t @ t.swapaxes(1, 2)
-    assert np.linalg.matrix_rank(np.asarray(w[0])) == 4
+    t = jax.jit(jax.vmap(lambda k: bartlett_factor(k, 4, 7)))(jax.random.split(jax.random.key(4), 20_000))
+    w = np.asarray(t @ t.swapaxes(1, 2))
+    assert np.linalg.matrix_rank(w[0]) == 4
     # var W_ij = (1 + [i = j]) / n; 49 entries, 20,000 draws, 5 standard errors.
     assert np.max(np.abs(w.mean(0) - np.eye(7))) < 5 * np.sqrt(2 / 4 / 20_000)
     # And rows' own draws have the same second moments: E (W^2)_ii = (d + 1) / n + 1, and spectra.
-    rows = jax.random.normal(jax.random.key(5), (20_000, 4, 7))
-    direct = np.linalg.eigvalsh(np.asarray(rows.swapaxes(1, 2) @ rows / 4))[:, 3:]
-    spectra = np.linalg.eigvalsh(np.asarray(w))[:, 3:]
+    rows = np.asarray(jax.random.normal(jax.random.key(5), (20_000, 4, 7)))
+    direct = np.linalg.eigvalsh(rows.swapaxes(1, 2) @ rows / 4)[:, 3:]
+    spectra = np.linalg.eigvalsh(w)[:, 3:]
     error = np.sqrt((direct.var(0) + spectra.var(0)) / 20_000)
     assert np.max(np.abs(direct.mean(0) - spectra.mean(0)) / error) < 4.5
+
+
+@functools.cache
+def factor_of(n, d):
+    """A Bartlett factor; n is traced, so that one compiled program serves all sample sizes."""
+    with jax.enable_x64(True):
+        return np.asarray(jax.jit(bartlett_factor, static_argnums=2)(jax.random.key(5), n, d))
 
 
 def test_colour_is_l_w_l():
     """Against a dense Cholesky factor of the joint population covariance, equal and unequal dimensions."""
     for model in (MODEL, MODEL.reverse(), SpikedModel.homogeneous(1.0, 0.5, k=2, d=4)):
         d = model.d_x + model.d_y
-        white = bartlett_factor(jax.random.key(5), 30, d)
-        population = population_covariances(model)
+        white = factor_of(30, d)
+        population = jax.jit(population_covariances)(model)
         factor = np.linalg.cholesky(np.block([[population.xx, population.xy], [population.xy.T, population.yy]]))
         expected = factor @ white @ white.T @ factor.T
         coloured = jax.jit(colour)(white, model)
@@ -116,23 +125,28 @@ def test_colour_is_l_w_l():
 
 def test_whitened_colour_is_colour_whitened():
     """T_11^{-1} a^{-1} whitens x, and with it the cross-covariance and both solutions are those of `colour`."""
+    @jax.jit
+    def both_routes(factor, inverse, model):
+        covariances, whitened = colour(factor, model), colour_whitened(factor, inverse, model)
+        solutions = ({"ca": solve_ca(given, 2), "cp": solve_cp(given, 2)} for given in (covariances, whitened))
+        return covariances, whitened.root_x, whitened.b, *solutions
+
+    sine = jax.jit(mean_squared_sine)
     for n, model in ((30, MODEL), (30, MODEL.reverse()), (7, MODEL)):  # 7 < 9: singular joint matrix
-        factor = bartlett_factor(jax.random.key(5), n, 9)
-        covariances = colour(factor, model)
-        whitened = colour_whitened(factor, jnp.linalg.inv(factor[:model.d_x, :model.d_x]), model)
-        np.testing.assert_allclose(whitened.root_x @ covariances.xx @ whitened.root_x.T, np.eye(model.d_x), atol=1e-10)
-        np.testing.assert_allclose(whitened.b, whitened.root_x @ covariances.xy, atol=1e-10)
-        for solve in (solve_ca, solve_cp):
-            expected, found = solve(covariances, 2), solve(whitened, 2)
-            np.testing.assert_allclose(found.spectrum, expected.spectrum, rtol=1e-9)
-            rows = ("encoder_x", "encoder_y") if solve is solve_ca else ("encoder",)
-            for name in rows:
-                assert float(mean_squared_sine(getattr(expected, name), getattr(found, name))) < 1e-12
+        factor = factor_of(n, 9)
+        inverse = np.linalg.inv(factor[:model.d_x, :model.d_x])
+        covariances, root_x, b, expected, found = both_routes(factor, inverse, model)
+        np.testing.assert_allclose(root_x @ covariances.xx @ root_x.T, np.eye(model.d_x), atol=1e-10)
+        np.testing.assert_allclose(b, root_x @ covariances.xy, atol=1e-10)
+        for name in ("ca", "cp"):
+            np.testing.assert_allclose(found[name].spectrum, expected[name].spectrum, rtol=1e-9)
+            for encoder in ("encoder_x", "encoder_y") if name == "ca" else ("encoder",):
+                assert float(sine(getattr(expected[name], encoder), getattr(found[name], encoder))) < 1e-12
 
 
 def test_colour_at_the_ends_of_the_ranges():
     model = SpikedModel.create([1.0, 0.0], nu=1.0, gamma_x=0.0, gamma_y=0.0, d=4)
-    coloured = colour(bartlett_factor(jax.random.key(6), 30, 8), model)
+    coloured = jax.jit(colour)(bartlett_factor(jax.random.key(6), 30, 8), model)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(coloured))
     np.testing.assert_allclose(coloured.yy, coloured.xx, atol=1e-12)  # nu = 1 and no noise: y = x
 
@@ -147,11 +161,13 @@ def test_bartlett_and_rows_agree_on_what_matters():
 
     def from_rows(key):
         sample = sample_pairs(key, MODEL, 40)
-        return errors(covariances_from_samples(sample.x, sample.y))
+        return covariances_from_samples(sample.x, sample.y)
 
     keys = jax.random.split(jax.random.key(7), 800)
-    direct = jax.jit(lambda ks: jax.lax.map(lambda k: errors(sample_covariances(k, MODEL, 40)), ks))(keys[:400])
-    rows = jax.jit(lambda ks: jax.lax.map(from_rows, ks))(keys[400:])
+    drawn = (jax.jit(jax.vmap(lambda key: sample_covariances(key, MODEL, 40)))(keys[:400]),
+             jax.jit(jax.vmap(from_rows))(keys[400:]))
+    errors_of_all = jax.jit(lambda covariances: jax.lax.map(errors, covariances))
+    direct, rows = map(errors_of_all, drawn)
     error = np.sqrt((direct.var(0) + rows.var(0)) / 400)
     assert np.max(np.abs(direct.mean(0) - rows.mean(0)) / error) < 4.5
 

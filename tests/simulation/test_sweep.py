@@ -18,14 +18,24 @@ AXES = {"kappa": [0.5, 1.0, 2.0], "nu": [0.2, 0.9]}
 KEY = jax.random.key(0)
 
 
+THEORY = ["delta_ca", "regime", "r_ca"]
+# Tests that sample ask for these two, with as many seeds: they share a compiled program.
+SAMPLED, SEEDS = ["error_ca", "canonical_correlations"], 3
+
+
 def small(quantities, **options):
     return sweep(SpikedModel.homogeneous, AXES, fixed=FIXED, quantities=quantities, **options)
 
 
-def test_every_cell_equals_direct_evaluation():
-    grid = small(["delta_ca", "error_ca", "canonical_correlations"], n=50, seeds=3, key=KEY)
+@pytest.fixture(scope="module")
+def grid():
+    return small(THEORY + SAMPLED, n=50, seeds=SEEDS, key=KEY)
+
+
+def test_every_cell_equals_direct_evaluation(grid):
     assert grid.error_ca.dims == ("kappa", "nu", "seed")
     assert grid.canonical_correlations.dims == ("kappa", "nu", "seed", "component")
+
     @jax.jit
     def direct(model, key):
         covariances = colour(bartlett_factor(key, 50, 12), model)
@@ -92,12 +102,6 @@ def test_common_random_numbers_make_smooth_curves():
     assert roughness(True) < roughness(False) / 20
 
 
-def test_independent_draws_differ_between_cells_and_seeds():
-    grid = sweep(SpikedModel.homogeneous, {"nu": [0.5, 0.5]}, fixed=FIXED | {"kappa": 1.5}, quantities=["error_ca"],
-                 n=30, seeds=3, key=KEY, common_random_numbers=False)
-    assert len(np.unique(grid.error_ca)) == 6
-
-
 def test_a_model_can_be_swept_over_its_fields():
     model = SpikedModel.create([2.0, 1.0], nu=[0.1, 0.2, 0.3], gamma_x=[0.1, 0.9], d=5)
     grid = sweep(model, {"nuisance_y": [1.0, 4.0]}, quantities=["delta_cp"])
@@ -140,18 +144,23 @@ def test_every_quantity_by_name():
     np.testing.assert_allclose(grid.joint_to_cp.sel(lam=0), 0, atol=1e-12)
 
 
-def test_datasets_survive_netcdf(tmp_path):
-    grid = small(["error_ca", "regime", "r_ca", "delta_ca"], n=30, seeds=2, key=KEY)
+def test_datasets_survive_netcdf(grid, tmp_path):
     grid.to_netcdf(tmp_path / "grid.nc", engine="scipy")
     with xr.open_dataset(tmp_path / "grid.nc", engine="scipy") as read:
         xr.testing.assert_identical(grid, read.load())
     assert json.loads(grid.attrs["parameters"]) == FIXED
-    assert "n" not in small(["delta_ca"], n=30).attrs  # nothing was sampled
-    assert grid.attrs["n"] == 30
+    assert grid.attrs["n"] == 50
 
 
-def test_regime_codes_say_what_they_mean():
-    grid = small(["regime"])
+def test_nothing_is_sampled_where_only_theory_is_asked_for():
+    theory = small(["delta_ca"], n=30)
+    assert "n" not in theory.attrs
+    assert theory.delta_ca.dtype == np.float64
+    assert not jax.config.jax_enable_x64  # the precision setting is left alone
+    assert jnp.ones(1).dtype == jnp.float32
+
+
+def test_regime_codes_say_what_they_mean(grid):
     meanings = grid.regime.attrs["flag_meanings"].split("|")
     assert meanings == [member.value for member in Regime]
     assert meanings[int(grid.regime.sel(kappa=2.0, nu=0.2))] == "Both"
@@ -160,7 +169,7 @@ def test_regime_codes_say_what_they_mean():
 def test_few_pairs_are_warned_about():
     """Below d_x + d_y = 12 pairs the Wishart matrix is singular: d_x + d_y - n correlations are 1."""
     with pytest.warns(UserWarning, match=r"n: 9 pairs are fewer than d_x \+ d_y = 12, so the largest 3"):
-        correlations = small(["canonical_correlations"], n=9, seeds=2, key=KEY).canonical_correlations
+        correlations = small(SAMPLED, n=9, seeds=SEEDS, key=KEY).canonical_correlations
     np.testing.assert_allclose(correlations[..., :3], 1, rtol=1e-9)
     assert float(correlations[..., 3].max()) < 1 - 1e-6
 
@@ -184,13 +193,7 @@ def test_an_interrupt_ends_the_sweep_at_once():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        small(["error_ca"], n=50, seeds=2, key=KEY, progress=interrupt)
-
-
-def test_the_precision_setting_is_left_alone():
-    assert small(["delta_ca"]).delta_ca.dtype == np.float64
-    assert not jax.config.jax_enable_x64
-    assert jnp.ones(1).dtype == jnp.float32
+        small(SAMPLED, n=50, seeds=SEEDS, key=KEY, progress=interrupt)
 
 
 @pytest.mark.parametrize(("change", "message"), [
