@@ -1,5 +1,7 @@
 """The strided convolution and its transpose against SciPy and sums over taps in NumPy, in float64."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,12 +54,18 @@ def numpy_kernel_gradient(x, y):
                      for a in range(4)])
 
 
+@partial(jax.jit, static_argnums=0)
+def value_and_pull_back(function, images, kernel, cotangent):
+    """The value, and its derivatives in images and kernel applied to a cotangent, in one program."""
+    value, pull_back = jax.vjp(function, images, kernel)
+    return value, pull_back(cotangent)
+
+
 @pytest.mark.parametrize(("c", "out"), CHANNELS)
 def test_the_convolution_equals_scipy_s(c, out):
     x, kernel, y = drawn(c, out)
-    value, pull_back = jax.vjp(strided_convolution, x, kernel)
+    value, (of_x, of_kernel) = value_and_pull_back(strided_convolution, x, kernel, y)
     np.testing.assert_allclose(value, scipy_convolution(x, kernel), atol=1e-12)
-    of_x, of_kernel = pull_back(jnp.asarray(y))
     np.testing.assert_allclose(of_x, numpy_transpose(y, kernel), atol=1e-12)
     np.testing.assert_allclose(of_kernel, numpy_kernel_gradient(x, y), atol=1e-12)
 
@@ -65,9 +73,8 @@ def test_the_convolution_equals_scipy_s(c, out):
 @pytest.mark.parametrize(("c", "out"), CHANNELS)
 def test_the_transpose_equals_a_sum_over_taps(c, out):
     x, kernel, y = drawn(c, out, seed=1)
-    value, pull_back = jax.vjp(transposed_convolution, y, kernel)
+    value, (of_y, of_kernel) = value_and_pull_back(transposed_convolution, y, kernel, x)
     np.testing.assert_allclose(value, numpy_transpose(y, kernel), atol=1e-12)
-    of_y, of_kernel = pull_back(jnp.asarray(x))
     np.testing.assert_allclose(of_y, scipy_convolution(x, kernel), atol=1e-12)
     np.testing.assert_allclose(of_kernel, numpy_kernel_gradient(x, y), atol=1e-12)
 
@@ -75,8 +82,9 @@ def test_the_transpose_equals_a_sum_over_taps(c, out):
 @pytest.mark.parametrize(("c", "out"), CHANNELS[1:4:2])
 def test_they_are_adjoint(c, out):
     x, kernel, y = drawn(c, out, seed=2)
-    assert float(jnp.sum(strided_convolution(x, kernel) * y)) == pytest.approx(
-        float(jnp.sum(x * transposed_convolution(y, kernel))), rel=1e-12)
+    forward, backward = (np.asarray(jax.jit(function)(images, kernel)) for function, images in (
+        (strided_convolution, x), (transposed_convolution, y)))
+    assert np.sum(forward * y) == pytest.approx(np.sum(x * backward), rel=1e-12)
 
 
 @pytest.mark.parametrize(("c", "out"), CHANNELS[1:4:2])
@@ -85,7 +93,7 @@ def test_second_derivatives(c, out):
     x, kernel, _ = drawn(c, out, seed=3)
     direction = np.random.default_rng(4).standard_normal(x.shape)
     gradient = jax.grad(lambda u: jnp.sum(strided_convolution(u, kernel) ** 2) / 2)
-    found = jax.grad(lambda u: jnp.sum(gradient(u) * direction))(jnp.asarray(x))
+    found = jax.jit(jax.grad(lambda u: jnp.sum(gradient(u) * direction)))(jnp.asarray(x))
     np.testing.assert_allclose(found, numpy_transpose(scipy_convolution(direction, kernel), kernel), atol=1e-11)
 
 
@@ -100,16 +108,16 @@ def test_cells_with_kernels_of_their_own_are_batched_products(c, out):
         text = both.lower(images, kernel).as_text()
         assert "dot_general" in text
         assert "convolution" not in text.replace("strided_convolution", "").replace("transposed_convolution", "")
-        found = both(images, kernel)
+        found, one = both(images, kernel), jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
         for i in range(3):
-            alone = jax.value_and_grad(loss, argnums=(0, 1))(jnp.asarray(images[i]), jnp.asarray(kernel[i]))
+            alone = one(images[i], kernel[i])
             jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-12), found, alone)
 
 
-@pytest.mark.parametrize(("c", "out"), CHANNELS)
+@pytest.mark.parametrize(("c", "out"), CHANNELS[1:4:2])
 def test_the_benchmark_compares_it_with_the_same_function(c, out):
     x, kernel, _ = drawn(c, out)
-    np.testing.assert_allclose(benchmark.xla_convolution(x, kernel), strided_convolution(x, kernel), atol=1e-12)
+    np.testing.assert_allclose(benchmark.xla_convolution(x, kernel), scipy_convolution(x, kernel), atol=1e-12)
 
 
 @pytest.mark.slow

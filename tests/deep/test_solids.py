@@ -11,6 +11,7 @@ from phasejax.deep.data import _solids, stereo_shapes3d
 from phasejax.deep.data._solids import SOLIDS, Scene, picture
 
 RNG = np.random.default_rng(0)
+compiled_picture = jax.jit(picture, static_argnums=(0, 2))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_each_stands_on_the_floor():
 def test_the_sphere_covers_what_its_cone_covers():
     """A ray meets the sphere if it is within asin(R/D) of its centre."""
     scene, size = Scene(wall_hue=0.5, floor_hue=0.5, solid_hue=0.0), 48
-    shown = np.asarray(picture(_solids.sphere, scene, size))
+    shown = np.asarray(compiled_picture(_solids.sphere, scene, size))
     camera = 5.6 * np.array([0, np.sin(0.4), -np.cos(0.4)])
     ahead = np.array([0, 0.78, 0]) - camera
     ahead /= np.linalg.norm(ahead)
@@ -113,13 +114,13 @@ def test_images_are_distinct_and_in_range(four):
 
 
 def test_light_from_the_right_darkens_the_floor_on_the_left():
-    left, right = (np.asarray(picture(_solids.sphere, Scene(light_azimuth=a), 32)) for a in (0.9, -0.9))
+    left, right = (np.asarray(compiled_picture(_solids.sphere, Scene(light_azimuth=a), 32)) for a in (0.9, -0.9))
     np.testing.assert_allclose(left, right[:, ::-1], atol=2e-3)
     assert left[18:, :9].min() < 0.9 * left[18:, -9:].min()
 
 
 def test_scale_grows_the_solid_from_the_floor():
-    small, large = (np.asarray(picture(_solids.capsule, Scene(scale=scale), 32)) for scale in (0.6, 1.2))
+    small, large = (np.asarray(compiled_picture(_solids.capsule, Scene(scale=scale), 32)) for scale in (0.6, 1.2))
     covered = [(image[..., 0] > 1.5 * image[..., 2]).sum() for image in (small[:14], large[:14])]
     assert covered[0] < covered[1] / 2
 

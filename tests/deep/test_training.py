@@ -1,5 +1,6 @@
-"""Training of cells: losses fall, stopping is what it says, nothing depends on company or interruption."""
+"""Training of cells: losses fall, cells stop when they should, and neither company nor interruption matters."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -10,8 +11,6 @@ from flax import nnx
 
 from phasejax.deep import Architecture, Training, _objectives
 from phasejax.deep.data import Cell, Views
-
-pytestmark = pytest.mark.slow
 
 SMALL = Architecture(shape_x=(16, 16, 1), shape_y=(16, 16, 1), classes=3, widths=(4, 4), hidden=(16,), embedding=8,
                      projection=4)
@@ -32,6 +31,7 @@ def views(cell, rows):
     return Views(*jax.vmap(one)(keys))
 
 
+@functools.cache
 def training(objective="cp", **changes):
     return replace(Training(objective=objective, architecture=SMALL, views=views, train=96, validation=32, batch=32,
                             learning_rate=1e-2, max_epochs=30, patience=3), **changes)
@@ -42,15 +42,30 @@ def cell(seed, noise=0.1):
                 noise=jnp.array(noise))
 
 
+# Every training is traced and compiled once for all tests.
+compiled_start = functools.cache(lambda trained: jax.jit(trained.start))
+compiled_epoch = functools.cache(lambda trained: jax.jit(trained.epoch))
+
+
 def run(trained, at, epochs, state=None):
-    state, losses = trained.start(at) if state is None else state, []
-    step = jax.jit(trained.epoch)
+    state, losses = compiled_start(trained)(at) if state is None else state, []
     for _ in range(epochs):
-        state, found = step(state, at)
+        state, found = compiled_epoch(trained)(state, at)
         losses.append(np.asarray(found))
     return state, np.array(losses)
 
 
+def train_together(trained, cells):
+    """The states of cells under `vmap` after two epochs, and the losses of both."""
+    states, losses = jax.jit(jax.vmap(trained.start))(cells), []
+    epoch = jax.jit(jax.vmap(trained.epoch))
+    for _ in range(2):
+        states, found = epoch(states, cells)
+        losses.append(found)
+    return states, losses
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", _objectives.OBJECTIVES)
 def test_losses_fall(objective):
     state, losses = run(training(objective, patience=30), cell(0), 8)
@@ -59,19 +74,18 @@ def test_losses_fall(objective):
     assert not state.diverged
 
 
+@pytest.mark.slow
 def test_a_cell_in_company_is_the_cell_alone():
-    """Three cells under vmap against one after another: single precision, 6 steps of Adam."""
+    """Three cells under `vmap` against one after another: single precision, 6 steps of Adam, hence the tolerance."""
     trained = training()
     cells = [cell(0), cell(1, noise=0.5), cell(2)]
     together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cells)
-    states, losses = jax.jit(jax.vmap(trained.start))(together), []
-    for _ in range(2):
-        states, found = jax.jit(jax.vmap(trained.epoch))(states, together)
-        losses.append(found)
+    _, losses = train_together(trained, together)
     for i, at in enumerate(cells):
         np.testing.assert_allclose(np.array(losses)[:, i], run(trained, at, 2)[1], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_continued_training_is_an_uninterrupted_one():
     trained, at = training(), cell(3)
     whole, losses = run(trained, at, 5)
@@ -82,8 +96,9 @@ def test_a_continued_training_is_an_uninterrupted_one():
     jax.tree.map(np.testing.assert_array_equal, continued, whole)
 
 
+@pytest.mark.slow
 def test_stopping_waits_for_patience_and_keeps_the_best():
-    """Noise to be predicted from noise: validation soon rises, and the parameters of its least are kept."""
+    """Where noise is to be predicted, the validation loss soon rises, and the parameters of its minimum are kept."""
     trained = training(patience=2, learning_rate=3e-2)
     at = cell(4, noise=3.0)
     state, losses = run(trained, at, 30)
@@ -91,12 +106,13 @@ def test_stopping_waits_for_patience_and_keeps_the_best():
     assert 2 < done < 30
     assert np.isnan(losses[done:]).all()
     assert losses[:done, 1].argmin() == done - 1 - 2
-    # The best parameters are those of that epoch: one more look at the validation rows gives its loss.
+    # The best parameters are those of that epoch, since they have its loss on the validation rows.
     rows = (96 + jnp.arange(32)).reshape(1, 32)
     np.testing.assert_allclose(trained._loss(state.best, at, rows[0]), state.best_loss, rtol=1e-5)
 
 
-def test_a_diverging_cell_is_told_and_stops():
+@pytest.mark.slow
+def test_a_diverging_cell_is_named_and_stops():
     trained = training(learning_rate=1e12)
     state, losses = run(trained, cell(5), 3)
     assert state.diverged
@@ -105,13 +121,12 @@ def test_a_diverging_cell_is_told_and_stops():
     assert np.isnan(losses[-1]).all()
 
 
+@pytest.mark.slow
 def test_a_diverging_cell_leaves_its_company_alone():
     trained = training()
     cells = [cell(0), cell(1, noise=np.nan), cell(2)]
     together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cells)
-    states = jax.jit(jax.vmap(trained.start))(together)
-    for _ in range(2):
-        states, losses = jax.jit(jax.vmap(trained.epoch))(states, together)
+    states, (_, losses) = train_together(trained, together)
     np.testing.assert_array_equal(states.diverged, [False, True, False])
     np.testing.assert_array_equal(states.epochs, [2, 1, 2])
     np.testing.assert_array_equal(np.isnan(losses).all(1), [False, True, False])
@@ -119,6 +134,7 @@ def test_a_diverging_cell_leaves_its_company_alone():
         np.testing.assert_allclose(losses[i], run(trained, cells[i], 2)[1][-1], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_half_precision_is_near_single():
     single, half = (run(training(precision=precision), cell(6), 2)[1] for precision in ("float32", "bfloat16"))
     assert half.dtype == np.float32
@@ -130,8 +146,9 @@ def test_half_precision_is_near_single():
     assert all("bf16" in line.split("=")[0] for line in products)
 
 
+@pytest.mark.slow
 def test_embeddings_are_those_of_the_view_that_is_encoded():
-    """Prediction of x from y encodes y: without x they do not change."""
+    """Prediction of x from y encodes y, so that its embeddings do not change without x, and so on."""
     at = cell(7)
     rows = jnp.arange(64)
     for objective, seen in (("cp", "x"), ("cp_reverse", "y"), ("vicreg", "x")):
