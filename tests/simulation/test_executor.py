@@ -157,17 +157,23 @@ def test_sample_size_is_an_axis():
 
 
 def test_shapes_are_axes():
-    """Dimension and number of signals as axes: as many sweeps, padded with NaN."""
+    """Dimension and number of signals as axes: as many sweeps of one size each, padded with NaN."""
     options = {"quantities": ["rho", "error_cp", "regression_singular_values"], "n": 60, "seeds": 3,
                "key": jax.random.key(2)}
-    together = sweep(SpikedModel.homogeneous, {"d": ("size", [6, 8]), "nu": [0.2, 0.6], "k": ("size", [1, 3])},
+
+    def of_sizes(d, k):
+        return sweep(SpikedModel.homogeneous, {"d": ("size", d), "nu": [0.2, 0.6], "k": ("size", k)},
                      fixed={"kappa": 1.5}, **options)
+
+    together = of_sizes([6, 8], [1, 3])
     assert together.regression_singular_values.shape == (2, 2, 3, 8)
     assert together.rho.dims == ("size", "nu", "signal")
     assert np.isnan(together.rho[0, :, 1:]).all()
     assert np.isnan(together.regression_singular_values[0, ..., 6:]).all()
     for i, (d, k) in enumerate([(6, 1), (8, 3)]):
-        alone = sweep(SpikedModel.homogeneous, {"nu": [0.2, 0.6]}, fixed={"kappa": 1.5, "d": d, "k": k}, **options)
+        alone = of_sizes([d], [k]).isel(size=0)
+        assert alone.rho.shape == (2, k)
+        assert alone.regression_singular_values.shape == (2, 3, d)
         cell = together.isel(size=i)
         np.testing.assert_array_equal(cell.error_cp, alone.error_cp)
         np.testing.assert_array_equal(cell.rho[..., :k], alone.rho)
