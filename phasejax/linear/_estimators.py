@@ -21,7 +21,7 @@ single column. Nothing is random.
 import math
 from abc import ABCMeta, abstractmethod
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -40,6 +40,7 @@ from phasejax.linear._solvers import Prediction, solve_ca, solve_cp, solve_joint
 
 _Codes = Float[np.ndarray, "n k"]
 _DIRECTIONS = ("x_to_y", "y_to_x")
+_Estimator = TypeVar("_Estimator", bound="_TwoViews")  # of which `fit` returns the same
 _compiled_alignment = jax.jit(solve_ca, static_argnums=1)
 
 
@@ -68,7 +69,7 @@ class _TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator,
     encoder_x_: np.ndarray
     encoder_y_: np.ndarray
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self: _Estimator, X: Any, y: Any) -> _Estimator:
         """Fit the estimator to paired rows.
 
         Args:
