@@ -22,8 +22,10 @@ def test_a_cpu_has_a_slot_for_every_core(monkeypatch):
 
 
 def test_several_devices_have_a_slot_each(monkeypatch):
-    monkeypatch.setattr(jax, "local_devices", lambda: ["first", "second"])
-    assert local_slots() == ("first", "second")
+    pair = jax.devices("cpu")[:1] * 2
+    monkeypatch.setattr(devices, "cores", lambda: 3)
+    monkeypatch.setattr(jax, "local_devices", lambda: pair)
+    assert local_slots() == tuple(pair)
 
 
 def test_cells_are_the_function_of_each():
