@@ -56,10 +56,14 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
 def progress_bars(patience: float = 0.0) -> Iterator[ProgressCallback]:
     """A callback that draws a bar for each task on a terminal, and says nothing elsewhere.
 
+    Details in parentheses may change from call to call: `cp, epochs (loss 0.3)` and `cp, epochs (loss 0.2)`
+    are one task.
+
     Args:
         patience: seconds to wait before anything is drawn; work that is done sooner shows no bars.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
@@ -70,9 +74,10 @@ def progress_bars(patience: float = 0.0) -> Iterator[ProgressCallback]:
     bars, begun, tasks = Progress(*columns, console=console, transient=True), time.monotonic(), {}
 
     def advance(task: str, done: int, total: int) -> None:
-        if task not in tasks:
-            tasks[task] = bars.add_task(task, total=total)
-        bars.update(tasks[task], completed=done, total=total)
+        name = task.partition(" (")[0]  # details in parentheses change from call to call, the bar stays
+        if name not in tasks:
+            tasks[name] = bars.add_task(escape(task), total=total)
+        bars.update(tasks[name], description=escape(task), completed=done, total=total)
         if not bars.live.is_started and time.monotonic() - begun >= patience:
             bars.start()
 

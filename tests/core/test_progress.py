@@ -1,5 +1,7 @@
 """How progress is told: callbacks, and bars that come only after a while and only on a terminal."""
 
+from rich.progress import Progress
+
 from phasejax._core.progress import no_progress, progress_bars, reporting
 
 
@@ -31,3 +33,14 @@ def test_an_argument_progress_is_a_switch_or_a_callback(capsys):
     with reporting(True) as advance:
         advance("cka", 1, 2)
     assert not capsys.readouterr().err  # no terminal
+
+
+def test_a_task_keeps_its_bar_while_its_details_change(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    added, add_task = [], Progress.add_task
+    monkeypatch.setattr(Progress, "add_task", lambda self, text, **options: (
+        added.append(text), add_task(self, text, **options))[1])
+    with progress_bars(patience=10.0) as advance:
+        for done, task in enumerate(("cp, epochs (loss 0.3)", "cp, epochs (loss 0.2)", "ca, epochs (loss 0.2)")):
+            advance(task, done, 3)
+    assert added == ["cp, epochs (loss 0.3)", "ca, epochs (loss 0.2)"]
