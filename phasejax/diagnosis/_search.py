@@ -178,8 +178,10 @@ class Search:
             return np.concatenate([root @ _jacobian(mean_at(u), beside), np.diag(1 / SD)[:, free]])
 
         found = least_squares(
-            residuals, np.clip(start, LOW, HIGH)[free], derivative, bounds=(LOW[free], HIGH[free]), method="trf",
-            x_scale=SD[free], ftol=RELATIVE_DECREASE, xtol=RELATIVE_STEP, gtol=None, max_nfev=MOST_STEPS)
+            residuals, np.clip(start, LOW, HIGH)[free],
+            derivative,  # pyright: ignore[reportArgumentType]  # the stub forgets that it may be a function
+            bounds=(LOW[free], HIGH[free]), method="trf", x_scale=SD[free], ftol=RELATIVE_DECREASE,
+            xtol=RELATIVE_STEP, max_nfev=MOST_STEPS)
         return point(found.x), 2 * float(found.cost)
 
 

@@ -200,7 +200,7 @@ def test_a_saved_diagnosis_is_the_same_diagnosis(saved_diagnosis):
 
 
 def test_what_is_not_finite_is_read_back_and_what_was_not_computed_too(saved_diagnosis):
-    infinite = saved_diagnosis.estimates | {"delta_ca": Estimate(np.inf, 1.0, np.inf), "nu": Estimate(np.nan, 0, 1)}
+    infinite = saved_diagnosis.estimates | {"delta_ca": Estimate(np.inf, 1.0, np.inf), "nu": Estimate(np.nan, 0.0, 1.0)}
     draws = saved_diagnosis.draws | {"delta_ca": np.r_[np.inf, saved_diagnosis.draws["delta_ca"][1:]]}
     found = dataclasses.replace(saved_diagnosis, estimates=infinite, draws=draws, reduced_chi2=np.nan,
                                 predicted_scores=None, warnings=("one.", "two."), phasejax_version="0.0.9")
