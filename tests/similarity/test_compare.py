@@ -100,7 +100,7 @@ def test_other_pairings_and_parts_are_the_metrics_of_those_rows(statistic):
 
 
 def test_parts_of_whole_kernels_keep_the_widths():
-    rows = np.arange(0, M, 2)
+    rows = jnp.arange(0, M, 2)
     state = RBF.prepare(*paired(X[:M], Y[:M]))
     value = RBF.of_parts(state, rows[None])["cka_rbf"][0]
     kernels = [(kernel.others + np.diag(kernel.diagonal))[rows][:, rows] for kernel in (state.k, state.l)]
