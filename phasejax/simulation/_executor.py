@@ -248,14 +248,14 @@ class CompiledProgram:
             return jax.tree.map(np.asarray, self._compiled[device](*arguments, constants))
 
 
-def _device_memory() -> float:
+def _device_memory() -> int:
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"]
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):  # Windows does not say
-        return 4e9
+        return 4_000_000_000
 
 
 def _bytes(tree: Any) -> int:
@@ -275,7 +275,7 @@ def _bytes_of_all_values(jaxpr: Any) -> int:
     return total
 
 
-def _readable(count: float) -> str:
+def _readable(count: int | float) -> str:
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

@@ -33,7 +33,7 @@ class Variable:
     chunk_shape: tuple[int, ...]
 
     @property
-    def fill(self) -> float:
+    def fill(self) -> int | float:
         """The value where a cell has no result, since its spectrum is shorter than that of other cells."""
         return np.nan if np.issubdtype(self.dtype, np.floating) else -1
 

@@ -79,7 +79,11 @@ def run(arguments, devices=None):
 
 
 def finished(process):
-    out, err = process.communicate(timeout=200)
+    with process:
+        try:
+            out, err = process.communicate(timeout=200)
+        finally:
+            process.kill()  # nothing is left running, even if it took too long
     assert process.returncode == 0, err
     return out
 
