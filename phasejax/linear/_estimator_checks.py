@@ -25,7 +25,7 @@ def check_components(value: Any, largest: int | None = None) -> None:
         raise ValueError(f"n_components: expected 1 to min(d_x, d_y) = {largest}, got {value}")
 
 
-def check_number(name: str, value: Any, largest: float, expected: str) -> None:
+def check_number(name: str, value: Any, largest: int | float, expected: str) -> None:
     """Refuse what is no finite number from 0 to `largest`.
 
     Raises:
