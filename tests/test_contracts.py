@@ -134,6 +134,29 @@ def test_the_public_names_are_all_there_and_documented():
         _ = pj.nothing
 
 
+def annotated(function):
+    """Whether every argument and the result have a type; `self` and `cls` need none."""
+    signature = inspect.signature(function)
+    arguments = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    return signature.return_annotation is not inspect.Signature.empty and all(
+        p.annotation is not inspect.Parameter.empty for p in arguments)
+
+
+def test_public_functions_and_methods_are_annotated():
+    """What `py.typed` promises; scikit-learn prescribes the bare signatures of its estimators' methods."""
+    missing = []
+    for package, name in public_names():
+        value = getattr(importlib.import_module(package), name)
+        if inspect.isfunction(value) and not annotated(value):
+            missing.append(f"{package}.{name}")
+        if inspect.isclass(value) and not hasattr(value, "get_params"):
+            methods = {key: getattr(member, "__func__", member) for key, member in vars(value).items()
+                       if not key.startswith("_")}
+            missing += [f"{package}.{name}.{key}" for key, member in methods.items()
+                        if inspect.isfunction(member) and not annotated(member)]
+    assert not missing
+
+
 def test_packages_only_import_what_is_below_them():
     """Data flows upwards: no package imports one that comes after it, and no two import each other."""
     for path in (ROOT / "phasejax").rglob("*.py"):

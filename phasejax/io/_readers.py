@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from phasejax.io._arrays import load_array
 from phasejax.io._hdf5 import open_anndata, open_hdf5, open_mudata
@@ -17,7 +18,7 @@ from phasejax.io._table import Table, choose_member, first_line, import_reader
 _WITH_MEMBERS = (".npz", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu")
 
 
-def open_table(source, name: str | None = None) -> Table:
+def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) -> Table:
     """A table whose rows are read when they are asked for, from an array or a file.
 
     Read block by block: FILE.npy; FILE.parquet; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME;
