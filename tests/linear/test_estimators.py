@@ -25,8 +25,6 @@ from phasejax.linear import (
     solve_cp,
 )
 
-pytestmark = pytest.mark.slow
-
 ESTIMATORS = [CrossAlignment, CrossPrediction, JointAlignmentPrediction]
 PREDICTORS = ESTIMATORS[1:]
 

@@ -15,8 +15,6 @@ from phasejax import SpikedModel
 from phasejax.linear import canonical_correlations, prediction_mse, regression_singular_values, solve_joint
 from phasejax.simulation import QUANTITIES, Cell, Quantity, colour, population_covariances
 
-pytestmark = pytest.mark.slow
-
 FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 # Counts and codes: whole numbers, whose derivative is zero or not defined.
 WHOLE = ("r_ca", "r_cp", "r_cp_reverse", "regime", "recovered_ca", "recovered_cp", "recovered_cp_reverse",
@@ -111,13 +109,14 @@ def test_every_quantity_is_either_differentiated_or_a_whole_number():
 
 @pytest.mark.parametrize(("source", "model", "modes"), [  # each line compiles anew
     ("population", UNEQUAL, ("reverse",)),
-    ("sample", UNEQUAL, ("reverse", "forward")),
-    ("sample", UNEQUAL.reverse(), ("reverse",)),
+    pytest.param("sample", UNEQUAL, ("reverse", "forward"), marks=pytest.mark.slow),
+    pytest.param("sample", UNEQUAL.reverse(), ("reverse",), marks=pytest.mark.slow),
 ], ids=["population", "sample", "sample, wider x"])
 def test_every_coordinate_where_all_values_differ(source, model, modes):
     assert_gradients(PROGRAMS[source], model, NAMES, lambda name: True, whole_fields=False, modes=modes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [HOMOGENEOUS, NUISANCE_AHEAD], ids=["signal ahead", "nuisance ahead"])
 def test_every_coordinate_of_a_homogeneous_model(model):
     """Its population spectrum is degenerate; a sample's is not. Closed-form ratios and spectra tie in both."""
@@ -127,6 +126,7 @@ def test_every_coordinate_of_a_homogeneous_model(model):
     assert_gradients(PROGRAMS["population"], model, NAMES, lambda name: name not in ORDERED, whole_fields=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", PROGRAMS)
 @pytest.mark.parametrize("model", [HOMOGENEOUS, NUISANCE_AHEAD], ids=["signal ahead", "nuisance ahead"])
 def test_whole_fields_of_a_homogeneous_model(source, model):
@@ -155,13 +155,18 @@ MUTANTS = {
 }
 
 
+# One program for all mutants of a sample.
+OF_SAMPLES = [name for name in MUTANTS if name != "plain eigh"]
+MUTATED = {"sample": program({name: Quantity(MUTANTS[name][0], "") for name in OF_SAMPLES}, WHITE),
+           "population": program({"plain eigh": Quantity(through_eigh, "")})}
+
+
 @pytest.mark.parametrize("name", MUTANTS)
 def test_differences_reject_a_mutant(name):
-    compute, model = MUTANTS[name]
-    white = None if name == "plain eigh" else WHITE
+    source, names = ("sample", OF_SAMPLES) if name in OF_SAMPLES else ("population", [name])
     with pytest.raises(AssertionError):
-        assert_gradients(program({name: Quantity(compute, "")}, white), model, [name], lambda name: True,
-                         whole_fields=False, modes=("reverse",))
+        assert_gradients(MUTATED[source], MUTANTS[name][1], names, lambda other: other == name, whole_fields=False,
+                         modes=("reverse",))
 
 
 def test_edges_of_the_parameters_have_one_sided_slopes():

@@ -22,8 +22,6 @@ from phasejax.linear import (
 from phasejax.linear._losses import whitened_outputs
 from phasejax.simulation import population_covariances
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def float64():

@@ -232,7 +232,8 @@ def assert_mean_squared_errors(**functions):
                 assert float(function(model)) == pytest.approx(expected[name], rel=1e-10), name
 
 
-MSES = {name: getattr(_closed_forms, name) for name in ("total_mse_ca", "total_mse_cp", "signal_mse_ca", "signal_mse_cp")}
+MSES = {name: getattr(_closed_forms, name)
+        for name in ("total_mse_ca", "total_mse_cp", "signal_mse_ca", "signal_mse_cp")}
 
 
 def test_mean_squared_errors_against_numpy():
@@ -257,17 +258,23 @@ def test_exact_gradients_of_every_ratio_and_error():
     """Central differences in float64, d log f / d parameter, away from ties."""
     names = ("kappa", "nu", "gamma_x", "gamma_y", "nuisance_x", "nuisance_y")
     model = random_model(np.random.default_rng(5))
+    functions = (theory.delta_ca, theory.delta_cp, theory.delta_cp_reverse, *MSES.values())
+
+    @jax.jit
+    def all_values(model):
+        return jnp.stack([function(model) for function in functions])
+
+    def at(name, i, step):
+        values = np.array(getattr(model, name))
+        values[i] += step
+        return np.asarray(all_values(model.replace(**{name: values})))
+
     with jax.enable_x64(True):
-        for function in (theory.delta_ca, theory.delta_cp, theory.delta_cp_reverse, *MSES.values()):
-            gradient = jax.grad(function)(model)
-            for name in names:
-                for i in range(len(getattr(model, name))):
-                    def at(step, name=name, i=i, function=function):
-                        values = np.array(getattr(model, name))
-                        values[i] += step
-                        return float(function(model.replace(**{name: values})))
-                    numeric = (at(1e-6) - at(-1e-6)) / 2e-6
-                    assert float(getattr(gradient, name)[i]) == pytest.approx(numeric, abs=2e-7), (name, i)
+        jacobian = jax.jit(jax.jacrev(all_values))(model)
+        for name in names:
+            for i in range(len(getattr(model, name))):
+                numeric = (at(name, i, 1e-6) - at(name, i, -1e-6)) / 2e-6
+                assert np.asarray(getattr(jacobian, name)[:, i]) == pytest.approx(numeric, abs=2e-7), (name, i)
 
 
 def test_gradients_stay_finite_at_the_edges():

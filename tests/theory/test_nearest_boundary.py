@@ -78,6 +78,7 @@ def test_kappa_alone_against_a_root_finder(model, target):
     assert crossing.log_change["kappa"] == pytest.approx(brentq(binding, -10, 10, xtol=1e-13), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_two_parameters_against_a_fine_grid(name):
     """No point of a fine grid reaches the target with a smaller change, and some come close to the answer."""

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from phasejax import SpikedModel, delta_ca, delta_cp
 from phasejax.theory import delta_cp_reverse, sensitivity, xi
 
-pytestmark = pytest.mark.slow
-
 FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 RATIOS = {"ca": delta_ca, "cp": delta_cp, "cp_reverse": delta_cp_reverse}
 # The second signal is the weakest for all three ratios; nuisance 0 is the most correlated, 2 the largest in y, 1 in x.
