@@ -53,7 +53,7 @@ class Posterior:
 
     Args:
         draws: parameters in the order of `_simulator.PRIOR`, shape (m, 8).
-        log_ratios: of Delta_CA, Delta_CP and Delta_CP reversed at each draw, shape (m, 3), with the model's error.
+        log_ratios: of Delta_CA, Delta_CP and Delta_CP y->x at each draw, shape (m, 3), with the model's error.
         reduced_chi2: Q's first term at the best model over its degrees of freedom; near 1 when a spiked
             model describes the data.
         overdispersion: variance of the parameters over rows, as a multiple of that of Gaussian rows; 1 when not known.

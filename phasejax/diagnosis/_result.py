@@ -220,7 +220,7 @@ class Diagnosis:
     def summary(self) -> str:
         """The diagnosis as lines of text."""
         lines = [f"Regime           {self.verdict}"]
-        labels = ("Delta_CA", "Delta_CP", "Delta_CP reverse", "kappa", "nu")
+        labels = ("Delta_CA", "Delta_CP", "Delta_CP y->x", "kappa", "nu")
         for label, name in zip(labels, (*RATIOS, "kappa", "nu"), strict=True):
             e = self.estimates[name]
             lines.append(f"{label:<16} {e.value:.3f} [{e.low:.3f}, {e.high:.3f}]")

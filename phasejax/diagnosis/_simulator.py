@@ -90,7 +90,7 @@ def model_of_parameters(u: Float[Array, "p"], design: Design) -> SpikedModel:
 
 
 def log_ratios(u: Float[Array, "p"], design: Design) -> Float[Array, "3"]:
-    """log Delta_CA, log Delta_CP and log Delta_CP reversed (K26, Proposition 3.1) of the model at `u`.
+    """log Delta_CA, log Delta_CP and log Delta_CP y->x (K26, Proposition 3.1) of the model at `u`.
 
     The ratios only depend on the largest nuisance correlation. The parameter nu is that of the coordinates that have
     one, but the smooth edge of the simulated model takes something from it: less than 1 % where there are ten

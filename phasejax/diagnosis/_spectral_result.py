@@ -109,7 +109,7 @@ class SpectralDiagnosis:
     def recommendation(self) -> str:
         """What to do, in one sentence."""
         align, predict = f"Delta_CA = {self.delta_ca:.2f}", f"Delta_CP = {self.delta_cp:.2f}"
-        reverse = f"Delta_CP reversed = {self.delta_cp_reverse:.2f}"
+        reverse = f"Delta_CP y->x = {self.delta_cp_reverse:.2f}"
         match self.regime:
             case Regime.BOTH:
                 wider = "alignment" if self.delta_ca >= self.delta_cp else "prediction of y from x"
@@ -134,7 +134,7 @@ class SpectralDiagnosis:
             f"Regime           {self.regime.value}",
             f"Delta_CA         {self.delta_ca:.3f}   {_counted(self.ca)}",
             f"Delta_CP         {self.delta_cp:.3f}   {_counted(self.cp)}",
-            f"Delta_CP reverse {self.delta_cp_reverse:.3f}   {_counted(self.cp_reverse)}",
+            f"Delta_CP y->x    {self.delta_cp_reverse:.3f}   {_counted(self.cp_reverse)}",
             f"kappa            {self.kappa:.3f}",
             f"nu               {self.nu:.3f}",
             f"data             n = {self.n}, d_x = {self.d_x}, d_y = {self.d_y}, "

@@ -58,7 +58,7 @@ def test_k_is_counted_from_the_labels():
 
 def test_summary_json_and_pickle(both):
     summary = both.summary()
-    for word in ("Regime", "Both (probability", "Delta_CA", "Delta_CP reverse", "kappa", "nu", "Predicted R2", "k = 2",
+    for word in ("Regime", "Both (probability", "Delta_CA", "Delta_CP y->x", "kappa", "nu", "Predicted R2", "k = 2",
                  both.recommendation):
         assert word in summary
     read = json.loads(both.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
