@@ -8,7 +8,9 @@ also keeps much that no loss has asked for.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +86,7 @@ class Architecture:
         return self.shape_x if view == "x" else self.shape_y
 
 
-def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Dict:
+def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> Mapping[str, Any]:
     """New networks for an objective.
 
     Args:
@@ -111,7 +113,7 @@ def build(objective: str, architecture: Architecture, rngs: nnx.Rngs) -> nnx.Dic
     return nnx.Dict(found)
 
 
-def loss(objective: str, networks: nnx.Dict, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+def loss(objective: str, networks: Mapping[str, Any], x: Float[Array, "n *x"], y: Float[Array, "n *y"],
          labels: Int[Array, "n"], *, lam: float, temperature: float) -> Float[Array, ""]:
     """The loss of an objective on a batch.
 
@@ -149,7 +151,7 @@ def loss(objective: str, networks: nnx.Dict, x: Float[Array, "n *x"], y: Float[A
             return losses.joint(output("decoder", "x"), y, *projected, lam).total
 
 
-def embed(objective: str, networks: nnx.Dict, x: Float[Array, "n *x"], y: Float[Array, "n *y"],
+def embed(objective: str, networks: Mapping[str, Any], x: Float[Array, "n *x"], y: Float[Array, "n *y"],
           probed: str = "projection") -> Float[Array, "n outputs"]:
     """What a frozen probe sees of a batch.
 
