@@ -60,7 +60,7 @@ def _check_temperature(temperature):
 def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], k: int, *,
                    temperature: Float[ArrayLike, ""], key: Key[Array, ""], batch: int = 1024,
                    learning_rate: float = 1e-2, max_steps: int = 5000, window: int = 300, check_every: int = 50,
-                   tolerance: float = 1e-4) -> Trained:
+                   tolerance: Float[ArrayLike, ""] = 1e-4) -> Trained:
     """Minimise symmetric InfoNCE over linear encoders, with Adam on minibatches of the given rows.
 
     Rows are shuffled anew in every epoch and dealt out in batches; rows that do not fill a last batch are

@@ -175,7 +175,7 @@ def whitened_outputs(encoder: Float[HostOrDevice, "k d_x"], covariances: Covaria
     return inverse_cholesky(encoder @ covariances.xx @ encoder.T) @ encoder
 
 
-def _output_moments(encoder_x, encoder_y, covariances) -> tuple[Array, Array, Array]:
+def _output_moments(encoder_x, encoder_y, covariances) -> tuple[HostOrDevice, HostOrDevice, HostOrDevice]:
     """Second moments c_x, m and c_y of the outputs W x and V y."""
     half = encoder_x @ covariances.xy
     return encoder_x @ covariances.xx @ encoder_x.T, half @ encoder_y.T, encoder_y @ covariances.yy @ encoder_y.T
