@@ -7,8 +7,10 @@ the complement of one, which may have several. SciPy's differential evolution fi
 these regions, and its sequential quadratic programming (SLSQP) with exact gradients the nearest
 point of it.
 
-Neither is enough alone. SLSQP ends in whichever region it starts from, and fails where its start
-is far from a narrow target; evolution locates a point on a boundary to some four digits.
+Neither is enough alone. On 101 random models and targets evolution's log-changes were off by 1e-4 in
+the median and 3e-2 at most. SLSQP started from no change found the same answers as both together there,
+but it misses a target that is narrow and far (a window of 1 part in 10,000, in the tests), and nothing
+keeps it from ending in a region that is not the nearest.
 """
 
 import dataclasses
