@@ -19,8 +19,8 @@ MODEL = pj.SpikedModel.create([2.0, 1.0], nu=[0.3, 0.6], gamma_x=[0.1, 0.5], gam
 NUS = (0.1, 0.5, 0.7)
 PACKAGES = ("io", "theory", "linear", "simulation", "similarity", "diagnosis", "information", "deep")
 # Where a package may import from: only from those before it.
-LAYERS = ("_version", "_core", "io", "theory", "linear", "simulation", "similarity", "datasets", "plotting", "diagnosis",
-          "information", "deep", "cli")
+LAYERS = ("_version", "_core", "io", "theory", "linear", "simulation", "similarity", "datasets", "plotting",
+          "diagnosis", "information", "deep", "cli")
 
 
 def quantities(model):
