@@ -19,14 +19,14 @@ class Sweep:
     Killed and started again with the same --store it goes on where it stopped.
     """
 
-    axes: list[str]
+    axes: Annotated[list[str], tyro.conf.arg(metavar="AXIS [AXIS ...]")]
     """What varies: NAME=FIRST:LAST:COUNT (evenly spaced) or NAME=VALUE,VALUE,... each. Names are
     arguments of the model, n, or lam."""
-    quantities: list[str]
+    quantities: Annotated[list[str], tyro.conf.arg(metavar="NAME [NAME ...]")]
     """What to compute; an unknown name lists all."""
     model: Literal["homogeneous", "geometric"] = "homogeneous"
     """Constructor of SpikedModel."""
-    fixed: list[str] = field(default_factory=list)
+    fixed: Annotated[list[str], tyro.conf.arg(metavar="NAME=VALUE [...]")] = field(default_factory=list)
     """Arguments of the model that do not vary, or lam: NAME=VALUE each."""
     n: int | None = None
     """Pairs in each sample; without it quantities are those of the population."""
@@ -38,7 +38,7 @@ class Sweep:
     """Zarr store to write to, chunk by chunk; or one to go on with."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """netCDF file to write at the end."""
-    memory: str | None = None
+    memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
     """What the chunks being computed may take, like 2GB; a quarter of the device's memory when left out."""
     progress: bool = True
     """Show a progress bar on standard error."""
@@ -110,7 +110,7 @@ def _axis(text: str) -> tuple[str, Any]:
         raise ValueError(f"--axes: expected NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..., got {text!r}") from None
 
 
-def _setting(text: str) -> tuple[str, float]:
+def _setting(text: str) -> tuple[str, int | float]:
     """Name and value of one fixed parameter, from NAME=VALUE."""
     name, value = _split(text, "--fixed", "NAME=VALUE")
     try:
@@ -127,7 +127,7 @@ def _split(text: str, flag: str, form: str) -> tuple[str, str]:
     return name, value
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> int | float:
     """A whole number where the text is one: dimensions must be."""
     try:
         return int(text)
