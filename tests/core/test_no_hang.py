@@ -18,10 +18,10 @@ model = pj.SpikedModel.homogeneous(1.5, 0.4, nuisance_y=5.0, k=5, d=50)
 key = jax.random.key(0)
 
 def everything(nu):
-    covariances = pj.sample_covariances(key, model.replace(nu=nu), 400)
-    return (pj.solve_ca(covariances, 5).encoder_x, pj.solve_cp(covariances, 5).predictor,
-            pj.solve_joint(covariances, 5, 1.0).predictor, pj.canonical_correlations(covariances),
-            pj.mean_squared_sine(pj.solve_ca(covariances, 5).encoder_x, pj.solve_cp(covariances, 5).encoder))
+    covariances = pj.simulation.sample_covariances(key, model.replace(nu=nu), 400)
+    ca, cp = pj.linear.solve_ca(covariances, 5), pj.linear.solve_cp(covariances, 5)
+    return (ca.encoder_x, cp.predictor, pj.linear.solve_joint(covariances, 5, 1.0).predictor,
+            pj.linear.canonical_correlations(covariances), pj.linear.mean_squared_sine(ca.encoder_x, cp.encoder))
 """
 
 KERNELS = {
