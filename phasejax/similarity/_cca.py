@@ -59,7 +59,7 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
 
 def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
                                ) -> Float[Array, ""]:
-    r"""Mean of all canonical correlations, `phasejax.canonical_correlations` of the centred views.
+    r"""Mean of all canonical correlations, `phasejax.linear.canonical_correlations` of the centred views.
 
     .. math::  \frac{1}{m} \bigl\| S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2} \bigr\|_*, \qquad m = \min(d_x, d_y)
 
