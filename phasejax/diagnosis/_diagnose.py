@@ -132,9 +132,10 @@ def _limits(diagnosis, views_share_a_column):
     if diagnosis.fits_badly:
         yield (f"no spiked model describes these data well (reduced chi-squared {diagnosis.reduced_chi2:.1f}): "
                "intervals are widened, and predicted scores say more than the regime.")
-    if scores is not None and scores.ranking()[0].low <= scores.chance:
-        yield "the labels are weak: no representation predicts them reliably better than chance."
-    if diagnosis.regime is None:
+    if not diagnosis.labels_predicted:
+        yield ("the labels are weak: no representation predicts them reliably better than chance. The views may share "
+               "nothing that the labels measure, or rows may not be paired; no regime is stated.")
+    elif diagnosis.regime is None:
         yield "the data do not decide between regimes: a ratio is near 1 within its interval."
     if scores is not None and scores.gain("x and y").high <= _REDUNDANT_GAIN:
         single = scores.best_single

@@ -43,7 +43,7 @@ def recommendation(objective: str, verdict: str, k: int, predicted_scores: Predi
         return f"Keep a single modality: no objective puts what the labels measure above all nuisance ({regime})."
     score = predicted_scores.score(objective)
     measured = f"predicted {predicted_scores.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
-    if score.low <= predicted_scores.chance:
+    if score.low <= predicted_scores.chance or not predicted_scores.beyond_chance:
         return (f"Undecided: no representation predicts these labels reliably better than chance "
                 f"({measured}; {regime}).")
     if objective not in ACTIONS:

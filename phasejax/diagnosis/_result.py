@@ -148,9 +148,17 @@ class Diagnosis:
 
     @property
     def regime(self) -> Regime | None:
-        """The regime, or None (undecided) where none reaches the asked confidence."""
+        """The regime, or None (undecided): none reaches the asked confidence, or the labels are not predicted."""
         first = self.likeliest
-        return first if self.probabilities[first.value] >= self.confidence else None
+        return first if self.labels_predicted and self.probabilities[first.value] >= self.confidence else None
+
+    @property
+    def labels_predicted(self) -> bool:
+        """Whether any representation predicts the labels beyond chance; True where no scores were asked for.
+
+        Where none does, the fit describes noise, and a regime of it would say nothing about the labels.
+        """
+        return self.predicted_scores is None or self.predicted_scores.beyond_chance
 
     @property
     def verdict(self) -> str:
@@ -158,6 +166,8 @@ class Diagnosis:
         ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
         if self.regime is not None:
             return f"{ranked[0][0]} (probability {ranked[0][1]:.2f})"
+        if not self.labels_predicted:
+            return "undecided (nothing predicts the labels beyond chance)"
         return "undecided (" + ", ".join(f"{name} {p:.2f}" for name, p in ranked if p >= 0.05) + ")"
 
     @property

@@ -21,6 +21,23 @@ def both():
 
 
 @pytest.mark.slow
+def test_no_regime_is_stated_on_noise():
+    """Independent views and coin tosses, 30 data sets: 1 of 420 others was called predictable, so at most 1 of these
+    (probability of more: .003)."""
+    predicted = []
+    for seed in range(30):
+        rng = np.random.default_rng([seed, 99])
+        x, y = rng.standard_normal((2, 300, 6))
+        found = diagnose(x, y, rng.integers(0, 2, 300), seed=seed)
+        predicted.append(found.labels_predicted)
+        if not found.labels_predicted:
+            assert found.regime is None
+            assert "Regime           undecided (nothing predicts the labels beyond chance)" in found.summary()
+            assert found.recommendation.startswith("Undecided")
+    assert sum(predicted) <= 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("expected", CASES)
 def test_each_regime_is_stated_with_intervals_that_hold_the_truth(expected):
     """One data set each; intervals of level 0.99, with 3 % on top for what they miss now and then."""
