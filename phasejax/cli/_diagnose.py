@@ -33,6 +33,8 @@ class Diagnose:
     """Number of shared signals; counted from the labels when left out."""
     method: Literal["moments", "spectral"] = "moments"
     """moments matches simulated to observed moments; spectral is Algorithm 1 of the paper."""
+    ridge: Literal["relative", "published"] = "relative"
+    """published adds the absolute ridge of the paper's code, 1e-6 in squared units of the data (method spectral)."""
     confidence: float = 0.9
     """Level of the intervals, and probability from which a regime is stated."""
     label_kind: LabelKind = "auto"
@@ -59,7 +61,7 @@ class Diagnose:
             raise ValueError("--report: expected method moments, got spectral")
         x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled)
         found = diagnose(x, y, labels, labelled=labelled, method=self.method, k=self.k, confidence=self.confidence,
-                         label_kind=self.label_kind, seed=self.seed)
+                         label_kind=self.label_kind, ridge=self.ridge, seed=self.seed)
         write_text(self.json, found.to_json())
         if self.figure:
             with written_whole(self.figure) as unfinished:

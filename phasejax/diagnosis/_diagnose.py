@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.validation import check_choice
 from phasejax.diagnosis._estimates import summarise_posterior
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
 from phasejax.diagnosis._paired_data import paired_rows
@@ -29,19 +30,20 @@ _REDUNDANT_GAIN = 0.005
 @overload
 def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: Literal["moments"] = "moments",
              k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
-             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0) -> Diagnosis: ...
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative",
+             seed: int = 0) -> Diagnosis: ...
 
 
 @overload
 def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: str,
              k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
-             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative", seed: int = 0
              ) -> Diagnosis | SpectralDiagnosis: ...
 
 
 def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: str = "moments",
              k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
-             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative", seed: int = 0
              ) -> Diagnosis | SpectralDiagnosis:
     """Which objective recovers, from paired data, what the labels measure.
 
@@ -69,6 +71,9 @@ def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, m
         confidence: level of the intervals, and probability from which a regime is stated.
         label_kind: "class" or "real" instead of guessing from the labels' type.
         predicted_scores: whether to predict the scores of representations, the slower part for long tables.
+        ridge: "published" for the absolute ridge of the published algorithm, 1e-6 in squared units of the data, with
+            method "spectral" only: its answer depends on the units of the data. The default is a vanishing share
+            of each column's own variance, with which it does not.
         seed: of simulation, folds and bootstrap.
 
     Returns:
@@ -83,14 +88,17 @@ def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, m
     >>> diagnose(*load_digit_halves(), method="spectral").regime
     <Regime.NEITHER: 'Neither'>
     """
+    check_choice("ridge", ridge, ("relative", "published"))
     if method == "spectral":
         if k is not None or labelled is not None:
             raise ValueError("k, labelled: expected none with method 'spectral', which counts signals itself and "
                              "needs all labels")
         views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (x, y))
-        return _spectral(*check_views(*views), labels, label_kind)
+        return _spectral(*check_views(*views), labels, label_kind, ridge)
     if method != "moments":
         raise ValueError(f"method: expected 'moments' or 'spectral', got {method!r}")
+    if ridge == "published":
+        raise ValueError("ridge: expected 'relative' with method 'moments', got 'published'")
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
     data = paired_rows(x, y, labels, labelled, label_kind, seed)
@@ -142,10 +150,10 @@ def _limits(diagnosis, views_share_a_column):
         yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."
 
 
-def _spectral(x, y, labels, label_kind):
+def _spectral(x, y, labels, label_kind, ridge):
     columns = encode_labels(labels, len(x), label_kind)
     with threadpool_limits(1):  # on a busy machine BLAS threads wait for each other longer than they compute
-        found = classify_spectra(x, y, columns)
+        found = classify_spectra(x, y, columns, ridge=ridge)
     signal = found.pls.values[found.pls.is_signal]
     kappa_squared = float(signal.mean()) if signal.size else 0.0
     nuisance = found.ca.values[~found.ca.is_signal]

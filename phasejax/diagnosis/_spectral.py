@@ -13,6 +13,10 @@ from phasejax.theory import separation_ratio
 # The constants of the published algorithm. The ridge is added to the variances that are whitened, in squared units of
 # the data; the score ridge is that of the regression of the labels on the scores of a component.
 RIDGE = 1e-6
+# Share of a column's own variance that is added to it before whitening where the ridge is not the published one. It
+# only has to keep dependent columns from being singular: views whose variances decay by many orders of magnitude, as
+# those of embeddings do, hold shared signal in directions with a millionth of the mean variance.
+RELATIVE_RIDGE = 1e-12
 MAX_COMPONENTS = 50
 FOLDS = 5
 FOLD_SEED = 42
@@ -80,14 +84,21 @@ class SpectralEstimate:
 
 
 def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], labels: Float[np.ndarray, "m l"], *,
-                     labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None) -> SpectralEstimate:
+                     labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None,
+                     ridge: str = "relative") -> SpectralEstimate:
     """Classify the spectra of C (alignment), A (prediction, both ways), S_xy (PLS) and of each view.
+
+    With the relative ridge nothing depends on the units of a view, except the values that are in its units: those of
+    A (units of the target), of S_xy and of the variances. Those of C do not change either where each column has units
+    of its own, while A and S_xy weigh the columns of what is predicted by their variance.
 
     Args:
         x, y: paired observations, finite; float64 is kept, less is converted to it.
         labels: label columns, classes one-hot.
         labelled: the rows that have labels, where not all do. All rows count for the spectra.
         signals: how many components, those with the highest R^2, are signal; found by the elbow when left out.
+        ridge: "relative", `RELATIVE_RIDGE` of each column's variance and scores of unit variance; or "published",
+            `RIDGE` in squared units of the data and scores in the units of the data.
 
     Raises:
         ValueError: columns that are linearly dependent to working precision.
@@ -97,17 +108,18 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
     labelled = np.arange(len(x)) if labelled is None else labelled
     x, y = (np.asarray(view, np.float64) - np.mean(view, 0, np.float64) for view in (x, y))
     folds = _folds(len(labelled))
+    in_units = _unit_scores if ridge == "relative" else np.asarray
     judge = elbow if signals is None else partial(_highest, count=signals)
     m = min(MAX_COMPONENTS, x.shape[1], y.shape[1])
     with jax.enable_x64(True):
-        cross, alignment, forward, backward = jax.tree.map(np.asarray, _solve(x, y, m))
+        cross, alignment, forward, backward = jax.tree.map(np.asarray, _solve(x, y, m, ridge))
     for name, view, solution in (("x", x, forward), ("y", y, backward)):
         if not np.isfinite(solution.spectrum).all():
             raise ValueError(f"{name}: expected linearly independent columns, got rank "
                              f"{np.linalg.matrix_rank(view)} from {view.shape[1]} columns")
 
     def classify(values, *scores):
-        r2 = out_of_fold_r2(np.stack(scores, axis=2)[labelled], labels, folds)
+        r2 = out_of_fold_r2(in_units(np.stack(scores, axis=2))[labelled], labels, folds)
         return ClassifiedSpectrum(values[:m], r2, judge(r2))
 
     left, values, right = np.linalg.svd(cross, full_matrices=False)
@@ -116,14 +128,26 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
         cp=classify(forward.spectrum, x @ forward.encoder.T),
         cp_reverse=classify(backward.spectrum, y @ backward.encoder.T),
         pls=classify(values, x @ left[:, :m], y @ right[:m].T),
-        variances_x=_variances(x, labels, labelled, folds), variances_y=_variances(y, labels, labelled, folds))
+        variances_x=_variances(x, labels, labelled, folds, in_units),
+        variances_y=_variances(y, labels, labelled, folds, in_units))
 
 
-@partial(jax.jit, static_argnums=2)
-def _solve(x, y, m):
+@partial(jax.jit, static_argnums=(2, 3))
+def _solve(x, y, m, ridge):
     covariances = covariances_from_samples(x, y)
-    ridged = covariances.with_ridge(RIDGE)
+    ridged = (covariances.with_ridge(RIDGE) if ridge == "published" else
+              covariances.with_relative_ridge(RELATIVE_RIDGE))
     return covariances.xy, solve_ca(ridged, m), solve_cp(ridged, m), solve_cp(ridged.reverse(), m)
+
+
+def _unit_scores(scores):
+    """Scores (n, m, p), each divided by its root mean square; of what has no variance they stay 0.
+
+    The ridge of the regression on them is a number, so that scores in the units of the data would give other answers
+    in other units.
+    """
+    size = np.sqrt(np.mean(scores**2, axis=0))
+    return scores / np.where(size > 0, size, 1)
 
 
 def out_of_fold_r2(scores: Float[np.ndarray, "n m p"], labels: Float[np.ndarray, "n l"],
@@ -150,7 +174,8 @@ def out_of_fold_r2(scores: Float[np.ndarray, "n m p"], labels: Float[np.ndarray,
         residual += (np.sum(t**2, 0) - 2 * np.sum(weights * _cross(z, t), 1)
                      + np.einsum("ipl,ipq,iql->il", weights, np.einsum("rip,riq->ipq", z, z), weights))
         total += np.sum((labels[test] - labels[test].mean(0)) ** 2, 0)
-    varies = total > 1e-15
+    # What rounding leaves of a column without variance within the folds, in any units.
+    varies = total > 1e-24 * np.sum(labels**2, 0)
     r2 = np.where(varies, 1 - residual / np.where(varies, total, 1), 0)
     return np.maximum(r2, 0).sum(1)
 
@@ -190,11 +215,11 @@ def _line_residual(values):
     return float(np.sum((centred - slope * position) ** 2))
 
 
-def _variances(view, labels, labelled, folds):
+def _variances(view, labels, labelled, folds, in_units):
     m = min(MAX_COMPONENTS, view.shape[1], len(view) - 1)
     left, values, _ = np.linalg.svd(view, full_matrices=False)
     scores, variances = left[:, :m] * values[:m], values[:m] ** 2 / len(view)
-    is_signal = elbow(out_of_fold_r2(scores[labelled, :, None], labels, folds))
+    is_signal = elbow(out_of_fold_r2(in_units(scores[:, :, None])[labelled], labels, folds))
     if not is_signal.any():
         return Variances(signal=0.0, nuisance=float(variances.mean()), dominance=0.0)
     return Variances(signal=float(variances[is_signal].mean()),

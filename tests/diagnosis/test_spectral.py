@@ -21,7 +21,7 @@ SCALARS = {"delta_ca": "delta_ca_direct", "delta_cp": "delta_cp_direct", "r_ca":
 diagnose = partial(phasejax.diagnose, method="spectral")
 
 
-def assert_published(case, find=diagnose):
+def assert_published(case, find=partial(diagnose, ridge="published")):
     def published(name):
         return PUBLISHED[f"case{case}/{name}"]
 
