@@ -1,12 +1,29 @@
-"""Rows with their identifiers and column names, as files and Python's data containers bring them."""
+"""Rows with their identifiers and column names, as files and Python's data containers bring them.
+
+`as_named` is the one way in for everything that a person may hand over: it recognises a container by the module of its
+type, so that no library is imported that is not in use already. Missing values become NaN among numbers and "" among
+text; what lies beneath a mask is never looked at. Rows are matched by their identifiers in `_matching`.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from phasejax.io._table import Table
+from phasejax.io._table import NUMBERS, Table
+
+# Sparse matrices of more numbers than this are not made dense.
+DENSE_NUMBERS = 5e7
+# Names that columns of identifiers bear: object_id, barcode, obs_names, index, ... and sourceID.
+_IDENTIFIER = re.compile(r"(.*[_\W])?(ids?|uuid|guid|uid|identifiers?|barcodes?|index|obs_names?|row_?names?)"
+                         r"|unnamed: 0|__index_level_0__", re.IGNORECASE)
+_IDENTIFIER_IN_CAPITALS = re.compile(r".*[a-z](ID|Id)")
+# Text that stands for a missing value, unless it is a declared category.
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "<NA>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +31,8 @@ class NamedRows:
     """Numbers or labels of ``n`` rows, with what says which row is which.
 
     Args:
-        values: Array ``(n, d)`` of numbers, or labels ``(n,)`` or ``(n, L)`` (numbers or text); a ``Table`` is read in blocks.
+        values: Array ``(n, d)`` of numbers, or labels ``(n,)`` or ``(n, L)`` (numbers or text); a ``Table`` is read in
+            blocks. Missing values are NaN among numbers and "" among text.
         ids: Identifiers of the rows, ``(n,)`` of int64 or text; None where there are none.
         columns: Names of the columns of ``values``; None where there are none.
         notes: Lines that say how the input was read, such as ``"x.csv: 300 rows, 12 columns, header, id object_id"``.
@@ -24,3 +42,333 @@ class NamedRows:
     ids: np.ndarray | None = None
     columns: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.values.shape[0] if self.values.shape else 0
+
+
+def as_named(value: Any, name: str, *, id_column: str | None = None) -> NamedRows:
+    """Rows of numbers or labels with their identifiers, from a container or a file.
+
+    Identifiers are the index of a DataFrame or Series that is not the default one, the `obs_names` of AnnData, the
+    coordinate of an xarray DataArray's first dimension, or a column with the name of an identifier (`object_id`) whose
+    values all differ.
+
+    Args:
+        value: a file (`phasejax.io.open_table` names the formats; tables of text may name a column, FILE.csv:NAME, and
+            AnnData files an annotation, FILE.h5ad:obs/NAME, or one feature type, FILE.h5ad[GEX]); a DataFrame or Series
+            of pandas or polars, pyarrow Table, AnnData, xarray DataArray, torch tensor, SciPy sparse matrix, masked
+            array, `Table`, array or list.
+        name: what errors call it.
+        id_column: column with the identifiers; found when left out.
+
+    Returns:
+        The rows; a `NamedRows` as it is.
+
+    Raises:
+        ValueError: a container or file that holds no rows of numbers or labels, or has no such column.
+
+    >>> import pandas as pd
+    >>> found = as_named(pd.DataFrame({"object_id": [7, 5], "flux": [0.5, 1.5]}), "x")
+    >>> found.values.tolist(), found.ids.tolist(), found.columns
+    ([[0.5], [1.5]], [7, 5], ('flux',))
+    """
+    if isinstance(value, NamedRows):
+        return value
+    if isinstance(value, str | Path):
+        from phasejax.io._named_files import named_file
+
+        return named_file(str(value), name, id_column)
+    if isinstance(value, Table):
+        return NamedRows(value)
+    return _of_container(value, name, id_column)
+
+
+def _of_container(value: Any, name: str, id_column: str | None) -> NamedRows:
+    package, kind = type(value).__module__.partition(".")[0], type(value).__name__
+    match package, kind:
+        case "pandas", "DataFrame":
+            return from_frame(value, name, id_column)
+        case "pandas", "Series":
+            return NamedRows(column_values(value, name), _index_ids(value.index), (str(value.name),))
+        case "pandas", _:
+            return NamedRows(column_values(value, name))
+        case "polars", "DataFrame":
+            import pandas as pd
+
+            columns = {column: _of_polars(value.get_column(column)) for column in value.columns}
+            return from_frame(pd.DataFrame(columns), name, id_column)
+        case "polars", "Series":
+            return NamedRows(plain_values(_of_polars(value), name), None, (value.name,))
+        case "pyarrow", "Table" | "RecordBatch":
+            return from_frame(value.to_pandas(), name, id_column)
+        case "pyarrow", _:
+            return NamedRows(column_values(value.to_pandas(), name))
+        case "anndata", _:
+            if value.X is None:
+                raise ValueError(f"{name}: expected an AnnData object with X, got none (pass one of its layers or obsm)")
+            values = _dense(value.X, name) if hasattr(value.X, "toarray") else plain_values(value.X, name)
+            return NamedRows(values, text_ids(value.obs_names), tuple(map(str, value.var_names)))
+        case "mudata", _:
+            raise ValueError(f"{name}: expected one modality of the MuData object (mdata.mod[NAME]), got all of them")
+        case "xarray", "DataArray":
+            return _from_xarray(value, name)
+        case "xarray", _:
+            raise ValueError(f"{name}: expected a DataArray, got a {kind} (dataset[NAME] is one)")
+        case "torch", _:
+            return NamedRows(plain_values(_of_torch(value), name))
+        case "scipy", _ if hasattr(value, "toarray"):
+            return NamedRows(_dense(value, name))
+    if isinstance(value, list | tuple):
+        value = _of_list(value)
+    return NamedRows(plain_values(value, name))
+
+
+# Values
+
+
+def plain_values(values: Any, name: str) -> np.ndarray:
+    """Numbers in a native floating or integer type, or text; what is masked or missing becomes NaN, or "" in text."""
+    mask = None
+    if isinstance(values, np.ma.MaskedArray):
+        mask, values = np.ma.getmaskarray(values), values.data
+    elif hasattr(values, "unmasked"):  # Masked arrays and quantities of astropy
+        mask, values = np.asarray(values.mask), np.asarray(values.unmasked)
+    values = np.asarray(values)
+    if mask is not None and mask.dtype.names is None and not mask.any():
+        mask = None
+    if values.dtype.name == "bfloat16" or values.dtype == np.float16:
+        values = values.astype(np.float32)
+    if values.dtype.kind == "O":
+        values = _of_objects(values, name)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind == "U":
+        values = np.char.strip(values)
+        values = np.where(np.isin(values, _MISSING), "", values)
+        return values if mask is None else np.where(mask, "", values)
+    if values.dtype.kind not in NUMBERS:
+        raise ValueError(f"{name}: expected numbers, got dtype {values.dtype}")
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if mask is None:
+        return values
+    return np.where(mask, np.nan, values.astype(np.result_type(values.dtype, np.float32)))
+
+
+def _of_objects(values, name):
+    """Objects that are all numbers (or missing) as numbers, all text as text."""
+    import pandas as pd
+
+    flat = values.ravel()
+    if values.ndim == 1 and flat.size and all(isinstance(entry, list | tuple | np.ndarray) for entry in flat):
+        try:
+            return np.stack([np.asarray(entry, float) for entry in flat])
+        except ValueError:
+            raise ValueError(f"{name}: expected lists of numbers of one length, got others") from None
+    masked = np.array([entry is np.ma.masked for entry in flat], bool)
+    missing = pd.isna(flat) | masked
+    kinds = pd.api.types.infer_dtype(flat[~missing], skipna=False)
+    if kinds in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"):
+        if kinds == "integer" and not missing.any():
+            return values.astype(np.int64)
+        numbers = np.full(flat.shape, np.nan)
+        numbers[~missing] = flat[~missing].astype(float)
+        return numbers.reshape(values.shape)
+    if kinds in ("string", "bytes"):
+        text = ["" if gone else entry.decode() if isinstance(entry, bytes) else str(entry)
+                for entry, gone in zip(flat, missing, strict=True)]
+        return np.array(text, str).reshape(values.shape)
+    raise ValueError(f"{name}: expected numbers or text, got objects" + ("" if kinds == "mixed" else f" ({kinds})"))
+
+
+def column_values(column: Any, name: str) -> np.ndarray:
+    """A pandas column as numbers or text. Categories are declared, so that "NA" may be one of them."""
+    import pandas as pd
+
+    column = pd.Series(column).reset_index(drop=True)
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        return _of_categories(column)
+    if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_integer_dtype(kind):
+        return column.to_numpy(float, na_value=np.nan) if column.isna().any() else \
+            column.to_numpy(bool if pd.api.types.is_bool_dtype(kind) else getattr(kind, "numpy_dtype", kind))
+    if isinstance(kind, pd.SparseDtype):
+        column = column.sparse.to_dense()
+    if pd.api.types.is_float_dtype(kind):
+        return column.to_numpy(getattr(kind, "numpy_dtype", None), na_value=np.nan)
+    if isinstance(kind, np.dtype) and kind.kind == "O" or pd.api.types.is_string_dtype(kind):
+        return plain_values(column.to_numpy(object), name)
+    raise ValueError(f"{name}: expected numbers or text, got {kind} in column {column.name}")
+
+
+def _of_categories(column):
+    categories = column.cat.categories
+    values = column.astype(object).to_numpy()
+    if not column.isna().any() and categories.dtype.kind in "iub":
+        return values.astype(categories.dtype)
+    if categories.dtype.kind in NUMBERS:
+        return np.array([np.nan if gone else float(entry) for entry, gone in
+                         zip(values, column.isna(), strict=True)])
+    return np.array(["" if gone else str(entry) for entry, gone in zip(values, column.isna(), strict=True)], str)
+
+
+def _of_polars(column):
+    values = column.to_numpy()
+    return values if values.ndim == 1 else np.array([*values, None], object)[:-1]
+
+
+def _of_torch(tensor):
+    tensor = tensor.detach().cpu()
+    if getattr(tensor, "layout", None) is not None and "sparse" in str(tensor.layout):
+        tensor = tensor.to_dense()
+    return (tensor.float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor).numpy()
+
+
+def _of_list(value):
+    """A list as an array; one of numbers and None keeps its missing entries, one of text does not become numbers."""
+    if any(isinstance(entry, np.ma.MaskedArray) for entry in value):
+        return np.ma.stack(value)
+    if any(type(entry).__module__.partition(".")[0] == "torch" for entry in value):
+        return np.stack([_of_torch(entry) for entry in value])
+    try:
+        plain = np.asarray(value)
+    except ValueError:
+        return np.asarray(value, object)
+    if plain.dtype.kind in "US" and plain.ndim == 1:  # ["a", nan] and [1, "a"] must not become text unseen
+        return np.asarray(value, object)
+    return plain
+
+
+def _dense(matrix, name):
+    if np.prod(matrix.shape, dtype=float) > DENSE_NUMBERS:
+        raise ValueError(f"{name}: expected a sparse matrix of at most {DENSE_NUMBERS:.0e} entries, to make it dense, got "
+                         f"shape {matrix.shape}; reduce its columns before, as with sklearn's TruncatedSVD")
+    return plain_values(matrix.toarray(), name)
+
+
+def _from_xarray(array, name):
+    coordinates = [array.coords[dim].values if dim in array.coords else None for dim in array.dims]
+    ids = text_ids(coordinates[0]) if coordinates and coordinates[0] is not None else None
+    columns = tuple(map(str, coordinates[1])) if len(coordinates) == 2 and coordinates[1] is not None else None
+    return NamedRows(plain_values(array.values, name), ids, columns)
+
+
+# Frames and identifiers
+
+
+def from_frame(frame: Any, name: str, id_column: str | None = None) -> NamedRows:
+    """Columns of a pandas DataFrame with their identifiers.
+
+    Raises:
+        ValueError: no column `id_column`, columns of several kinds that are not one table of numbers, or two columns
+            that look like identifiers.
+    """
+    frame, ids, notes = _split_identifiers(frame, name, id_column)
+    columns = tuple(map(str, frame.columns))
+    parts = [column_values(frame.iloc[:, place], name) for place in range(frame.shape[1])]
+    texts = [column for column, part in zip(columns, parts, strict=True) if part.dtype.kind == "U"]
+    if texts and len(texts) < len(columns):
+        raise ValueError(f"{name}: expected numbers in every column, got text in column {texts[0]}")
+    if len(parts) == 1 and parts[0].ndim == 2:  # a column of lists
+        return NamedRows(parts[0], ids, None, notes)
+    values = np.column_stack(parts) if parts else np.empty((len(frame), 0))
+    return NamedRows(values, ids, columns, notes)
+
+
+def _split_identifiers(frame, name, id_column):
+    names = [str(column) for column in frame.columns]
+    if id_column is not None:
+        if id_column in names:
+            place = names.index(id_column)
+            ids = checked_ids(column_values(frame.iloc[:, place], name), name)
+            return frame.drop(columns=frame.columns[place]), ids, (f"{name}: id {id_column}",)
+        if id_column != frame.index.name:
+            raise ValueError(f"{name}: expected a column {id_column} with identifiers, got columns "
+                             f"{', '.join(names[:12])}{' ...' if len(names) > 12 else ''}")
+        return frame, checked_ids(_plain_ids(frame.index), name), ()
+    ids = _index_ids(frame.index)
+    differing = [place for place in range(len(names)) if len(names) > 1 and _all_differ(frame.iloc[:, place])]
+    alike = [place for place in differing if is_identifier_name(names[place])]
+    if not alike and ids is None and len(differing) == 1 and _is_text_beside_numbers(frame):
+        alike = differing  # numbers of rows, or names, beside the one column of text or numbers
+    if not alike:
+        return frame, ids, ()
+    if ids is not None or len(alike) > 1:
+        found = " and ".join(names[place] for place in alike)
+        raise ValueError(f"{name}: expected one column of identifiers or none, got the {'columns' if len(alike) > 1 else 'column'} "
+                         f"{found}{' beside an index' if ids is not None else ''}, which would count as features; "
+                         "drop them, or say which one identifies the rows (id)")
+    place = alike[0]
+    return (frame.drop(columns=frame.columns[place]), text_ids(column_values(frame.iloc[:, place], name)),
+            (f"{name}: column {names[place]} identifies the rows (all its values differ) and is no feature",))
+
+
+def is_identifier_name(column: str) -> bool:
+    """Whether a column bears the name of an identifier.
+
+    >>> [is_identifier_name(column) for column in ("object_id", "sourceID", "Barcode", "width", "fluid")]
+    [True, True, True, False, False]
+    """
+    return bool(_IDENTIFIER.fullmatch(column) or _IDENTIFIER_IN_CAPITALS.fullmatch(column))
+
+
+def _all_differ(column):
+    import pandas as pd
+
+    kind = column.dtype
+    whole = pd.api.types.is_integer_dtype(kind)
+    return (whole or not pd.api.types.is_numeric_dtype(kind)) and column.is_unique and not column.isna().any()
+
+
+def _is_text_beside_numbers(frame):
+    import pandas as pd
+
+    return len({pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes}) > 1
+
+
+def _index_ids(index):
+    """The identifiers of a pandas index; None for the default one, which counts rows."""
+    kind = type(index).__name__
+    if kind == "RangeIndex" and index.start == 0 and index.step == 1:
+        return None
+    return checked_ids(_plain_ids(index), "index") if kind != "RangeIndex" else np.asarray(index, np.int64)
+
+
+def _plain_ids(index):
+    if type(index).__name__ == "MultiIndex":
+        return np.array(["|".join(map(str, entry)) for entry in index], str)
+    return np.asarray(index)
+
+
+def text_ids(values: Any) -> np.ndarray | None:
+    """Identifiers as int64 or text; None for the names "0", "1", "2", ... or numbers 0, 1, 2, ..., which count rows."""
+    ids = checked_ids(np.asarray(values), "identifiers")
+    counted = np.arange(len(ids))
+    return None if np.array_equal(ids, counted if ids.dtype.kind == "i" else counted.astype(str)) else ids
+
+
+def checked_ids(values: np.ndarray, name: str) -> np.ndarray:
+    """Identifiers in the form in which they are compared: int64 where all are whole numbers, else text.
+
+    Raises:
+        ValueError: an identifier is missing.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise ValueError(f"{name}: expected an identifier in every row, got {np.isnan(values).sum()} missing")
+    if values.dtype.kind in "iu" or values.dtype.kind == "f" and np.all(values == np.floor(values)):
+        return values.astype(np.int64)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind == "O":
+        import pandas as pd
+
+        if pd.isna(values).any():
+            raise ValueError(f"{name}: expected an identifier in every row, got {pd.isna(values).sum()} missing")
+        if all(isinstance(entry, int | np.integer) for entry in values):
+            return values.astype(np.int64)
+        values = np.array([entry.decode() if isinstance(entry, bytes) else str(entry) for entry in values], str)
+    text = values.astype(str)
+    if (empty := np.char.str_len(text) == 0).any():
+        raise ValueError(f"{name}: expected an identifier in every row, got {empty.sum()} missing")
+    return text
