@@ -14,8 +14,8 @@ from phasejax.theory import separation_ratio
 # the data; the score ridge is that of the regression of the labels on the scores of a component.
 RIDGE = 1e-6
 # Share of a column's own variance that is added to it before whitening where the ridge is not the published one. It
-# only has to keep dependent columns from being singular: views whose variances decay by many orders of magnitude, as
-# those of embeddings do, hold shared signal in directions with a millionth of the mean variance.
+# only has to keep rounding errors of nearly dependent columns small: views whose variances decay by many orders of
+# magnitude, as those of embeddings do, hold shared signal in directions with a millionth of the mean variance.
 RELATIVE_RIDGE = 1e-12
 MAX_COMPONENTS = 50
 FOLDS = 5
@@ -107,6 +107,8 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
     """
     labelled = np.arange(len(x)) if labelled is None else labelled
     x, y = (np.asarray(view, np.float64) - np.mean(view, 0, np.float64) for view in (x, y))
+    if ridge == "relative":
+        _check_independent(x=x, y=y)
     folds = _folds(len(labelled))
     in_units = _unit_scores if ridge == "relative" else np.asarray
     judge = elbow if signals is None else partial(_highest, count=signals)
@@ -130,6 +132,17 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
         pls=classify(values, x @ left[:, :m], y @ right[:m].T),
         variances_x=_variances(x, labels, labelled, folds, in_units),
         variances_y=_variances(y, labels, labelled, folds, in_units))
+
+
+def _check_independent(**views):
+    """Refuse centred views with dependent columns, which the ridge would otherwise let pass."""
+    for name, view in views.items():
+        unit = view / np.sqrt(np.mean(view**2, 0))
+        values = np.linalg.eigvalsh(unit.T @ unit / len(unit))
+        rank = int(np.sum(values > 100 * len(values) * np.finfo(float).eps))
+        if rank < len(values):
+            raise ValueError(f"{name}: expected linearly independent columns, got rank {rank} from {len(values)} "
+                             "columns")
 
 
 @partial(jax.jit, static_argnums=(2, 3))
