@@ -7,7 +7,6 @@ text; what lies beneath a mask is never looked at. Rows are matched by their ide
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,13 @@ from typing import Any
 import numpy as np
 
 from phasejax.io._table import NUMBERS, Table
+from phasejax.io._text_dialect import MISSING
+from phasejax.io._text_header import is_id_name
 
 # Sparse matrices of more numbers than this are not made dense.
 DENSE_NUMBERS = 5e7
-# Names that columns of identifiers bear: object_id, barcode, obs_names, index, ... and sourceID.
-_IDENTIFIER = re.compile(r"(.*[_\W])?(ids?|uuid|guid|uid|identifiers?|barcodes?|index|obs_names?|row_?names?)"
-                         r"|unnamed: 0|__index_level_0__", re.IGNORECASE)
-_IDENTIFIER_IN_CAPITALS = re.compile(r".*[a-z](ID|Id)")
-# Text that stands for a missing value, unless it is a declared category.
-_MISSING = ("", "NA", "N/A", "NaN", "nan", "<NA>")
+# Text that stands for a missing value, unless it is a declared category. "None", "-" and "--" may be classes.
+MISSING_TEXT = ("", *(text for text in MISSING if text not in ("", "None", "-", "--")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,15 +134,15 @@ def plain_values(values: Any, name: str) -> np.ndarray:
     values = np.asarray(values)
     if mask is not None and mask.dtype.names is None and not mask.any():
         mask = None
-    if values.dtype.name == "bfloat16" or values.dtype == np.float16:
-        values = values.astype(np.float32)
+    if values.dtype.name == "bfloat16":
+        values = values.astype(np.float64)
     if values.dtype.kind == "O":
         values = _of_objects(values, name)
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8")
     if values.dtype.kind == "U":
         values = np.char.strip(values)
-        values = np.where(np.isin(values, _MISSING), "", values)
+        values = np.where(np.isin(values, MISSING_TEXT), "", values)
         return values if mask is None else np.where(mask, "", values)
     if values.dtype.kind not in NUMBERS:
         raise ValueError(f"{name}: expected numbers, got dtype {values.dtype}")
@@ -221,7 +218,7 @@ def _of_torch(tensor):
     tensor = tensor.detach().cpu()
     if getattr(tensor, "layout", None) is not None and "sparse" in str(tensor.layout):
         tensor = tensor.to_dense()
-    return (tensor.float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor).numpy()
+    return (tensor.double() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
 def _of_list(value):
@@ -288,7 +285,7 @@ def _split_identifiers(frame, name, id_column):
         return frame, checked_ids(_plain_ids(frame.index), name), ()
     ids = _index_ids(frame.index)
     differing = [place for place in range(len(names)) if len(names) > 1 and _all_differ(frame.iloc[:, place])]
-    alike = [place for place in differing if is_identifier_name(names[place])]
+    alike = [place for place in differing if is_id_name(names[place])]
     if not alike and ids is None and len(differing) == 1 and _is_text_beside_numbers(frame):
         alike = differing  # numbers of rows, or names, beside the one column of text or numbers
     if not alike:
@@ -301,15 +298,6 @@ def _split_identifiers(frame, name, id_column):
     place = alike[0]
     return (frame.drop(columns=frame.columns[place]), text_ids(column_values(frame.iloc[:, place], name)),
             (f"{name}: column {names[place]} identifies the rows (all its values differ) and is no feature",))
-
-
-def is_identifier_name(column: str) -> bool:
-    """Whether a column bears the name of an identifier.
-
-    >>> [is_identifier_name(column) for column in ("object_id", "sourceID", "Barcode", "width", "fluid")]
-    [True, True, True, False, False]
-    """
-    return bool(_IDENTIFIER.fullmatch(column) or _IDENTIFIER_IN_CAPITALS.fullmatch(column))
 
 
 def _all_differ(column):

@@ -14,9 +14,8 @@ from phasejax.io._arrays import load_array
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, column_values, from_frame, plain_values, text_ids
 from phasejax.io._readers import open_table
 from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
-from phasejax.io._text_table import read_text_table
+from phasejax.io._text_table import is_text_path, read_text_table
 
-_TEXT = re.compile(r"(.*\.(?:csv|tsv|tab|txt|dat)(?:\.gz)?)(?::(.+))?", re.IGNORECASE)
 _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
 _ANNOTATED = re.compile(r"(.*\.(?:h5ad|h5mu))(?::([^\[]+))?(?:\[(.+)\])?", re.IGNORECASE)
 
@@ -27,8 +26,8 @@ def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
     Raises:
         ValueError: the file cannot be read, or has no such part or column.
     """
-    if match := _TEXT.fullmatch(path):
-        return read_text_table(match.group(1), id_column=id_column, column=match.group(2))
+    if is_text_path(path):
+        return read_text_table(path, id_column=id_column)
     if match := _PARQUET.fullmatch(path):
         return _named_parquet(match.group(1), match.group(2), id_column)
     if id_column is not None:

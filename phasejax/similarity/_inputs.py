@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from phasejax._core.validation import is_traced
+from phasejax.io import Table, match_rows
+from phasejax.io._matching import announce
 
 # A block of rows is compared with all n rows at once. Its number of rows follows from how many such comparisons may be
 # in memory, but is not below the second number, under which the loop over blocks would cost more than its content.
@@ -26,6 +28,8 @@ _BLOCK_ENTRIES, _LEAST_BLOCK = 2**21, 128
 def paired(x: Any, y: Any, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Float[Array, "n d_y"]]:
     """Both views as floating arrays of one type with the same n rows.
 
+    Containers other than plain arrays are matched by the identifiers of their rows (`phasejax.io.match_rows`).
+
     Args:
         x, y: numbers, shapes (n, d_x) and (n, d_y).
         rows: how many rows a metric needs at least.
@@ -33,6 +37,8 @@ def paired(x: Any, y: Any, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Flo
     Raises:
         ValueError: other shapes or types, too few rows, NaN or infinite values, rows that are all the same.
     """
+    if not (_is_plain(x) and _is_plain(y)):
+        x, y = matched_views(x, y)
     x, y = _floating("x", x), _floating("y", y)
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")
@@ -43,6 +49,28 @@ def paired(x: Any, y: Any, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Flo
             _check_values(name, view)
     dtype = jnp.promote_types(x.dtype, y.dtype)
     return x.astype(dtype), y.astype(dtype)
+
+
+def matched_views(x: Any, y: Any, *, by_position: bool = False, missing: str = "error"
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """The values of two views as arrays whose rows are matched.
+
+    Args:
+        x, y: views, as `phasejax.io.as_named` takes them.
+        by_position, missing: as in `phasejax.io.match_rows`.
+
+    Raises:
+        ValueError: views that cannot be matched, or with missing values.
+    """
+    matched = match_rows(x, y, by_position=by_position, missing=missing)
+    announce((*matched.readings, *matched.notes))
+    views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
+    return next(views), next(views)
+
+
+def _is_plain(view: Any) -> bool:
+    """Whether a view is an array without mask or foreign byte order, which may be traced."""
+    return isinstance(view, jax.Array) or is_traced(view) or type(view) is np.ndarray and view.dtype.isnative
 
 
 def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
