@@ -39,6 +39,11 @@ def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
     return NamedRows(open_table(path))
 
 
+def has_named_columns(path: str) -> bool:
+    """Whether a file is of a format whose tables have named columns, one of which may identify the rows."""
+    return is_text_path(path) or _PARQUET.fullmatch(path) is not None
+
+
 def _is_table_of_numbers(path):
     """Whether a .npy file holds one, which can be read in blocks; labels in one column are read whole."""
     try:
