@@ -25,7 +25,7 @@ _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}  # in the order in which they are tried
 _POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)")
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
-_PAIR = re.compile(r"\s*[+-]?\d+,\d+\s*")  # one number with a decimal comma, or two whole numbers
+_PAIR = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*")  # one number with a decimal comma, or two whole numbers
 _SAMPLE = 200  # lines from which the separator is chosen; all lines are then held to it
 
 
@@ -101,10 +101,13 @@ def read_rows(file: Path, name: str) -> TextRows:
     filled = [(place, line) for place, line in kept if line.strip(" ")]
     lines = [line for _, line in filled]
     separator = declared or _separator(lines[:_SAMPLE])
+    indented = lines[0][:1].isspace()
     if separator == " ":
         filled = [(place, line.strip()) for place, line in filled if line.strip()]
         lines = [line for _, line in filled]
     first, fields = _check_fields(lines, [place for place, _ in filled], separator, name)
+    if separator == " " and indented and len(first) == fields - 1:  # as pandas writes names beside an unnamed index
+        filled[0], first = (filled[0][0], f'"" {lines[0]}'), ["", *first]
     if fields == 1:  # an empty line among single values is a missing value
         filled = kept
         if inside := [place for place, _ in comments if place > kept[0][0]]:
@@ -182,7 +185,7 @@ def _separator(lines):
         if fields < 2 or often < 0.8 * sum(counts.values()):
             continue
         body = [record for record in records[1:] or records if len(record) == fields]
-        if separator == " " and not _is_spaced_table(body):
+        if separator == " " and not (any('"' in line for line in lines) or _is_spaced_table(body)):
             continue
         score = np.mean([_is_value(field, separator) for record in body for field in record])
         if often < sum(counts.values()):
@@ -242,7 +245,7 @@ def _one_or_two(lines, places, fields, first, name):
         return fields, first, ","
     parts = [line.strip().split(",") for line in body]
     # A whole number is not written as 05; and a column without repetitions might be the names of rows, as R writes them.
-    of_decimals = any(len(after) > 1 and after[0] == "0" for _, after in parts)
+    of_decimals = any(len(after) > 1 and after[0] == "0" or re.fullmatch(r"\d{4,}[eE].*", after) for _, after in parts)
     if of_decimals or titled and len({before for before, _ in parts}) < len(parts):
         if not is_number(lines[0]):
             return 1, split_line(lines[0], ";"), ";"

@@ -22,6 +22,10 @@ _LABEL = re.compile(r"(.*[_\s.\-])?(labels?|class|classes|types?|species|categor
                     r"condition|diagnosis|status|annotation|celltypes?|leiden|louvain|batch|stage|sex|treatment|y)",
                     re.IGNORECASE)
 
+_DOUBT = "doubt"  # replaced by the reason
+# So many labels, all of them repeated, below a text that stands there once make the latter a name.
+_MANY = 20
+
 
 def is_id_name(name: str, *, surely: bool = False) -> bool:
     """Whether the name of a column says that it holds identifiers; some, such as "star", may also mean something else."""
@@ -85,9 +89,13 @@ def find_header(first: list[str], texts: list[np.ndarray], decimal: str, asked: 
     verdict = _names_are_numbers(columns, numbers)
     seen = any(first[place] in texts[place] for place, kind in enumerate(held) if kind == "text")
     if held[0] == "empty" and len(numbers) == len(first) - 1:
-        if verdict is not True and _distinct(texts[0]) and (below[0] == "text" or _whole(texts[0])):
-            return "the first field is empty, and the others may be names or a row whose first value is missing"
+        if _distinct(texts[0]) and (below[0] == "text" or _whole(texts[0])):  # identifiers, which are never missing
+            return verdict is not False or (
+                "the first field is empty, and the others may be names or a row whose first value is missing")
         return verdict
+    of_words = [place for place in numbers if below[place] == "text"]
+    if of_words and not any(is_number(text, decimal) for text in texts[of_words[0]]):
+        return f"{first[of_words[0]]} stands above text"
     if "text" not in held:
         return verdict if "missing" not in held and "empty" not in held else False
     if seen:
@@ -110,7 +118,7 @@ def _text_above_text(columns):
         return True
     for place in texts:
         _, counts = np.unique([text for text in columns.texts[place] if text not in MISSING], return_counts=True)
-        if len(counts) and counts.min() >= 2:
+        if counts.sum() >= _MANY and counts.min() >= 2:
             return True
     return f"{names[0]} may be the name of a column or its first value"
 
@@ -135,61 +143,96 @@ def _names_are_numbers(columns, places):
     first = [columns.first[place] for place in places]
     if any(columns.below[place] == "text" for place in places) or len(set(first)) < len(first):
         return False
+    doubt = f"{', '.join(first[:3])}{', ...' if len(first) > 3 else ''} may be names of columns or their first values"
+    counted = first == [str(place) for place in range(len(first))]
+    places = [place for place in places if columns.below[place] != "missing"]
+    if not places:
+        return doubt
+    first = [columns.first[place] for place in places]
     texts = np.array([columns.texts[place] for place in places], str).T
-    rows, size = texts.shape
-    whole_below = np.char.isdigit(np.char.lstrip(texts, "+-"))
-    counted = first == [str(place) for place in range(size)]
-    all_whole = all(_is_whole(text) for text in first)
-    doubt = f"{', '.join(first[:3])}{', ...' if size > 3 else ''} may be names of columns or their first values"
     values = np.array([to_number(text, columns.decimal) for text in first])
     below = np.array([[to_number(text, columns.decimal) for text in row] for row in texts])
-    if all_whole and not whole_below.any() and (size > 1 or counted):
-        if size >= 3:
-            return True if rows >= 3 or counted else doubt
+    verdict = _form(first, texts, below, counted)
+    if verdict is None:
+        verdict = _sequence(values, below, _last_digit(first, columns.decimal))
+    usual = (np.arange(len(values)), np.linspace(0, 1, len(values)))
+    if verdict is False and len(values) > 1 and any(np.allclose(values, names, rtol=0, atol=2e-3) for names in usual):
+        verdict = _DOUBT
+    return doubt if verdict == _DOUBT else verdict
+
+
+def _form(first, texts, below, counted):
+    """Whether numbers are told from the rows below them by how they are written; None where that says nothing.
+
+    Only a header of whole numbers stands above decimals, or the reverse: a column is written in one form.
+    """
+    rows, size = texts.shape
+    present = ~np.isnan(below)
+    whole = np.char.isdigit(np.char.lstrip(texts, "+-"))
+    share = (whole & present).sum() / present.sum()  # of whole numbers below
+    all_whole = all(_is_whole(text) for text in first)
+    if all_whole and rows == 1:
+        return _DOUBT
+    if all_whole and size >= 2 and rows >= 3 and share**size < 1e-2 and not whole.all(1).any():
+        return True if size >= 3 and share**size < 1e-6 else _DOUBT
+    if all_whole and share == 0:
         rising = bool((np.diff(below, axis=0) > 0).all() or (np.diff(below, axis=0) < 0).all())
-        return True if counted and rows >= 10 and not rising else doubt
-    if size == 1:
-        return False
-    if not any(_is_whole(text) for text in first) and whole_below.all() and rows >= 5:
-        return True if size >= 3 else doubt
-    if counted:
-        if size < 4:
-            one_hot = bool(np.isin(below, (0, 1)).all() and (below.sum(1) == 1).all())
-            return False if one_hot else doubt
-        ranks = bool((np.sort(below, axis=1) == values).all())
-        return doubt if ranks else True
-    return _sequence(values, below, doubt, _last_digit(first, columns.decimal))
+        return True if counted and (rows >= 3 and size >= 3 or rows >= 10 and not rising) else _DOUBT
+    digits = _digits(texts)
+    short = digits <= _digits(np.array(first)).max()
+    share = (short & present).sum() / present.sum()
+    if share**size < 1e-2 and rows >= 2 and not short.all(1).any():
+        return True if size >= 3 and rows >= 3 and share**size < 1e-6 else _DOUBT
+    columns_of_whole = (whole | ~present).all(0)
+    if any(is_whole and not _is_whole(text) for text, is_whole in zip(first, columns_of_whole, strict=True)):
+        every = size >= 3 and rows >= 5 and columns_of_whole.all() and not any(_is_whole(text) for text in first)
+        return True if every else _DOUBT
+    if counted and size == 1 and all_whole and not (below == 0).any():
+        return _DOUBT
+    if counted and size > 1:
+        ranks = bool((np.sort(below, axis=1) == np.arange(size)).all())
+        return True if size >= 4 and rows >= 3 and not ranks else _DOUBT
+    return None
 
 
-def _sequence(values, below, doubt, digit):
+def _sequence(values, below, digit):
     """Whether numbers are told from the rows below them by their order, their spacing or their size."""
     rows, size = below.shape
+    lowest, highest = np.nanmin(below, 0), np.nanmax(below, 0)
+    beyond = np.maximum(lowest - values, values - highest) > np.maximum(0.5 * (highest - lowest), 1e-9 * abs(highest))
+    far = bool(beyond.all()) and rows >= 2
+    if size == 1:
+        return _DOUBT if far and 10 * (highest - lowest) < max(lowest - values, values - highest) else False
+    if size == 2:
+        return _DOUBT if far else False
     with np.errstate(invalid="ignore"):
-        middle, spread = np.nanmedian(below, 0), np.ptp(np.nanpercentile(below, (25, 75), axis=0), axis=0)
-        apart = np.abs(values - middle) > 20 * spread
-        far = bool(apart[spread > 0].all() and (spread > 0).sum() >= max(2, size / 2) and rows >= 4)
         steps, steps_below = np.diff(values), np.diff(below, axis=1)
         sign = np.sign(steps[0])
-        rising = bool((sign * steps > 0).all()) and size >= 3
+        rising = bool((sign * steps > 0).all())
         alike = int((sign * steps_below > 0).all(1).sum())
-        tolerance = 2.01 * digit
+        tolerance = max(2.01 * digit, 0.01 * abs(float(steps.mean())))
         even = rising and float(np.ptp(steps)) <= tolerance
-        even_below = bool((np.ptp(steps_below, axis=1) <= tolerance).any())
+        even = even and float((np.ptp(steps_below, axis=1) <= tolerance).mean()) <= 0.05
     if rising and alike == 0:
         chance = 1 / math.factorial(min(size, 20))  # of a row of independent values to be in this order
-        if size >= 7 or size >= 5 and (far or even and not even_below):
-            return True
-        if size <= 4 and rows * chance >= 8 and (far or even and not even_below):
-            return True
-        return doubt
-    if rising and (alike <= 0.02 * rows or even and not even_below and size >= 4):
-        return True if size >= 7 and (far or even and not even_below) else doubt
-    return doubt if far else False
+        enough = size >= 7 and rows >= 3 or (far or even) and (size >= 5 or rows * chance >= 8)
+        return True if enough and rows >= 3 else _DOUBT
+    if rising and (alike <= 0.02 * rows or even or rows < 3):
+        return True if size >= 7 and (far or even) and rows >= 3 else _DOUBT
+    return _DOUBT if far else False
 
 
 def _last_digit(texts, decimal):
     """The unit of the last digit with which numbers are written."""
     return max(10.0 ** -len(text.partition(decimal)[2]) if "e" not in text.lower() else 1e-3 for text in texts)
+
+
+def _digits(texts):
+    """How many digits numbers are written with, without leading zeros and exponents."""
+    mantissas = np.char.partition(np.char.lower(texts), "e")[..., 0]
+    for sign in "+-.,":
+        mantissas = np.char.replace(mantissas, sign, "")
+    return np.char.str_len(np.char.lstrip(mantissas, "0"))
 
 
 def _is_whole(text):

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from phasejax.io._named import NamedRows
-from phasejax.io._text_dialect import MISSING, TextRows, is_number, read_rows, split_line
+from phasejax.io._text_dialect import MISSING, TextRows, is_number, read_rows, split_line, to_number
 from phasejax.io._text_header import find_header, is_id_name
 
-TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 # Texts that stand for a missing label. "None", "-" and "--" may be classes.
 _MISSING_LABELS = tuple(text for text in MISSING if text not in ("None", "-", "--"))
 _SAMPLE = 200_000  # fields that the search for a header looks at, but at least 50 rows
@@ -32,11 +32,11 @@ def split_text_path(path: str | Path) -> tuple[Path, str | None] | None:
     >>> split_text_path("stars.csv.gz:class")
     (PosixPath('stars.csv.gz'), 'class')
     """
-    endings = "|".join(re.escape(ending) for ending in TEXT_ENDINGS)
+    endings = f"(?:{'|'.join(re.escape(ending) for ending in TEXT_ENDINGS)})(?:[.]gz)?"
     text = str(path)
-    if re.fullmatch(rf".*(?:{endings})", text, re.IGNORECASE | re.DOTALL):
+    if re.fullmatch(rf".*{endings}", text, re.IGNORECASE | re.DOTALL):
         return Path(text), None
-    match = re.fullmatch(rf"(.*?(?:{endings})):(.+)", text, re.IGNORECASE | re.DOTALL)
+    match = re.fullmatch(rf"(.*?{endings}):(.+)", text, re.IGNORECASE | re.DOTALL)
     return (Path(match[1]), match[2]) if match else None
 
 
@@ -77,7 +77,8 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
     split = split_text_path(path)
     name = str(path)
     if split is None:
-        raise ValueError(f"{name}: expected a file ending in {', '.join(TEXT_ENDINGS)}, got {Path(name).suffix or 'no ending'}")
+        raise ValueError(f"{name}: expected a file ending in {', '.join(TEXT_ENDINGS)}, or one "
+                         f"of these with .gz, got {Path(name).suffix or 'no ending'}")
     file, named = split
     column = column if column is not None else named
     table = _titled(read_rows(file, str(file)), tuple(text for text in (id_column, column) if text is not None))
@@ -158,12 +159,16 @@ def _titled(rows: TextRows, asked: tuple[str, ...]) -> _Titled:
         fields, first = fields - 1, first[:fields - 1]  # all lines end with a separator
         short = False
     if short:
-        if numeric := [text for text in first if is_number(text, rows.decimal)]:
-            raise ValueError(f"{rows.name}: expected a table of {fields} fields a line, got {len(first)} in line "
-                             f"{rows.places[0]} ({numeric[0]}, ...)")
-        return _Titled(rows, ["", *first], 1, fields, True)
+        first = ["", *first]  # without a name for the index
+    short = short and first[0] == ""
     texts = [] if sample is None else [sample[place].str.strip().to_numpy(object) for place in range(fields)]
     header = find_header(first, texts, rows.decimal, asked)
+    numbers = [is_number(text, rows.decimal) for text in first[1:]]
+    if short and any(numbers):  # either a row that lacks a field, or numbers that are names without any doubt
+        header = all(numbers) and find_header(first[1:], texts[1:], rows.decimal, asked) is True
+    if short and header is not True:
+        raise ValueError(f"{rows.name}: expected a table of {fields} fields a line, got {fields - 1} in line "
+                         f"{rows.places[0]}")
     if isinstance(header, str):
         raise ValueError(f"{rows.name}: expected a first line of names or of data, got one that may be either in line "
                          f"{rows.places[0]}: {header}; write names with letters above the columns")
@@ -210,6 +215,10 @@ def _identifiers(table, given, asked):
             continue
         texts = table.text(place)
         kind = _kind_of_ids(texts)
+        if surely and asked is None and kind is None and _kind_of_ids([t for t in texts if t not in MISSING]):
+            row = next(row for row, text in enumerate(texts) if text in MISSING)
+            raise ValueError(f"{table.name}: expected an identifier in every row of column {table.label(place)}, got none "
+                             f"in line {table.line(row)}")
         repeated = kind is not None and len(set(texts)) < len(texts)
         if place == 0 and table.unnamed_index and (kind is None or repeated) and asked is None and given is None:
             got = "numbers with decimals, or missing values" if kind is None else "repeated ones"
@@ -229,7 +238,8 @@ def _identifiers(table, given, asked):
         return given, [place for place in found if place != given]
     if not found:
         return None, []
-    best = min(found, key=lambda place: (_counts_rows(table, place), not is_id_name(names[place], surely=True), place))
+    best = min(found, key=lambda place: (place == 0 and table.unnamed_index and _counts_rows(table, 0),
+                                            not is_id_name(names[place], surely=True), place))
     return best, [place for place in found if place != best]
 
 
@@ -254,11 +264,11 @@ def _counts_rows(table, place):
 
 def _kind_of_ids(texts):
     """Whether texts are whole numbers or text, as identifiers are; None if neither."""
-    if any(text in ("", "NA", "NaN", "nan", "<NA>", "null") for text in texts):
+    if not len(texts) or any(text in MISSING for text in texts):
         return None
     if all(re.fullmatch(r"[+-]?\d+(\.0*)?", text) for text in texts):
         return "whole"
-    if any(is_number(text, ",") for text in texts[:1000]) and sum(is_number(text, ",") for text in texts) > len(texts) / 2:
+    if 2 * sum(is_number(text, ",") for text in texts) >= len(texts):
         return None
     return "text"
 
@@ -292,16 +302,24 @@ def _as_ids(table, place):
 def _values(table, places):
     """Numbers of shape (n, d), or one column, which may be text."""
     parsed = table.rows.parsed(table.start, None, places)
+    for place in places:
+        if parsed[place].dtype.kind not in "fiub":  # numbers, where only a blank behind a missing value was in the way
+            texts = table.text(place)
+            if all(text in MISSING or _is_finite_number(text, table) for text in texts):
+                parsed[place] = [to_number(text, table.rows.decimal) for text in texts]
+                if parsed[place].abs().max() > _EXACT and all(text.lstrip("+-").isdigit() for text in texts):
+                    parsed[place] = texts
     worded = [place for place in places if parsed[place].dtype.kind not in "fiub"]
     if worded and len(places) == 1:
         return _labels(table, places[0])
     if worded:
         place = worded[0]
         texts = table.text(place)
-        bad = [row for row, text in enumerate(texts) if text not in MISSING and not _is_finite_number(text, table)]
+        bad = [row for row, text in enumerate(texts) if text not in MISSING and not _is_finite_number(text, table)
+               and "inf" not in text.lower()]
         hint = ""
         if len(bad) == len(texts) == len(set(texts)):
-            hint = f" (identifiers? then name the column id, or say so: {table.label(place)})"
+            hint = f" (identifiers? then say so: --id or id_column {table.label(place)})"
         elif len(bad) == len(texts):
             hint = f" (labels? {table.name}:{table.label(place)} reads them alone)"
         where = f": {str(texts[bad[0]])[:40]!r} in line {table.line(bad[0])}" if bad else ""
@@ -328,6 +346,10 @@ def _labels(table, place):
     texts = table.text(place)
     kept = [text for text in texts if text not in MISSING]
     numbers = [text for text in kept if is_number(text, table.rows.decimal)]
+    if len(numbers) == len(kept):
+        longest = int(np.argmax([len(text) for text in texts]))
+        raise ValueError(f"{table.name}: expected numbers that fit into 64 bits, got {texts[longest][:40]} in line "
+                         f"{table.line(longest)}")
     if numbers:
         classes = set(kept)
         of_numbers = sum(not text.lstrip("+-").isdigit() for text in numbers)
