@@ -42,8 +42,12 @@ def _named_files(paths: dict[str, str], id_column: str | None) -> list[Any]:
 
     if id_column is not None and not any(map(has_named_columns, paths.values())):
         raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
-    return [as_named(path, name, id_column=id_column if has_named_columns(path) else None)
-            for name, path in paths.items()]
+    found = [as_named(path, name, id_column=id_column if has_named_columns(path) else None)
+             for name, path in paths.items()]
+    for (name, path), rows in zip(paths.items(), found, strict=True):
+        if name in ("x", "y") and len(rows.values.shape) != 2 and rows.columns is None:
+            raise ValueError(f"{path}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
+    return found
 
 
 @contextmanager

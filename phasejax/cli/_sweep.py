@@ -19,14 +19,14 @@ class Sweep:
     Killed and started again with the same --store it goes on where it stopped.
     """
 
-    axes: list[str]
+    axes: Annotated[list[str], tyro.conf.arg(metavar="AXIS")]
     """What varies: NAME=FIRST:LAST:COUNT (evenly spaced) or NAME=VALUE,VALUE,... each. Names are
     arguments of the model, n, or lam."""
-    quantities: list[str]
+    quantities: Annotated[list[str], tyro.conf.arg(metavar="NAME")]
     """What to compute; an unknown name lists all."""
     model: Literal["homogeneous", "geometric"] = "homogeneous"
     """Constructor of SpikedModel."""
-    fixed: list[str] = field(default_factory=list)
+    fixed: Annotated[list[str], tyro.conf.arg(metavar="NAME=VALUE")] = field(default_factory=list)
     """Arguments of the model that do not vary, or lam: NAME=VALUE each."""
     n: int | None = None
     """Pairs in each sample; without it quantities are those of the population."""
@@ -38,7 +38,7 @@ class Sweep:
     """Zarr store to write to, chunk by chunk; or one to go on with."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """netCDF file to write at the end."""
-    memory: str | None = None
+    memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
     """What the chunks being computed may take, like 2GB; a quarter of the device's memory when left out."""
     progress: bool = True
     """Show a progress bar on standard error."""

@@ -7,7 +7,7 @@ was decided is said in notes, one line each, which `announce` issues as warnings
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import Int
@@ -86,7 +86,7 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, by_p
     ([[1.0], [3.0]], [[1.0], [3.0]], [1], 'rows matched by identifier: 2 of 3 in x and 2 in y')
     """
     check_choice("missing", missing, get_args(Missing))
-    x, y = as_named(x, "x"), as_named(y, "y")
+    x, y = (_with_columns(as_named(view, name)) for name, view in (("x", x), ("y", y)))
     labels = None if labels is None else _without_identifier_column(as_named(labels, "labels"))
     readings = (*x.notes, *y.notes, *(() if labels is None else labels.notes))
     notes: list[str] = []
@@ -170,6 +170,12 @@ def _common_rows(x, y, by_position, notes):
     return in_x, in_y, x.ids[in_x]
 
 
+def _with_columns(view):
+    """A single named column as a table of one column."""
+    one = isinstance(view.values, np.ndarray) and view.values.ndim == 1 and view.columns is not None
+    return replace(view, values=cast(np.ndarray, view.values)[:, None]) if one else view
+
+
 def _check_unique(name, ids):
     if ids is None:
         return
@@ -181,7 +187,7 @@ def _check_unique(name, ids):
 
 def _pair_by_position(named, other, ids, n):
     if len(ids) != n:
-        raise ValueError(f"{other}: expected identifiers as {named} has, or as many rows ({len(ids)}), got {n} rows "
+        raise ValueError(f"{other}: expected identifiers as those of {named}, or as many rows ({len(ids)}), got {n} rows "
                          "without identifiers")
     if ids.dtype.kind == "i" and not np.array_equal(ids, np.arange(n)) and np.array_equal(np.sort(ids), np.arange(n)):
         raise ValueError(f"{other}: expected identifiers, since those of {named} count its rows in another order, got "

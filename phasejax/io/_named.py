@@ -260,7 +260,7 @@ def from_frame(frame: Any, name: str, id_column: str | None = None) -> NamedRows
         ValueError: no column `id_column`, columns of several kinds that are not one table of numbers, or two columns
             that look like identifiers.
     """
-    frame, ids, notes = _split_identifiers(frame, name, id_column)
+    frame, ids, notes = split_identifiers(frame, name, id_column)
     columns = tuple(map(str, frame.columns))
     parts = [column_values(frame.iloc[:, place], name) for place in range(frame.shape[1])]
     texts = [column for column, part in zip(columns, parts, strict=True) if part.dtype.kind == "U"]
@@ -272,7 +272,12 @@ def from_frame(frame: Any, name: str, id_column: str | None = None) -> NamedRows
     return NamedRows(values, ids, columns, notes)
 
 
-def _split_identifiers(frame, name, id_column):
+def split_identifiers(frame: Any, name: str, id_column: str | None) -> tuple[Any, np.ndarray | None, tuple[str, ...]]:
+    """A pandas DataFrame without the column that identifies its rows, the identifiers, and a note about them.
+
+    Raises:
+        ValueError: as `from_frame`.
+    """
     names = [str(column) for column in frame.columns]
     if id_column is not None:
         if id_column in names:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from phasejax.io._arrays import load_array
-from phasejax.io._named import DENSE_NUMBERS, NamedRows, column_values, from_frame, plain_values, text_ids
+from phasejax.io._named import DENSE_NUMBERS, NamedRows, column_values, from_frame, plain_values, split_identifiers, text_ids
 from phasejax.io._readers import open_table
 from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
 from phasejax.io._text_table import is_text_path, read_text_table
@@ -68,8 +68,8 @@ def _named_parquet(path, column, id_column):
     if column is not None:
         if column not in frame.columns:
             raise ValueError(f"{path}: expected one of its columns {', '.join(map(str, frame.columns[:12]))}, got {column}")
-        rows = from_frame(frame, path, id_column) if frame.index.name or id_column else NamedRows(np.empty(0))
-        return NamedRows(column_values(frame[column], path), rows.ids, (column,), rows.notes)
+        _, ids, notes = split_identifiers(frame, path, id_column)
+        return NamedRows(column_values(frame[column], path), ids, (column,), notes)
     return from_frame(frame, path, id_column)
 
 

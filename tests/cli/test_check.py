@@ -27,7 +27,7 @@ def test_check_passes(tmp_path):
 def test_check_fails_when_a_formula_is_wrong(monkeypatch, capsys):
     monkeypatch.setattr(_closed_forms, "tau", theory.rho)
     run_checks = simulation.run_checks
-    monkeypatch.setattr(_self_check, "run_checks", lambda seed: itertools.islice(run_checks(seed), 3))
+    monkeypatch.setattr(simulation, "run_checks", lambda seed: itertools.islice(run_checks(seed), 3))
     assert cli.main(["check"]) == 1
     out = capsys.readouterr().out
     assert "ok      spectrum of C" in out
