@@ -5,7 +5,7 @@ This is the door of the package: all input is checked here, once, and what the o
 
 import math
 from dataclasses import replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -85,8 +85,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | N
         label_kind: "class" or "real" instead of guessing from the labels' type.
         predicted_scores: whether to predict the scores of representations, the slower part for long tables.
         ridge: "published" for the absolute ridge of the published algorithm, 1e-6 in squared units of the data, with
-            method "spectral" only: its answer depends on the units of the data. The default is a vanishing share
-            of each column's own variance, with which it does not.
+            method "spectral" only: its answer depends on the units of the data. The default adds nothing to views
+            that are whitened by an orthogonal decomposition of their rows, and does not depend on units.
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values in the views: "error", "drop" keeps complete rows, "mean" fills in
             the means of columns, taken over all rows.
@@ -116,11 +116,12 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | N
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
     matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, by_position=by_position,
                                    missing=missing, least_members=LEAST_MEMBERS)
+    of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     if method == "spectral":
         views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
-        found = _spectral(*check_views(*views), matched.labels, matched.labelled, kind, ridge)
+        found = _spectral(*check_views(*views), of_rows, matched.labelled, kind, ridge)
     else:
-        data = paired_rows(matched.x, matched.y, matched.labels, matched.labelled, kind, seed)
+        data = paired_rows(matched.x, matched.y, of_rows, matched.labelled, kind, seed)
         found = _moments(data, k, confidence, predicted_scores, seed)
     announce((*matched.readings, *matched.notes))
     return replace(found, warnings=(*matched.notes, *found.warnings))

@@ -94,7 +94,7 @@ def resolved_kind(labels: ArrayLike, kind: str = "auto") -> str:
         labels: shape (n,) or (n, L).
         kind: "class", "real", or "auto", which decides by shape and dtype as `encode_labels` says.
 
-    >>> resolved_kind([0, 1, 1]), resolved_kind([0.0, 1.0, 2.0, 1.0, 0.0, 0.0, 1.0, 2.0, 0.0]), resolved_kind([0.5, 1.0])
+    >>> resolved_kind([0, 1, 1]), resolved_kind([0.0, 1.0, 1.0, 0.0, 0.0, 1.0]), resolved_kind([0.5, 1.0])
     ('class', 'class', 'real')
     """
     labels = np.asarray(labels)
@@ -118,7 +118,7 @@ def label_notes(labels: np.ndarray, kind: str) -> list[str]:
     Raises:
         ValueError: text that stands for numbers, which would be taken for classes.
     """
-    one = labels.ndim == 1 or labels.ndim == 2 and labels.shape[1] == 1
+    one = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
     if kind != "auto" or not one or not labels.size:
         return []
     if labels.dtype.kind in "US":
@@ -161,7 +161,8 @@ def enough_members(labels: np.ndarray, kind: str, least: int) -> tuple[np.ndarra
              for name, count in zip(classes[small], counts[small], strict=True)]
     listed = ", ".join(named[:12]) + (f" and {len(named) - 12} more classes" if len(named) > 12 else "")
     if np.sum(~small) < 2:
-        raise ValueError(f"labels: expected at least 2 classes of {least} rows or more, to cross-validate, got {listed}")
+        raise ValueError(f"labels: expected at least 2 classes of {least} rows or more, to cross-validate, got "
+                         f"{listed}")
     return ~small[index.reshape(-1)], [
         f"labels: left out classes with fewer than {least} rows, too few to cross-validate: {listed}"]
 

@@ -13,15 +13,12 @@ import numpy as np
 from jaxtyping import Int
 
 from phasejax._core.validation import check_choice
+from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different, suspected_identifiers, without_missing
 from phasejax.io._labels import LabelKind, enough_members, label_notes, labelled_rows, resolved_kind
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named, checked_ids
-from phasejax.io._table import NUMBERS, Table
+from phasejax.io._table import Table
 
 Missing = Literal["error", "drop", "mean"]
-# From so many rows on, a column of whole numbers that all differ is unlikely to be a measurement.
-_ROWS_OF_AN_IDENTIFIER = 20
-# More such columns than this are counts, not identifiers.
-_IDENTIFIERS_AT_MOST = 2
 
 
 class InputNote(UserWarning):
@@ -92,11 +89,13 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, by_p
     notes: list[str] = []
     small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
     in_x, in_y, ids = _common_rows(x, y, by_position, notes)
-    which, values = (None, None) if labels is None else _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
+    which, values = None, None
+    if labels is not None:
+        which, values = _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
     for name, view in (("x", x), ("y", y)):
-        notes += _suspected_identifiers(name, view)
-    first, second, kept = _without_missing(x.values, y.values, missing, notes)
+        notes += suspected_identifiers(name, view)
+    first, second, kept = without_missing(x.values, y.values, missing, notes)
     if kept is not None:
         ids = None if ids is None else ids[kept]
         if values is not None and values.ndim:
@@ -162,11 +161,12 @@ def _common_rows(x, y, by_position, notes):
     _, in_x, in_y = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
     if not in_x.size:
         raise ValueError(f"y: expected identifiers that x has too, got none in common (x has {x.ids[0]}, ...; y has "
-                         f"{y.ids[0]}, ...); pair rows by position only if they are known to be in one order")
+                         f"{y.ids[0]}, ...)")
     order = np.argsort(in_x)
     in_x, in_y = in_x[order], in_y[order]
-    notes.append(f"rows matched by identifier: {len(in_x)} of {len(x)} in x and {len(y)} in y"
-                 if not len(in_x) == len(x) == len(y) else f"rows matched by identifier: all {len(x)}, in another order")
+    everything = len(in_x) == len(x) == len(y)
+    notes.append("rows matched by identifier: " + (f"all {len(x)}, in another order" if everything else
+                                                   f"{len(in_x)} of {len(x)} in x and {len(y)} in y"))
     return in_x, in_y, x.ids[in_x]
 
 
@@ -181,8 +181,9 @@ def _check_unique(name, ids):
         return
     found, counts = np.unique(ids, return_counts=True)
     if counts.max() > 1:
-        raise ValueError(f"{name}: expected identifiers that all differ, got {found[counts.argmax()]} in {counts.max()} "
-                         f"rows, {np.sum(counts > 1)} repeated in all (by_position pairs rows as they are)")
+        raise ValueError(f"{name}: expected identifiers that all differ, got {found[counts.argmax()]} in "
+                         f"{counts.max()} rows, {np.sum(counts > 1)} repeated in all (by_position pairs rows as they "
+                         "are)")
 
 
 def _pair_by_position(named, other, ids, n):
@@ -205,10 +206,10 @@ def _taken(name, values, rows, small):
         if small:
             values = values.rows(0, len(values))
         elif rows is not None:
-            raise ValueError(f"{name}: expected the same identifiers in the same order in both files, since this table is "
-                             f"too large to be moved in memory ({values.shape[0]} x {values.shape[1]}), got another "
+            raise ValueError(f"{name}: expected the same identifiers in the same order in both files, since this table "
+                             f"is too large to be moved in memory ({values.shape[0]} x {values.shape[1]}), got another "
                              "order; sort the files")
-    return values if rows is None else values[rows]
+    return values if rows is None else cast(np.ndarray, values)[rows]
 
 
 # Labels
@@ -217,10 +218,10 @@ def _taken(name, values, rows, small):
 def _without_identifier_column(labels):
     """Labels of several columns without the one whose integers all differ, which are identifiers."""
     values = labels.values.rows(0, len(labels)) if isinstance(labels.values, Table) else labels.values
-    if labels.columns is None or values.ndim != 2 or values.shape[1] < 2 or len(values) < _ROWS_OF_AN_IDENTIFIER:
+    if labels.columns is None or values.ndim != 2 or values.shape[1] < 2 or len(values) < ROWS_OF_AN_IDENTIFIER:
         return replace(labels, values=values)
-    alike = [place for place in range(values.shape[1]) if _all_whole_and_different(values[:, place])]
-    if not alike or labels.ids is not None and len(alike) == values.shape[1]:
+    alike = [place for place in range(values.shape[1]) if all_whole_and_different(values[:, place])]
+    if not alike or (labels.ids is not None and len(alike) == values.shape[1]):
         return replace(labels, values=values)
     place, rest = alike[0], np.delete(values, alike[0], 1)
     if labels.ids is not None or len(alike) > 1:
@@ -254,8 +255,8 @@ def _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes):
         mine, theirs = _comparable(ids, labels.ids)
         _, which, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
         if not which.size:
-            raise ValueError(f"labels: expected identifiers that the rows have too, got none in common (rows have {ids[0]}, "
-                             f"...; labels have {labels.ids[0]}, ...)")
+            raise ValueError("labels: expected identifiers that the rows have too, got none in common (rows have "
+                             f"{ids[0]}, ...; labels have {labels.ids[0]}, ...)")
         first = np.argsort(which)
         which, values = which[first], values[order[first]]
         if not len(which) == len(values) == n == len(labels.ids):
@@ -289,73 +290,3 @@ def _with_label(which, values, n, notes):
             raise ValueError("labels: expected some that are not missing, got none")
     everything = len(which) == n and np.array_equal(which, np.arange(n))
     return None if everything else which, values
-
-
-# Features
-
-
-def _suspected_identifiers(name, view):
-    """Notes about columns that look like identifiers: whole numbers that all differ."""
-    values = view.values
-    if isinstance(values, Table) or values.ndim != 2 or values.dtype.kind not in "fiu" \
-            or len(values) < _ROWS_OF_AN_IDENTIFIER:
-        return
-    few = values[:_ROWS_OF_AN_IDENTIFIER]
-    with np.errstate(invalid="ignore"):
-        candidates = np.flatnonzero(np.all(few == np.floor(few), 0))
-    found = [place for place in candidates[:10_000] if _all_whole_and_different(values[:, place])]
-    if len(found) <= _IDENTIFIERS_AT_MOST:
-        for place in found:
-            column = place if view.columns is None else view.columns[place]
-            yield (f"{name}: column {column} counts as a feature, but its whole numbers all differ, as those of an "
-                   "identifier do")
-
-
-def _all_whole_and_different(column):
-    return (column.dtype.kind in "iu" or column.dtype.kind == "f" and bool(np.all(column == np.floor(column)))) \
-        and len(np.unique(column)) == len(column)
-
-
-def _without_missing(x, y, missing, notes):
-    """The views without missing values, and the rows that are kept (None for all)."""
-    gone = {name: _missing_values(view) for name, view in (("x", x), ("y", y))}
-    if all(where is None for where in gone.values()):
-        return x, y, None
-    for name, where in gone.items():
-        if where is not None and missing == "error":
-            raise ValueError(
-                f"{name}: expected finite values, got {where.sum()} that are NaN or masked, in {where.any(1).sum()} of "
-                f"{len(where)} rows and {where.any(0).sum()} of {where.shape[1]} columns, the first in row "
-                f"{where.any(1).argmax()} (missing 'drop' keeps complete rows, 'mean' fills in column means)")
-    if missing == "mean":
-        filled = []
-        for name, view in (("x", x), ("y", y)):
-            where = gone[name]
-            if where is None:
-                filled.append(view)
-                continue
-            if where.all(0).any():
-                raise ValueError(f"{name}: expected a value in every column, got only missing ones in column "
-                                 f"{where.all(0).argmax()}")
-            notes.append(f"{name}: {where.sum()} missing values in {where.any(1).sum()} of {len(where)} rows replaced by "
-                         "the means of their columns over all rows")
-            filled.append(np.where(where, np.nanmean(view, 0, np.float64), view).astype(view.dtype))
-        return filled[0], filled[1], None
-    if len(x) != len(y):
-        return x, y, None  # refused where views are checked
-    complete = ~np.any([where.any(1) for where in gone.values() if where is not None], 0)
-    notes.append(f"rows with missing values left out: {complete.sum()} of {len(complete)} rows are complete")
-    if not complete.any():
-        raise ValueError("x, y: expected some rows without missing values, got none")
-    kept = np.flatnonzero(complete)
-    return x[kept], y[kept], kept
-
-
-def _missing_values(view):
-    """Where a view has NaN; None where it has none, is no table of numbers, or has infinities too."""
-    if isinstance(view, Table) or view.ndim != 2 or view.dtype.kind != "f" or view.dtype.kind not in NUMBERS:
-        return None
-    if np.isfinite(view).all():
-        return None
-    where = np.isnan(view)
-    return where if where.any() and np.isfinite(view[~where]).all() else None

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from phasejax.io._arrays import load_array
-from phasejax.io._named import DENSE_NUMBERS, NamedRows, column_values, from_frame, plain_values, split_identifiers, text_ids
+from phasejax.io._named import DENSE_NUMBERS, NamedRows, from_frame, split_identifiers, text_ids
+from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._readers import open_table
 from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
 from phasejax.io._text_table import is_text_path, read_text_table
@@ -34,7 +35,7 @@ def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
         raise ValueError(f"id: expected a table with named columns, .csv or .parquet, got {path}")
     if match := _ANNOTATED.fullmatch(path):
         return _named_annotated(path, *match.groups())
-    if ".npz" in path.lower() or path.lower().endswith(".npy") and not _is_table_of_numbers(path):
+    if ".npz" in path.lower() or (path.lower().endswith(".npy") and not _is_table_of_numbers(path)):
         return NamedRows(plain_values(load_array(path), name))
     return NamedRows(open_table(path))
 
@@ -67,7 +68,8 @@ def _named_parquet(path, column, id_column):
         raise ValueError(f"{path}: expected a complete Parquet file, got {first_line(error)}") from None
     if column is not None:
         if column not in frame.columns:
-            raise ValueError(f"{path}: expected one of its columns {', '.join(map(str, frame.columns[:12]))}, got {column}")
+            raise ValueError(f"{path}: expected one of its columns {', '.join(map(str, frame.columns[:12]))}, "
+                             f"got {column}")
         _, ids, notes = split_identifiers(frame, path, id_column)
         return NamedRows(column_values(frame[column], path), ids, (column,), notes)
     return from_frame(frame, path, id_column)
@@ -114,7 +116,8 @@ def _of_feature_type(rows, root, path, member, feature_type):
     from anndata.io import read_elem
 
     if member not in (None, "X") or "feature_types" not in root.get("var", ()):
-        raise ValueError(f"{path}: expected an AnnData file with var['feature_types'], which tells X's columns apart, got none")
+        raise ValueError(f"{path}: expected an AnnData file whose var['feature_types'] tells the columns of X apart, "
+                         "got none")
     types = np.asarray(read_elem(root["var/feature_types"]), object).astype(str)
     columns = np.flatnonzero(types == feature_type)
     if not columns.size:

@@ -17,6 +17,7 @@ from phasejax.io import InputNote, MatchedRows, Table, match_rows
 from phasejax.io import _matching as matching
 from phasejax.io._matching import match_labelled
 from phasejax.similarity import cka, compare_representations
+from phasejax.similarity._inputs import paired
 
 
 def linear_views(seed, n, k, d_x, d_y, noise):
@@ -58,7 +59,7 @@ def test_rows_are_joined_by_identifier(y, value, notes):
 
 @pytest.mark.filterwarnings("ignore::phasejax.io.InputNote")
 def test_the_metrics_join_too():
-    assert float(cka(X, SHUFFLED)) == pytest.approx(0.6131, abs=5e-5)
+    assert float(cka(*paired(X, SHUFFLED))) == pytest.approx(0.6131, abs=5e-5)
     found = compare_representations(X, SOME, metrics=["cka"], permutations=9, resamples=9)
     assert found.metrics["cka"].value == pytest.approx(0.6126, abs=5e-5)
     assert found.n == 250
@@ -109,7 +110,7 @@ PLAIN = pd.DataFrame(Y_VALUES)
     (pd.concat([X, X[:2]]), Y, None, "x: expected identifiers that all differ"),
     (X, SOME.to_numpy(), None, "y: expected identifiers as those of x, or as many rows .300., got 250 rows without"),
     (X_VALUES, PLAIN.iloc[ORDER], None, "x: expected identifiers, since those of y count its rows in another order"),
-    (X, Y, KIND.set_axis(KIND.index + 10_000), "labels: expected identifiers that the rows have too, got none in common"),
+    (X, Y, KIND.set_axis(KIND.index + 10_000), "labels: expected identifiers that the rows have too, got none"),
     (X, Y, pd.concat([KIND, KIND[:1]]), "labels: expected identifiers that all differ"),
     (X_VALUES, Y_VALUES, KIND[:200], "x: expected identifiers as those of labels, or as many rows .200., got 300"),
     (X, Y, [None] * N, "labels: expected some that are not missing, got none"),
@@ -134,8 +135,8 @@ def test_missing_values():
     rng, s, x, y = linear_views(2, 400, 2, 6, 5, 0.5)
     mask = rng.random(x.shape) < 0.02
     x = np.ma.masked_array(np.where(mask, -9999.0, x), mask)
-    with pytest.raises(ValueError, match=r"x: expected finite values, got 47 that are NaN or masked, in 44 of 400 rows and "
-                                         r"6 of 6 columns, the first in row 6 \(missing 'drop'"):
+    with pytest.raises(ValueError, match=r"^x: expected finite values, got 47 that are NaN or masked, in 44 of 400 "
+                                         r"rows and 6 of 6 columns, the first in row 6 \(missing 'drop'"):
         match_rows(x, y)
     found = match_rows(x, y, missing="drop")
     assert len(found.x) == 356
@@ -149,7 +150,8 @@ def test_missing_values():
     mean = match_rows(x, y, missing="mean")
     np.testing.assert_allclose(mean.x[mask], np.broadcast_to(x.mean(0).data, x.shape)[mask])
     np.testing.assert_array_equal(mean.x[~mask], x.data[~mask])
-    assert mean.notes == ("x: 47 missing values in 44 of 400 rows replaced by the means of their columns over all rows",)
+    assert mean.notes == (
+        "x: 47 missing values in 44 of 400 rows replaced by the means of their columns over all rows",)
     with pytest.warns(InputNote, match="356 of 400 rows are complete"):
         found = compare_representations(x, y, metrics=["cka"], permutations=9, resamples=9, missing="drop")
     assert found.metrics["cka"].value == pytest.approx(0.8666, abs=5e-5)
@@ -191,7 +193,8 @@ def test_small_classes_are_left_out_by_name():
     labels[17] = "platelet"
     found, kind = match_labelled(X_VALUES, Y_VALUES, labels, least_members=5)
     assert (kind, len(found.labels), 17 in found.labelled) == ("class", N - 1, False)
-    assert found.notes == ("labels: left out classes with fewer than 5 rows, too few to cross-validate: platelet: 1 row",)
+    assert found.notes == (
+        "labels: left out classes with fewer than 5 rows, too few to cross-validate: platelet: 1 row",)
 
 
 @pytest.mark.parametrize("method", ["moments", "spectral"])
