@@ -13,10 +13,6 @@ from phasejax.theory import separation_ratio
 # The constants of the published algorithm. The ridge is added to the variances that are whitened, in squared units of
 # the data; the score ridge is that of the regression of the labels on the scores of a component.
 RIDGE = 1e-6
-# Share of a column's own variance that is added to it before whitening where the ridge is not the published one. It
-# only has to keep rounding errors of nearly dependent columns small: views whose variances decay by many orders of
-# magnitude, as those of embeddings do, hold shared signal in directions with a millionth of the mean variance.
-RELATIVE_RIDGE = 1e-12
 MAX_COMPONENTS = 50
 FOLDS = 5
 FOLD_SEED = 42
@@ -88,17 +84,17 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
                      ridge: str = "relative") -> SpectralEstimate:
     """Classify the spectra of C (alignment), A (prediction, both ways), S_xy (PLS) and of each view.
 
-    With the relative ridge nothing depends on the units of a view, except the values that are in its units: those of
-    A (units of the target), of S_xy and of the variances. Those of C do not change either where each column has units
-    of its own, while A and S_xy weigh the columns of what is predicted by their variance.
+    Unless the ridge is the published one, nothing depends on the units of a view, except the values that are in its
+    units: those of A (units of the target), of S_xy and of the variances. Those of C do not change either where each
+    column has units of its own, while A and S_xy weigh the columns of what is predicted by their variance.
 
     Args:
         x, y: paired observations, finite; float64 is kept, less is converted to it.
         labels: label columns, classes one-hot.
         labelled: the rows that have labels, where not all do. All rows count for the spectra.
         signals: how many components, those with the highest R^2, are signal; found by the elbow when left out.
-        ridge: "relative", `RELATIVE_RIDGE` of each column's variance and scores of unit variance; or "published",
-            `RIDGE` in squared units of the data and scores in the units of the data.
+        ridge: "relative", which is none on the orthonormal combinations of a view's columns, with scores of unit
+            variance; or "published", `RIDGE` in squared units of the data and scores in the units of the data.
 
     Raises:
         ValueError: columns that are linearly dependent to working precision.
@@ -107,14 +103,14 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
     """
     labelled = np.arange(len(x)) if labelled is None else labelled
     x, y = (np.asarray(view, np.float64) - np.mean(view, 0, np.float64) for view in (x, y))
-    if ridge == "relative":
-        _check_independent(x=x, y=y)
     folds = _folds(len(labelled))
     in_units = _unit_scores if ridge == "relative" else np.asarray
     judge = elbow if signals is None else partial(_highest, count=signals)
     m = min(MAX_COMPONENTS, x.shape[1], y.shape[1])
+    white_x, white_y = (x, y) if ridge == "published" else (_whitened("x", x), _whitened("y", y))
     with jax.enable_x64(True):
-        cross, alignment, forward, backward = jax.tree.map(np.asarray, _solve(x, y, m, ridge))
+        alignment, forward, backward = jax.tree.map(np.asarray, _solve(
+            x, y, white_x, white_y, m, RIDGE if ridge == "published" else 0.0))
     for name, view, solution in (("x", x, forward), ("y", y, backward)):
         if not np.isfinite(solution.spectrum).all():
             raise ValueError(f"{name}: expected linearly independent columns, got rank "
@@ -124,33 +120,37 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
         r2 = out_of_fold_r2(in_units(np.stack(scores, axis=2))[labelled], labels, folds)
         return ClassifiedSpectrum(values[:m], r2, judge(r2))
 
-    left, values, right = np.linalg.svd(cross, full_matrices=False)
+    left, values, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
     return SpectralEstimate(
-        ca=classify(np.clip(alignment.spectrum, 0, 1), x @ alignment.encoder_x.T, y @ alignment.encoder_y.T),
-        cp=classify(forward.spectrum, x @ forward.encoder.T),
-        cp_reverse=classify(backward.spectrum, y @ backward.encoder.T),
+        ca=classify(np.clip(alignment.spectrum, 0, 1), white_x @ alignment.encoder_x.T,
+                    white_y @ alignment.encoder_y.T),
+        cp=classify(forward.spectrum, white_x @ forward.encoder.T),
+        cp_reverse=classify(backward.spectrum, white_y @ backward.encoder.T),
         pls=classify(values, x @ left[:, :m], y @ right[:m].T),
         variances_x=_variances(x, labels, labelled, folds, in_units),
         variances_y=_variances(y, labels, labelled, folds, in_units))
 
 
-def _check_independent(**views):
-    """Refuse centred views with dependent columns, which the ridge would otherwise let pass."""
-    for name, view in views.items():
-        unit = view / np.sqrt(np.mean(view**2, 0))
-        values = np.linalg.eigvalsh(unit.T @ unit / len(unit))
-        rank = int(np.sum(values > 100 * len(values) * np.finfo(float).eps))
-        if rank < len(values):
-            raise ValueError(f"{name}: expected linearly independent columns, got rank {rank} from {len(values)} "
-                             "columns")
+def _whitened(name, view):
+    """Combinations of the centred columns that are uncorrelated with unit variance, exact in any units.
+
+    An orthogonal decomposition of the rows keeps the digits that their covariance loses where columns are nearly
+    dependent, as they are in embeddings with a decaying spectrum or beside one far row, and it needs no ridge.
+    """
+    unit = view / np.sqrt(np.mean(view**2, 0))
+    values = np.linalg.eigvalsh(unit.T @ unit / len(unit))
+    rank = int(np.sum(values > 100 * len(values) * np.finfo(float).eps))
+    if rank < len(values):
+        raise ValueError(f"{name}: expected linearly independent columns, got rank {rank} from {len(values)} columns")
+    return np.sqrt(len(unit)) * np.linalg.qr(unit)[0]
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _solve(x, y, m, ridge):
-    covariances = covariances_from_samples(x, y)
-    ridged = (covariances.with_ridge(RIDGE) if ridge == "published" else
-              covariances.with_relative_ridge(RELATIVE_RIDGE))
-    return covariances.xy, solve_ca(ridged, m), solve_cp(ridged, m), solve_cp(ridged.reverse(), m)
+@partial(jax.jit, static_argnums=4)
+def _solve(x, y, white_x, white_y, m, ridge):
+    """Alignment of the views, and prediction of each from the other, where the source may be whitened already."""
+    return (solve_ca(covariances_from_samples(white_x, white_y).with_ridge(ridge), m),
+            solve_cp(covariances_from_samples(white_x, y).with_ridge(ridge), m),
+            solve_cp(covariances_from_samples(white_y, x).with_ridge(ridge), m))
 
 
 def _unit_scores(scores):

@@ -58,10 +58,6 @@ class Covariances:
         """The same covariances with `ridge` (data units squared) added to both variances."""
         return Covariances(xx=_plus_ridge(self.xx, ridge), xy=self.xy, yy=_plus_ridge(self.yy, ridge))
 
-    def with_relative_ridge(self, share: Float[ArrayLike, ""]) -> "Covariances":
-        """The same covariances with each column's variance increased by `share` of itself, whatever its units."""
-        return Covariances(xx=_plus_share(self.xx, share), xy=self.xy, yy=_plus_share(self.yy, share))
-
 
 class Whitened:
     """Covariances of two views in whitened coordinates, each part of which is computed once and only when needed.
@@ -168,8 +164,3 @@ def pseudo_whitening_in_any_units(variance: Float[HostOrDevice, "d d"]) -> Float
 def _plus_ridge(variance, ridge):
     variance = jnp.asarray(variance)
     return variance + ridge * jnp.eye(variance.shape[0], dtype=variance.dtype)
-
-
-def _plus_share(variance, share):
-    variance = jnp.asarray(variance)
-    return variance + share * jnp.diag(jnp.diag(variance))
