@@ -44,7 +44,7 @@ def read_parquet(path: str | Path, *, id_column: str | None = None, column: str 
             if wanted is not None and wanted not in schema.names:
                 raise ValueError(f"{name}: expected one of its columns {', '.join(schema.names[:12])}, got {wanted}")
         ids, found = _identifiers(opened, schema, id_column, column, name)
-        kept = [field for field in schema if field.name == column or column is None and field.name not in found]
+        kept = [field for field in schema if field.name == column or (column is None and field.name not in found)]
         if not kept:
             raise ValueError(f"{name}: expected columns beside the identifiers, got {', '.join(found) or 'none'}")
         places = {field.name: place for place, field in enumerate(schema)}
@@ -76,14 +76,14 @@ def _identifiers(opened, schema, given, asked, name):
         if column == asked and column != given:
             continue
         values = opened.read([column]).column(column)
-        sure = column == given or column in stored and len(stored) == 1 or is_id_name(column, surely=True)
+        sure = column == given or (column in stored and len(stored) == 1) or is_id_name(column, surely=True)
         if not _is_id_type(values.type):
             raise ValueError(f"{name}: expected identifiers, whole numbers or text, in column {column}, got {values.type}")
         repeated = values.null_count or len(values.unique()) < len(values)
         if repeated and sure and asked is None:
             got = f"{values.null_count} without" if values.null_count else "repeated ones"
             raise ValueError(f"{name}: expected an identifier of each row in column {column}, got {got}")
-        if column in stored or not repeated and (sure or len(values) > 1):
+        if column in stored or (not repeated and (sure or len(values) > 1)):
             array: Any = values.to_numpy()
             found.append((column, array.astype(np.int64) if array.dtype.kind in "iu" else array.astype(str)))
     if not found:

@@ -129,7 +129,7 @@ def split_line(line: str, separator: str) -> list[str]:
 def is_number(text: str, decimal: str = ".") -> bool:
     """Whether a field holds a number."""
     text = text.strip()
-    return bool(_POINT.fullmatch(text) or decimal == "," and _COMMA.fullmatch(text))
+    return bool(_POINT.fullmatch(text) or (decimal == "," and _COMMA.fullmatch(text)))
 
 
 def to_number(text: str, decimal: str = ".") -> float:
@@ -207,7 +207,7 @@ def _is_spaced_table(body):
     if not words:
         return True
     one_of_names = len(words) == 1 and len(set(words[0])) == len(words[0]) > 1
-    return sum(numeric) >= 1 and one_of_names or sum(numeric) >= 2
+    return (sum(numeric) >= 1 and one_of_names) or sum(numeric) >= 2
 
 
 def _check_fields(lines, places, separator, name):
@@ -245,10 +245,9 @@ def _one_or_two(lines, places, fields, first, name):
         return fields, first, ","
     parts = [line.strip().split(",") for line in body]
     # A whole number is not written as 05; and a column without repetitions might be the names of rows, as R writes them.
-    of_decimals = any(len(after) > 1 and after[0] == "0" or re.fullmatch(r"\d{4,}[eE].*", after) for _, after in parts)
-    if of_decimals or titled and len({before for before, _ in parts}) < len(parts):
-        if not is_number(lines[0]):
-            return 1, split_line(lines[0], ";"), ";"
+    of_decimals = any((len(after) > 1 and after[0] == "0") or re.fullmatch(r"\d{4,}[eE].*", after) for _, after in parts)
+    if (of_decimals or (titled and len({before for before, _ in parts}) < len(parts))) and not is_number(lines[0]):
+        return 1, split_line(lines[0], ";"), ";"
     raise ValueError(f"{name}: expected columns that can be told apart, got {body[0].strip()} in line {places[titled]}, "
                      "two numbers or one with a decimal comma; give each column a name in the first line, or separate "
                      "columns by semicolons")
@@ -260,10 +259,10 @@ def _decimal(rows):
     Raises:
         ValueError: both signs occur, or commas may as well group thousands.
     """
-    if not any("," in line for line in rows.lines) or rows.separator == "," and not any('"' in s for s in rows.lines):
+    if not any("," in line for line in rows.lines) or (rows.separator == "," and not any('"' in s for s in rows.lines)):
         return "."
     table = rows.parsed(1 if len(rows.lines) > 1 else 0, text=True)
-    commas, points, comma_place = [], False, 0
+    commas, _points, comma_place = [], False, 0
     for column in table:
         texts = table[column].str.strip()
         found = texts[texts.str.fullmatch(_COMMA.pattern)]

@@ -29,41 +29,52 @@ _MANY = 20
 
 def is_id_name(name: str, *, surely: bool = False) -> bool:
     """Whether the name of a column says that it holds identifiers; some, such as "star", may also mean something else."""
-    return bool(_ID.fullmatch(name) or name and not re.search(r"[a-z]", name) and re.fullmatch(r".*[_ ]?ID", name)
-                or not surely and _MAYBE_ID.fullmatch(name))
+    return bool(_ID.fullmatch(name) or (name and not re.search(r"[a-z]", name) and re.fullmatch(r".*[_ ]?ID", name))
+                or (not surely and _MAYBE_ID.fullmatch(name)))
 
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """The first line beside the lines below it: what each column holds."""
+    """The first line beside the lines below it.
+
+    Args:
+        first: its fields.
+        texts: the fields of the lines below, shape (rows, columns).
+        numbers: the numbers in them, NaN where there is none.
+        missing: where a value is missing.
+        held: what each field of the first line holds: "empty", "missing", "number" or "text".
+        below: what each column holds below it: "missing", "number" or "text", whatever there is more of.
+    """
 
     first: list[str]
-    texts: list[np.ndarray]  # of each column below the first line
+    texts: np.ndarray
+    numbers: np.ndarray
+    missing: np.ndarray
+    held: list[str]
+    below: list[str]
     decimal: str
 
-    def __post_init__(self):
-        held = [("empty" if text == "" else "missing" if text in MISSING else
-                 "number" if is_number(text, self.decimal) else "text") for text in self.first]
-        object.__setattr__(self, "held", held)
-        object.__setattr__(self, "below", [self._below(column) for column in self.texts])
 
-    held: list[str] = None  # pyright: ignore[reportAssignmentType] - set above
-    below: list[str] = None  # pyright: ignore[reportAssignmentType] - set above
+def _columns(first, texts, decimal):
+    import pandas as pd
 
-    def _below(self, column):
-        kept = [text for text in column if text not in MISSING]
-        numbers = sum(is_number(text, self.decimal) for text in kept)
-        if not kept:
-            return "missing"
-        return "number" if 2 * numbers > len(kept) else "text"
+    held = ["empty" if text == "" else "missing" if text in MISSING else
+            "number" if is_number(text, decimal) else "text" for text in first]
+    flat = pd.Series(texts.ravel())
+    missing = flat.isin(MISSING).to_numpy().reshape(texts.shape)
+    points = flat if decimal == "." else flat.str.replace(",", ".", regex=False)
+    numbers = pd.to_numeric(points, errors="coerce").to_numpy(float).reshape(texts.shape)
+    kept, count = (~missing).sum(0), (~np.isnan(numbers)).sum(0)
+    below = np.where(kept == 0, "missing", np.where(2 * count > kept, "number", "text")).tolist()
+    return _Columns(first, texts, numbers, missing, held, below, decimal)
 
 
-def find_header(first: list[str], texts: list[np.ndarray], decimal: str, asked: tuple[str, ...] = ()) -> bool | str:
+def find_header(first: list[str], texts: np.ndarray, decimal: str, asked: tuple[str, ...] = ()) -> bool | str:
     """Whether the first line holds names.
 
     Args:
         first: its fields.
-        texts: the fields of each column in the lines below, without blanks around them.
+        texts: the fields of the lines below, without blanks around them, shape (rows, columns).
         decimal: the decimal sign.
         asked: names of columns that the user asked for.
 
@@ -73,9 +84,9 @@ def find_header(first: list[str], texts: list[np.ndarray], decimal: str, asked: 
     first = [text.strip() for text in first]
     if any(name in first for name in asked if not is_number(name, decimal)):
         return True
-    if not texts or not len(texts[0]):
+    if not texts.size:
         return False
-    columns = _Columns(first, texts, decimal)
+    columns = _columns(first, texts, decimal)
     held, below = columns.held, columns.below
     numbers = [place for place, kind in enumerate(held) if kind == "number"]
     above_numbers = [place for place, kind in enumerate(held) if kind == "text" and below[place] == "number"]
@@ -87,14 +98,14 @@ def find_header(first: list[str], texts: list[np.ndarray], decimal: str, asked: 
     if above_numbers:
         return _mixed(columns, numbers, above_numbers, worded)
     verdict = _names_are_numbers(columns, numbers)
-    seen = any(first[place] in texts[place] for place, kind in enumerate(held) if kind == "text")
+    seen = any(first[place] in texts[:, place] for place, kind in enumerate(held) if kind == "text")
     if held[0] == "empty" and len(numbers) == len(first) - 1:
-        if _distinct(texts[0]) and (below[0] == "text" or _whole(texts[0])):  # identifiers, which are never missing
+        if _distinct(texts[:, 0]) and (below[0] == "text" or all(map(_is_whole, texts[:, 0]))):  # identifiers, which are never missing
             return verdict is not False or (
                 "the first field is empty, and the others may be names or a row whose first value is missing")
         return verdict
     of_words = [place for place in numbers if below[place] == "text"]
-    if of_words and not any(is_number(text, decimal) for text in texts[of_words[0]]):
+    if of_words and np.isnan(columns.numbers[:, of_words[0]]).all():
         return f"{first[of_words[0]]} stands above text"
     if "text" not in held:
         return verdict if "missing" not in held and "empty" not in held else False
@@ -111,13 +122,13 @@ def _text_above_text(columns):
     if not texts:
         return False
     for place in texts:
-        if columns.first[place] in columns.texts[place]:
+        if columns.first[place] in columns.texts[:, place]:
             return False
     names = [columns.first[place] for place in texts]
     if any(is_id_name(name) or _LABEL.fullmatch(name) for name in names):
         return True
     for place in texts:
-        _, counts = np.unique([text for text in columns.texts[place] if text not in MISSING], return_counts=True)
+        _, counts = np.unique(columns.texts[~columns.missing[:, place], place].astype(str), return_counts=True)
         if counts.sum() >= _MANY and counts.min() >= 2:
             return True
     return f"{names[0]} may be the name of a column or its first value"
@@ -149,9 +160,9 @@ def _names_are_numbers(columns, places):
     if not places:
         return doubt
     first = [columns.first[place] for place in places]
-    texts = np.array([columns.texts[place] for place in places], str).T
+    texts = columns.texts[:, places].astype(str)
     values = np.array([to_number(text, columns.decimal) for text in first])
-    below = np.array([[to_number(text, columns.decimal) for text in row] for row in texts])
+    below = columns.numbers[:, places]
     verdict = _form(first, texts, below, counted)
     if verdict is None:
         verdict = _sequence(values, below, _last_digit(first, columns.decimal))
@@ -177,7 +188,7 @@ def _form(first, texts, below, counted):
         return True if size >= 3 and share**size < 1e-6 else _DOUBT
     if all_whole and share == 0:
         rising = bool((np.diff(below, axis=0) > 0).all() or (np.diff(below, axis=0) < 0).all())
-        return True if counted and (rows >= 3 and size >= 3 or rows >= 10 and not rising) else _DOUBT
+        return True if counted and ((rows >= 3 and size >= 3) or (rows >= 10 and not rising)) else _DOUBT
     digits = _digits(texts)
     short = digits <= _digits(np.array(first)).max()
     share = (short & present).sum() / present.sum()
@@ -199,7 +210,8 @@ def _sequence(values, below, digit):
     """Whether numbers are told from the rows below them by their order, their spacing or their size."""
     rows, size = below.shape
     lowest, highest = np.nanmin(below, 0), np.nanmax(below, 0)
-    beyond = np.maximum(lowest - values, values - highest) > np.maximum(0.5 * (highest - lowest), 1e-9 * abs(highest))
+    margin = 0.5 if size < 3 else 0.25 if size < 6 else 0.1  # in ranges; that all columns exceed it is rarer if they are many
+    beyond = np.maximum(lowest - values, values - highest) > np.maximum(margin * (highest - lowest), 1e-9 * abs(highest))
     far = bool(beyond.all()) and rows >= 2
     if size == 1:
         return _DOUBT if far and 10 * (highest - lowest) < max(lowest - values, values - highest) else False
@@ -210,12 +222,13 @@ def _sequence(values, below, digit):
         sign = np.sign(steps[0])
         rising = bool((sign * steps > 0).all())
         alike = int((sign * steps_below > 0).all(1).sum())
-        tolerance = max(2.01 * digit, 0.01 * abs(float(steps.mean())))
+        step = abs(float(steps.mean()))
+        tolerance = max(2.01 * digit if step >= 20 * digit else 0.0, 0.01 * step)
         even = rising and float(np.ptp(steps)) <= tolerance
         even = even and float((np.ptp(steps_below, axis=1) <= tolerance).mean()) <= 0.05
     if rising and alike == 0:
         chance = 1 / math.factorial(min(size, 20))  # of a row of independent values to be in this order
-        enough = size >= 7 and rows >= 3 or (far or even) and (size >= 5 or rows * chance >= 8)
+        enough = (size >= 7 and rows >= 3) or ((far or even) and (size >= 5 or rows * chance >= 8))
         return True if enough and rows >= 3 else _DOUBT
     if rising and (alike <= 0.02 * rows or even or rows < 3):
         return True if size >= 7 and (far or even) and rows >= 3 else _DOUBT
@@ -228,19 +241,15 @@ def _last_digit(texts, decimal):
 
 
 def _digits(texts):
-    """How many digits numbers are written with, without leading zeros and exponents."""
+    """With how many significant digits numbers are written, without zeros at either end."""
     mantissas = np.char.partition(np.char.lower(texts), "e")[..., 0]
     for sign in "+-.,":
         mantissas = np.char.replace(mantissas, sign, "")
-    return np.char.str_len(np.char.lstrip(mantissas, "0"))
+    return np.maximum(np.char.str_len(np.char.strip(mantissas, "0")), 1)
 
 
 def _is_whole(text):
     return text.lstrip("+-").isdigit()
-
-
-def _whole(texts):
-    return all(_is_whole(text) for text in texts)
 
 
 def _distinct(texts):

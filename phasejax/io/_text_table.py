@@ -17,7 +17,7 @@ from phasejax.io._text_header import find_header, is_id_name
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 # Texts that stand for a missing label. "None", "-" and "--" may be classes.
 _MISSING_LABELS = tuple(text for text in MISSING if text not in ("None", "-", "--"))
-_SAMPLE = 200_000  # fields that the search for a header looks at, but at least 50 rows
+_SAMPLE = 100_000  # fields that the search for a header looks at, but at least 50 rows
 _EXACT = 2**53  # whole numbers up to here are exact in float64
 
 
@@ -161,11 +161,12 @@ def _titled(rows: TextRows, asked: tuple[str, ...]) -> _Titled:
     if short:
         first = ["", *first]  # without a name for the index
     short = short and first[0] == ""
-    texts = [] if sample is None else [sample[place].str.strip().to_numpy(object) for place in range(fields)]
+    texts = np.empty((0, fields), object) if sample is None else np.stack(
+        [sample[place].str.strip().to_numpy(object) for place in range(fields)], axis=1)
     header = find_header(first, texts, rows.decimal, asked)
     numbers = [is_number(text, rows.decimal) for text in first[1:]]
     if short and any(numbers):  # either a row that lacks a field, or numbers that are names without any doubt
-        header = all(numbers) and find_header(first[1:], texts[1:], rows.decimal, asked) is True
+        header = all(numbers) and find_header(first[1:], texts[:, 1:], rows.decimal, asked) is True
     if short and header is not True:
         raise ValueError(f"{rows.name}: expected a table of {fields} fields a line, got {fields - 1} in line "
                          f"{rows.places[0]}")
@@ -211,7 +212,7 @@ def _identifiers(table, given, asked):
     found = []
     for place, name in enumerate(names):
         surely = is_id_name(name, surely=True)
-        if place in (given, asked) or not (is_id_name(name) or place == 0 and table.unnamed_index):
+        if place in (given, asked) or not (is_id_name(name) or (place == 0 and table.unnamed_index)):
             continue
         texts = table.text(place)
         kind = _kind_of_ids(texts)

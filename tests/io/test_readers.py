@@ -171,7 +171,6 @@ def test_parquet_mixes_numbers_and_has_nulls(tmp_path):
 
 def test_parquet_columns_that_are_no_data_are_named(tmp_path):
     pa = pytest.importorskip("pyarrow")
-    import pandas as pd
 
     with pytest.raises(ValueError, match=r"a.parquet: expected numbers in every column, got text in column name"):
         open_table(save_parquet(tmp_path, {"a": [1.0], "name": ["b"]}))

@@ -62,6 +62,26 @@ def write_random_table(folder: Path, seed: int) -> WrittenTable:
     return WrittenTable(path, values, ids, about)
 
 
+def damaged(table: WrittenTable, rng: np.random.Generator) -> tuple[Path, int] | None:
+    """A copy with one line that lacks a field or has one too many, and the number of that line.
+
+    None where the table is of one column, quotes fields, or is written so that a line cannot be split by hand.
+    """
+    separator = table.about["sep"]
+    if table.values.ndim == 1 or len(table.values) < 4 or table.about["quoting"] or table.about["encoding"] not in (
+            "utf-8", "utf-8-sig") or "padded" in table.about:
+        return None
+    data = table.path.read_bytes()
+    data = gzip.decompress(data) if table.path.suffix == ".gz" else data
+    lines = data.decode("utf-8-sig").splitlines()
+    row = int(rng.integers(len(lines) - 2, len(lines)))  # a line of data, neither the first nor the second
+    fields = lines[row].split(separator)
+    lines[row] = separator.join(fields[:-1] if rng.random() < 0.5 else [*fields, fields[-1]])
+    path = table.path.with_name(f"damaged_{table.path.name.removesuffix('.gz')}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path, row + 1
+
+
 def _columns(rng):
     return int(rng.choice([1, 2, 3, 4, 6, 9, 30]))
 
@@ -137,7 +157,7 @@ def _named(frame, rng, about):
         names = [str(rng.choice(["class", "cell_type", "Größe"]))]
     if len(set(names)) < columns:
         names = [f"f{place}" for place in range(columns)]
-    if columns == 1 and about["kind"] not in ("decimals", "words") or len(frame) == 1:
+    if (columns == 1 and about["kind"] not in ("decimals", "words")) or len(frame) == 1:
         names = [f"f{place}" for place in range(columns)]  # one number above numbers: only the number of rows tells
     return frame.set_axis(names, axis=1), kind != "none"
 
