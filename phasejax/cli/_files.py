@@ -28,9 +28,9 @@ def read_pair(x: str, y: str, id_column: str | None = None) -> list[Any]:
 def read_labelled_pair(x: str, y: str, labels: str, labelled: str | None, id_column: str | None = None
                        ) -> tuple[Any, Any, Any, Any]:
     """The arguments x, y, labels and labelled of `diagnose`, from files."""
-    from phasejax.io import as_named
+    from phasejax.io import load_array
 
-    rows = None if labelled is None else as_named(labelled, "labelled").values
+    rows = None if labelled is None else load_array(labelled)
     first, second, of_rows = _named_files({"x": x, "y": y, "labels": labels}, id_column)
     return first, second, of_rows, rows
 

@@ -205,10 +205,11 @@ def _taken(name, values, rows, small):
     if isinstance(values, Table):
         if small:
             values = values.rows(0, len(values))
+            values = values.astype(values.dtype.newbyteorder("="), copy=False)
         elif rows is not None:
-            raise ValueError(f"{name}: expected the same identifiers in the same order in both files, since this table "
-                             f"is too large to be moved in memory ({values.shape[0]} x {values.shape[1]}), got another "
-                             "order; sort the files")
+            raise ValueError(f"{name}: expected the same identifiers in the same order in both files, since this "
+                             f"table is too large to be moved in memory ({values.shape[0]} x {values.shape[1]}), "
+                             "got another order; sort the files")
     return values if rows is None else cast(np.ndarray, values)[rows]
 
 

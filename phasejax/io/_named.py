@@ -113,7 +113,7 @@ def _of_container(value: Any, name: str, id_column: str | None) -> NamedRows:
         case "torch", _:
             return NamedRows(plain_values(_of_torch(value), name))
         case "scipy", _ if hasattr(value, "toarray"):
-            return NamedRows(_dense(value, name))
+            return of_sparse(value, name)
     if isinstance(value, list | tuple):
         value = _of_list(value)
     return NamedRows(plain_values(value, name))
@@ -147,6 +147,15 @@ def _of_list(value):
     if plain.dtype.kind in "US" and plain.ndim == 1:  # ["a", nan] and [1, "a"] must not become text unseen
         return np.asarray(value, object)
     return plain
+
+
+def of_sparse(matrix: Any, name: str) -> NamedRows:
+    """The rows of a sparse matrix of SciPy, made dense.
+
+    Raises:
+        ValueError: it would be too large.
+    """
+    return NamedRows(_dense(matrix, name))
 
 
 def _dense(matrix, name):

@@ -5,13 +5,14 @@ MuData files by their `obs_names`. Other formats have no identifiers.
 """
 
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from phasejax.io._arrays import load_array
-from phasejax.io._named import DENSE_NUMBERS, NamedRows, from_frame, split_identifiers, text_ids
+from phasejax.io._named import DENSE_NUMBERS, NamedRows, from_frame, of_sparse, split_identifiers, text_ids
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._readers import open_table
 from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
@@ -35,6 +36,10 @@ def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
         raise ValueError(f"id: expected a table with named columns, .csv or .parquet, got {path}")
     if match := _ANNOTATED.fullmatch(path):
         return _named_annotated(path, *match.groups())
+    if path.lower().endswith(".npz") and _is_sparse(path):
+        import scipy.sparse
+
+        return of_sparse(scipy.sparse.load_npz(path), path)
     if ".npz" in path.lower() or (path.lower().endswith(".npy") and not _is_table_of_numbers(path)):
         return NamedRows(plain_values(load_array(path), name))
     return NamedRows(open_table(path))
@@ -43,6 +48,15 @@ def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
 def has_named_columns(path: str) -> bool:
     """Whether a file is of a format whose tables have named columns, one of which may identify the rows."""
     return is_text_path(path) or _PARQUET.fullmatch(path) is not None
+
+
+def _is_sparse(path):
+    """Whether `scipy.sparse.save_npz` wrote a file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {"format", "shape", "data"} <= set(archive.files)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+        return False  # the reader of arrays says what is wrong
 
 
 def _is_table_of_numbers(path):

@@ -92,7 +92,8 @@ def test_labels_are_found_by_identifier_and_what_was_decided_is_said(tmp_path, c
     for name in "xy":
         pd.DataFrame(np.c_[s, rng.standard_normal((200, 2))] + 0.3 * rng.standard_normal((200, 4)), index=ids,
                      columns=list("abcd")).to_csv(f"{name}.csv")
-    labels = pd.DataFrame({"kind": np.where(s[:, 0] > 0, "B", "T"), "batch": 1}, index=ids).iloc[rng.permutation(200)[:120]]
+    labels = pd.DataFrame({"kind": np.where(s[:, 0] > 0, "B", "T"), "batch": 1}, index=ids)
+    labels = labels.iloc[rng.permutation(200)[:120]]
     labels.iloc[5, 0] = "platelet"
     labels.to_csv("labels.csv")
     assert cli.main(["diagnose", "x.csv", "y.csv", "--labels", "labels.csv:kind", "--method", "spectral"]) == 0

@@ -88,7 +88,7 @@ def test_rows_are_matched_by_identifier_and_that_is_said(named_files, capsys, fl
     (["x.csv", "y.csv", "--by-position"], "error: y: expected 64 rows as in x, got 50"),
     (["x.csv", "others.csv"], "error: y: expected identifiers that x has too, got none in common"),
     (["x.csv", "y.csv", "--id", "star"], "error: x.csv: expected one of its columns object_id, f0,"),
-    (["X.npy", "X.npy", "--id", "star"], "error: --id: expected tables with named columns, .csv or .parquet, got X.npy"),
+    (["X.npy", "X.npy", "--id", "star"], "error: --id: expected tables with named columns, .csv or .parquet, got X"),
 ])
 def test_what_does_not_match_exits_2_with_one_line(named_files, capsys, args, message):
     before = sorted(named_files.iterdir())
@@ -105,10 +105,11 @@ def test_missing_values_are_refused_or_treated_as_asked(files, capsys):
     holed[[3, 9], 1] = np.nan
     np.save("holed.npy", holed)
     assert cli.main(["similarity", "holed.npy", "Y.npz:y", *QUICK]) == 2
-    out, err = capsys.readouterr()
-    assert err == ("error: x: expected finite values, got 2 that are NaN or masked, in 2 of 64 rows and 1 of 6 columns, the "
-                   "first in row 3 (missing 'drop' keeps complete rows, 'mean' fills in column means)\n")
-    for flag, note in (("drop", "rows with missing values left out: 62 of 64 rows are complete"),
-                       ("mean", "x: 2 missing values in 2 of 64 rows replaced by the means of their columns over all rows")):
+    assert capsys.readouterr().err == (
+        "error: x: expected finite values, got 2 that are NaN or masked, in 2 of 64 rows and 1 of 6 columns, the first "
+        "in row 3 (missing 'drop' keeps complete rows, 'mean' fills in column means)\n")
+    for flag, note in (
+            ("drop", "rows with missing values left out: 62 of 64 rows are complete"),
+            ("mean", "x: 2 missing values in 2 of 64 rows replaced by the means of their columns over all rows")):
         assert cli.main(["similarity", "holed.npy", "Y.npz:y", *QUICK, "--missing", flag]) == 0
         assert capsys.readouterr().err == f"note: {note}\n"

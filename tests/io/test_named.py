@@ -194,6 +194,10 @@ def test_files_say_who_is_who(tmp_path):
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "labels.npy", np.array(["a", "b"] * 15))
     np.savez(tmp_path / "x.npz", X)
+    scipy.sparse.save_npz(tmp_path / "sparse.npz", scipy.sparse.csr_array(X))
+    np.testing.assert_array_equal(as_named(tmp_path / "sparse.npz", "x").values, X)
+    np.save(tmp_path / "big.npy", X.astype(">f8"))
+    np.testing.assert_array_equal(as_numbers(as_named(tmp_path / "big.npy", "x")), X)
     assert as_named(tmp_path / "x.csv", "x").ids.tolist() == IDS.tolist()
     assert as_named(tmp_path / "x.npy", "x").ids is None
     assert isinstance(as_named(tmp_path / "x.npy", "x").values, Table)
