@@ -19,8 +19,7 @@ def load_array(path: str | Path) -> np.ndarray:
 
     An array of an .npz file with several is named as FILE.npz:NAME, and a column of a text table as FILE.csv:NAME; a
     sparse matrix as `scipy.sparse.save_npz` writes it becomes dense. How a text table is read is decided from the file
-    alone, and identifiers of its rows are left out; `phasejax.io.read_text_table` returns these too. Pickled objects
-    are refused, since unpickling can run code.
+    alone, and identifiers of its rows are left out. Pickled objects are refused, since unpickling can run code.
 
     Args:
         path: the file.
@@ -78,8 +77,8 @@ def as_bfloat16(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind != "V" or array.dtype.names is not None:
         return array
     if array.dtype.itemsize != 2:
-        raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}, whose name NumPy did not store; save it as "
-                         "float32")
+        raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}, whose name NumPy did not store; "
+                         "save it as float32")
     bits = np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16
     return bits.view(np.float32)
 
@@ -101,8 +100,8 @@ def _dense(archive, text):
 
     rows, columns = (int(size) for size in archive["shape"])
     if rows * columns > _DENSE_NUMBERS:
-        raise ValueError(f"{text}: expected at most {_DENSE_NUMBERS:.0e} numbers of a sparse matrix, which are made dense, "
-                         f"got {rows} x {columns}; reduce its columns, by sklearn.decomposition.TruncatedSVD for instance")
+        raise ValueError(f"{text}: expected at most {_DENSE_NUMBERS:.0e} numbers of a sparse matrix, to make it dense, "
+                         f"got {rows} x {columns}; reduce its columns, as scikit-learn's TruncatedSVD does")
     return scipy.sparse.load_npz(text).toarray()
 
 

@@ -14,8 +14,9 @@ from phasejax.io._table import Table, first_line, import_reader
 from phasejax.io._text_header import is_id_name
 
 
-def read_parquet(path: str | Path, *, id_column: str | None = None, column: str | None = None,
-                 name: str | None = None) -> NamedRows:
+def read_parquet(
+    path: str | Path, *, id_column: str | None = None, column: str | None = None, name: str | None = None
+) -> NamedRows:
     """The rows of a Parquet file, as a table that is read in blocks, with their identifiers.
 
     Args:
@@ -54,23 +55,34 @@ def read_parquet(path: str | Path, *, id_column: str | None = None, column: str 
         dtype = np.result_type(*types)
         starts = np.cumsum([0] + [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
         rows = metadata.num_rows
-    names = [f"{field.name}[{place}]" if _is_list(field.type) else field.name
-             for field, width in zip(kept, widths, strict=True) for place in range(width)]
+    names = [
+        f"{field.name}[{place}]" if _is_list(field.type) else field.name
+        for field, width in zip(kept, widths, strict=True)
+        for place in range(width)
+    ]
     reader = _ParquetRows(file, starts, [field.name for field in kept], widths, dtype)
-    notes = [f"{file.name}: {rows} rows, {sum(widths)} column{'s' * (sum(widths) > 1)}"
-             + (f", id {found[0]}" if ids is not None else "")]
+    notes = [
+        f"{file.name}: {rows} rows, {sum(widths)} column{'s' * (sum(widths) > 1)}"
+        + (f", id {found[0]}" if ids is not None else "")
+    ]
     notes += [f"{file.name}: column {other} is left out, which holds identifiers" for other in found[1:]]
     return NamedRows(Table(name, (rows, sum(widths)), dtype, reader.read), ids, tuple(names), tuple(notes))
 
 
 def _identifiers(opened, schema, given, asked, name):
     """Identifiers of the rows, and the names of the columns that hold identifiers, theirs first."""
-    stored = [index for index in (schema.pandas_metadata or {}).get("index_columns", [])
-              if isinstance(index, str) and index in schema.names]
+    stored = [
+        index
+        for index in (schema.pandas_metadata or {}).get("index_columns", [])
+        if isinstance(index, str) and index in schema.names
+    ]
     candidates = [given] if given else []
     candidates += [index for index in stored if index not in candidates]
-    candidates += [field.name for field in schema
-                   if field.name not in candidates and is_id_name(field.name) and _is_id_type(field.type)]
+    candidates += [
+        field.name
+        for field in schema
+        if field.name not in candidates and is_id_name(field.name) and _is_id_type(field.type)
+    ]
     found: list[tuple[str, np.ndarray]] = []
     for column in candidates:
         if column == asked and column != given:
@@ -78,7 +90,9 @@ def _identifiers(opened, schema, given, asked, name):
         values = opened.read([column]).column(column)
         sure = column == given or (column in stored and len(stored) == 1) or is_id_name(column, surely=True)
         if not _is_id_type(values.type):
-            raise ValueError(f"{name}: expected identifiers, whole numbers or text, in column {column}, got {values.type}")
+            raise ValueError(
+                f"{name}: expected identifiers, whole numbers or text, in column {column}, got {values.type}"
+            )
         repeated = values.null_count or len(values.unique()) < len(values)
         if repeated and sure and asked is None:
             got = f"{values.null_count} without" if values.null_count else "repeated ones"
@@ -160,7 +174,9 @@ class _ParquetRows:
                 column = column if column.type == target else column.cast(target, safe=False)
                 numbers = column.to_numpy(zero_copy_only=False)
                 place = slice(end - width, end)
-                block[filled:filled + part.num_rows, place] = numbers.reshape(-1, width) if is_list else numbers[:, None]
+                block[filled : filled + part.num_rows, place] = (
+                    numbers.reshape(-1, width) if is_list else numbers[:, None]
+                )
             filled += part.num_rows
         self._at = stop
         return block
@@ -172,8 +188,7 @@ class _ParquetRows:
         # Row groups can be larger than memory. Both options are needed to read them page by page.
         opened = parquet.ParquetFile(self.file, buffer_size=2**18, pre_buffer=False)
         self._at = -1  # no place to go on from until a read succeeds
-        self._batches = opened.iter_batches(2**13, row_groups=range(group, len(self.starts) - 1),
-                                            columns=self.columns)
+        self._batches = opened.iter_batches(2**13, row_groups=range(group, len(self.starts) - 1), columns=self.columns)
         self._batch = None
         skip = start - int(self.starts[group])
         while skip:
@@ -190,7 +205,7 @@ class _ParquetRows:
 
 def _numbers_of_lists(column, width, name):
     """The numbers in lists of one length, one list after the other."""
-    import pyarrow.compute as compute
+    compute = import_reader("pyarrow.compute", "parquet", name)  # its functions are made at run time
 
     lengths = compute.list_value_length(column)
     if column.null_count or not compute.all(compute.equal(lengths, width)).as_py():

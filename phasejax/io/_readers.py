@@ -17,7 +17,7 @@ from phasejax.io._table import Table, choose_member, first_line
 from phasejax.io._text_table import TEXT_ENDINGS, is_text_path
 
 # Endings that may be followed by :NAME, the array to take from inside the file.
-_WITH_MEMBERS = (".npz", ".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu")
+_WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu")
 
 
 def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) -> Table:
@@ -26,8 +26,9 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) 
     Read block by block: FILE.npy; FILE.parquet or FILE.parquet:COLUMN; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME;
     FILE.h5ad for X, or FILE.h5ad:layers/KEY or FILE.h5ad:obsm/KEY; FILE.h5mu:MODALITY, or
     FILE.h5mu:MODALITY/layers/KEY or FILE.h5mu:MODALITY/obsm/KEY. Read whole: FILE.npz, FILE.npz:NAME,
-    FILE.csv and FILE.csv:COLUMN (also .tsv and .txt, and these as .gz), and of AnnData data frames and sparse matrices stored by column. Sparse rows become dense, and nulls
-    NaN. Reading Parquet takes a few megabytes per column, the size of its pages.
+    FILE.csv and FILE.csv:COLUMN (also .tsv and .txt, and these as .gz), and of AnnData data frames and sparse matrices
+    stored by column. Sparse rows become dense, and nulls NaN. Identifiers of rows are left out. Reading Parquet takes a
+    few megabytes per column, the size of its pages.
 
     Args:
         source: path of a file, or an array of shape (n, d), or a Table, which is returned as it is.
@@ -106,6 +107,6 @@ def _open_zarr(file, member, name):
     return Table(name, found.shape, found.dtype, lambda start, stop: np.asarray(found[start:stop]), step)
 
 
-_READERS = {".npy": _open_npy, ".npz": _open_whole, **dict.fromkeys(TEXT_ENDINGS, _open_whole), ".parquet": _open_parquet,
-            ".pq": _open_parquet, ".zarr": _open_zarr, ".h5": open_hdf5, ".hdf5": open_hdf5,
+_READERS = {".npy": _open_npy, ".npz": _open_whole, **dict.fromkeys(TEXT_ENDINGS, _open_whole),
+            ".parquet": _open_parquet, ".pq": _open_parquet, ".zarr": _open_zarr, ".h5": open_hdf5, ".hdf5": open_hdf5,
             ".h5ad": open_anndata, ".h5mu": open_mudata}

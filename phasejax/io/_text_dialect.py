@@ -12,16 +12,39 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from phasejax.io._table import first_line
 
 # Texts that stand for a missing number. A column of text keeps those that may well be classes, see `_text_table`.
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NAN", "null", "NULL", "Null", "None", "<NA>", "#N/A",
-           "-", "--")
-_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
-          (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "-NaN",
+    "-nan",
+    "NAN",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "<NA>",
+    "#N/A",
+    "-",
+    "--",
+)
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}  # in the order in which they are tried
 _POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)")
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
@@ -63,15 +86,24 @@ class TextRows:
         import pandas as pd
 
         if text:
-            how = {"dtype": str, "na_filter": False}
+            how: dict[str, Any] = {"dtype": str, "na_filter": False}
         else:
             how = {"na_values": MISSING, "keep_default_na": False, "decimal": self.decimal}
         separator = r"\s+" if self.separator == " " else self.separator
+        how |= {"usecols": columns, "float_precision": "round_trip"}  # numbers to the last digit
         try:
-            # The parser must not guess (header, index, comments) and reads numbers to the last digit.
-            return pd.read_csv(io.StringIO("\n".join(self.lines[start:stop]) + "\n"), sep=separator, header=None,
-                               names=range(self.fields), index_col=False, usecols=columns, skipinitialspace=True,
-                               skip_blank_lines=False, float_precision="round_trip", low_memory=False, **how)
+            # The parser must not guess the header, an index or comments.
+            return pd.read_csv(
+                io.StringIO("\n".join(self.lines[start:stop]) + "\n"),
+                sep=separator,
+                header=None,
+                names=range(self.fields),
+                index_col=False,
+                skipinitialspace=True,
+                skip_blank_lines=False,
+                low_memory=False,
+                **how,
+            )
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             raise ValueError(f"{self.name}: expected a table, got {first_line(error)}") from None
 
@@ -88,7 +120,9 @@ def read_rows(file: Path, name: str) -> TextRows:
     if match := re.fullmatch(r'"?sep=(.)"?', everything[0].strip()):  # written for Excel
         declared, numbered = match[1], numbered[1:]
         if declared not in _SEPARATORS:
-            raise ValueError(f"{name}: expected a separator among {', '.join(_SEPARATORS.values())}, got sep={declared}")
+            raise ValueError(
+                f"{name}: expected a separator among {', '.join(_SEPARATORS.values())}, got sep={declared}"
+            )
     kept = [(place, line) for place, line in numbered if not line.lstrip().startswith("#")]
     while kept and not kept[-1][1].strip():
         kept.pop()
@@ -111,8 +145,10 @@ def read_rows(file: Path, name: str) -> TextRows:
     if fields == 1:  # an empty line among single values is a missing value
         filled = kept
         if inside := [place for place, _ in comments if place > kept[0][0]]:
-            raise ValueError(f"{name}: expected comments above the values only, got # in line {inside[0]}, which may "
-                             "be a value; put it in quotation marks or delete it")
+            raise ValueError(
+                f"{name}: expected comments above the values only, got # in line {inside[0]}, which may "
+                "be a value; put it in quotation marks or delete it"
+            )
     lines, places = [line for _, line in filled], [place for place, _ in filled]
     if fields == 2 and separator == ",":
         fields, first, separator = _one_or_two(lines, places, fields, first, name)
@@ -156,13 +192,17 @@ def _text(file, name):
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data[:error.start].count(b"\n") + 1
+        line = data[: error.start].count(b"\n") + 1
         old = " (Latin-1 or Windows-1252?)" if encoding == "utf-8" else ""
-        raise ValueError(f"{name}: expected text in {encoding.upper()}, got the byte {data[error.start]:#04x} "
-                         f"in line {line}{old}; save it as UTF-8") from None
+        raise ValueError(
+            f"{name}: expected text in {encoding.upper()}, got the byte {data[error.start]:#04x} "
+            f"in line {line}{old}; save it as UTF-8"
+        ) from None
     if "\0" in text:
-        raise ValueError(f"{name}: expected text in UTF-8, or in UTF-16 with a byte order mark, got zero bytes "
-                         "(UTF-16 without its mark, or no text); save it as UTF-8")
+        raise ValueError(
+            f"{name}: expected text in UTF-8, or in UTF-16 with a byte order mark, got zero bytes "
+            "(UTF-16 without its mark, or no text); save it as UTF-8"
+        )
     return text
 
 
@@ -218,8 +258,9 @@ def _check_fields(lines, places, separator, name):
     try:
         for row, record in enumerate(records):
             if records.line_num != row + 1:
-                raise ValueError(f"{name}: expected one row a line, got a line break inside quotation marks "
-                                 f"in line {places[row]}")
+                raise ValueError(
+                    f"{name}: expected one row a line, got a line break inside quotation marks in line {places[row]}"
+                )
             counts[row] = max(len(record), 1)
             first = first or record or [""]
     except csv.Error as error:
@@ -231,9 +272,13 @@ def _check_fields(lines, places, separator, name):
         wrong = wrong[1:]
     if wrong.size:
         row = wrong[0]
-        hint = ", or decimal commas; separate columns by semicolons" if fields == 2 * counts[0] == 2 * counts[row] else ""
-        raise ValueError(f"{name}: expected a table of {fields} fields a line (separated by {_SEPARATORS[separator]}), "
-                         f"got {counts[row]} in line {places[row]}{hint}")
+        hint = (
+            ", or decimal commas; separate columns by semicolons" if fields == 2 * counts[0] == 2 * counts[row] else ""
+        )
+        raise ValueError(
+            f"{name}: expected a table of {fields} fields a line (separated by {_SEPARATORS[separator]}), "
+            f"got {counts[row]} in line {places[row]}{hint}"
+        )
     return first, int(fields)
 
 
@@ -244,13 +289,17 @@ def _one_or_two(lines, places, fields, first, name):
     if not body or not all(_PAIR.fullmatch(line) for line in body) or (titled and len(first) == 2):
         return fields, first, ","
     parts = [line.strip().split(",") for line in body]
-    # A whole number is not written as 05; and a column without repetitions might be the names of rows, as R writes them.
-    of_decimals = any((len(after) > 1 and after[0] == "0") or re.fullmatch(r"\d{4,}[eE].*", after) for _, after in parts)
+    # A whole number is not written as 05; and values that never repeat might be names of rows, as R writes them.
+    of_decimals = any(
+        (len(after) > 1 and after[0] == "0") or re.fullmatch(r"\d{4,}[eE].*", after) for _, after in parts
+    )
     if (of_decimals or (titled and len({before for before, _ in parts}) < len(parts))) and not is_number(lines[0]):
         return 1, split_line(lines[0], ";"), ";"
-    raise ValueError(f"{name}: expected columns that can be told apart, got {body[0].strip()} in line {places[titled]}, "
-                     "two numbers or one with a decimal comma; give each column a name in the first line, or separate "
-                     "columns by semicolons")
+    raise ValueError(
+        f"{name}: expected columns that can be told apart, got {body[0].strip()} in line {places[titled]}, "
+        "two numbers or one with a decimal comma; give each column a name in the first line, or separate "
+        "columns by semicolons"
+    )
 
 
 def _decimal(rows):
@@ -280,11 +329,13 @@ def _decimal(rows):
         found = texts[texts.str.fullmatch(_POINT.pattern) & texts.str.contains(".", regex=False)]
         if len(found):
             place = rows.places[int(found.index[0]) + (len(rows.lines) > 1)]
-            raise ValueError(f"{rows.name}: expected one decimal sign, got {commas[0]} in line {comma_place} and "
-                             f"{found.iloc[0]} in line {place}")
+            raise ValueError(
+                f"{rows.name}: expected one decimal sign, got {commas[0]} in line {comma_place} and "
+                f"{found.iloc[0]} in line {place}"
+            )
     if all(re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text) for text in commas):
-        raise ValueError(f"{rows.name}: expected numbers, got {commas[0]} in line {comma_place}, with a decimal comma or "
-                         "a comma between thousands; write it with a point, or without the comma")
+        raise ValueError(
+            f"{rows.name}: expected numbers, got {commas[0]} in line {comma_place}, with a decimal comma or "
+            "a comma between thousands; write it with a point, or without the comma"
+        )
     return ","
-
-

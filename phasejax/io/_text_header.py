@@ -1,8 +1,9 @@
 """Whether the first line of a text table names its columns, decided from the table alone.
 
-Text above numbers is a header. Names that are numbers (0, 1, 2, ... as pandas writes them, wavelengths, phases) are told
-from a row of data by what no other row has: whole numbers above decimals, a strictly rising or falling sequence, even
-spacing. Where a row of data could well look so too, the answer is the reason why it cannot be told.
+Text above numbers is a header. Names that are numbers (0, 1, 2, ... as pandas writes them, wavelengths, phases) are
+told from a row of data by what no other row has: whole numbers above decimals, fewer digits, a strictly rising or
+falling sequence, even spacing, another size. Where a row of data could well look so too, the answer is the reason why
+it cannot be told.
 """
 
 import math
@@ -13,14 +14,22 @@ import numpy as np
 
 from phasejax.io._text_dialect import MISSING, is_number, to_number
 
-_ID = re.compile(r"(.*[_\s.\-/])?(id|ids|uid|uuid|guid|oid)|.*[a-z](ID|Id)|barcodes?|kic|kid|tic|epic|obs_names?|"
-                 r"(kep|obj|source|object|cell|star|gaia|sdss|spec|specobj|photo|photoobj|obs|patient|subject|sample)id|"
-                 r"accession|designation|row_?names?|unnamed: \d+(\.\d+)?", re.IGNORECASE)
-_MAYBE_ID = re.compile(r"names?|objects?|source|cells?|samples?|stars?|index|row|subject|patient|participant|donor|key|"
-                       r"file_?names?|files?|images?|paths?|gene|target_name", re.IGNORECASE)
-_LABEL = re.compile(r"(.*[_\s.\-])?(labels?|class|classes|types?|species|category|group|clusters?|kind|target|phase|"
-                    r"condition|diagnosis|status|annotation|celltypes?|leiden|louvain|batch|stage|sex|treatment|y)",
-                    re.IGNORECASE)
+_ID = re.compile(
+    r"(.*[_\s.\-/])?(id|ids|uid|uuid|guid|oid)|.*[a-z](ID|Id)|barcodes?|kic|kid|tic|epic|obs_names?|"
+    r"(kep|obj|source|object|cell|star|gaia|sdss|spec|specobj|photo|photoobj|obs|patient|subject|sample)id|"
+    r"accession|designation|row_?names?|unnamed: \d+(\.\d+)?",
+    re.IGNORECASE,
+)
+_MAYBE_ID = re.compile(
+    r"names?|objects?|source|cells?|samples?|stars?|index|row|subject|patient|participant|donor|key|"
+    r"file_?names?|files?|images?|paths?|gene|target_name",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"(.*[_\s.\-])?(labels?|class|classes|types?|species|category|group|clusters?|kind|target|phase|"
+    r"condition|diagnosis|status|annotation|celltypes?|leiden|louvain|batch|stage|sex|treatment|y)",
+    re.IGNORECASE,
+)
 
 _DOUBT = "doubt"  # replaced by the reason
 # So many labels, all of them repeated, below a text that stands there once make the latter a name.
@@ -28,9 +37,17 @@ _MANY = 20
 
 
 def is_id_name(name: str, *, surely: bool = False) -> bool:
-    """Whether the name of a column says that it holds identifiers; some, such as "star", may also mean something else."""
-    return bool(_ID.fullmatch(name) or (name and not re.search(r"[a-z]", name) and re.fullmatch(r".*[_ ]?ID", name))
-                or (not surely and _MAYBE_ID.fullmatch(name)))
+    """Whether the name of a column says that it holds identifiers.
+
+    Args:
+        name: the name.
+        surely: leave out names such as "star", which may mean something else.
+    """
+    return bool(
+        _ID.fullmatch(name)
+        or (name and not re.search(r"[a-z]", name) and re.fullmatch(r".*[_ ]?ID", name))
+        or (not surely and _MAYBE_ID.fullmatch(name))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +75,14 @@ class _Columns:
 def _columns(first, texts, decimal):
     import pandas as pd
 
-    held = ["empty" if text == "" else "missing" if text in MISSING else
-            "number" if is_number(text, decimal) else "text" for text in first]
+    held = [
+        "empty" if text == "" else "missing" if text in MISSING else "number" if is_number(text, decimal) else "text"
+        for text in first
+    ]
     flat = pd.Series(texts.ravel())
     missing = flat.isin(MISSING).to_numpy().reshape(texts.shape)
     points = flat if decimal == "." else flat.str.replace(",", ".", regex=False)
-    numbers = pd.to_numeric(points, errors="coerce").to_numpy(float).reshape(texts.shape)
+    numbers = np.asarray(pd.to_numeric(points, errors="coerce"), float).reshape(texts.shape)
     kept, count = (~missing).sum(0), (~np.isnan(numbers)).sum(0)
     below = np.where(kept == 0, "missing", np.where(2 * count > kept, "number", "text")).tolist()
     return _Columns(first, texts, numbers, missing, held, below, decimal)
@@ -100,9 +119,12 @@ def find_header(first: list[str], texts: np.ndarray, decimal: str, asked: tuple[
     verdict = _names_are_numbers(columns, numbers)
     seen = any(first[place] in texts[:, place] for place, kind in enumerate(held) if kind == "text")
     if held[0] == "empty" and len(numbers) == len(first) - 1:
-        if _distinct(texts[:, 0]) and (below[0] == "text" or all(map(_is_whole, texts[:, 0]))):  # identifiers, which are never missing
+        if _distinct(texts[:, 0]) and (
+            below[0] == "text" or all(map(_is_whole, texts[:, 0]))
+        ):  # identifiers, which are never missing
             return verdict is not False or (
-                "the first field is empty, and the others may be names or a row whose first value is missing")
+                "the first field is empty, and the others may be names or a row whose first value is missing"
+            )
         return verdict
     of_words = [place for place in numbers if below[place] == "text"]
     if of_words and np.isnan(columns.numbers[:, of_words[0]]).all():
@@ -210,8 +232,12 @@ def _sequence(values, below, digit):
     """Whether numbers are told from the rows below them by their order, their spacing or their size."""
     rows, size = below.shape
     lowest, highest = np.nanmin(below, 0), np.nanmax(below, 0)
-    margin = 0.5 if size < 3 else 0.25 if size < 6 else 0.1  # in ranges; that all columns exceed it is rarer if they are many
-    beyond = np.maximum(lowest - values, values - highest) > np.maximum(margin * (highest - lowest), 1e-9 * abs(highest))
+    margin = (
+        0.5 if size < 3 else 0.25 if size < 6 else 0.1
+    )  # in ranges; that all columns exceed it is rarer if they are many
+    beyond = np.maximum(lowest - values, values - highest) > np.maximum(
+        margin * (highest - lowest), 1e-9 * abs(highest)
+    )
     far = bool(beyond.all()) and rows >= 2
     if size == 1:
         return _DOUBT if far and 10 * (highest - lowest) < max(lowest - values, values - highest) else False

@@ -46,11 +46,11 @@ def test_a_column_of_a_text_table_is_named(tmp_path):
 
 
 def test_numbers_that_numpy_stores_in_other_forms_keep_their_values(tmp_path):
-    """Big-endian, Fortran order, float16, and bfloat16, of which NumPy stores two opaque bytes (jax-ml/ml_dtypes#34)."""
+    """Big-endian, Fortran order, float16, and bfloat16, of which NumPy stores two opaque bytes."""
     import ml_dtypes
 
-    for name, stored in (("big", X.astype(">f8")), ("ints", np.arange(9).astype(">i4")), ("fortran", np.asfortranarray(X)),
-                         ("half", X.astype(np.float16)), ("bool", X > 0)):
+    for name, stored in (("big", X.astype(">f8")), ("ints", np.arange(9).astype(">i4")),
+                         ("fortran", np.asfortranarray(X)), ("half", X.astype(np.float16)), ("bool", X > 0)):
         np.save(tmp_path / f"{name}.npy", stored)
         np.testing.assert_array_equal(load_array(tmp_path / f"{name}.npy"), stored)
     stored = X.astype(ml_dtypes.bfloat16)

@@ -176,7 +176,7 @@ def test_parquet_columns_that_are_no_data_are_named(tmp_path):
         open_table(save_parquet(tmp_path, {"a": [1.0], "name": ["b"]}))
     with pytest.raises(ValueError, match=r"a.parquet:z: expected one of its columns a, got z"):
         open_table(f"{save_parquet(tmp_path, {'a': [1.0]})}:z")
-    with pytest.raises(ValueError, match="got timestamp.* in column when"):
+    with pytest.raises(ValueError, match=r"got timestamp.* in column when"):
         open_table(save_parquet(tmp_path, {"when": pa.array([0], pa.timestamp("s"))}))
 
 

@@ -36,13 +36,22 @@ def write_random_table(folder: Path, seed: int) -> WrittenTable:
     values = values[:, 0] if values.shape[1] == 1 else values
     frame, has_header = _named(frame, rng, about)
     frame, ids, index = _indexed(frame, rng, about, has_header)
-    separator, decimal = [(",", "."), (",", "."), (";", "."), (";", ","), ("\t", "."), ("\t", ","), (" ", ".")][rng.integers(7)]
+    separator, decimal = [(",", "."), (",", "."), (";", "."), (";", ","), ("\t", "."), ("\t", ","), (" ", ".")][
+        rng.integers(7)
+    ]
     about |= {"sep": separator, "decimal": decimal}
     about["quoting"] = int(rng.choice([csv.QUOTE_MINIMAL] * 4 + [csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
     about["na"] = na = str(rng.choice(["", "NA", "NaN", "null", "-"])) if separator != " " else "NA"
-    text = frame.to_csv(sep=separator, decimal=decimal, header=has_header, index=index, quoting=about["quoting"], na_rep=na,
-                        lineterminator=str(rng.choice(["\n", "\r\n"])),
-                        float_format=None if decimal == "," else rng.choice([None, None, "%.17g", "%.18e"]))
+    text = frame.to_csv(
+        sep=separator,
+        decimal=decimal,
+        header=has_header,
+        index=index,
+        quoting=about["quoting"],
+        na_rep=na,
+        lineterminator=str(rng.choice(["\n", "\r\n"])),
+        float_format=None if decimal == "," else rng.choice([None, None, "%.17g", "%.18e"]),
+    )
     if separator == " " and rng.random() < 0.5 and '"' not in text:
         text = "\n".join("  ".join(line.split(" ")) + " " for line in text.splitlines()) + "\n"
         about["padded"] = True
@@ -68,8 +77,13 @@ def damaged(table: WrittenTable, rng: np.random.Generator) -> tuple[Path, int] |
     None where the table is of one column, quotes fields, or is written so that a line cannot be split by hand.
     """
     separator = table.about["sep"]
-    if table.values.ndim == 1 or len(table.values) < 4 or table.about["quoting"] or table.about["encoding"] not in (
-            "utf-8", "utf-8-sig") or "padded" in table.about:
+    if (
+        table.values.ndim == 1
+        or len(table.values) < 4
+        or table.about["quoting"]
+        or table.about["encoding"] not in ("utf-8", "utf-8-sig")
+        or "padded" in table.about
+    ):
         return None
     data = table.path.read_bytes()
     data = gzip.decompress(data) if table.path.suffix == ".gz" else data
@@ -91,7 +105,9 @@ def _decimals(rng, rows):
 
 
 def _rounded(rng, rows):
-    return pd.DataFrame(np.round(rng.standard_normal((rows, _columns(rng))) * rng.choice([1, 30]), int(rng.integers(1, 4))))
+    return pd.DataFrame(
+        np.round(rng.standard_normal((rows, _columns(rng))) * rng.choice([1, 30]), int(rng.integers(1, 4)))
+    )
 
 
 def _scaled_columns(rng, rows):
@@ -118,9 +134,14 @@ def _permutations(rng, rows):
 
 def _mixed(rng, rows):
     columns = max(2, _columns(rng))
-    return pd.DataFrame({place: rng.standard_normal(rows) if place % 2 else rng.integers(0, 9, rows)
-                         for place in range(columns)}).astype(float).convert_dtypes(convert_floating=False).astype(
-        {place: int for place in range(0, columns, 2)})
+    return (
+        pd.DataFrame(
+            {place: rng.standard_normal(rows) if place % 2 else rng.integers(0, 9, rows) for place in range(columns)}
+        )
+        .astype(float)
+        .convert_dtypes(convert_floating=False)
+        .astype({place: int for place in range(0, columns, 2)})
+    )
 
 
 def _with_missing(rng, rows):
@@ -129,7 +150,9 @@ def _with_missing(rng, rows):
 
 
 def _words(rng, rows):
-    return pd.DataFrame({0: rng.choice(["T cell", "B cell", "NK", "platelet, old", "Öl", "a;b"][:int(rng.integers(2, 7))], rows)})
+    return pd.DataFrame(
+        {0: rng.choice(["T cell", "B cell", "NK", "platelet, old", "Öl", "a;b"][: int(rng.integers(2, 7))], rows)}
+    )
 
 
 def _classes(rng, rows):
@@ -140,19 +163,39 @@ def _hot(rng, rows):
     return pd.DataFrame(np.eye(int(rng.integers(2, 5)), dtype=int)[rng.integers(0, 2, rows)])
 
 
-KINDS = {function.__name__.strip("_"): function for function in (
-    _decimals, _rounded, _scaled_columns, _counts, _whole_decimals, _curves, _permutations, _mixed, _with_missing,
-    _words, _classes, _hot)}
+KINDS = {
+    function.__name__.strip("_"): function
+    for function in (
+        _decimals,
+        _rounded,
+        _scaled_columns,
+        _counts,
+        _whole_decimals,
+        _curves,
+        _permutations,
+        _mixed,
+        _with_missing,
+        _words,
+        _classes,
+        _hot,
+    )
+}
 
 
 def _named(frame, rng, about):
     columns = frame.shape[1]
-    about["header"] = kind = str(rng.choice(["none", "text", "text", "counted", "wavelengths", "phases", "scattered", "years"]))
-    names = {"text": [f"f{place}" for place in range(columns)], "counted": list(range(columns)),
-             "wavelengths": np.round(np.linspace(4000, 9000, columns), 1).tolist(),
-             "phases": np.round(np.linspace(0, 1, columns), 3).tolist(),
-             "scattered": rng.permutation(np.arange(100, 100 + columns)).tolist(),
-             "years": list(range(1990, 1990 + columns)), "none": list(range(columns))}[kind]
+    about["header"] = kind = str(
+        rng.choice(["none", "text", "text", "counted", "wavelengths", "phases", "scattered", "years"])
+    )
+    names = {
+        "text": [f"f{place}" for place in range(columns)],
+        "counted": list(range(columns)),
+        "wavelengths": np.round(np.linspace(4000, 9000, columns), 1).tolist(),
+        "phases": np.round(np.linspace(0, 1, columns), 3).tolist(),
+        "scattered": rng.permutation(np.arange(100, 100 + columns)).tolist(),
+        "years": list(range(1990, 1990 + columns)),
+        "none": list(range(columns)),
+    }[kind]
     if kind == "text" and about["kind"] in ("words", "classes"):
         names = [str(rng.choice(["class", "cell_type", "Größe"]))]
     if len(set(names)) < columns:
@@ -167,10 +210,14 @@ def _indexed(frame, rng, about, has_header):
     about["index"] = kind = str(rng.choice(["none", "none", "counted", "shuffled", "id", "barcode", "star", "padded"]))
     if kind == "none":
         return frame, None, False
-    ids = {"counted": np.arange(rows), "shuffled": rng.permutation(3 * rows)[:rows],
-           "id": 2_000_000_000_000_000_001 + rng.permutation(5 * rows)[:rows], "star": rng.permutation(5 * rows)[:rows],
-           "barcode": np.array([f"CELL{place:05d}-1" for place in rng.permutation(rows)]),
-           "padded": np.array([f"{place:04d}" for place in rng.permutation(rows)])}[kind]
+    ids = {
+        "counted": np.arange(rows),
+        "shuffled": rng.permutation(3 * rows)[:rows],
+        "id": 2_000_000_000_000_000_001 + rng.permutation(5 * rows)[:rows],
+        "star": rng.permutation(5 * rows)[:rows],
+        "barcode": np.array([f"CELL{place:05d}-1" for place in rng.permutation(rows)]),
+        "padded": np.array([f"{place:04d}" for place in rng.permutation(rows)]),
+    }[kind]
     name = {"id": str(rng.choice(["object_id", "ID", "sourceID"])), "star": "star", "padded": "KIC"}.get(kind)
     if name is not None and not has_header:
         ids = np.array([f"S{place}" for place in ids])
