@@ -110,7 +110,7 @@ def _axis(text: str) -> tuple[str, Any]:
         raise ValueError(f"--axes: expected NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..., got {text!r}") from None
 
 
-def _setting(text: str) -> tuple[str, float]:
+def _setting(text: str) -> tuple[str, int | float]:
     """Name and value of one fixed parameter, from NAME=VALUE."""
     name, value = _split(text, "--fixed", "NAME=VALUE")
     try:
@@ -127,7 +127,7 @@ def _split(text: str, flag: str, form: str) -> tuple[str, str]:
     return name, value
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> int | float:
     """A whole number where the text is one: dimensions must be."""
     try:
         return int(text)

@@ -188,8 +188,8 @@ def _check_unique(name, ids):
 
 def _pair_by_position(named, other, ids, n):
     if len(ids) != n:
-        raise ValueError(f"{other}: expected identifiers as those of {named}, or as many rows ({len(ids)}), got {n} rows "
-                         "without identifiers")
+        raise ValueError(f"{other}: expected identifiers as those of {named}, or as many rows ({len(ids)}), got {n} "
+                         "rows without identifiers")
     if ids.dtype.kind == "i" and not np.array_equal(ids, np.arange(n)) and np.array_equal(np.sort(ids), np.arange(n)):
         raise ValueError(f"{other}: expected identifiers, since those of {named} count its rows in another order, got "
                          "none (by_position pairs rows as they are)")

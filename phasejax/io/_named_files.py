@@ -13,6 +13,7 @@ import numpy as np
 
 from phasejax.io._arrays import load_array
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, from_frame, of_sparse, split_identifiers, text_ids
+from phasejax.io._parquet import read_parquet
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._readers import open_table
 from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
@@ -75,8 +76,9 @@ def _named_parquet(path, column, id_column):
         raise ValueError(f"{path}: expected a readable file, got No such file or directory")
     try:
         metadata = parquet.read_metadata(path)
-        if column is None and id_column is None and metadata.num_rows * metadata.num_columns > DENSE_NUMBERS:
-            return NamedRows(open_table(path))
+        large = metadata.num_rows * metadata.num_columns > DENSE_NUMBERS
+        if column is None and large:
+            return read_parquet(path, id_column=id_column)  # in blocks
         frame = parquet.read_table(path).to_pandas()
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: expected a complete Parquet file, got {first_line(error)}") from None

@@ -18,7 +18,7 @@ import pytest
 import scipy.sparse
 import xarray as xr
 
-from phasejax.io import NamedRows, Table, as_named
+from phasejax.io import NamedRows, Table, _named_files, as_named
 
 X = np.random.default_rng(0).standard_normal((30, 3))
 IDS = np.random.default_rng(1).permutation(1000)[:30] + 2_000_000
@@ -188,7 +188,7 @@ def test_what_is_named_already_and_tables_stay_as_they_are():
     assert isinstance(as_named(Table("t", (2, 2), np.dtype(float), lambda a, b: X[a:b, :2]), "x").values, Table)
 
 
-def test_files_say_who_is_who(tmp_path):
+def test_files_say_who_is_who(tmp_path, monkeypatch):
     frame = FRAME.set_axis([f"CELL{i}" for i in IDS])
     FRAME.to_csv(tmp_path / "x.csv")
     np.save(tmp_path / "x.npy", X)
@@ -211,6 +211,11 @@ def test_files_say_who_is_who(tmp_path):
     np.testing.assert_array_equal(found.values, X)
     found = as_named(f"{tmp_path}/l.parquet:kind", "labels")
     assert (found.values.tolist(), found.ids.tolist()) == (["p", "q"] * 15, IDS.tolist())
+    monkeypatch.setattr(_named_files, "DENSE_NUMBERS", 10)  # as if it were large: read in blocks, with its identifiers
+    found = as_named(tmp_path / "x.parquet", "x")
+    assert isinstance(found.values, Table)
+    assert found.ids.tolist() == list(frame.index)
+    np.testing.assert_array_equal(as_numbers(found), X)
     with pytest.raises(ValueError, match="expected one of its columns object_id, a, b, c, kind, got species"):
         as_named(f"{tmp_path}/l.parquet:species", "labels")
     with pytest.raises(ValueError, match=r"missing\.parquet: expected a readable file"):
