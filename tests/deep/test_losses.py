@@ -181,10 +181,10 @@ def test_infonce_of_networks_at_the_temperature_that_clip_ends_with():
     networks = nnx.Dict({name: nnx.Linear(size, 3, rngs=nnx.Rngs(seed)) for seed, (name, size) in enumerate(
         {"encoder_x": 6, "encoder_y": 5, "head_x": 3, "head_y": 3}.items())})
     rng = np.random.default_rng(0)
-    x, y = (rng.standard_normal((40, d)).astype(np.float32) for d in (6, 5))
+    x, y = (jnp.asarray(rng.standard_normal((40, d)), jnp.float32) for d in (6, 5))
 
     def of_networks(networks):
-        return objective_loss("infonce", networks, x, y, np.zeros(40, int), lam=1.0, temperature=0.01)
+        return objective_loss("infonce", dict(networks), x, y, jnp.zeros(40, int), lam=1.0, temperature=0.01)
 
     value, slopes = nnx.value_and_grad(of_networks)(networks)
     u, v = (np.asarray(networks[f"head_{view}"](networks[f"encoder_{view}"](rows)), float)
