@@ -1,9 +1,14 @@
 """What the subcommands share: the arrays that they read, and the files that they write."""
 
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 LabelKind = Literal["auto", "class", "real"]
+Missing = Literal["error", "drop", "mean"]
 
 
 def write_text(path: Path | None, text: str) -> None:
@@ -15,18 +20,52 @@ def write_text(path: Path | None, text: str) -> None:
             unfinished.write_text(text, encoding="utf-8")
 
 
-def read_pair(x: str, y: str) -> list[Any]:
-    """Two views with paired rows: arrays, or tables that are read in blocks."""
-    from phasejax.io._readers import open_view
-
-    first = open_view(x)
-    return [first, open_view(y, rows=len(first))]
+def read_pair(x: str, y: str, id_column: str | None = None) -> list[Any]:
+    """Two views with the identifiers of their rows, from files."""
+    return _named_files({"x": x, "y": y}, id_column)
 
 
-def read_labelled_pair(x: str, y: str, labels: str, labelled: str | None) -> tuple[Any, Any, Any, Any]:
+def read_labelled_pair(x: str, y: str, labels: str, labelled: str | None, id_column: str | None = None
+                       ) -> tuple[Any, Any, Any, Any]:
     """The arguments x, y, labels and labelled of `diagnose`, from files."""
     from phasejax.io import load_array
 
-    first, second = read_pair(x, y)
     rows = None if labelled is None else load_array(labelled)
-    return first, second, load_array(labels, rows=len(first) if rows is None else len(rows)), rows
+    first, second, of_rows = _named_files({"x": x, "y": y, "labels": labels}, id_column)
+    return first, second, of_rows, rows
+
+
+def _named_files(paths: dict[str, str], id_column: str | None) -> list[Any]:
+    """The rows of files; the column of identifiers is looked for where columns have names."""
+    from phasejax.io import as_named
+    from phasejax.io._named_files import has_named_columns
+
+    if id_column is not None and not any(map(has_named_columns, paths.values())):
+        raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
+    found = [as_named(path, name, id_column=id_column if has_named_columns(path) else None)
+             for name, path in paths.items()]
+    for (name, path), rows in zip(paths.items(), found, strict=True):
+        if name in ("x", "y") and len(rows.values.shape) != 2 and rows.columns is None:
+            raise ValueError(f"{path}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
+    return found
+
+
+@contextmanager
+def notes_on_standard_error() -> Iterator[None]:
+    """Print how inputs were read, a line each, once the command has done its work; an error stays a single line."""
+    from phasejax.io import InputNote
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputNote)
+        show_others, notes = warnings.showwarning, []
+
+        def show(message, category, *others, **options):
+            if issubclass(category, InputNote):
+                notes.append(str(message))
+            else:
+                show_others(message, category, *others, **options)
+
+        warnings.showwarning = show
+        yield
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)

@@ -11,6 +11,7 @@ from phasejax._version import __version__
 from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
 from phasejax.cli._diagnose import Diagnose
+from phasejax.cli._files import notes_on_standard_error
 from phasejax.cli._monitor import Monitor
 from phasejax.cli._similarity import Similarity
 from phasejax.cli._sweep import Sweep
@@ -35,7 +36,8 @@ def main(args: list[str] | None = None) -> int:
     command = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="phasejax", args=args, description=_DESCRIPTION)
     try:
         keep_compiled_programs()
-        return command.run()
+        with notes_on_standard_error():
+            return command.run()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, read_labelled_pair, write_text
+from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_text
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Monitor:
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
     """One view now, with the baseline's columns; formats as in diagnose."""
     y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
-    """The other view, its rows paired with those of x."""
+    """The other view; rows are matched by identifiers where both files have them, else by position."""
     labels: Annotated[str, tyro.conf.arg(metavar="L")]
     """Labels of the same kind as the baseline's, one row per labelled sample."""
     labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
@@ -32,6 +32,12 @@ class Monitor:
     """What the labels are, where their type does not tell."""
     level: float = 0.01
     """Chance of a false alarm, over all that is compared."""
+    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Column of the tables that identifies the rows; found by its name when left out."""
+    by_position: bool = False
+    """Pair rows by position although there are identifiers."""
+    missing: Missing = "error"
+    """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
     seed: int = 0
     """Seed of all random draws."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -45,8 +51,9 @@ class Monitor:
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)
-        x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled)
-        now = diagnose_again(baseline, x, y, labels, labelled=labelled, label_kind=self.label_kind, seed=self.seed)
+        x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled, self.id)
+        now = diagnose_again(baseline, x, y, labels, labelled=labelled, label_kind=self.label_kind,
+                             by_position=self.by_position, missing=self.missing, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)
         write_text(self.json, drift.to_json())
         print(drift.summary())

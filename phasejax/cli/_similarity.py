@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import read_pair, write_text
+from phasejax.cli._files import Missing, read_pair, write_text
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Similarity:
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
     """One representation: rows are samples, columns are features."""
     y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
-    """The other one, its rows paired with those of x."""
+    """The other one; rows are matched by identifiers where both files have them, else by position."""
     metrics: Annotated[list[str] | None, tyro.conf.arg(metavar="NAME")] = None
     """What to compute, all when left out; an unknown name lists them."""
     k: int = 10
@@ -39,6 +39,12 @@ class Similarity:
     """Random parts of the rows behind each interval."""
     confidence: float = 0.9
     """Level of the intervals."""
+    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Column of the tables that identifies the rows; found by its name when left out."""
+    by_position: bool = False
+    """Pair rows by position although there are identifiers."""
+    missing: Missing = "error"
+    """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
     seed: int = 0
     """Seed of the random pairings and parts."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -48,18 +54,17 @@ class Similarity:
 
     def run(self) -> int:
         """Compare the two representations, write the file that was asked for, and print the table."""
-        import numpy as np
-
         from phasejax._core.progress import progress_bars
         from phasejax.similarity import compare_representations
 
         check_writable_path(self.json)
-        x, y = (view if isinstance(view, np.ndarray) else view.rows(0, len(view)) for view in read_pair(self.x, self.y))
+        x, y = read_pair(self.x, self.y, self.id)
         with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
             found = compare_representations(
                 x, y, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
                 components=self.components, permutations=self.permutations, resamples=self.resamples,
-                confidence=self.confidence, seed=self.seed, progress=progress)
+                confidence=self.confidence, by_position=self.by_position, missing=self.missing, seed=self.seed,
+                progress=progress)
         write_text(self.json, found.to_json())
         print(found.summary())
         return 0

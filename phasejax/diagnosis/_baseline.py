@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from phasejax.diagnosis._diagnose import diagnose
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._saved import diagnosis_fields
-from phasejax.io import Table
+from phasejax.io import as_named
 
 
 def load_baseline(path: str | Path) -> Diagnosis:
@@ -33,23 +33,24 @@ def load_baseline(path: str | Path) -> Diagnosis:
         raise ValueError(f"{path}: {error}") from None
 
 
-def diagnose_again(baseline: Diagnosis, x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *,
-                   labelled: ArrayLike | None = None, label_kind: str = "auto", seed: int = 0) -> Diagnosis:
+def diagnose_again(baseline: Diagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
+                   label_kind: str = "auto", by_position: bool = False, missing: str = "error", seed: int = 0
+                   ) -> Diagnosis:
     """Diagnose new data with the settings of a baseline: its k and its confidence; without predicted scores.
 
     Args:
         baseline: an earlier diagnosis, as from `load_baseline`.
-        x, y, labels, labelled, label_kind, seed: as in `diagnose`.
+        x, y, labels, labelled, label_kind, by_position, missing, seed: as in `diagnose`.
 
     Raises:
         ValueError: views of other columns than the baseline's, or what `diagnose` raises.
     """
+    x, y = as_named(x, "x"), as_named(y, "y")
     for name, view, columns in (("x", x, baseline.d_x), ("y", y, baseline.d_y)):
-        shape = view.shape if isinstance(view, Table) else np.shape(view)
-        if len(shape) == 2:
-            check_same(name, shape[1], columns, "columns")
+        if len(view.values.shape) == 2:
+            check_same(name, view.values.shape[1], columns, "columns")
     return diagnose(x, y, labels, k=baseline.k, confidence=baseline.confidence, labelled=labelled,
-                    label_kind=label_kind, predicted_scores=False, seed=seed)
+                    label_kind=label_kind, predicted_scores=False, by_position=by_position, missing=missing, seed=seed)
 
 
 def check_same(argument: str, got: int | float, expected: int | float, noun: str) -> None:

@@ -5,44 +5,51 @@ This is the door of the package: all input is checked here, once, and what the o
 
 import math
 from dataclasses import replace
-from typing import Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.validation import check_choice
 from phasejax.diagnosis._estimates import summarise_posterior
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
-from phasejax.diagnosis._paired_data import paired_rows
+from phasejax.diagnosis._paired_data import in_like_units, paired_rows
 from phasejax.diagnosis._predicted_scores import scores_of_checked_data
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._simulator import Design
 from phasejax.diagnosis._spectral import classify_spectra
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
+from phasejax.diagnosis._units import rows_in_like_units, view_in_like_units
 from phasejax.io import Table, encode_labels
 from phasejax.io._arrays import check_views
+from phasejax.io._labels import resolved_kind
+from phasejax.io._matching import announce, match_labelled
 
+# Members that a class needs: as many as there are folds.
+LEAST_MEMBERS = 5
 # Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
 _REDUNDANT_GAIN = 0.005
 
 
 @overload
-def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: Literal["moments"] = "moments",
-             k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
-             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0) -> Diagnosis: ...
+def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["moments"] = "moments", k: int | None = None,
+             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
+             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
+             seed: int = 0) -> Diagnosis: ...
 
 
 @overload
-def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: str,
-             k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
-             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
-             ) -> Diagnosis | SpectralDiagnosis: ...
+def diagnose(x: Any, y: Any, labels: Any, *, method: str, k: int | None = None,
+             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
+             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
+             seed: int = 0) -> Diagnosis | SpectralDiagnosis: ...
 
 
-def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, method: str = "moments",
-             k: int | None = None, labelled: ArrayLike | None = None, confidence: float = 0.9,
-             label_kind: str = "auto", predicted_scores: bool = True, seed: int = 0
-             ) -> Diagnosis | SpectralDiagnosis:
+def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | None = None,
+             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
+             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
+             seed: int = 0) -> Diagnosis | SpectralDiagnosis:
     """Which objective recovers, from paired data, what the labels measure.
 
     "moments" looks for the spiked model whose simulated data have the same statistics as these (moment
@@ -56,11 +63,19 @@ def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, m
     signal which the labels do not measure count as nuisance, and at small n / d it often names the
     wrong regime.
 
+    Neither depends on the units of a view as a whole, except for what is reported in them. Where standard deviations
+    of a view's columns differ by more than a factor of 1000, each column is divided by its own, with a warning, since
+    prediction weighs columns by their variance.
+
     Args:
-        x: one view, shape (n, d_x), n > d_x, finite numbers; an array, or a `phasejax.io.Table`
-            of any length, which is read in blocks. Spectra and predicted scores then rest on 50,000 rows.
-        y: the other view, rows paired with x's, shape (n, d_y), n > d_y.
-        labels: shape (m,) or (m, L): classes (integers, booleans, text) or real values.
+        x: one view, shape (n, d_x), n > d_x, finite numbers; an array, DataFrame, file or whatever else
+            `phasejax.io.as_named` takes, or a `phasejax.io.Table` of any length, which is read in blocks.
+            Spectra and predicted scores then rest on 50,000 rows.
+        y: the other view, shape (n, d_y), n > d_y. Rows are matched with x's by identifiers where both have them (the
+            index of a DataFrame), else by position (`phasejax.io.match_rows`).
+        labels: shape (m,) or (m, L): classes (integers, booleans, text, floats that are a few whole numbers) or real
+            values, of which several columns count alike whatever their units. They are matched as y is; rows without
+            a label, or with a missing one, and those of classes with fewer than 5 rows are unlabelled.
         method: "moments" or "spectral".
         k: shared signals, 1 <= k < min(d_x, d_y); when left out, the number of label directions that
             a view predicts beyond chance. Signals beyond k count as nuisance.
@@ -69,6 +84,12 @@ def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, m
         confidence: level of the intervals, and probability from which a regime is stated.
         label_kind: "class" or "real" instead of guessing from the labels' type.
         predicted_scores: whether to predict the scores of representations, the slower part for long tables.
+        ridge: "published" for the absolute ridge of the published algorithm, 1e-6 in squared units of the data, with
+            method "spectral" only: its answer depends on the units of the data. The default adds nothing to views
+            that are whitened by an orthogonal decomposition of their rows, and does not depend on units.
+        by_position: pair rows by position although there are identifiers.
+        missing: what to do about missing values in the views: "error", "drop" keeps complete rows, "mean" fills in
+            the means of columns, taken over all rows.
         seed: of simulation, folds and bootstrap.
 
     Returns:
@@ -83,21 +104,31 @@ def diagnose(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, *, m
     >>> diagnose(*load_digit_halves(), method="spectral").regime
     <Regime.NEITHER: 'Neither'>
     """
-    if method == "spectral":
-        if k is not None or labelled is not None:
-            raise ValueError("k, labelled: expected none with method 'spectral', which counts signals itself and "
-                             "needs all labels")
-        views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (x, y))
-        return _spectral(*check_views(*views), labels, label_kind)
-    if method != "moments":
+    check_choice("ridge", ridge, ("relative", "published"))
+    if method not in ("moments", "spectral"):
         raise ValueError(f"method: expected 'moments' or 'spectral', got {method!r}")
+    if method == "spectral" and (k is not None or labelled is not None):
+        raise ValueError("k, labelled: expected none with method 'spectral', which counts signals itself and "
+                         "needs all labels")
+    if method == "moments" and ridge == "published":
+        raise ValueError("ridge: expected 'relative' with method 'moments', got 'published'")
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
-    data = paired_rows(x, y, labels, labelled, label_kind, seed)
-    return _moments(data, k, confidence, predicted_scores, seed)
+    matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, by_position=by_position,
+                                   missing=missing, least_members=LEAST_MEMBERS)
+    of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
+    if method == "spectral":
+        views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
+        found = _spectral(*check_views(*views), of_rows, matched.labelled, kind, ridge)
+    else:
+        data = paired_rows(matched.x, matched.y, of_rows, matched.labelled, kind, seed)
+        found = _moments(data, k, confidence, predicted_scores, seed)
+    announce((*matched.readings, *matched.notes))
+    return replace(found, warnings=(*matched.notes, *found.warnings))
 
 
 def _moments(data, k, confidence, predicted_scores, seed):
+    data, of_units = rows_in_like_units(data)
     top = min(data.d_x, data.d_y) - 1
     if k is not None and not 1 <= k <= top:
         raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
@@ -116,7 +147,7 @@ def _moments(data, k, confidence, predicted_scores, seed):
         method="moments", n=data.n, labelled=data.m, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
         k_estimated=k is None, confidence=confidence, ca=spectra.ca, cp=spectra.cp, cp_reverse=spectra.cp_reverse,
         predicted_scores=scores, **summarise_posterior(posterior, design, data.joint, confidence, seed))
-    return replace(found, warnings=tuple(_limits(found, data.views_share_a_column)))
+    return replace(found, warnings=(*of_units, *_limits(found, data.views_share_a_column)))
 
 
 def _limits(diagnosis, views_share_a_column):
@@ -143,10 +174,15 @@ def _limits(diagnosis, views_share_a_column):
         yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."
 
 
-def _spectral(x, y, labels, label_kind):
-    columns = encode_labels(labels, len(x), label_kind)
+def _spectral(x, y, labels, labelled, label_kind, ridge):
+    of_units = ()
+    if ridge == "relative":
+        (x, of_x), (y, of_y) = view_in_like_units("x", x), view_in_like_units("y", y)
+        of_units = of_x + of_y
+    columns = encode_labels(labels, len(x) if labelled is None else len(labelled), label_kind)
+    columns = in_like_units(columns, resolved_kind(labels, label_kind))
     with threadpool_limits(1):  # on a busy machine BLAS threads wait for each other longer than they compute
-        found = classify_spectra(x, y, columns)
+        found = classify_spectra(x, y, columns, labelled=labelled, ridge=ridge)
     signal = found.pls.values[found.pls.is_signal]
     kappa_squared = float(signal.mean()) if signal.size else 0.0
     nuisance = found.ca.values[~found.ca.is_signal]
@@ -160,7 +196,7 @@ def _spectral(x, y, labels, label_kind):
         gamma_y=max(found.variances_y.signal - kappa_squared, 0.0),
         nuisance_x=found.variances_x.nuisance, nuisance_y=found.variances_y.nuisance,
         dominance_x=found.variances_x.dominance, dominance_y=found.variances_y.dominance,
-        warnings=tuple(_spectral_limits(x, y, found)))
+        warnings=(*of_units, *_spectral_limits(x, y, found)))
 
 
 def _spectral_limits(x, y, found):

@@ -43,6 +43,9 @@ from phasejax.diagnosis._simulator import Design
 FEW_ROWS = 1.25
 # Standard deviation of a log ratio that no number of rows removes.
 MODEL_ERROR = 0.01
+# Decimals of the statistics, which are logarithms and shares. Rounding errors of other units than those of the data
+# would send the search along other steps, to an end that differs by its tolerance; rounded, they are the same.
+DECIMALS = 7
 # Level of each test of whether another label direction is predicted beyond chance.
 DIRECTION_LEVEL = 0.01
 
@@ -85,14 +88,15 @@ def match_moments(joint: Float[np.ndarray, "s s"], design: Design, *,
     """
     programs = compile_programs(design, MANY_SAMPLES + number_of_few_samples(design))
     with jax.enable_x64(True):
-        target = np.asarray(programs.observed.result()(joint))
+        target = np.round(np.asarray(programs.observed.result()(joint)), DECIMALS)
     if not np.isfinite(target).all():
         raise ValueError("x, y, labels: expected linearly independent columns in each, got a singular covariance")
     rng = np.random.default_rng(seed)
     with ThreadPoolExecutor(cores()) as pool:
         search = Search(target, design, programs, pool, seed)
         best, weight = search.nearby(search.from_afar(rng))
-        dispersion = 1.0 if without is None else overdispersion(best, weight, without, design, programs, seed)
+        dispersion = 1.0 if without is None else round(
+            overdispersion(best, weight, without, design, programs, seed), DECIMALS)
         weight = weight / max(dispersion, 1.0)
         # Never below 1: a model is not known better because it fits better than chance.
         reduced_chi2 = LaplaceApproximation(best, target, weight).reduced_chi2

@@ -32,7 +32,8 @@ class PairedRows:
 
     Args:
         n, m: rows, and labelled rows.
-        encoded: label columns of the sample, classes one-hot, shape (rows with labels in the sample, L).
+        encoded: label columns of the sample, classes one-hot, several real ones with unit variances, shape
+            (rows with labels in the sample, L).
         kind: "class" or "real".
         joint: covariance of (x, y, t), divisor n - 1, from all rows in the block of (x, y); t are linearly
             independent, unit-variance combinations of the label columns.
@@ -99,7 +100,7 @@ def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, l
                 raise ValueError(f"{view.name}: expected more rows than its {view.shape[1]} columns, got {n}")
         kept = np.sort(rng.permutation(n)[:SAMPLE_ROWS]) if everything else _with_labels_first(rng, which, n)
         rows_x, rows_y = _gathered(x, kept), _gathered(y, kept)
-    encoded = encode_labels(labels, len(which), label_kind)
+    encoded = in_like_units(encode_labels(labels, len(which), label_kind), resolved_kind(labels, label_kind))
     columns = _independent(encoded)
     if rows_x.shape == rows_y.shape and np.array_equal(rows_x, rows_y):
         raise ValueError("y: expected another view of the same things, got x itself")
@@ -114,6 +115,11 @@ def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, l
                       kind=resolved_kind(labels, label_kind),
                       joint=joint, without=without, x=np.asarray(rows_x, np.float64),
                       y=np.asarray(rows_y, np.float64), labelled=in_sample)
+
+
+def in_like_units(columns: Float[np.ndarray, "m l"], kind: str) -> Float[np.ndarray, "m l"]:
+    """Several real label columns with unit variances, so that none counts more because of its unit."""
+    return columns / columns.std(0) if kind == "real" and columns.shape[1] > 1 else columns
 
 
 def _opened(name, view):

@@ -227,7 +227,9 @@ def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "
 
 def _in_range(array):
     """The view, centred and scaled so that sums of squares neither overflow nor vanish; no score depends on either."""
-    array = array / (np.abs(array).max() or 1.0)
+    # A power of 2 rounds nothing, so that what a large mean leaves of the digits is not lost before it is subtracted.
+    array = np.ldexp(array, -int(np.frexp(np.abs(array).max())[1]))
+    array = array - array[0]
     return array - array.mean(0)
 
 

@@ -80,14 +80,21 @@ class SpectralEstimate:
 
 
 def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], labels: Float[np.ndarray, "m l"], *,
-                     labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None) -> SpectralEstimate:
+                     labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None,
+                     ridge: str = "relative") -> SpectralEstimate:
     """Classify the spectra of C (alignment), A (prediction, both ways), S_xy (PLS) and of each view.
+
+    Unless the ridge is the published one, nothing depends on the units of a view, except the values that are in its
+    units: those of A (units of the target), of S_xy and of the variances. Those of C do not change either where each
+    column has units of its own, while A and S_xy weigh the columns of what is predicted by their variance.
 
     Args:
         x, y: paired observations, finite; float64 is kept, less is converted to it.
         labels: label columns, classes one-hot.
         labelled: the rows that have labels, where not all do. All rows count for the spectra.
         signals: how many components, those with the highest R^2, are signal; found by the elbow when left out.
+        ridge: "relative", which is none on the orthonormal combinations of a view's columns, with scores of unit
+            variance; or "published", `RIDGE` in squared units of the data and scores in the units of the data.
 
     Raises:
         ValueError: columns that are linearly dependent to working precision.
@@ -97,33 +104,63 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
     labelled = np.arange(len(x)) if labelled is None else labelled
     x, y = (np.asarray(view, np.float64) - np.mean(view, 0, np.float64) for view in (x, y))
     folds = _folds(len(labelled))
+    in_units = _unit_scores if ridge == "relative" else np.asarray
     judge = elbow if signals is None else partial(_highest, count=signals)
     m = min(MAX_COMPONENTS, x.shape[1], y.shape[1])
+    white_x, white_y = (x, y) if ridge == "published" else (_whitened("x", x), _whitened("y", y))
     with jax.enable_x64(True):
-        cross, alignment, forward, backward = jax.tree.map(np.asarray, _solve(x, y, m))
+        alignment, forward, backward = jax.tree.map(np.asarray, _solve(
+            x, y, white_x, white_y, m, RIDGE if ridge == "published" else 0.0))
     for name, view, solution in (("x", x, forward), ("y", y, backward)):
         if not np.isfinite(solution.spectrum).all():
             raise ValueError(f"{name}: expected linearly independent columns, got rank "
                              f"{np.linalg.matrix_rank(view)} from {view.shape[1]} columns")
 
     def classify(values, *scores):
-        r2 = out_of_fold_r2(np.stack(scores, axis=2)[labelled], labels, folds)
+        r2 = out_of_fold_r2(in_units(np.stack(scores, axis=2))[labelled], labels, folds)
         return ClassifiedSpectrum(values[:m], r2, judge(r2))
 
-    left, values, right = np.linalg.svd(cross, full_matrices=False)
+    left, values, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
     return SpectralEstimate(
-        ca=classify(np.clip(alignment.spectrum, 0, 1), x @ alignment.encoder_x.T, y @ alignment.encoder_y.T),
-        cp=classify(forward.spectrum, x @ forward.encoder.T),
-        cp_reverse=classify(backward.spectrum, y @ backward.encoder.T),
+        ca=classify(np.clip(alignment.spectrum, 0, 1), white_x @ alignment.encoder_x.T,
+                    white_y @ alignment.encoder_y.T),
+        cp=classify(forward.spectrum, white_x @ forward.encoder.T),
+        cp_reverse=classify(backward.spectrum, white_y @ backward.encoder.T),
         pls=classify(values, x @ left[:, :m], y @ right[:m].T),
-        variances_x=_variances(x, labels, labelled, folds), variances_y=_variances(y, labels, labelled, folds))
+        variances_x=_variances(x, labels, labelled, folds, in_units),
+        variances_y=_variances(y, labels, labelled, folds, in_units))
 
 
-@partial(jax.jit, static_argnums=2)
-def _solve(x, y, m):
-    covariances = covariances_from_samples(x, y)
-    ridged = covariances.with_ridge(RIDGE)
-    return covariances.xy, solve_ca(ridged, m), solve_cp(ridged, m), solve_cp(ridged.reverse(), m)
+def _whitened(name, view):
+    """Combinations of the centred columns that are uncorrelated with unit variance, exact in any units.
+
+    An orthogonal decomposition of the rows keeps the digits that their covariance loses where columns are nearly
+    dependent, as they are in embeddings with a decaying spectrum or beside one far row, and it needs no ridge.
+    """
+    unit = view / np.sqrt(np.mean(view**2, 0))
+    values = np.linalg.eigvalsh(unit.T @ unit / len(unit))
+    rank = int(np.sum(values > 100 * len(values) * np.finfo(float).eps))
+    if rank < len(values):
+        raise ValueError(f"{name}: expected linearly independent columns, got rank {rank} from {len(values)} columns")
+    return np.sqrt(len(unit)) * np.linalg.qr(unit)[0]
+
+
+@partial(jax.jit, static_argnums=4)
+def _solve(x, y, white_x, white_y, m, ridge):
+    """Alignment of the views, and prediction of each from the other, where the source may be whitened already."""
+    return (solve_ca(covariances_from_samples(white_x, white_y).with_ridge(ridge), m),
+            solve_cp(covariances_from_samples(white_x, y).with_ridge(ridge), m),
+            solve_cp(covariances_from_samples(white_y, x).with_ridge(ridge), m))
+
+
+def _unit_scores(scores):
+    """Scores (n, m, p), each divided by its root mean square; of what has no variance they stay 0.
+
+    The ridge of the regression on them is a number, so that scores in the units of the data would give other answers
+    in other units.
+    """
+    size = np.sqrt(np.mean(scores**2, axis=0))
+    return scores / np.where(size > 0, size, 1)
 
 
 def out_of_fold_r2(scores: Float[np.ndarray, "n m p"], labels: Float[np.ndarray, "n l"],
@@ -150,7 +187,8 @@ def out_of_fold_r2(scores: Float[np.ndarray, "n m p"], labels: Float[np.ndarray,
         residual += (np.sum(t**2, 0) - 2 * np.sum(weights * _cross(z, t), 1)
                      + np.einsum("ipl,ipq,iql->il", weights, np.einsum("rip,riq->ipq", z, z), weights))
         total += np.sum((labels[test] - labels[test].mean(0)) ** 2, 0)
-    varies = total > 1e-15
+    # What rounding leaves of a column without variance within the folds, in any units.
+    varies = total > 1e-24 * np.sum(labels**2, 0)
     r2 = np.where(varies, 1 - residual / np.where(varies, total, 1), 0)
     return np.maximum(r2, 0).sum(1)
 
@@ -190,11 +228,11 @@ def _line_residual(values):
     return float(np.sum((centred - slope * position) ** 2))
 
 
-def _variances(view, labels, labelled, folds):
+def _variances(view, labels, labelled, folds, in_units):
     m = min(MAX_COMPONENTS, view.shape[1], len(view) - 1)
     left, values, _ = np.linalg.svd(view, full_matrices=False)
     scores, variances = left[:, :m] * values[:m], values[:m] ** 2 / len(view)
-    is_signal = elbow(out_of_fold_r2(scores[labelled, :, None], labels, folds))
+    is_signal = elbow(out_of_fold_r2(in_units(scores[:, :, None])[labelled], labels, folds))
     if not is_signal.any():
         return Variances(signal=0.0, nuisance=float(variances.mean()), dominance=0.0)
     return Variances(signal=float(variances[is_signal].mean()),

@@ -27,7 +27,8 @@ class SpectralDiagnosis:
         cp: singular values of A (predicting y from x), classified.
         cp_reverse: the same for predicting x from y.
         pls: singular values of S_xy, classified.
-        kappa: estimated signal strength, in data units.
+        kappa: estimated signal strength, in data units. Like the noise variances and the composite ratios, it takes
+            the model at its word that a signal is equally strong in both views, so these need views in like units.
         nu: estimated nuisance correlation.
         gamma_x, gamma_y: estimated noise variances on the signal, data units squared.
         nuisance_x, nuisance_y: estimated nuisance variances, data units squared.

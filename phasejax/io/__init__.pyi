@@ -1,6 +1,11 @@
 from ._arrays import load_array as load_array
 from ._labels import encode_labels as encode_labels
+from ._matching import InputNote as InputNote
+from ._matching import MatchedRows as MatchedRows
+from ._matching import match_rows as match_rows
 from ._moments import Moments as Moments
 from ._moments import accumulate as accumulate
+from ._named import NamedRows as NamedRows
+from ._named import as_named as as_named
 from ._readers import open_table as open_table
 from ._table import Table as Table

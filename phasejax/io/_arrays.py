@@ -1,31 +1,31 @@
 """Arrays in memory: reading them from small files, and refusing views that no result can rest on."""
 
-import csv
-import itertools
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-_SUFFIXES = (".npy", ".npz", ".csv")
+_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".tab", ".dat")
+# Sparse matrices of more numbers than this are not made dense.
+_DENSE_NUMBERS = 5e7
 
 
-def load_array(path: str | Path, rows: int | None = None) -> np.ndarray:
-    """One array from a .npy, .npz or .csv file.
+def load_array(path: str | Path) -> np.ndarray:
+    """One array from a .npy or .npz file, or a text table (.csv, .tsv, .txt, also compressed as .gz).
 
-    An array of an .npz file with several is named as FILE.npz:NAME. The first row of a .csv file is a header if it
-    has text where the second row has a number, or if the file has one row more than `rows`. Pickled objects are
-    refused, since unpickling can run code.
+    An array of an .npz file with several is named as FILE.npz:NAME, and a column of a text table as FILE.csv:NAME; a
+    sparse matrix as `scipy.sparse.save_npz` writes it becomes dense. How a text table is read is decided from the file
+    alone, and identifiers of its rows are left out. Pickled objects are refused, since unpickling can run code.
 
     Args:
         path: the file.
-        rows: how many rows the array should have, which tells whether a .csv file has a header; None if not known.
 
     Returns:
-        The array, with the dtype that it has in the file. A table with one column has shape (n,).
+        The array, with the dtype that it has in the file. A text table with one column has shape (n,).
 
     Raises:
         ValueError: the file is missing, unreadable, of another format, or holds more than one array.
@@ -36,19 +36,22 @@ def load_array(path: str | Path, rows: int | None = None) -> np.ndarray:
     ...     load_array(f"{folder}/views.csv").tolist()
     [[1.0, 2.0], [3.0, 4.5]]
     """
+    from phasejax.io._text_table import is_text_path, read_text_table
+
+    if is_text_path(path):
+        values: Any = read_text_table(path).values
+        return values
     text = str(path)
     member = None
     if match := re.fullmatch(r"(.*\.npz):(.+)", text):
         text, member = match.groups()
     file = Path(text)
-    if file.suffix.lower() not in _SUFFIXES:
+    if file.suffix.lower() not in (".npy", ".npz"):
         raise ValueError(f"{text}: expected a file ending in {', '.join(_SUFFIXES)}, got {file.suffix or 'no ending'}")
     try:
-        if file.suffix.lower() == ".csv":
-            return _read_csv(file, rows)
         with open(file, "rb") as stream:  # opened here, so that it is closed whatever is wrong with it
             loaded = np.load(stream, allow_pickle=False)
-            return loaded if isinstance(loaded, np.ndarray) else _npz_member(loaded, text, member)
+            return as_bfloat16(loaded, text) if isinstance(loaded, np.ndarray) else _npz_member(loaded, text, member)
     except OSError as error:
         raise ValueError(f"{text}: expected a readable file, got {error.strerror or error}") from None
     except (EOFError, zipfile.BadZipFile) as error:
@@ -61,47 +64,45 @@ def load_array(path: str | Path, rows: int | None = None) -> np.ndarray:
         raise ValueError(prefix + str(error).splitlines()[0]) from None
 
 
+def as_bfloat16(array: np.ndarray, name: str) -> np.ndarray:
+    """Numbers that NumPy calls two opaque bytes, as float32: this is how it saves arrays of bfloat16.
+
+    Args:
+        array: any array; others than of two opaque bytes are returned as they are.
+        name: what errors call it.
+
+    Raises:
+        ValueError: the bytes are those of an ml_dtypes type of one byte, of which there are several.
+    """
+    if array.dtype.kind != "V" or array.dtype.names is not None:
+        return array
+    if array.dtype.itemsize != 2:
+        raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}, whose name NumPy did not store; "
+                         "save it as float32")
+    bits = np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16
+    return bits.view(np.float32)
+
+
 def _npz_member(archive, text, member):
     names = archive.files
+    if member is None and {"format", "shape", "data"} <= set(names):
+        return _dense(archive, text)
     if member is None and len(names) != 1:
         raise ValueError(f"{text}: expected one array or {text}:NAME, got arrays {', '.join(names) or '(none)'}")
     if member is not None and member not in names:
         raise ValueError(f"{text}: expected one of the arrays {', '.join(names)}, got {member}")
-    return archive[member or names[0]]
+    return as_bfloat16(archive[member or names[0]], text)
 
 
-def _read_csv(file, rows):
-    import pandas as pd
+def _dense(archive, text):
+    """A sparse matrix in the form in which `scipy.sparse.save_npz` stores it, made dense."""
+    import scipy.sparse
 
-    with open(file, newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream)
-        head = list(itertools.islice(reader, 2))
-        lines = len(head) + sum(bool(row) for row in reader)
-    if not head:
-        raise ValueError(f"{file}: expected rows, got an empty file")
-    has_header = rows is not None and lines == rows + 1
-    if len(head) == 2:
-        has_header |= any(not _is_number(a) and _is_number(b) for a, b in zip(*head, strict=False))
-    try:
-        table = pd.read_csv(file, header=0 if has_header else None, skipinitialspace=True)
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: expected a table, got {error}") from None
-    if has_header and head[0][0] == "" and np.array_equal(table.iloc[:, 0], np.arange(len(table))):
-        raise ValueError(f"{file}: expected data, got a row index in the first column; save the table without it")
-    texts = [str(name) for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    if not texts:
-        return np.squeeze(table.to_numpy(), 1) if table.shape[1] == 1 else table.to_numpy()
-    if table.shape[1] > 1:
-        raise ValueError(f"{file}: expected numbers in every column, got text in column {texts[0]}")
-    return table.iloc[:, 0].fillna("").to_numpy(str)
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    rows, columns = (int(size) for size in archive["shape"])
+    if rows * columns > _DENSE_NUMBERS:
+        raise ValueError(f"{text}: expected at most {_DENSE_NUMBERS:.0e} numbers of a sparse matrix, to make it dense, "
+                         f"got {rows} x {columns}; reduce its columns, as scikit-learn's TruncatedSVD does")
+    return scipy.sparse.load_npz(text).toarray()
 
 
 def check_views(x: ArrayLike, y: ArrayLike) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n d_y"]]:

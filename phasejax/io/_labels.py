@@ -1,5 +1,6 @@
 """Labels: which kind they are of, the columns that regressions take of them, and which rows have them."""
 
+import re
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +12,12 @@ from phasejax.io._arrays import check_finite
 
 LabelKind = Literal["auto", "class", "real"]
 
+# Whole numbers stored as floats are classes if so many differ at most, and each occurs so often on average.
+_CLASSES_OF_FLOATS, _MEMBERS_OF_FLOATS = 20, 3
+# Integers of which more differ are classes too, but that deserves a note.
+_MANY_CLASSES = 20
+_DECIMAL = re.compile(r"[-+]?\d+[.,]\d+")
+
 
 def encode_labels(labels: ArrayLike, rows: int, kind: str = "auto") -> Float[np.ndarray, "n l"]:
     """Label columns for regression: an indicator column for each class, or real values as they are.
@@ -18,8 +25,8 @@ def encode_labels(labels: ArrayLike, rows: int, kind: str = "auto") -> Float[np.
     Args:
         labels: numbers, booleans or text, shape (n,) or (n, L).
         rows: n, the number of rows that have labels.
-        kind: "class", "real", or "auto": a single column of integers, booleans or text holds classes, anything
-            else real values.
+        kind: "class", "real", or "auto": a single column of integers, booleans, text, or floats that are a few whole
+            numbers holds classes, anything else real values.
 
     Returns:
         Shape (n, l) in float64. l is the number of classes, in sorted order, or L.
@@ -87,12 +94,81 @@ def resolved_kind(labels: ArrayLike, kind: str = "auto") -> str:
         labels: shape (n,) or (n, L).
         kind: "class", "real", or "auto", which decides by shape and dtype as `encode_labels` says.
 
-    >>> resolved_kind([0, 1, 1]), resolved_kind([0.0, 1.0, 1.0])
-    ('class', 'real')
+    >>> resolved_kind([0, 1, 1]), resolved_kind([0.0, 1.0, 1.0, 0.0, 0.0, 1.0]), resolved_kind([0.5, 1.0])
+    ('class', 'class', 'real')
     """
     labels = np.asarray(labels)
-    one = labels.ndim == 1 or labels.shape[1] == 1
-    return kind if kind != "auto" else "class" if one and labels.dtype.kind in "iubUS" else "real"
+    if kind != "auto":
+        return kind
+    if labels.ndim != 1 and labels.shape[1] != 1:
+        return "real"
+    return "class" if labels.dtype.kind in "iubUS" or _are_few_whole_numbers(labels) else "real"
+
+
+def _are_few_whole_numbers(labels):
+    """Whether floats are classes, as `sklearn.utils.multiclass.type_of_target` judges, if they are few."""
+    if labels.dtype.kind != "f" or not np.isfinite(labels).all() or not np.all(labels == np.floor(labels)):
+        return False
+    return 2 <= len(np.unique(labels)) <= min(_CLASSES_OF_FLOATS, labels.size / _MEMBERS_OF_FLOATS)
+
+
+def label_notes(labels: np.ndarray, kind: str) -> list[str]:
+    """What was decided about the kind of labels, where it could have been otherwise: no or one line.
+
+    Raises:
+        ValueError: text that stands for numbers, which would be taken for classes.
+    """
+    one = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
+    if kind != "auto" or not one or not labels.size:
+        return []
+    if labels.dtype.kind in "US":
+        if all(_DECIMAL.fullmatch(str(entry)) for entry in labels.ravel()):
+            raise ValueError(f"labels: expected numbers, or text for classes, got numbers stored as text, such as "
+                             f"{labels.ravel()[0]} (for classes say so: label kind class)")
+        return []
+    different = len(np.unique(labels)) if labels.dtype.kind in "iuf" else 0
+    if labels.dtype.kind == "f" and different > 1 and np.isfinite(labels).all() and np.all(labels == np.floor(labels)):
+        read = f"read as {different} classes (label kind real reads them" if resolved_kind(labels) == "class" else \
+            "read as real values (label kind class reads them"
+        return [f"labels: {different} different whole numbers stored as floats, {read} otherwise)"]
+    if labels.dtype.kind in "iu" and _MANY_CLASSES < different <= labels.size / 2:
+        return [f"labels: {different} different integers, read as classes (label kind real reads them as numbers)"]
+    return []
+
+
+def enough_members(labels: np.ndarray, kind: str, least: int) -> tuple[np.ndarray, list[str]]:
+    """Which labelled rows belong to classes that are large enough to cross-validate, and a note about the others.
+
+    Args:
+        labels: shape (m,) or (m, L), without missing values.
+        kind: "auto", "class" or "real"; of real values all rows are kept.
+        least: members that a class needs.
+
+    Raises:
+        ValueError: fewer than two classes remain; names all that are too small.
+
+    >>> enough_members(np.array(["a"] * 5 + ["b"] * 6 + ["c"]), "auto", 5)[1]
+    ['labels: left out classes with fewer than 5 rows, too few to cross-validate: c: 1 row']
+    """
+    everything = np.ones(len(labels), bool)
+    if labels.size != len(labels) or labels.dtype.kind not in "iubUSf" or resolved_kind(labels, kind) != "class":
+        return everything, []
+    classes, index, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
+    small = counts < least
+    if not small.any() or len(classes) < 2 or len(classes) > len(labels) / 2:  # the last two are refused when encoded
+        return everything, []
+    named = [f"{_class_name(name)}: {count} row{'s' if count > 1 else ''}"
+             for name, count in zip(classes[small], counts[small], strict=True)]
+    listed = ", ".join(named[:12]) + (f" and {len(named) - 12} more classes" if len(named) > 12 else "")
+    if np.sum(~small) < 2:
+        raise ValueError(f"labels: expected at least 2 classes of {least} rows or more, to cross-validate, got "
+                         f"{listed}")
+    return ~small[index.reshape(-1)], [
+        f"labels: left out classes with fewer than {least} rows, too few to cross-validate: {listed}"]
+
+
+def _class_name(name):
+    return int(name) if isinstance(name, np.floating) and name == np.floor(name) else name
 
 
 def _one_hot(columns):

@@ -2,10 +2,12 @@
 
 from functools import cached_property
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from phasejax._core.linalg import whitening
+from phasejax._core.linalg import pseudo_whitening, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
 
 
@@ -108,7 +110,8 @@ def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDev
 
     Args:
         x, y: paired observations, shapes (n, d_x) and (n, d_y).
-        centre: subtract the column means first. Samples of a spiked model have mean zero without that.
+        centre: subtract the column means first, arrays of NumPy in float64 whatever the type of the result. Samples
+            of a spiked model have mean zero without that.
 
     Returns:
         The covariances, divided by n.
@@ -122,11 +125,40 @@ def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDev
     """
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")
-    x, y = jnp.asarray(x), jnp.asarray(y)
-    if centre:
-        x, y = x - x.mean(0), y - y.mean(0)
+    x, y = (_centred(view) if centre else jnp.asarray(view) for view in (x, y))
     n = x.shape[0]
     return Covariances(xx=x.T @ x / n, xy=x.T @ y / n, yy=y.T @ y / n)
+
+
+def _centred(view):
+    """The rows without their mean, in the floating type that JAX gives them."""
+    if isinstance(view, np.ndarray):
+        # A cast to float32 first would lose the digits of a mean far from zero.
+        exact = view.astype(np.float64)
+        return jnp.asarray(exact - exact.mean(0), jnp.result_type(float, jax.dtypes.canonicalize_dtype(view.dtype))
+                           if view.dtype.kind in "biu" else jax.dtypes.canonicalize_dtype(view.dtype))
+    view = view - view.mean(0)
+    return view - view.mean(0)  # the first mean was rounded
+
+
+def power_of_two(value: Float[HostOrDevice, "*shape"]) -> Float[Array, "*shape"]:
+    """The power of 2 next above each value, 1 for 0: a division by it rounds nothing. It counts as a constant."""
+    value = jax.lax.stop_gradient(jnp.asarray(value))
+    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
+
+
+def pseudo_whitening_in_any_units(variance: Float[HostOrDevice, "d d"]) -> Float[Array, "d d"]:
+    """W with W S W' = I on the range of S, where S may be singular and each variable may have units of its own.
+
+    The rank is that of S with variances near 1, since a small variance may be one in large units. They are brought
+    there by powers of 2, which round nothing.
+
+    Args:
+        variance: symmetric positive semidefinite S, shape (d, d).
+    """
+    variance = jnp.asarray(variance)
+    scale = power_of_two(jnp.sqrt(jnp.diag(variance)))
+    return pseudo_whitening(variance / scale[:, None] / scale) / scale
 
 
 def _plus_ridge(variance, ridge):

@@ -32,9 +32,8 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from phasejax._core.linalg import pseudo_whitening
 from phasejax._core.validation import check_choice
-from phasejax.linear._covariances import Covariances
+from phasejax.linear._covariances import Covariances, pseudo_whitening_in_any_units
 from phasejax.linear._estimator_checks import check_components, check_number, check_second_view, check_solved
 from phasejax.linear._solvers import Prediction, solve_ca, solve_cp, solve_joint
 
@@ -48,7 +47,7 @@ _compiled_alignment = jax.jit(solve_ca, static_argnums=1)
 def _compiled_prediction(moments: Covariances, k: int, lam: Float[ArrayLike, ""] | None) -> tuple[Prediction, Array]:
     """The solution with x as the source, and the linear prediction E S_xy S_yy^+ of its codes from y."""
     solution = solve_cp(moments, k) if lam is None else solve_joint(moments, k, lam)
-    root = pseudo_whitening(moments.yy)
+    root = pseudo_whitening_in_any_units(moments.yy)
     return solution, cast(Array, solution.encoder @ moments.xy @ root.T @ root)
 
 

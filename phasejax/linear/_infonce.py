@@ -1,5 +1,6 @@
 """InfoNCE, the contrastive loss of CLIP: the loss itself, and linear encoders trained on minibatches of rows."""
 
+from functools import partial
 from typing import cast
 
 import jax
@@ -10,12 +11,12 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count, is_traced
-from phasejax.linear._covariances import covariances_from_samples
+from phasejax.linear._covariances import covariances_from_samples, power_of_two
 from phasejax.linear._gradient_descent import Trained, initial_encoders, trained_correlations
 from phasejax.linear._solvers import check_rank
 
-# exp(-2 / T), the least weight of a pair of rows, must not vanish in float32.
-_LEAST_TEMPERATURE = 0.023
+# From this temperature on exp(-2 / T), the least weight of a pair of rows, does not vanish in float32.
+_WARM = 0.023
 
 
 def info_nce_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k"],
@@ -27,18 +28,19 @@ def info_nce_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y
         + \log \frac{e^{s_{ii}}}{\sum_j e^{s_{ji}}} \Bigr], \qquad
         s_{ij} = \frac{\cos(z_{x,i}, z_{y,j})}{T}
 
-    One exponential per pair of rows serves both directions and both gradients: since s <= 1 / T, no
-    maximum need be sought first. It serves the embeddings of deep encoders as well.
+    From T = 0.023 on, one exponential per pair of rows serves both directions and both gradients: since s <= 1 / T,
+    no maximum need be sought first. At the lower temperatures that CLIP learns (down to 0.01, a logit scale of 100)
+    each direction has exponentials of its own. The loss serves the embeddings of deep encoders as well.
 
     Args:
-        z_x, z_y: outputs of n paired rows, shape (n, k); no row may be zero.
-        temperature: T, at least 0.023 (the least weight, exp(-2 / T), must fit float32).
+        z_x, z_y: outputs of n paired rows, shape (n, k); no row may be zero. Their lengths do not matter.
+        temperature: T > 0, a number or a learned scalar, 1 / T being CLIP's logit scale.
 
     Returns:
         The loss in nats, between 0 and log n + 2 / T.
 
     Raises:
-        ValueError: a temperature too small, shapes that differ.
+        ValueError: a temperature that is not above 0, shapes that differ.
 
     Source: Oord, Li and Vinyals 2018; Radford et al. 2021.
 
@@ -48,13 +50,13 @@ def info_nce_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y
     if z_x.shape != z_y.shape:
         raise ValueError(f"z_y: expected shape {z_x.shape} as z_x, got {z_y.shape}")
     _check_temperature(temperature)
-    return _info_nce(_unit_rows(z_x), _unit_rows(z_y), temperature)
+    return _loss_of_unit_rows(_unit_rows(_of_size_one(z_x)), _unit_rows(_of_size_one(z_y)), temperature)
 
 
 def _check_temperature(temperature):
-    """Refuse temperatures at which weights vanish in float32; the value of a traced one is not known."""
-    if not is_traced(temperature) and not np.all(np.asarray(temperature) >= _LEAST_TEMPERATURE):
-        raise ValueError(f"temperature: expected at least {_LEAST_TEMPERATURE}, got {temperature}")
+    """Refuse temperatures that are not above 0; the value of a traced one is not known."""
+    if not is_traced(temperature) and not np.all((np.asarray(temperature) > 0) & np.isfinite(temperature)):
+        raise ValueError(f"temperature: expected a finite number above 0, got {temperature}")
 
 
 def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], k: int, *,
@@ -82,7 +84,7 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
         Encoders, their canonical correlations on the given rows, and the mean loss of the last window.
 
     Raises:
-        ValueError: rows that do not pair, k, batch or a count out of range, a temperature too small.
+        ValueError: rows that do not pair, k, batch or a count out of range, a temperature that is not above 0.
 
     Source: the protocol of K26's comparison of InfoNCE with CA and CP.
 
@@ -95,6 +97,7 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
     >>> bool(found.spectrum[1] > 0.5)
     True
     """
+    x, y = _of_size_one(x), _of_size_one(y)
     n, covariances = x.shape[0], covariances_from_samples(x, y)
     check_rank(covariances, k)
     _check_temperature(temperature)
@@ -113,7 +116,7 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
 
     def loss(params, chosen):
         z_x, z_y = chosen[:, :d_x] @ params["x"].T, chosen[:, d_x:] @ params["y"].T
-        return _info_nce(_unit_rows(z_x), _unit_rows(z_y), temperature)
+        return _loss_of_unit_rows(_unit_rows(z_x), _unit_rows(z_y), temperature)
 
     def step(carry, i):
         params, state, order = carry
@@ -149,13 +152,33 @@ def _unit_rows(rows):
     return rows / jnp.sqrt(jnp.sum(jnp.asarray(rows) ** 2, axis=1, keepdims=True))
 
 
-@jax.custom_vjp
-def _info_nce(u_x, u_y, temperature):
-    return _info_nce_forward(u_x, u_y, temperature)[0]
+def _of_size_one(view):
+    """The view divided by a power of 2, so that squares neither overflow nor vanish; outputs of unit length do not."""
+    view = jnp.asarray(view)
+    return view / power_of_two(jnp.max(jnp.abs(view)))
 
 
-def _info_nce_forward(u_x, u_y, temperature):
-    """The loss of unit rows and its gradients.
+def _loss_of_unit_rows(u_x, u_y, temperature):
+    """The loss, by the cheaper of two ways where the temperature allows it; a traced one is looked at when it runs."""
+    is_warm = None if is_traced(temperature) else bool(np.all(np.asarray(temperature) >= _WARM))
+    return _info_nce(is_warm, u_x, u_y, jnp.asarray(temperature, u_x.dtype))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _info_nce(is_warm, u_x, u_y, temperature):
+    return _info_nce_forward(is_warm, u_x, u_y, temperature)[0]
+
+
+def _info_nce_forward(is_warm, u_x, u_y, temperature):
+    if is_warm is None:
+        value, gradients = jax.lax.cond(temperature >= _WARM, _warm, _cold, u_x, u_y, temperature)
+    else:
+        value, gradients = (_warm if is_warm else _cold)(u_x, u_y, temperature)
+    return value, (*gradients, u_x, temperature)
+
+
+def _warm(u_x, u_y, temperature):
+    """The loss of unit rows and its gradients, where no weight vanishes.
 
     With E_ij = exp(s_ij - 1/T), row sums r and column sums c,
 
@@ -174,10 +197,42 @@ def _info_nce_forward(u_x, u_y, temperature):
     gradient_x = ((across[:, :-1] / r[:, None] + weights @ (t_y / c).T) / 2 - u_y) / (n * temperature)
     gradient_y = (((down[:-1] / c + (t_x / r) @ weights) / 2 - t_x) / (n * temperature)).T
     loss = (jnp.mean(jnp.log(r)) + jnp.mean(jnp.log(c))) / 2 + (1 - jnp.mean(jnp.sum(u_x * u_y, 1))) / temperature
-    return loss, (gradient_x, gradient_y, u_x, temperature)
+    return loss, (gradient_x, gradient_y)
 
 
-def _info_nce_backward(residuals, cotangent):
+def _cold(u_x, u_y, temperature):
+    """The loss of unit rows and its gradients at any temperature.
+
+    With P and Q the softmax of s along rows and along columns, and D = (P + Q) / 2 - I,
+
+        T n dL/du_x = D u_y,    T n dL/du_y = D' u_x
+
+    The diagonal of D is minus the sums of what the other entries of a row of P and of a column of Q hold, since
+    1 - P_ii would lose its digits where a row is sure of its partner, as it is at low temperatures.
+    """
+    n = u_x.shape[0]
+    s = (u_x / temperature) @ u_y.T
+    partner = jnp.diagonal(s)
+    others = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, s)
+    loss_x, weights_x = _missed_partner(others, partner[:, None], axis=1)
+    loss_y, weights_y = _missed_partner(others, partner[None, :], axis=0)
+    d = (weights_x + weights_y) / 2
+    kept = (jnp.sum(weights_x, axis=1) + jnp.sum(weights_y, axis=0))[:, None] / 2
+    gradient_x, gradient_y = d @ u_y - kept * u_y, d.T @ u_x - kept * u_x
+    return (loss_x + loss_y) / 2, (gradient_x / (n * temperature), gradient_y / (n * temperature))
+
+
+def _missed_partner(others, partner, axis):
+    """Mean of -log of the partner's softmax weight, and the weights of the others, 0 on the diagonal."""
+    largest = jnp.maximum(jnp.max(others, axis=axis, keepdims=True), partner)
+    weights = jnp.exp(others - largest)
+    rest, own = jnp.sum(weights, axis=axis, keepdims=True), jnp.exp(partner - largest)
+    # log1p where the partner weighs most: there the loss may be far below the rounding error of 1.
+    loss = largest - partner + jnp.where(own == 1, jnp.log1p(rest), jnp.log(rest + own))
+    return jnp.mean(loss), weights / (rest + own)
+
+
+def _info_nce_backward(is_warm, residuals, cotangent):
     gradient_x, gradient_y, u_x, temperature = residuals
     # L is a function of u_x / T and u_y, so T dL/dT = -u_x . dL/du_x.
     gradient_t = -jnp.sum(u_x * gradient_x) / temperature

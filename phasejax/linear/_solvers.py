@@ -21,9 +21,9 @@ from typing import cast
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from phasejax._core.linalg import pseudo_whitening, singular_values, top_k_eigenspace, whitening
+from phasejax._core.linalg import singular_values, top_k_eigenspace, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax.linear._covariances import Covariances, Whitened
+from phasejax.linear._covariances import Covariances, Whitened, pseudo_whitening_in_any_units
 
 
 @pytree
@@ -70,6 +70,8 @@ class Prediction:
 def canonical_correlations(covariances: Covariances, *, singular: bool = False) -> Float[Array, "m"]:
     r"""All singular values of C = S_xx^{-1/2} S_xy S_yy^{-1/2}, largest first.
 
+    They do not depend on the units of any column.
+
     Args:
         covariances: of the two views.
         singular: allow singular S_xx or S_yy, whose null spaces are then left out.
@@ -79,7 +81,7 @@ def canonical_correlations(covariances: Covariances, *, singular: bool = False) 
 
     Source: K26, Theorem A.1 and Proposition 3.1.
     """
-    root = pseudo_whitening if singular else whitening
+    root = pseudo_whitening_in_any_units if singular else whitening
     return singular_values(root(covariances.xx) @ covariances.xy @ root(covariances.yy).T)
 
 
@@ -127,6 +129,7 @@ def solve_cp(covariances: Covariances | Whitened, k: int) -> Prediction:
     r"""Cross-modal prediction: min mean ||y - D E x||^2 over rank k, reduced-rank regression.
 
     With A = S_yx S_xx^{-1/2} = U S V', D E = U_k S_k V_k' S_xx^{-1/2} and E = V_k' S_xx^{-1/2}.
+    Columns of y count by their variance: other units for one of them give another prediction. Those of x do not matter.
     To predict x from y, pass `covariances.reverse()`.
 
     Args:

@@ -16,7 +16,7 @@ from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count, is_traced
 from phasejax.linear import canonical_correlations, covariances_from_samples
 from phasejax.similarity._cka import moment_product
-from phasejax.similarity._inputs import centred, paired, undefined_if_not_finite, unit_rows
+from phasejax.similarity._inputs import centred, map_row_blocks, paired, undefined_if_not_finite, unit_rows
 
 # Number of directions that `svcca` compares by default, where both views have so many.
 COMPONENTS = 10
@@ -29,7 +29,8 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     .. math::  \frac{1}{c} \bigl\| U_x^\top U_y \bigr\|_*
 
     with U_x (n, c) the left singular vectors of the c largest singular values of the centred x. Independent
-    representations have a value of about 0.85 sqrt(c / n) where c is much smaller than n.
+    representations have a value of about 0.85 sqrt(c / n) where c is much smaller than n. Which directions lead depends
+    on the units of single columns, unless they are standardised; those of a view as a whole do not matter.
 
     Args:
         x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
@@ -50,7 +51,7 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     >>> round(float(svcca(x, x[:, ::-1], components=1)), 4), round(float(svcca(x, x[:, ::-1] + 3)), 4)
     (1.0, 1.0)
     """
-    x, y = paired(x, y)
+    x, y = paired(x, y, shifts_matter=False)
     components = svcca_components(components, x, y)
     if standardise:
         check_columns_vary(x=x, y=y)
@@ -63,8 +64,8 @@ def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostO
 
     .. math::  \frac{1}{m} \bigl\| S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2} \bigr\|_*, \qquad m = \min(d_x, d_y)
 
-    Biased upwards where n is not many times d_x + d_y: compare the value with its mean over random pairings, which
-    `compare_representations` gives.
+    No units of any column matter. Biased upwards where n is not many times d_x + d_y: compare the value with its mean
+    over random pairings, which `compare_representations` gives.
 
     Args:
         x, y: n rows that pair, n > d_x + d_y, shapes (n, d_x) and (n, d_y), of full column rank.
@@ -82,7 +83,7 @@ def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostO
     >>> round(float(mean_canonical_correlation(x, x @ jnp.array([[1.0, 2.0], [0.0, 1.0]]))), 3)
     1.0
     """
-    x, y = paired(x, y)
+    x, y = paired(x, y, shifts_matter=False)
     check_canonical(x, y)
     return _defined(_mean_correlation(x, y), lower_rank(None))
 
@@ -93,8 +94,9 @@ def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[Host
 
     .. math::  1 - \frac{\mathrm{tr}(R_x R_y)}{\|R_x\|_F \|R_y\|_F}, \qquad R_{x,ij} = \cos(x_i - \bar x, x_j - \bar x)
 
-    R_x is n x n, so d_x and d_y may differ, and neither rotations nor the scale of a view matter. The trace is
-    computed as tr(R_x R_y) = ||U_x'U_y||_F^2 with U the centred rows at unit length, in n d^2 operations.
+    R_x is n x n, so d_x and d_y may differ, and neither rotations nor the scale of a view matter; the units of single
+    columns do. The trace is computed as tr(R_x R_y) = ||U_x'U_y||_F^2 with U the centred rows at unit length, in n d^2
+    operations, or in n^2 d from R itself where that is less.
 
     Args:
         x, y: n rows that pair, shapes (n, d_x) and (n, d_y).
@@ -111,7 +113,7 @@ def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[Host
     >>> round(float(correlation_matrix_distance(x, -2 * x + 1)), 4)
     0.0
     """
-    x, y = paired(x, y)
+    x, y = paired(x, y, shifts_matter=False)
     return _defined(_matrix_distance(x, y), ROW_AT_MEAN)
 
 
@@ -170,11 +172,27 @@ def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool
     """Coordinates of the n rows along the c leading directions, at any scale; NaN where the rank is lower than c."""
     view = standardised(view) if standardise else centred(view)
     n, d = view.shape
-    square = jnp.dot(view.T, view, precision="highest") if d <= n else jnp.dot(view, view.T, precision="highest")
+    if d > n:
+        return leading_scores_of_products(jnp.dot(view, view.T, precision="highest"), components)
+    return view @ _leading_basis(jnp.dot(view.T, view, precision="highest"), components)
+
+
+def leading_scores_of_products(products: Float[Array, "n n"], components: int) -> Float[Array, "n c"]:
+    """`leading_scores` from the inner products of the centred rows."""
+    return _leading_basis(products, components)
+
+
+def centred_products(products: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """Inner products of rows after subtraction of their mean, from those before."""
+    products = products - jnp.mean(products, axis=0)
+    return products - jnp.mean(products, axis=1, keepdims=True)
+
+
+def _leading_basis(square, components):
+    """Leading eigenvectors of a matrix of sums of squares; NaN where its rank is lower than their number."""
     basis = top_k_eigenspace(square, components)
     sizes = jnp.sum((square @ basis) * basis, axis=0)
-    enough = sizes[-1] > min(n, d) * jnp.finfo(view.dtype).eps * sizes[0]
-    return jnp.where(enough, view @ basis if d <= n else basis, jnp.nan)
+    return jnp.where(sizes[-1] > len(square) * jnp.finfo(square.dtype).eps * sizes[0], basis, jnp.nan)
 
 
 def standardised(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -201,6 +219,26 @@ def matrix_distance(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"], own_u: F
     return 1 - moment_product(u, v) / jnp.sqrt(own_u * own_v)
 
 
+def is_wide(view: Float[Array, "n d"]) -> bool:
+    """Whether the n x n products of rows are less than half of the numbers of the view itself."""
+    return view.shape[1] > 2 * view.shape[0]
+
+
+def distance_by_rows(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"], own_u: Float[Array, ""],
+                     own_v: Float[Array, ""]) -> Float[Array, ""]:
+    """`matrix_distance` as |R_x / |R_x| - R_y / |R_y||^2 / 2, over blocks of rows of R_x and R_y.
+
+    The difference from 1 would lose the digits of a small distance.
+    """
+    u, v = u / own_u**0.25, v / own_v**0.25
+
+    def square(_, part_u, part_v):
+        difference = (jnp.dot(part_u, u.T, precision="highest") - jnp.dot(part_v, v.T, precision="highest"))
+        return jnp.sum(difference**2, axis=1)
+
+    return jnp.sum(map_row_blocks(square, u, v)) / 2
+
+
 @partial(jax.jit, static_argnums=(2, 3))
 def _svcca(x, y, components, standardise):
     scores = [leading_scores(view, components, standardise) for view in (x, y)]
@@ -215,8 +253,9 @@ def _mean_correlation(x, y):
 @jax.jit
 def _matrix_distance(x, y):
     u, v = directions_from_mean(x), directions_from_mean(y)
-    value = matrix_distance(u, v, moment_product(u, u), moment_product(v, v))
-    return undefined_if_not_finite(value, x, y)
+    own_u, own_v = moment_product(u, u), moment_product(v, v)
+    distance = distance_by_rows if is_wide(u) or is_wide(v) else matrix_distance
+    return undefined_if_not_finite(distance(u, v, own_u, own_v), x, y)
 
 
 @jax.jit

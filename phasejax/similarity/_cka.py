@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import is_traced
-from phasejax.similarity._inputs import centred, map_row_blocks, paired, undefined_if_not_finite
+from phasejax.similarity._inputs import centred, map_row_blocks, near_the_origin, paired, undefined_if_not_finite
 
 # Number of rows whose pairs give the median distance.
 MEDIAN_ROWS = 1000
@@ -38,6 +38,9 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
 
     The biased form of independent representations tends to 1 as d / n grows; the unbiased one has mean near 0, and may
     be negative. The linear kernel is computed from d x d moments where that is less work than n x n entries.
+    CKA does not depend on the units of a view, but it does on those of single columns, which count by their variance:
+    where columns are in different units, standardise them first. Nor is it robust: a linear kernel is that of a row
+    that is far from all others, where there is one.
 
     Args:
         x, y: n rows that pair, n >= 4, shapes (n, d_x) and (n, d_y).
@@ -62,7 +65,7 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
     """
     if kernel not in ("linear", "rbf"):
         raise ValueError(f"kernel: expected 'linear' or 'rbf', got {kernel!r}")
-    x, y = paired(x, y, rows=4)
+    x, y = paired(x, y, rows=4, shifts_matter=False)
     if kernel == "linear":
         found = linear_cka(x, y, block)
     else:
@@ -123,7 +126,9 @@ def cka_from_moments(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], own_x: 
 
 
 def moment_product(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"]) -> Float[Array, ""]:
-    """tr(u u' v v') = |u'v|^2, by a d_x x d_y matrix."""
+    """tr(u u' v v') = |u'v|^2, by a d_x x d_y matrix, or by blocks of n x n entries where that is less work."""
+    if u.shape[1] * v.shape[1] > len(u) * (u.shape[1] + v.shape[1]):
+        return jnp.sum(map_row_blocks(lambda _, a, b: jnp.sum(_inner(a, u) * _inner(b, v), axis=1), u, v))
     return jnp.sum(jnp.dot(u.T, v, precision="highest") ** 2)
 
 
@@ -151,11 +156,11 @@ def _median_entry(bandwidth: Float[Array, ""]) -> Float[Array, ""]:
 
 
 def _in_kernel_widths(view: Float[Array, "n d"], bandwidth: Float[Array, ""]) -> Float[Array, "n d"]:
-    """The centred view in units of sqrt(2) s, in which the Gaussian kernel is exp(-|a - b|^2)."""
-    view, n = centred(view), len(view)
+    """The view in units of sqrt(2) s, near the origin, in which the Gaussian kernel is exp(-|a - b|^2)."""
+    view, n = near_the_origin(view), len(view)
     part = view[np.linspace(0, n - 1, min(n, MEDIAN_ROWS)).round().astype(int)]
     median = jnp.median(_squared_distances(part, part)[_pairs_of_rows(len(part))])
-    rounding = 16 * jnp.finfo(view.dtype).eps * jnp.mean(jnp.sum(part**2, axis=1))
+    rounding = 16 * jnp.finfo(view.dtype).eps * jnp.median(jnp.sum(part**2, axis=1))
     median = jnp.where(median > rounding, median, jnp.nan)
     return view / (bandwidth * jnp.sqrt(2 * median))
 

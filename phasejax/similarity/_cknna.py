@@ -38,7 +38,7 @@ def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     >>> round(float(cknna(x, 2 * x, k=2)), 4)
     1.0
     """
-    x, y = paired(x, y, rows=4)
+    x, y = paired(x, y, rows=4, shifts_matter=distance != "euclidean")
     check_neighbours(k, distance, x=x, y=y)
     if k < 2:
         raise ValueError(f"k: expected at least 2, got {k}")

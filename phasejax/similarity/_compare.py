@@ -14,11 +14,10 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
 from phasejax._core.devices import cores
 from phasejax._core.progress import ProgressCallback, reporting
-from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count
 from phasejax.similarity import _significance
 from phasejax.similarity._cca import (
@@ -40,7 +39,7 @@ from phasejax.similarity._cka import (
     rbf_cka,
 )
 from phasejax.similarity._cknna import cknna
-from phasejax.similarity._inputs import paired
+from phasejax.similarity._inputs import matched_views, paired
 from phasejax.similarity._neighbours import (
     LIST_METRICS,
     check_neighbours,
@@ -83,9 +82,9 @@ _Result = TypeVar("_Result")
 
 
 def compare_representations(
-        x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, metrics: list[str] | None = None,
-        k: int = 10, distance: str = "cosine", bandwidth: float = 1.0, components: int | None = None,
-        permutations: int = 200, resamples: int = 100, confidence: float = 0.9, seed: int = 0,
+        x: Any, y: Any, *, metrics: list[str] | None = None, k: int = 10, distance: str = "cosine",
+        bandwidth: float = 1.0, components: int | None = None, permutations: int = 200, resamples: int = 100,
+        confidence: float = 0.9, by_position: bool = False, missing: str = "error", seed: int = 0,
         progress: bool | ProgressCallback = False) -> SimilarityTable:
     """How similar two representations are by every metric, beside what chance gives, with p-values and intervals.
 
@@ -95,7 +94,9 @@ def compare_representations(
     says what p-values and intervals mean.
 
     Args:
-        x, y: n rows that pair, shapes (n, d_x) and (n, d_y), finite numbers.
+        x, y: n rows that pair, shapes (n, d_x) and (n, d_y), finite numbers; arrays, DataFrames, files or whatever else
+            `phasejax.io.as_named` takes. Rows are matched by identifiers where both have them (the index of a
+            DataFrame), else by position (`phasejax.io.match_rows`).
         metrics: names in `METRICS`; when left out all that these views allow.
         k: neighbours, 1 <= k < n.
         distance: by which neighbours are near, "cosine" or "euclidean".
@@ -104,6 +105,8 @@ def compare_representations(
         permutations: number of random pairings; the smallest p-value is 1 / (1 + permutations).
         resamples: number of random parts of the rows.
         confidence: level of the intervals.
+        by_position: pair rows by position although there are identifiers.
+        missing: what to do about missing values: "error", "drop" keeps complete rows, "mean" fills in means of columns.
         seed: of pairings, resamples and ties.
         progress: False, True for bars on a terminal, or a callback. A task is named after the metrics that it
             computes, and its parts are their pairings and resamples.
@@ -131,7 +134,7 @@ def compare_representations(
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
     groups, left_out, found = [], {}, {}
     with jax.enable_x64(True):
-        x, y = paired(x, y, rows=4)
+        x, y = paired(*matched_views(x, y, by_position=by_position, missing=missing), rows=4)
         check_neighbours(k, "euclidean", x=x)
         options = _Options(x, y, k, distance, bandwidth, components, seed)
         for names, group_of in _shared_work(list(metrics or METRICS)):

@@ -17,23 +17,34 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from phasejax._core.validation import is_traced
+from phasejax.io import Table, match_rows
+from phasejax.io._matching import announce
 
 # A block of rows is compared with all n rows at once. Its number of rows follows from how many such comparisons may be
 # in memory, but is not below the second number, under which the loop over blocks would cost more than its content.
 _BLOCK_ENTRIES, _LEAST_BLOCK = 2**21, 128
+# Number of rows whose medians are the origin of distances.
+_MEDIAN_ROWS = 101
 
 
-def paired(x: Any, y: Any, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Float[Array, "n d_y"]]:
+def paired(x: Any, y: Any, *, rows: int = 2, shifts_matter: bool = True
+           ) -> tuple[Float[Array, "n d_x"], Float[Array, "n d_y"]]:
     """Both views as floating arrays of one type with the same n rows.
+
+    Containers other than plain arrays are matched by the identifiers of their rows (`phasejax.io.match_rows`).
 
     Args:
         x, y: numbers, shapes (n, d_x) and (n, d_y).
         rows: how many rows a metric needs at least.
+        shifts_matter: whether the metric depends on the column means. Where it does not, arrays of NumPy that JAX
+            would hold with fewer digits are centred before, since a mean far from zero would take all digits left.
 
     Raises:
         ValueError: other shapes or types, too few rows, NaN or infinite values, rows that are all the same.
     """
-    x, y = _floating("x", x), _floating("y", y)
+    if not (_is_plain(x) and _is_plain(y)):
+        x, y = matched_views(x, y)
+    x, y = _floating("x", x, shifts_matter), _floating("y", y, shifts_matter)
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")
     if x.shape[0] < rows:
@@ -45,6 +56,28 @@ def paired(x: Any, y: Any, *, rows: int = 2) -> tuple[Float[Array, "n d_x"], Flo
     return x.astype(dtype), y.astype(dtype)
 
 
+def matched_views(x: Any, y: Any, *, by_position: bool = False, missing: str = "error"
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """The values of two views as arrays whose rows are matched.
+
+    Args:
+        x, y: views, as `phasejax.io.as_named` takes them.
+        by_position, missing: as in `phasejax.io.match_rows`.
+
+    Raises:
+        ValueError: views that cannot be matched, or with missing values.
+    """
+    matched = match_rows(x, y, by_position=by_position, missing=missing)
+    announce((*matched.readings, *matched.notes))
+    views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
+    return next(views), next(views)
+
+
+def _is_plain(view: Any) -> bool:
+    """Whether a view is an array without mask or foreign byte order, which may be traced."""
+    return isinstance(view, jax.Array) or is_traced(view) or (type(view) is np.ndarray and view.dtype.isnative)
+
+
 def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """The view without its column means, divided by its largest entry; no metric depends on either.
 
@@ -54,6 +87,17 @@ def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
     view = view - jnp.mean(view, axis=0)
     view = view - jnp.mean(view, axis=0)
     return view / jax.lax.stop_gradient(jnp.max(jnp.abs(view)))
+
+
+def near_the_origin(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """The centred view, shifted such that most rows are near the origin even where a few are far from all others.
+
+    Squared distances that are computed as |a|^2 + |b|^2 - 2 a.b have the rounding errors of |a|^2. The mean of the rows
+    follows a far row; their median, of evenly spaced rows at most, does not.
+    """
+    view, n = centred(view), len(view)
+    some = view[np.linspace(0, n - 1, min(n, _MEDIAN_ROWS)).round().astype(int)]
+    return view - jax.lax.stop_gradient(jnp.median(some, axis=0))
 
 
 def unit_rows(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -116,7 +160,7 @@ def map_row_blocks(function: Callable[..., Any], *arrays: Array, block: int | No
     return jax.tree.map(lambda leaf: leaf.reshape(count * block, *leaf.shape[2:])[:n], out)
 
 
-def _floating(name: str, value: Any) -> Array:
+def _floating(name: str, value: Any, shifts_matter: bool) -> Array:
     array = value if isinstance(value, jax.Array) else np.asarray(value)
     if array.dtype != jnp.bfloat16 and array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype}")
@@ -126,7 +170,24 @@ def _floating(name: str, value: Any) -> Array:
         raise ValueError(f"{name}: expected at least 1 column, got none")
     default = jnp.zeros(0).dtype
     wide = array.dtype in (jnp.float32, jnp.float64)
-    return jnp.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype) if wide else default)
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype) if wide else default
+    if not isinstance(array, jax.Array) and array.dtype.itemsize > dtype.itemsize and array.size:
+        array = _narrowable(array, shifts_matter)
+    return jnp.asarray(array, dtype)
+
+
+def _narrowable(array: np.ndarray, shifts_matter: bool) -> np.ndarray:
+    """The array with entries within the range of float32, centred where that is allowed; no metric depends on units.
+
+    Columns that do not vary stay exactly constant, and entries that are not finite stay what they are.
+    """
+    array = array.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if not shifts_matter:
+            array = array - array[0]
+            array = array - array.mean(0)
+        largest = np.abs(array).max()
+    return np.ldexp(array, -np.frexp(largest)[1]) if np.isfinite(largest) else array
 
 
 def _check_values(name: str, view: Float[Array, "n d"]) -> None:

@@ -4,7 +4,10 @@ N_x(i) is the list of the k rows of x that are nearest to row i, nearest first. 
 order of their numbers. So x and y prefer the same rows among duplicates, and many duplicates look like similarity;
 `compare_representations` therefore breaks the ties of y in a random order. All values lie in [0, 1]. They are piecewise
 constant and have no useful derivative. Distances are Euclidean, by default between rows of unit length ("cosine"),
-which gives the order by inner products of normalised rows that Huh et al. 2024 use. No more than a block of distances
+which gives the order by inner products of normalised rows that Huh et al. 2024 use. Neighbours do not depend on the
+units of a view, but they do on those of single columns: where columns are in different units, standardise them first.
+Cosines also depend on column means, and in float32 tell no angles below 1e-7 apart, such as those between rows that
+share a mean 10^6 times their spread. No more than a block of distances
 is held in memory.
 """
 
@@ -19,9 +22,9 @@ from jaxtyping import Array, Float, Int, Shaped
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count
 from phasejax.similarity._inputs import (
-    centred,
     check_unit_rows,
     map_row_blocks,
+    near_the_origin,
     paired,
     undefined_if_not_finite,
     unit_rows,
@@ -124,7 +127,7 @@ def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance:
     >>> nearest_neighbours(jnp.array([[0.0], [2.0], [2.0], [9.0]]), k=2, distance="euclidean").tolist()
     [[1, 2], [2, 0], [1, 0], [1, 2]]
     """
-    x, _ = paired(x, x)
+    x, _ = paired(x, x, shifts_matter=distance != "euclidean")
     check_neighbours(k, distance, x=x)
     return _neighbour_lists(x, k, distance, block)
 
@@ -148,10 +151,10 @@ def check_neighbours(k: int, distance: str, **views: Float[Array, "n _"]) -> Non
 def metric_points(view: Float[Array, "n d"], distance: str) -> Float[Array, "n d"]:
     """Points whose Euclidean distances are in the order asked for; NaN for a row that has no direction.
 
-    The points are centred, since their squared distances are computed as |a|^2 + |b|^2 - 2 a.b, which loses the digits
-    that all points share.
+    The points are brought near the origin, since their squared distances are computed as |a|^2 + |b|^2 - 2 a.b, which
+    loses the digits that all points share.
     """
-    return centred(unit_rows(view) if distance == "cosine" else view)
+    return near_the_origin(unit_rows(view) if distance == "cosine" else view)
 
 
 def neighbour_lists(points: Float[Array, "n d"], k: int, block: int | None) -> Int[Array, "n k"]:
@@ -258,7 +261,7 @@ def _float(counts):
 
 
 def _checked(of_lists, x, y, k, distance, block):
-    x, y = paired(x, y)
+    x, y = paired(x, y, shifts_matter=distance != "euclidean")
     check_neighbours(k, distance, x=x, y=y)
     return _compared(of_lists, x, y, k, distance, block)
 

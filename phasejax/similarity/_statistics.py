@@ -7,7 +7,7 @@ views, and its other methods are functions of the state and of a batch of pairin
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,11 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from phasejax._core.linalg import singular_values, whitening
 from phasejax.similarity._cca import (
+    centred_products,
     directions_from_mean,
+    is_wide,
     leading_scores,
+    leading_scores_of_products,
     matrix_distance,
     mean_correlation,
     standardised,
@@ -171,6 +174,22 @@ def _named_forms(kernel: str, found: CkaForms) -> Values:
     return dict(zip((*CKA_NAMES[kernel], CKA_CHANCE), found, strict=True))
 
 
+class RowProducts(NamedTuple):
+    """A view by the inner products of its centred rows, which are fewer numbers where it has many columns."""
+
+    products: Float[Array, "n n"]
+
+    def of_part(self, rows: Int[Array, "m"]) -> Float[Array, "m m"]:
+        """The products of some rows, centred at their own mean."""
+        return centred_products(self.products[rows][:, rows])
+
+
+@jax.jit
+def _row_products(view):
+    view = centred(view)
+    return RowProducts(jnp.dot(view, view.T, precision="highest"))
+
+
 @dataclass(frozen=True)
 class CanonicalStatistic:
     """Mean canonical correlation: of the `components` leading directions, which is `svcca`, or of all where None."""
@@ -178,7 +197,9 @@ class CanonicalStatistic:
     components: int | None
 
     def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
-        return _whitened(self.components, x), _whitened(self.components, y), x, y
+        wide = [self.components is not None and is_wide(view) for view in (x, y)]
+        return (_whitened(self.components, x), _whitened(self.components, y),
+                *(_row_products(view) if by_products else view for view, by_products in zip((x, y), wide, strict=True)))
 
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
         u, v = state[:2]
@@ -188,8 +209,8 @@ class CanonicalStatistic:
         x, y = state[2:]
         if self.components is None and parts.shape[1] <= x.shape[1] + y.shape[1]:
             return self._named(jnp.full(len(parts), jnp.nan))
-        scores = partial(_scores, self.components)
-        return self._named(jax.lax.map(lambda rows: mean_correlation(scores(x[rows]), scores(y[rows])), parts))
+        scores = partial(_scores_of_part, self.components)
+        return self._named(jax.lax.map(lambda rows: mean_correlation(scores(x, rows), scores(y, rows)), parts))
 
     def _named(self, values):
         return {"mean_canonical_correlation" if self.components is None else "svcca": values}
@@ -200,6 +221,12 @@ def _scores(components: int | None, view: Float[Array, "n d"]) -> Float[Array, "
     return standardised(view) if components is None else leading_scores(view, components, False)
 
 
+def _scores_of_part(components, view, rows):
+    if isinstance(view, RowProducts):
+        return leading_scores_of_products(view.of_part(rows), components)
+    return _scores(components, view[rows])
+
+
 @partial(jax.jit, static_argnums=0)
 def _whitened(components, view):
     scores = _scores(components, view)
@@ -208,17 +235,26 @@ def _whitened(components, view):
 
 @dataclass(frozen=True)
 class MatrixDistanceStatistic:
-    """Distance of the matrices of correlations between samples."""
+    """Distance of the matrices of correlations between samples, which are held where a view has many more columns."""
 
     def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
+        if is_wide(x) or is_wide(y):
+            products = [_row_products(view) for view in (x, y)]
+            return *(_unit_correlations(each.products) for each in products), *products
         return _with_own_product(x, directions_from_mean), _with_own_product(y, directions_from_mean), x, y
 
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
+        if isinstance(state[2], RowProducts):
+            r, s = state[:2]
+            return self._named(jax.lax.map(lambda order: jnp.sum((r - s[order][:, order]) ** 2) / 2, orders))
         (u, own_u), (v, own_v) = state[:2]
         return self._named(jax.lax.map(lambda order: matrix_distance(u, v[order], own_u, own_v), orders))
 
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         def one(rows):
+            if isinstance(state[2], RowProducts):
+                r, s = (_unit_correlations(view.of_part(rows)) for view in state[2:])
+                return jnp.sum((r - s) ** 2) / 2
             u, v = (directions_from_mean(view[rows]) for view in state[2:])
             return matrix_distance(u, v, moment_product(u, u), moment_product(v, v))
 
@@ -233,3 +269,14 @@ def _with_own_product(view, normalised):
     """The normalised view and its `moment_product` with itself."""
     view = normalised(view)
     return view, moment_product(view, view)
+
+
+@jax.jit
+def _unit_correlations(products):
+    """The matrix of correlations between samples, from the inner products of their deviations, at a norm of 1.
+
+    Half the squared difference of two of these is 1 minus their inner product without the loss of its digits.
+    """
+    length = jnp.sqrt(jnp.diagonal(products))
+    correlations = products / length[:, None] / length
+    return correlations / jnp.linalg.norm(correlations)

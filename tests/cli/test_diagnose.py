@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from phasejax import cli, diagnose
@@ -17,7 +19,7 @@ DIAGNOSE = ["diagnose", "X.npy", "Y.csv", "--labels", "L.npy"]
 def test_it_prints_and_writes(digits, tmp_path):
     done = run(*DIAGNOSE, "--json", tmp_path / "d.json", "--figure", tmp_path / "d.png", "--report",
                tmp_path / "d.html", cwd=digits)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "note: Y.csv: 1797 rows, 31 columns, no header\n")
     found = diagnose(*load_digit_halves())
     assert done.stdout == found.summary() + "\n"
     for word in ("Regime", "Delta_CA", "Delta_CP", "Predicted", "kappa", "nu", found.recommendation):
@@ -79,3 +81,24 @@ def test_a_failed_figure_leaves_no_file(digits, tmp_path, monkeypatch):
 def test_the_kinds_of_labels_are_those_of_the_reader():
     """The command restates them, since help must not import the reader."""
     assert LabelKind == _labels.LabelKind
+
+
+def test_labels_are_found_by_identifier_and_what_was_decided_is_said(tmp_path, capsys, monkeypatch):
+    """Labels of some rows in another order, with a class of one member, beside files that have identifiers."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    s = rng.standard_normal((200, 2))
+    ids = pd.Index([f"CELL{i}" for i in rng.permutation(200)], name="barcode")
+    for name in "xy":
+        pd.DataFrame(np.c_[s, rng.standard_normal((200, 2))] + 0.3 * rng.standard_normal((200, 4)), index=ids,
+                     columns=list("abcd")).to_csv(f"{name}.csv")
+    labels = pd.DataFrame({"kind": np.where(s[:, 0] > 0, "B", "T"), "batch": 1}, index=ids)
+    labels = labels.iloc[rng.permutation(200)[:120]]
+    labels.iloc[5, 0] = "platelet"
+    labels.to_csv("labels.csv")
+    assert cli.main(["diagnose", "x.csv", "y.csv", "--labels", "labels.csv:kind", "--method", "spectral"]) == 0
+    out, err = capsys.readouterr()
+    for note in ("note: labels: matched by identifier, 120 of 200 rows have a label",
+                 "note: labels: left out classes with fewer than 5 rows, too few to cross-validate: platelet: 1 row"):
+        assert note in err.splitlines()
+    assert "Warning: labels: left out classes" in out

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from phasejax import cli
@@ -50,3 +51,65 @@ def test_bad_commands_exit_2_with_one_line(files, capsys, args, message):
     assert err.count("\n") == 1
     assert not out
     assert sorted(files.iterdir()) == before
+
+
+IDS = 1000 + RNG.permutation(N)
+ORDER = RNG.permutation(N)
+
+
+@pytest.fixture
+def named_files(files):
+    """The same rows with identifiers, in another order and only some of them in the second file."""
+    x = pd.DataFrame(X[:N], index=pd.Index(IDS, name="object_id")).add_prefix("f")
+    y = pd.DataFrame(Y[:N], index=x.index).add_prefix("g").iloc[ORDER]
+    x.to_csv("x.csv")
+    y[:50].to_csv("y.csv")
+    y.set_axis(y.index + 5000).to_csv("others.csv")
+    return files
+
+
+QUICK = ["--metrics", "cka", "--permutations", "9", "--resamples", "10"]
+
+
+@pytest.mark.parametrize("flags", [[], ["--id", "object_id"]])
+def test_rows_are_matched_by_identifier_and_that_is_said(named_files, capsys, flags):
+    assert cli.main(["similarity", "x.csv", "y.csv", *QUICK, *flags, "--json", "a.json"]) == 0
+    err = capsys.readouterr().err
+    kept = np.sort(ORDER[:50])
+    expected = compare_representations(np.float64(X[kept]), np.float64(Y[kept]), metrics=["cka"], permutations=9,
+                                       resamples=10)
+    found = json.loads((named_files / "a.json").read_text())
+    assert found["metrics"]["cka"]["value"] == pytest.approx(expected.metrics["cka"].value, rel=1e-5)
+    assert all(line.startswith("note: ") for line in err.splitlines())
+    assert err.splitlines()[-1] == "note: rows matched by identifier: 50 of 64 in x and 50 in y"
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["x.csv", "y.csv", "--by-position"], "error: y: expected 64 rows as in x, got 50"),
+    (["x.csv", "others.csv"], "error: y: expected identifiers that x has too, got none in common"),
+    (["x.csv", "y.csv", "--id", "star"], "error: x.csv: expected one of its columns object_id, f0,"),
+    (["X.npy", "X.npy", "--id", "star"], "error: --id: expected tables with named columns, .csv or .parquet, got X"),
+])
+def test_what_does_not_match_exits_2_with_one_line(named_files, capsys, args, message):
+    before = sorted(named_files.iterdir())
+    assert cli.main(["similarity", *args, *QUICK, "--json", "a.json"]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+    assert not out
+    assert sorted(named_files.iterdir()) == before
+
+
+def test_missing_values_are_refused_or_treated_as_asked(files, capsys):
+    holed = X[:N].copy()
+    holed[[3, 9], 1] = np.nan
+    np.save("holed.npy", holed)
+    assert cli.main(["similarity", "holed.npy", "Y.npz:y", *QUICK]) == 2
+    assert capsys.readouterr().err == (
+        "error: x: expected finite values, got 2 that are NaN or masked, in 2 of 64 rows and 1 of 6 columns, the first "
+        "in row 3 (missing 'drop' keeps complete rows, 'mean' fills in column means)\n")
+    for flag, note in (
+            ("drop", "rows with missing values left out: 62 of 64 rows are complete"),
+            ("mean", "x: 2 missing values in 2 of 64 rows replaced by the means of their columns over all rows")):
+        assert cli.main(["similarity", "holed.npy", "Y.npz:y", *QUICK, "--missing", flag]) == 0
+        assert capsys.readouterr().err == f"note: {note}\n"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.special
+from flax import nnx
 
+from phasejax.deep._objectives import loss as objective_loss
 from phasejax.deep.losses import deepcca, joint, prediction, supervised, vicreg
 from phasejax.linear import Covariances, cp_loss, deepcca_loss, info_nce_loss, joint_loss, solve_ca, vicreg_loss
 from phasejax.linear._losses import whitened_outputs
@@ -172,3 +174,23 @@ def test_bad_arguments_are_refused():
     for bad in (-1, 2):
         with pytest.raises(ValueError, match=r"labels: expected 0 to 1, got"):
             supervised(np.ones((2, 2)), np.array([bad, bad]))
+
+
+def test_infonce_of_networks_at_the_temperature_that_clip_ends_with():
+    """T = 0.01, a logit scale of 100: value against NumPy's in float64, and slopes that are finite."""
+    networks = nnx.Dict({name: nnx.Linear(size, 3, rngs=nnx.Rngs(seed)) for seed, (name, size) in enumerate(
+        {"encoder_x": 6, "encoder_y": 5, "head_x": 3, "head_y": 3}.items())})
+    rng = np.random.default_rng(0)
+    x, y = (jnp.asarray(rng.standard_normal((40, d)), jnp.float32) for d in (6, 5))
+
+    def of_networks(networks):
+        return objective_loss("infonce", dict(networks), x, y, jnp.zeros(40, int), lam=1.0, temperature=0.01)
+
+    value, slopes = nnx.value_and_grad(of_networks)(networks)
+    u, v = (np.asarray(networks[f"head_{view}"](networks[f"encoder_{view}"](rows)), float)
+            for view, rows in (("x", x), ("y", y)))
+    logits = 100 * (u / np.linalg.norm(u, axis=1, keepdims=True)) @ (v / np.linalg.norm(v, axis=1, keepdims=True)).T
+    expected = -sum(np.mean(np.diag(scipy.special.log_softmax(logits, axis=axis))) for axis in (0, 1)) / 2
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(slopes))

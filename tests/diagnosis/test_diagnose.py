@@ -10,6 +10,7 @@ import pytest
 import phasejax
 from phasejax import Regime
 from phasejax.datasets import load_digit_halves
+from phasejax.io import InputNote
 
 diagnose = partial(phasejax.diagnose, method="spectral")
 
@@ -98,7 +99,8 @@ def test_labels_that_nothing_predicts():
     x, y, _ = separable()
     found = diagnose(x, y, np.random.default_rng(5).standard_normal(len(x)))
     assert found.regime in (Regime.NEITHER, Regime.CA_ONLY, Regime.CP_ONLY, Regime.BOTH)
-    found = diagnose(x, y, np.random.default_rng(1).integers(0, 200, len(x)))
+    with pytest.warns(InputNote, match=r"labels: (\d+ different integers, read as classes|left out classes with)"):
+        found = diagnose(x, y, np.random.default_rng(1).integers(0, 200, len(x)))
     assert any("predicts the labels" in warning for warning in found.warnings) or found.ca.r2.max() < 0.1
 
 
@@ -130,7 +132,7 @@ def spoiled(array, **cells):
     (X[:5], Y[:5], L[:5], "x: expected more rows than its 5 columns, to whiten them, got 5"),
     (X[:, 0], Y, L, r"x: expected two dimensions \(rows, columns\), got shape \(40,\)"),
     (X[:, :0], Y, L, "x: expected at least 1 column"),
-    (X.astype(object), Y, L, "x: expected numbers, got dtype object"),
+    (X.astype(object) + 0j, Y, L, r"x: expected numbers or text, got objects \(complex\)"),
     (X.astype(complex), Y, L, "x: expected numbers, got dtype complex128"),
     (1e6 * np.c_[X, X[:, 0] - X[:, 1]], Y, L, "x: expected linearly independent columns, got rank 5 from 6 columns"),
     (X, Y, L[:-1], "labels: expected 40 rows, one for each labelled row of x, got 39"),
@@ -140,9 +142,9 @@ def spoiled(array, **cells):
     (X, Y, np.array(["a"] * 40), "labels: expected at least 2 classes, got only a"),
     (X, Y, np.ones(40), "labels: expected columns that vary, got a constant in column 0"),
     (X, Y, np.arange(40), "labels: expected classes with several members, got 40 classes in 40 rows"),
-    (X, Y, np.array(["a", ""] * 20), "labels: expected text in every row, got 20 empty, the first in row 1"),
-    (X, Y, np.array(["a", None] * 20, object), "labels: expected numbers or text, got objects"),
-    (X, Y, spoiled(L, a=(np.nan, (3, 0))), "labels: expected finite values, got 1 .* the first in row 3"),
+    (X, Y, np.array(["", ""] * 20), "labels: expected some that are not missing, got none"),
+    (X, Y, np.array(["a", {}] * 20, object), "labels: expected numbers or text, got objects"),
+    (X, Y, spoiled(L, a=(np.inf, (3, 0))), "labels: expected finite values, got 1 .* the first in row 3"),
     (X, Y, np.array([["a", "b"]] * 40), "labels: expected real numbers, got text"),
 ])
 @pytest.mark.parametrize("method", ["moments", "spectral"])

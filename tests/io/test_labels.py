@@ -1,10 +1,15 @@
-"""Labels as columns, their kind, and which rows have them; the messages are tested where `diagnose` is called."""
+"""Labels as columns, their kind, and which rows have them; the messages are tested where `diagnose` is called.
+
+Situations, with public reports of the same kind: classes stored as floats and a class with one member (scikit-learn
+#13157), integers that may be an order or a number, decimal commas that leave numbers as text (pandas #60672, polars
+#18798), identifiers for labels (MLBox #94).
+"""
 
 import numpy as np
 import pytest
 
 from phasejax.io import encode_labels
-from phasejax.io._labels import labelled_rows, resolved_kind
+from phasejax.io._labels import enough_members, label_notes, labelled_rows, resolved_kind
 
 
 @pytest.mark.parametrize("labels", [[2, 0, 2, 0, 5, 5], ["b", "a", "b", "a", "c", "c"],
@@ -26,7 +31,9 @@ def test_real_values_stay_as_they_are():
 
 @pytest.mark.parametrize(("labels", "kind"), [
     ([0, 1], "class"), ([True, False], "class"), (["a", "b"], "class"), ([[0], [1]], "class"), ([0.0, 1.0], "real"),
-    ([[0, 1], [1, 0]], "real")])
+    ([[0, 1], [1, 0]], "real"), ([0.0, 1.0, 3.0] * 4, "class"), ([[0.0], [1.0]] * 6, "class"),
+    ([0.0, 1.5] * 6, "real"),
+    (np.arange(50.0), "real"), (np.arange(2000.0) % 50, "real"), ([1.0] * 12, "real")])
 def test_the_kind_goes_by_shape_and_dtype(labels, kind):
     assert resolved_kind(labels) == kind
     assert resolved_kind(labels, "real") == "real"
@@ -43,6 +50,42 @@ def test_the_kind_goes_by_shape_and_dtype(labels, kind):
 def test_what_are_no_labels_is_refused(labels, kind, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         encode_labels(labels, 2, kind)
+
+
+@pytest.mark.parametrize(("labels", "note"), [
+    (np.arange(40) % 4.0, "labels: 4 different whole numbers stored as floats, read as 4 classes (label kind real "
+                          "reads them otherwise)"),
+    (np.arange(4000) % 40.0, "labels: 40 different whole numbers stored as floats, read as real values (label kind "
+                             "class reads them otherwise)"),
+    (np.arange(400) % 40, "labels: 40 different integers, read as classes (label kind real reads them as numbers)"),
+])
+def test_what_could_be_read_otherwise_is_said(labels, note):
+    assert label_notes(labels, "auto") == [note]
+    assert label_notes(labels, "real") == label_notes(labels, "class") == []
+
+
+@pytest.mark.parametrize("labels", [np.arange(40) % 4, np.arange(40) % 2 == 0, np.array(["a", "b"] * 20),
+                                    np.random.default_rng(0).standard_normal(40), np.ones((40, 2)), np.ones(40)])
+def test_what_is_plain_needs_no_note(labels):
+    assert label_notes(labels, "auto") == []
+
+
+def test_numbers_stored_as_text_are_no_classes():
+    with pytest.raises(ValueError, match="labels: expected numbers, or text for classes, got numbers stored as text"):
+        label_notes(np.array(["5478,9", "6001,5", "5478,9"]), "auto")
+    assert label_notes(np.array(["5478,9", "6001,5", "5478,9"]), "class") == []
+
+
+def test_classes_that_are_too_small_are_named():
+    labels = np.array(["a"] * 6 + ["b"] * 5 + ["c"] * 2 + ["d"])
+    kept, notes = enough_members(labels, "auto", 5)
+    np.testing.assert_array_equal(kept, np.isin(labels, ["a", "b"]))
+    assert notes == ["labels: left out classes with fewer than 5 rows, too few to cross-validate: c: 2 rows, d: 1 row"]
+    assert enough_members(labels[:11], "auto", 5)[1] == []
+    assert enough_members(np.arange(14.0), "real", 5)[1] == []
+    assert enough_members(np.array([0.0] * 6 + [1.0] * 6 + [2.0]), "class", 5)[1][0].endswith(": 2: 1 row")
+    with pytest.raises(ValueError, match=r"labels: expected at least 2 classes of 5 rows or more, .* got c: 2 rows"):
+        enough_members(np.array(["a"] * 6 + ["c"] * 2), "auto", 5)
 
 
 def test_labelled_rows_are_indices():

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from phasejax.io import Table, accumulate, open_table
+from phasejax.io._parquet import read_parquet
 
 ROWS = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
 COUNTS = np.random.default_rng(1).poisson(0.4, (50, 4)).astype(np.float32)
@@ -170,18 +171,53 @@ def test_parquet_mixes_numbers_and_has_nulls(tmp_path):
 
 def test_parquet_columns_that_are_no_data_are_named(tmp_path):
     pa = pytest.importorskip("pyarrow")
-    import pandas as pd
 
     with pytest.raises(ValueError, match=r"a.parquet: expected numbers in every column, got text in column name"):
         open_table(save_parquet(tmp_path, {"a": [1.0], "name": ["b"]}))
-    pairs = save_parquet(tmp_path, {"both": pa.array([[1.0, 2.0]], pa.list_(pa.float32(), 2))})
-    with pytest.raises(ValueError, match=r"got fixed_size_list<.*\[2\] in column both"):
-        open_table(pairs)
-    pd.DataFrame({"a": [1.0, 2.0]}, index=[7, 5]).to_parquet(tmp_path / "i.parquet")
-    with pytest.raises(ValueError, match="expected data, got a row index in column __index_level_0__"):
-        open_table(tmp_path / "i.parquet")
-    pd.DataFrame({"a": [1.0, 2.0]}).to_parquet(tmp_path / "r.parquet")
-    assert open_table(tmp_path / "r.parquet").shape == (2, 1)
+    with pytest.raises(ValueError, match=r"a.parquet:z: expected one of its columns a, got z"):
+        open_table(f"{save_parquet(tmp_path, {'a': [1.0]})}:z")
+    with pytest.raises(ValueError, match=r"got timestamp.* in column when"):
+        open_table(save_parquet(tmp_path, {"when": pa.array([0], pa.timestamp("s"))}))
+
+
+def test_identifiers_of_parquet_files_are_no_numbers(tmp_path):
+    """The index that pandas stores, named or not, and columns with names of identifiers (mudata #109)."""
+    pa, pd = pytest.importorskip("pyarrow"), pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [0.5, 0.25, 3.0]})
+    for ids, name in (([7, 5, 6], None), ([7, 5, 6], "object_id"), (["C2", "C1", "C0"], "barcode")):
+        frame.set_axis(pd.Index(ids, name=name)).to_parquet(tmp_path / "i.parquet")
+        rows = read_parquet(tmp_path / "i.parquet")
+        assert (rows.ids.tolist(), rows.columns) == (ids, ("a", "b"))
+        np.testing.assert_array_equal(rows.values.rows(1, 3), frame.to_numpy()[1:])
+        np.testing.assert_array_equal(open_table(tmp_path / "i.parquet").rows(0, 3), frame.to_numpy())
+    frame.to_parquet(tmp_path / "r.parquet")  # the default index is no identifier
+    assert read_parquet(tmp_path / "r.parquet").ids is None
+    frame.assign(source_id=[2**60 + 1, 2**60, 3]).to_parquet(tmp_path / "s.parquet")
+    rows = read_parquet(tmp_path / "s.parquet")
+    assert (rows.ids.tolist(), rows.values.shape) == ([2**60 + 1, 2**60, 3], (3, 2))
+    assert rows.notes == ("s.parquet: 3 rows, 2 columns, id source_id",)
+    assert read_parquet(tmp_path / "s.parquet", id_column="source_id", column="b").values.rows(0, 3).tolist() == [
+        [0.5], [0.25], [3.0]]
+    for repeated in ([1, 1, 2], [1, None, 2]):
+        path = save_parquet(tmp_path, {"a": [0.5, 1.5, 2.5], "object_id": pa.array(repeated, pa.int64())})
+        with pytest.raises(ValueError, match="expected an identifier of each row in column object_id, got"):
+            open_table(path)
+
+
+def test_lists_of_one_length_are_columns(tmp_path):
+    """Embeddings, as Hugging Face's datasets and polars store them."""
+    pa = pytest.importorskip("pyarrow")
+    for kind in (pa.list_(pa.float32(), 4), pa.list_(pa.float32()), pa.large_list(pa.float64())):
+        columns = {"n": np.arange(50), "embedding": pa.array(ROWS.tolist(), kind), "last": np.arange(50.0)}
+        path = save_parquet(tmp_path, columns)
+        np.testing.assert_array_equal(open_table(f"{path}:embedding").rows(3, 20), ROWS[3:20])
+        table = open_table(path)
+        assert table.shape == (50, 6)
+        np.testing.assert_array_equal(table.rows(5, 40), np.column_stack([np.arange(50), ROWS, np.arange(50)])[5:40])
+    for unequal in ([[1.0, 2.0], [3.0]], [[1.0, 2.0], None]):
+        path = save_parquet(tmp_path, {"embedding": pa.array(unequal, pa.list_(pa.float32()))})
+        with pytest.raises(ValueError, match=r"got lists in column embedding that are not all of 2 numbers"):
+            open_table(path).rows(0, 2)
 
 
 def test_row_groups_are_streamed(tmp_path):
@@ -241,7 +277,7 @@ def no_x(folder):
     (lambda f: f / "none.npy", "none.npy: expected a readable file, got No such file"),
     (lambda f: f / "none.zarr", "none.zarr: expected a readable file, got No such file"),
     (lambda f: f"{f}/none.h5:x", "none.h5: expected a readable file, got No such file"),
-    (lambda f: f / "a.xls", r"a.xls: expected a file ending in .npy, .npz, .csv, .parquet, .* got .xls"),
+    (lambda f: f / "a.xls", r"a.xls: expected a file ending in .npy, .npz, .csv, .*.parquet, .* got .xls"),
     (lambda f: f, "got no ending"),
     (lambda f: truncated(save_parquet(f)), "a.parquet: expected a complete Parquet file, got"),
     (lambda f: save_parquet(f, {"a": np.ones(0)}), "a.parquet: expected at least 1 row"),

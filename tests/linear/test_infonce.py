@@ -41,6 +41,21 @@ def test_info_nce_stops_when_the_mean_loss_rests():
     assert (int(never.steps), bool(never.converged)) == (400, False)
 
 
+def test_training_at_a_logit_scale_of_100_in_any_units():
+    """The temperature of 0.01 that CLIP ends with, in float32, on rows as they are and in units of 1e-25."""
+    sample = pj.simulation.sample_pairs(jax.random.key(0), MODEL, 300)
+    train = jax.jit(lambda x, t: pj.linear.train_info_nce(x, sample.y, 2, temperature=t, key=KEY, batch=100,
+                                                          max_steps=400, window=100, check_every=50))
+    ca = pj.linear.solve_ca(pj.linear.covariances_from_samples(sample.x, sample.y), 2)
+    found = train(sample.x, 0.01)
+    whole = float(pj.linear.info_nce_loss(sample.x[:100] @ found.encoder_x.T, sample.y[:100] @ found.encoder_y.T, 0.01))
+    assert float(found.loss) == pytest.approx(whole, rel=0.3)
+    assert float(found.spectrum[1]) > 0.8 * float(ca.spectrum[1])
+    scaled = train(np.asarray(sample.x) * np.float32(2.0**-83), 0.01)
+    for name in ("encoder_x", "encoder_y", "loss", "spectrum"):
+        np.testing.assert_array_equal(getattr(scaled, name), getattr(found, name))
+
+
 def test_every_row_is_dealt_once_an_epoch():
     orders = [np.asarray(_shuffled(jax.random.key(i), 1000)) for i in range(2)]
     for order in orders:
@@ -51,7 +66,7 @@ def test_every_row_is_dealt_once_an_epoch():
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"batch": 21}, "batch: expected 2 to n = 20 rows, got 21"),
-    ({"temperature": 0.001}, "temperature: expected at least 0.023, got 0.001"),
+    ({"temperature": 0.0}, "temperature: expected a finite number above 0, got 0.0"),
     ({"check_every": 7}, "check_every: expected a divisor of window = 300, got 7"),
     ({"k": 3}, r"k: expected 1 to min\(d_x, d_y\) = 2, got 3"),
     ({"y": np.ones((19, 2))}, "y: expected 20 rows as in x, got 19")])

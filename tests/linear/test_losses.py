@@ -104,6 +104,56 @@ def test_info_nce_stays_finite_in_float32():
         assert np.isfinite(gradient).all()
 
 
+def numpy_info_nce_slopes(z_x, z_y, temperature):
+    """Derivatives of the loss of unit rows by z_x, z_y and the logit scale 1 / T, from the softmax of the logits."""
+    n = len(z_x)
+    u, v = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (z_x, z_y))
+    p, q = (scipy.special.softmax(u @ v.T / temperature, axis=axis) for axis in (1, 0))
+    d = ((p + q) / 2 - np.eye(n)) / n
+    found = []
+    for z, unit, slope in ((z_x, u, d @ v / temperature), (z_y, v, d.T @ u / temperature)):
+        slope = slope - unit * np.sum(slope * unit, 1, keepdims=True)
+        found.append(slope / np.linalg.norm(z, axis=1, keepdims=True))
+    return (*found, np.sum(d * (u @ v.T)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("temperature", [0.001, 0.01, 0.02, 0.05])
+@pytest.mark.parametrize("learned", [False, True])
+def test_info_nce_at_the_temperatures_that_clip_learns(temperature, learned, dtype):
+    """CLIP ends with a logit scale of 100, that is T = 0.01; value and slopes against NumPy's in float64."""
+    rng = np.random.default_rng(7)
+    base = rng.standard_normal((50, 4)).astype(dtype)
+    near, far = (base + s * rng.standard_normal((50, 4)).astype(dtype) for s in (0.05, 2.0))
+    def loss(a, b, scale):
+        return info_nce_loss(a, b, 1 / scale if learned else temperature)
+
+    slopes = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
+    for z_x, z_y in ((base, near), (base, far), (base, -base)):
+        value, found = slopes(z_x, z_y, jnp.asarray(1 / temperature, dtype))
+        exact_x, exact_y = z_x.astype(float), z_y.astype(float)
+        rtol = 1e-10 if dtype == "float64" else 3e-4 * max(1, 0.01 / temperature)
+        assert float(value) == pytest.approx(numpy_info_nce(exact_x, exact_y, temperature), rel=rtol)
+        expected = numpy_info_nce_slopes(exact_x, exact_y, temperature)
+        for ours, theirs in list(zip(found, expected, strict=True))[:3 if learned else 2]:
+            np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * np.abs(theirs).max())
+
+
+def test_info_nce_of_temperatures_side_by_side_is_that_of_each():
+    z_x, z_y = X @ W.T, Y @ V.T
+    temperatures = jnp.array([0.005, 0.1])
+    for found, temperature in zip(jax.vmap(lambda t: info_nce_loss(z_x, z_y, t))(temperatures), temperatures,
+                                  strict=True):
+        assert float(found) == pytest.approx(numpy_info_nce(z_x, z_y, float(temperature)), rel=1e-12)
+
+
+def test_info_nce_depends_on_no_units():
+    z_x, z_y = (np.asarray(z, np.float32) for z in (X @ W.T, Y @ V.T))
+    expected = float(info_nce_loss(z_x, z_y, 0.01))
+    for factor in (1e-30, 1e30):
+        assert float(info_nce_loss(z_x * np.float32(factor), z_y, 0.01)) == pytest.approx(expected, rel=1e-4)
+
+
 def assert_gradient(function, *arguments, rtol=1e-6):
     """The derivative along a random direction against a central difference."""
     rng = np.random.default_rng(6)
@@ -123,6 +173,7 @@ LOSSES = {
     "cp": (lambda w, d: cp_loss(w, d, COVARIANCES), (W, D)),
     "joint": (lambda w, v, d, lam: joint_loss(w, v, d, COVARIANCES, lam), (W, V, D, 0.7)),
     "info_nce": (lambda w, v, t: info_nce_loss(X @ w.T, Y @ v.T, t), (W, V, 0.3)),
+    "info_nce at T = 0.015": (lambda w, v, t: info_nce_loss(X @ w.T, Y @ v.T, t), (W, V, 0.015)),
 }
 
 
@@ -198,8 +249,9 @@ def test_no_loss_calls_lapack():
 
 
 def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"temperature: expected at least 0\.023, got 0\.01"):
-        info_nce_loss(np.ones((4, 2)), np.ones((4, 2)), 0.01)
+    for temperature in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"temperature: expected a finite number above 0, got {temperature}"):
+            info_nce_loss(np.ones((4, 2)), np.ones((4, 2)), temperature)
     with pytest.raises(ValueError, match=r"z_y: expected shape \(4, 2\) as z_x, got \(5, 2\)"):
         info_nce_loss(np.ones((4, 2)), np.ones((5, 2)), 0.1)
 

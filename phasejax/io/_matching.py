@@ -1,0 +1,293 @@
+"""Matching the rows of two views and their labels, by identifiers where there are any, and what is missing in them.
+
+Rows are never paired by position where both sides have identifiers: the inner join is taken, in the order of x. What
+was decided is said in notes, one line each, which `announce` issues as warnings of the class `InputNote`.
+"""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from jaxtyping import Int
+
+from phasejax._core.validation import check_choice
+from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different, suspected_identifiers, without_missing
+from phasejax.io._labels import LabelKind, enough_members, label_notes, labelled_rows, resolved_kind
+from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named, checked_ids
+from phasejax.io._table import Table
+
+Missing = Literal["error", "drop", "mean"]
+
+
+class InputNote(UserWarning):
+    """Says in one line how an input was read, where there was something to decide."""
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedRows:
+    """Views with paired rows, and the labels of some of them.
+
+    Args:
+        x, y: values of the n rows that were matched, shapes (n, d_x) and (n, d_y).
+        labels: of the m labelled rows, shape (m,) or (m, L); None where none were given.
+        labelled: indices of these rows; None if all rows have labels, in order.
+        ids: identifiers of the n rows; None where there are none.
+        notes: what was decided about rows and missing values.
+        readings: how files and containers were read.
+    """
+
+    x: np.ndarray | Table
+    y: np.ndarray | Table
+    labels: np.ndarray | None = None
+    labelled: Int[np.ndarray, "m"] | None = None
+    ids: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
+
+
+def announce(notes: Iterable[str]) -> None:
+    """Issue notes as warnings; the command prints them as lines."""
+    for note in notes:
+        warnings.warn(InputNote(note), stacklevel=3)
+
+
+def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, by_position: bool = False,
+               missing: str = "error") -> MatchedRows:
+    """The rows that x and y have in common, in the order of x, and their labels.
+
+    Rows are joined by identifiers where both views have them. Where one view has some, or none has, rows pair by
+    position. Labels are joined to the rows in the same way, and rows without a label, or with a missing one, are
+    unlabelled.
+
+    Args:
+        x, y: views, as `as_named` takes them.
+        labels: likewise; None if there are none.
+        labelled: indices of the rows of x that the labels belong to, in their order, if labels have no identifiers.
+        by_position: pair rows by position although there are identifiers.
+        missing: what to do about missing values in the views: "error", "drop" keeps the rows that are complete in
+            both, "mean" puts the mean of the column in their place.
+
+    Returns:
+        The matched rows and notes about them.
+
+    Raises:
+        ValueError: identifiers that are repeated or have nothing in common, values that are missing, other numbers of
+            rows; rows of a large table that would have to be moved.
+
+    >>> import pandas as pd
+    >>> x = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["p", "q", "r"])
+    >>> found = match_rows(x, x.loc[["r", "p"]], pd.Series(["B"], index=["r"]))
+    >>> found.x.tolist(), found.y.tolist(), found.labelled.tolist(), found.notes[0]
+    ([[1.0], [3.0]], [[1.0], [3.0]], [1], 'rows matched by identifier: 2 of 3 in x and 2 in y')
+    """
+    check_choice("missing", missing, get_args(Missing))
+    x, y = (_with_columns(as_named(view, name)) for name, view in (("x", x), ("y", y)))
+    labels = None if labels is None else _without_identifier_column(as_named(labels, "labels"))
+    readings = (*x.notes, *y.notes, *(() if labels is None else labels.notes))
+    notes: list[str] = []
+    small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
+    in_x, in_y, ids = _common_rows(x, y, by_position, notes)
+    which, values = None, None
+    if labels is not None:
+        which, values = _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
+    x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
+    for name, view in (("x", x), ("y", y)):
+        notes += suspected_identifiers(name, view)
+    first, second, kept = without_missing(x.values, y.values, missing, notes)
+    if kept is not None:
+        ids = None if ids is None else ids[kept]
+        if values is not None and values.ndim:
+            place = np.full(len(x), -1)
+            place[kept] = np.arange(len(kept))
+            which = np.arange(len(x)) if which is None else which
+            if len(which) == len(values):
+                which, values = _renumbered(which, values, place)
+    return MatchedRows(first, second, values, which, ids, tuple(notes), readings)
+
+
+def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_kind: str = "auto",
+                   by_position: bool = False, missing: str = "error", least_members: int = 1
+                   ) -> tuple[MatchedRows, str]:
+    """`match_rows`, without rows of classes that are too small, and the kind of the labels.
+
+    Args:
+        x, y, labels, labelled, by_position, missing: as in `match_rows`.
+        label_kind: "class", "real", or "auto" (`encode_labels`).
+        least_members: rows that a class needs; those of smaller classes become unlabelled.
+
+    Returns:
+        The matched rows, and "class" or "real".
+
+    Raises:
+        ValueError: as `match_rows`; fewer than two classes are large enough; text that stands for numbers.
+    """
+    check_choice("label_kind", label_kind, get_args(LabelKind))
+    matched = match_rows(x, y, labels, labelled=labelled, by_position=by_position, missing=missing)
+    values = matched.labels
+    if values is None or values.ndim not in (1, 2) or not values.size:
+        return matched, label_kind  # refused where labels are encoded
+    notes = label_notes(values, label_kind)
+    kind = resolved_kind(values, label_kind)
+    kept, of_classes = enough_members(values, kind, least_members)
+    which = matched.labelled
+    if not kept.all() and (which is None or len(which) == len(values)):
+        which, values = np.flatnonzero(kept) if which is None else which[kept], values[kept]
+    return replace(matched, labels=values, labelled=which, notes=(*matched.notes, *notes, *of_classes)), kind
+
+
+# Rows
+
+
+def _common_rows(x, y, by_position, notes):
+    """Rows of x and of y that pair (None for all, in order), and their identifiers."""
+    if by_position:
+        if x.ids is not None or y.ids is not None:
+            notes.append("rows paired by position, as asked for; identifiers are not used")
+        return None, None, None
+    for name, view in (("x", x), ("y", y)):
+        _check_unique(name, view.ids)
+    if x.ids is None or y.ids is None:
+        named, other = ("x", "y") if y.ids is None else ("y", "x")
+        ids, n = (x.ids, len(y)) if y.ids is None else (y.ids, len(x))
+        if ids is not None:
+            _pair_by_position(named, other, ids, n)
+            notes.append(f"{other}: no identifiers, so its rows are paired with those of {named} by position")
+        return None, None, ids
+    mine, theirs = _comparable(x.ids, y.ids)
+    if np.array_equal(mine, theirs):
+        return None, None, x.ids
+    _, in_x, in_y = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+    if not in_x.size:
+        raise ValueError(f"y: expected identifiers that x has too, got none in common (x has {x.ids[0]}, ...; y has "
+                         f"{y.ids[0]}, ...)")
+    order = np.argsort(in_x)
+    in_x, in_y = in_x[order], in_y[order]
+    everything = len(in_x) == len(x) == len(y)
+    notes.append("rows matched by identifier: " + (f"all {len(x)}, in another order" if everything else
+                                                   f"{len(in_x)} of {len(x)} in x and {len(y)} in y"))
+    return in_x, in_y, x.ids[in_x]
+
+
+def _with_columns(view):
+    """A single named column as a table of one column."""
+    one = isinstance(view.values, np.ndarray) and view.values.ndim == 1 and view.columns is not None
+    return replace(view, values=cast(np.ndarray, view.values)[:, None]) if one else view
+
+
+def _check_unique(name, ids):
+    if ids is None:
+        return
+    found, counts = np.unique(ids, return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"{name}: expected identifiers that all differ, got {found[counts.argmax()]} in "
+                         f"{counts.max()} rows, {np.sum(counts > 1)} repeated in all (by_position pairs rows as they "
+                         "are)")
+
+
+def _pair_by_position(named, other, ids, n):
+    if len(ids) != n:
+        raise ValueError(f"{other}: expected identifiers as those of {named}, or as many rows ({len(ids)}), got {n} "
+                         "rows without identifiers")
+    if ids.dtype.kind == "i" and not np.array_equal(ids, np.arange(n)) and np.array_equal(np.sort(ids), np.arange(n)):
+        raise ValueError(f"{other}: expected identifiers, since those of {named} count its rows in another order, got "
+                         "none (by_position pairs rows as they are)")
+
+
+def _comparable(first, second):
+    """Two sets of identifiers in one type: text where one of them is text."""
+    return (first, second) if first.dtype.kind == second.dtype.kind else (first.astype(str), second.astype(str))
+
+
+def _taken(name, values, rows, small):
+    """The rows, in their order. Tables that fit in memory are read, others must stay as they are."""
+    if isinstance(values, Table):
+        if small:
+            values = values.rows(0, len(values))
+            values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        elif rows is not None:
+            raise ValueError(f"{name}: expected the same identifiers in the same order in both files, since this "
+                             f"table is too large to be moved in memory ({values.shape[0]} x {values.shape[1]}), "
+                             "got another order; sort the files")
+    return values if rows is None else cast(np.ndarray, values)[rows]
+
+
+# Labels
+
+
+def _without_identifier_column(labels):
+    """Labels of several columns without the one whose integers all differ, which are identifiers."""
+    values = labels.values.rows(0, len(labels)) if isinstance(labels.values, Table) else labels.values
+    if labels.columns is None or values.ndim != 2 or values.shape[1] < 2 or len(values) < ROWS_OF_AN_IDENTIFIER:
+        return replace(labels, values=values)
+    alike = [place for place in range(values.shape[1]) if all_whole_and_different(values[:, place])]
+    if not alike or (labels.ids is not None and len(alike) == values.shape[1]):
+        return replace(labels, values=values)
+    place, rest = alike[0], np.delete(values, alike[0], 1)
+    if labels.ids is not None or len(alike) > 1:
+        raise ValueError(f"labels: expected no identifiers among them, got whole numbers that all differ in column "
+                         f"{labels.columns[place]}; drop it or say which column identifies the rows (id)")
+    note = f"labels: column {labels.columns[place]} identifies the rows (all its values differ) and is no label"
+    return NamedRows(_narrowed(rest), checked_ids(values[:, place], "labels"),
+                     labels.columns[:place] + labels.columns[place + 1:], (*labels.notes, note))
+
+
+def _narrowed(values):
+    """Numbers as integers if they all are: a column of classes beside one that was missing or real."""
+    return values.astype(np.int64) if values.dtype.kind == "f" and np.all(values == np.floor(values)) else values
+
+
+def _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes):
+    """The labelled rows among the matched ones (None for all, in order) and their labels."""
+    values, n = labels.values, len(x) if in_x is None else len(in_x)
+    place = np.arange(n) if in_x is None else np.full(len(x), -1)
+    if in_x is not None:
+        place[in_x] = np.arange(n)
+    if labelled is not None:
+        which = labelled_rows(labelled, len(x))
+        if not values.ndim or len(which) != len(values):
+            return which, values  # refused where labels are encoded
+        which, values = _renumbered(which, values, place)
+    elif not values.ndim:
+        return None, values  # refused where labels are encoded
+    elif labels.ids is not None and ids is not None and not by_position:
+        _check_unique("labels", labels.ids)
+        mine, theirs = _comparable(ids, labels.ids)
+        _, which, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+        if not which.size:
+            raise ValueError("labels: expected identifiers that the rows have too, got none in common (rows have "
+                             f"{ids[0]}, ...; labels have {labels.ids[0]}, ...)")
+        first = np.argsort(which)
+        which, values = which[first], values[order[first]]
+        if not len(which) == len(values) == n == len(labels.ids):
+            notes.append(f"labels: matched by identifier, {len(which)} of {n} rows have a label")
+    else:
+        if labels.ids is not None and not by_position:
+            _pair_by_position("labels", "x", labels.ids, n)
+            notes.append("x, y: no identifiers, so labels are paired with rows by position")
+        elif ids is not None and len(values) == len(x):
+            notes.append("labels: no identifiers, so they are paired with the rows of x by position")
+        if len(values) != len(x):
+            return None, values  # refused where labels are encoded
+        which, values = _renumbered(np.arange(len(x)), values, place)
+    return _with_label(which, values, n, notes)
+
+
+def _renumbered(which, values, place):
+    """Labelled rows by their new numbers, -1 for those that are left out."""
+    new = place[which]
+    return new[new >= 0], values[new >= 0]
+
+
+def _with_label(which, values, n, notes):
+    """The rows whose label is not missing."""
+    gone = values == "" if values.dtype.kind == "U" else np.isnan(values) if values.dtype.kind == "f" else None
+    if gone is not None and values.ndim in (1, 2) and gone.any():
+        gone = gone.reshape(len(values), -1).any(1)
+        notes.append(f"labels: missing in {gone.sum()} of {len(values)} rows, which count as unlabelled")
+        which, values = which[~gone], values[~gone]
+        if not which.size:
+            raise ValueError("labels: expected some that are not missing, got none")
+    everything = len(which) == n and np.array_equal(which, np.arange(n))
+    return None if everything else which, values
