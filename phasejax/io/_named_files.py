@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from phasejax.io._arrays import load_array
-from phasejax.io._named import DENSE_NUMBERS, NamedRows, from_frame, of_sparse, split_identifiers, text_ids
+from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse, text_ids
 from phasejax.io._parquet import read_parquet
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._readers import open_table
-from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
+from phasejax.io._table import NUMBERS, Table, choose_member, import_reader
 from phasejax.io._text_table import is_text_path, read_text_table
 
 _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
@@ -70,25 +70,12 @@ def _is_table_of_numbers(path):
 
 
 def _named_parquet(path, column, id_column):
-    import_reader("pyarrow", "parquet", path)
-    parquet = import_reader("pyarrow.parquet", "parquet", path)
     if not Path(path).exists():
         raise ValueError(f"{path}: expected a readable file, got No such file or directory")
-    try:
-        metadata = parquet.read_metadata(path)
-        large = metadata.num_rows * metadata.num_columns > DENSE_NUMBERS
-        if column is None and large:
-            return read_parquet(path, id_column=id_column)  # in blocks
-        frame = parquet.read_table(path).to_pandas()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected a complete Parquet file, got {first_line(error)}") from None
-    if column is not None:
-        if column not in frame.columns:
-            raise ValueError(f"{path}: expected one of its columns {', '.join(map(str, frame.columns[:12]))}, "
-                             f"got {column}")
-        _, ids, notes = split_identifiers(frame, path, id_column)
-        return NamedRows(column_values(frame[column], path), ids, (column,), notes)
-    return from_frame(frame, path, id_column)
+    rows = read_parquet(path, id_column=id_column, column=column)
+    if isinstance(rows.values, Table) and rows.values.shape[0] * rows.values.shape[1] <= DENSE_NUMBERS:
+        return replace(rows, values=rows.values.rows(0, len(rows.values)))  # held whole, rows can be put in order
+    return rows
 
 
 def _named_annotated(path, file, member, feature_type):

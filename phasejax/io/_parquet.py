@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from phasejax.io._named import NamedRows
+from phasejax.io._plain_values import column_values
 from phasejax.io._table import Table, first_line, import_reader
 from phasejax.io._text_header import is_id_name
 
@@ -48,6 +49,9 @@ def read_parquet(
         kept = [field for field in schema if field.name == column or (column is None and field.name not in found)]
         if not kept:
             raise ValueError(f"{name}: expected columns beside the identifiers, got {', '.join(found) or 'none'}")
+        if column is not None and not _is_numeric(kept[0].type):
+            labels = column_values(opened.read([column]).column(column).to_pandas(), name)
+            return NamedRows(labels, ids, (column,), tuple(_notes(file, len(labels), 1, ids, found)))
         places = {field.name: place for place, field in enumerate(schema)}
         flat = all(not _is_list(field.type) for field in schema)  # then columns in the schema are those on disk
         types = [_numpy_type(name, field, places[field.name] if flat else None, metadata) for field in kept]
@@ -61,12 +65,21 @@ def read_parquet(
         for place in range(width)
     ]
     reader = _ParquetRows(file, starts, [field.name for field in kept], widths, dtype)
-    notes = [
-        f"{file.name}: {rows} rows, {sum(widths)} column{'s' * (sum(widths) > 1)}"
-        + (f", id {found[0]}" if ids is not None else "")
-    ]
-    notes += [f"{file.name}: column {other} is left out, which holds identifiers" for other in found[1:]]
+    notes = _notes(file, rows, sum(widths), ids, found)
     return NamedRows(Table(name, (rows, sum(widths)), dtype, reader.read), ids, tuple(names), tuple(notes))
+
+
+def _notes(file, rows, width, ids, found):
+    """What was read, and which columns of identifiers were left out."""
+    yield f"{file.name}: {rows} rows, {width} column{'s' * (width > 1)}" + ("" if ids is None else f", id {found[0]}")
+    for other in found[1:]:
+        yield f"{file.name}: column {other} is left out, which holds identifiers"
+
+
+def _is_numeric(kind):
+    import pyarrow as pa
+
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or _is_list(kind)
 
 
 def _identifiers(opened, schema, given, asked, name):
