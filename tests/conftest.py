@@ -31,3 +31,10 @@ def pytest_collection_modifyitems(config, items):
     if by_hand:
         config.hook.pytest_deselected(items=by_hand)
         items[:] = [item for item in items if item not in by_hand]
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Names of tests that can be read: contents of files stand in the tests, not in their names."""
+    if isinstance(val, bytes) or (isinstance(val, str) and ("\n" in val or len(val) > 60)):
+        return argname
+    return None
