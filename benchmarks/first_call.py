@@ -18,12 +18,13 @@ from benchmarks.report import Row, row
 from phasejax.datasets import load_digit_halves
 
 _DATA = ("x.npy", "y.npy", "--labels", "labels.npy")
-# Arguments of each subcommand. `monitor` compares with what `diagnose`, which comes before it, has written.
+# Arguments of each subcommand. `monitor` compares with what `diagnose --json`, which comes before it, has written.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "--help": ("--help",),
     "--version": ("--version",),
     "similarity": ("similarity", "left.npy", "right.npy", "--no-progress"),
-    "diagnose": ("diagnose", *_DATA, "--json", "diagnosis.json"),
+    "diagnose": ("diagnose", *_DATA),
+    "diagnose --json": ("diagnose", *_DATA, "--json", "diagnosis.json"),
     "monitor": ("monitor", "diagnosis.json", *_DATA),
     "sweep": ("sweep", "--axes", "kappa=0:3:16", "nu=0:1:16", "--fixed", "k=3", "d=20", "nuisance_y=5", "--n", "1000",
               "--seeds", "2", "--quantities", "regime", "error_ca", "error_cp", "--out", "grid.nc", "--no-progress"),

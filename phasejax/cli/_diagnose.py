@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_text
+from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_json
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ class Diagnose:
 
     def run(self) -> int:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
-        from phasejax._core.atomic_files import written_whole
-        from phasejax.diagnosis import Diagnosis, diagnose, plot_diagnosis, write_report
+        from phasejax.diagnosis import Diagnosis, diagnose
 
         for path in (self.json, self.figure, self.report):
             check_writable_path(path)
@@ -71,11 +70,16 @@ class Diagnose:
         found = diagnose(x, y, labels, labelled=labelled, method=self.method, k=self.k, confidence=self.confidence,
                          label_kind=self.label_kind, ridge=self.ridge, by_position=self.by_position,
                          missing=self.missing, seed=self.seed)
-        write_text(self.json, found.to_json())
+        write_json(self.json, found)
         if self.figure:
+            from phasejax._core.atomic_files import written_whole
+            from phasejax.diagnosis import plot_diagnosis
+
             with written_whole(self.figure) as unfinished:
                 plot_diagnosis(found).savefig(unfinished, dpi=150)
         if self.report and isinstance(found, Diagnosis):
+            from phasejax.diagnosis import write_report
+
             write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})
         print(found.summary())
         return 0

@@ -11,13 +11,16 @@ LabelKind = Literal["auto", "class", "real"]
 Missing = Literal["error", "drop", "mean"]
 
 
-def write_text(path: Path | None, text: str) -> None:
-    """Write a text file as a whole or not at all; nothing where no file was asked for."""
+def write_json(path: Path | None, result: Any) -> None:
+    """Write what a result's `to_json` gives, as a whole or not at all; nothing where no file was asked for.
+
+    Some numbers are computed only for this file, so that `to_json` is not called without it.
+    """
     from phasejax._core.atomic_files import written_whole
 
     if path is not None:
         with written_whole(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+            unfinished.write_text(result.to_json(), encoding="utf-8")
 
 
 def read_pair(x: str, y: str, id_column: str | None = None) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_text
+from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_json
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ class Monitor:
         now = diagnose_again(baseline, x, y, labels, labelled=labelled, label_kind=self.label_kind,
                              by_position=self.by_position, missing=self.missing, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)
-        write_text(self.json, drift.to_json())
+        write_json(self.json, drift)
         print(drift.summary())
         return 3 if drift.moved else 0

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import Missing, read_pair, write_text
+from phasejax.cli._files import Missing, read_pair, write_json
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ class Similarity:
                 components=self.components, permutations=self.permutations, resamples=self.resamples,
                 confidence=self.confidence, by_position=self.by_position, missing=self.missing, seed=self.seed,
                 progress=progress)
-        write_text(self.json, found.to_json())
+        write_json(self.json, found)
         print(found.summary())
         return 0
