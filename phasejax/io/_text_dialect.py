@@ -90,7 +90,9 @@ class TextRows:
         else:
             how = {"na_values": MISSING, "keep_default_na": False, "decimal": self.decimal}
         separator = r"\s+" if self.separator == " " else self.separator
-        how |= {"usecols": columns, "float_precision": "round_trip"}  # numbers to the last digit
+        how |= {"usecols": columns}
+        if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):  # later versions always read to the last digit
+            how |= {"float_precision": "round_trip"}
         try:
             # The parser must not guess the header, an index or comments.
             return pd.read_csv(

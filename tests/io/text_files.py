@@ -139,7 +139,6 @@ def _mixed(rng, rows):
             {place: rng.standard_normal(rows) if place % 2 else rng.integers(0, 9, rows) for place in range(columns)}
         )
         .astype(float)
-        .convert_dtypes(convert_floating=False)
         .astype({place: int for place in range(0, columns, 2)})
     )
 

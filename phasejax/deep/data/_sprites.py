@@ -49,7 +49,9 @@ def square(x: Float[Array, "*s"], y: Float[Array, "*s"], half: float = _SQUARE) 
     [-0.25, 0.75]
     """
     dx, dy = jnp.abs(x) - half, jnp.abs(y) - half
-    outside = jnp.hypot(jnp.maximum(dx, 0), jnp.maximum(dy, 0))
+    across, along = jnp.maximum(dx, 0), jnp.maximum(dy, 0)
+    inside = (across == 0) & (along == 0)  # where the root has no derivative
+    outside = jnp.where(inside, 0, jnp.hypot(jnp.where(inside, 1, across), along))
     return outside + jnp.minimum(jnp.maximum(dx, dy), 0)
 
 
