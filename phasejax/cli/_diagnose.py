@@ -58,7 +58,7 @@ class Diagnose:
 
     def run(self) -> int:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
-        from phasejax.diagnosis import Diagnosis, diagnose
+        from phasejax.diagnosis import MomentDiagnosis, diagnose
 
         for path in (self.json, self.figure, self.report):
             check_writable_path(path)
@@ -77,7 +77,7 @@ class Diagnose:
 
             with written_whole(self.figure) as unfinished:
                 plot_diagnosis(found).savefig(unfinished, dpi=150)
-        if self.report and isinstance(found, Diagnosis):
+        if self.report and isinstance(found, MomentDiagnosis):
             from phasejax.diagnosis import write_report
 
             write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})

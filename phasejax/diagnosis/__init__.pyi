@@ -6,11 +6,11 @@ from ._drift import Drift as Drift
 from ._drift import ParameterChange as ParameterChange
 from ._drift import detect_drift as detect_drift
 from ._estimates import Estimate as Estimate
+from ._moment_result import MomentDiagnosis as MomentDiagnosis
 from ._plots import plot_diagnosis as plot_diagnosis
 from ._plots import plot_spectrum as plot_spectrum
 from ._predicted_scores import PredictedScores as PredictedScores
 from ._predicted_scores import Score as Score
 from ._predicted_scores import predict_scores as predict_scores
-from ._result import Diagnosis as Diagnosis
 from ._spectral_result import SpectralDiagnosis as SpectralDiagnosis
 from .report import write_report as write_report

@@ -8,11 +8,11 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import FunctionTransformer
 
-from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.linear import CrossAlignment, CrossPrediction
 
 
-def choose_estimator(diagnosis: Diagnosis, **options: Any) -> BaseEstimator:
+def choose_estimator(diagnosis: MomentDiagnosis, **options: Any) -> BaseEstimator:
     """The estimator that a diagnosis recommends, not fitted.
 
     Args:

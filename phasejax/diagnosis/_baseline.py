@@ -7,13 +7,13 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from phasejax.diagnosis._diagnose import diagnose
-from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._saved import diagnosis_fields
 from phasejax.io import as_named
 
 
-def load_baseline(path: str | Path) -> Diagnosis:
-    """Read what `Diagnosis.to_json` wrote (`phasejax diagnose --json FILE`), to compare later data with it.
+def load_baseline(path: str | Path) -> MomentDiagnosis:
+    """Read what `MomentDiagnosis.to_json` wrote (`phasejax diagnose --json FILE`), to compare later data with it.
 
     Raises:
         ValueError: a file that is missing, incomplete, of another kind or of the spectral method, or numbers that
@@ -28,14 +28,14 @@ def load_baseline(path: str | Path) -> Diagnosis:
     except (UnicodeDecodeError, RecursionError):
         raise ValueError(f"{path}: expected a JSON file, got something else") from None
     try:
-        return Diagnosis(**diagnosis_fields(saved, origin="JSON file", finite=True))
+        return MomentDiagnosis(**diagnosis_fields(saved, origin="JSON file", finite=True))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def diagnose_again(baseline: Diagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
+def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
                    label_kind: str = "auto", by_position: bool = False, missing: str = "error", seed: int = 0
-                   ) -> Diagnosis:
+                   ) -> MomentDiagnosis:
     """Diagnose new data with the settings of a baseline: its k and its confidence; without predicted scores.
 
     Args:

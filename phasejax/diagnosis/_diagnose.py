@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 from phasejax._core.validation import check_choice
 from phasejax.diagnosis._estimates import summarise_posterior
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._paired_data import in_like_units, paired_rows
 from phasejax.diagnosis._predicted_scores import scores_of_checked_data
-from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._simulator import Design
 from phasejax.diagnosis._spectral import classify_spectra
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
@@ -36,20 +36,20 @@ _REDUNDANT_GAIN = 0.005
 def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["moments"] = "moments", k: int | None = None,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
              predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0) -> Diagnosis: ...
+             seed: int = 0) -> MomentDiagnosis: ...
 
 
 @overload
 def diagnose(x: Any, y: Any, labels: Any, *, method: str, k: int | None = None,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
              predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0) -> Diagnosis | SpectralDiagnosis: ...
+             seed: int = 0) -> MomentDiagnosis | SpectralDiagnosis: ...
 
 
 def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | None = None,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
              predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0) -> Diagnosis | SpectralDiagnosis:
+             seed: int = 0) -> MomentDiagnosis | SpectralDiagnosis:
     """Which objective recovers, from paired data, what the labels measure.
 
     "moments" looks for the spiked model whose simulated data have the same statistics as these (moment
@@ -93,7 +93,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | N
         seed: of simulation, folds and bootstrap.
 
     Returns:
-        A `Diagnosis`, by method "spectral" a `SpectralDiagnosis`.
+        A `MomentDiagnosis`, by method "spectral" a `SpectralDiagnosis`.
 
     Raises:
         ValueError: an input that no answer could rest on, in one line.
@@ -143,7 +143,7 @@ def _moments(data, k, confidence, predicted_scores, seed):
         spectra = classify_spectra(data.x, data.y, data.encoded, labelled=data.labelled, signals=signals)
         scores = scores_of_checked_data(data.x, data.y, data.encoded, k=signals, kind=data.kind,
                                         labelled=data.labelled, seed=seed) if predicted_scores else None
-    found = Diagnosis(
+    found = MomentDiagnosis(
         method="moments", n=data.n, labelled=data.m, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
         k_estimated=k is None, confidence=confidence, ca=spectra.ca, cp=spectra.cp, cp_reverse=spectra.cp_reverse,
         predicted_scores=scores, **summarise_posterior(posterior, design, data.joint, confidence, seed))

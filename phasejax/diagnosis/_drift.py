@@ -12,7 +12,7 @@ from phasejax._version import __version__
 from phasejax.diagnosis._baseline import check_same
 from phasejax.diagnosis._drift_tests import holm, least_spread, on_even_scale, two_sided_test
 from phasejax.diagnosis._estimates import NAMES, Estimate, likeliest
-from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._simulator import BOUNDS
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.theory import Regime
@@ -120,7 +120,7 @@ class Drift:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def detect_drift(baseline: Diagnosis, now: Diagnosis | SpectralDiagnosis, *, level: float = 0.01) -> Drift:
+def detect_drift(baseline: MomentDiagnosis, now: MomentDiagnosis | SpectralDiagnosis, *, level: float = 0.01) -> Drift:
     """Whether the regime or any parameter has moved beyond chance since a baseline.
 
     Args:
@@ -135,7 +135,7 @@ def detect_drift(baseline: Diagnosis, now: Diagnosis | SpectralDiagnosis, *, lev
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number above 0 and below 1, got {level}")
-    if not isinstance(now, Diagnosis):
+    if not isinstance(now, MomentDiagnosis):
         raise ValueError(f"now: expected a diagnosis of method 'moments', got {type(now).__name__}")
     for argument, name, noun in (("x", "d_x", "columns"), ("y", "d_y", "columns"), ("k", "k", "signals"),
                                  ("labels", "label_columns", "independent label columns (classes less one)"),

@@ -29,7 +29,7 @@ from jaxtyping import Float
 from scipy.special import ndtr
 
 from phasejax.diagnosis._estimates import SHARES
-from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._simulator import BOUNDS, EDGE
 
 # Distance from 0 and 1 of a share that rounding has put there, so that its logit is finite.
@@ -46,7 +46,7 @@ def on_even_scale(name: str, draws: Float[np.ndarray, "m"]) -> Float[np.ndarray,
     return np.log(draws)
 
 
-def least_spread(name: str, found: Diagnosis) -> float:
+def least_spread(name: str, found: MomentDiagnosis) -> float:
     """Standard deviation below which the draws of a name are finer than what they measure; 0 for most names."""
     return max(EDGE, 12**-0.5 / (min(found.d_x, found.d_y) - found.k)) if name == "uncorrelated" else 0.0
 

@@ -61,7 +61,7 @@ def summarise_posterior(posterior: Posterior, design: Design, joint: Float[np.nd
         seed: of the sampling error of the scales.
 
     Returns:
-        Fields of `Diagnosis`: estimates, probabilities, reverse_probability, reduced_chi2, draws.
+        Fields of `MomentDiagnosis`: estimates, probabilities, reverse_probability, reduced_chi2, draws.
     """
     gamma_x, gamma_y, nu, nuisance_x, nuisance_y, label, decay, uncorrelated = posterior.draws.T
     gamma_x, gamma_y, nuisance_x, nuisance_y = np.exp([gamma_x, gamma_y, nuisance_x, nuisance_y])

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.plotting import OBJECTIVE_COLOURS
@@ -43,7 +43,7 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     return twin
 
 
-def plot_diagnosis(diagnosis: SpectralDiagnosis | Diagnosis, figure: Figure | None = None) -> Figure:
+def plot_diagnosis(diagnosis: SpectralDiagnosis | MomentDiagnosis, figure: Figure | None = None) -> Figure:
     """Draw the classified spectra of alignment and of prediction in both directions.
 
     Args:

@@ -1,4 +1,4 @@
-"""A saved diagnosis read back: the plain objects of `Diagnosis.to_dict`, checked field by field.
+"""A saved diagnosis read back: the plain objects of `MomentDiagnosis.to_dict`, checked field by field.
 
 Nothing that a file holds is trusted. Every error names the field, what was expected there and what was found. Text
 such as "inf" and "nan", which stands for numbers that JSON does not have, becomes numbers again; a comparison of two
@@ -25,10 +25,10 @@ _COUNTS = {"n": 2, "labelled": 1, "d_x": 2, "d_y": 2, "label_columns": 1, "k": 1
 
 
 def diagnosis_fields(saved: Any, *, origin: str, finite: bool = False) -> dict[str, Any]:
-    """The fields of the `Diagnosis` that `saved` was written from; numbers derived from them are left out.
+    """The fields of the `MomentDiagnosis` that `saved` was written from; numbers derived from them are left out.
 
     Args:
-        saved: what `Diagnosis.to_dict` returned, or JSON made of it.
+        saved: what `MomentDiagnosis.to_dict` returned, or JSON made of it.
         origin: what an error calls an object that is no diagnosis at all, such as "JSON file".
         finite: whether numbers that are infinite or NaN are refused, as a comparison has to.
 

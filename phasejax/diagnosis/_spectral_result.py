@@ -17,7 +17,7 @@ from phasejax.theory import Regime, SpikedModel, delta_ca, delta_cp
 
 @dataclass(frozen=True)
 class SpectralDiagnosis:
-    """The place of a data set in the phase diagram by the published algorithm; the default method gives a `Diagnosis`.
+    """The place of a data set in the phase diagram by the published algorithm.
 
     Args:
         method: "spectral".

@@ -8,16 +8,16 @@ labels. It was written, and after a change of the method is written anew, from t
 
 import pytest
 
-from phasejax.diagnosis import Diagnosis
+from phasejax.diagnosis import MomentDiagnosis
 from tests.support import DATA
 
 SAVED = DATA / "diagnosis.json"
 
 
 @pytest.fixture(scope="session")
-def saved_diagnosis() -> Diagnosis:
+def saved_diagnosis() -> MomentDiagnosis:
     """The diagnosis in `tests/data/diagnosis.json`: regime "CA only", two signals, 12 columns in each view."""
-    return Diagnosis.from_json(SAVED.read_text("utf-8"))
+    return MomentDiagnosis.from_json(SAVED.read_text("utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Diagnosis by the published method, and what both methods refuse."""
+"""MomentDiagnosis by the published method, and what both methods refuse."""
 
 import json
 import pickle

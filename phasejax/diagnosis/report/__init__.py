@@ -1,6 +1,6 @@
 """The report: how does a diagnosis read to somebody who has not run it?
 
-`write_report` turns a `Diagnosis` into one HTML page that stands alone: no script, no network, drawings inside,
+`write_report` turns a `MomentDiagnosis` into one HTML page that stands alone: no script, no network, drawings inside,
 fit for a screen, a telephone and paper. It holds no equations of its own; the boundaries Delta_CA = 1 and
 Delta_CP = 1 that it draws (K26 = Kamai et al., arXiv 2606.11190, section 3) come from `phasejax.theory`.
 

@@ -20,9 +20,9 @@ from scipy.special import expit, logit
 from scipy.stats import gaussian_kde
 
 from phasejax.diagnosis._estimates import RATIOS
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._plots import plot_spectrum
 from phasejax.diagnosis._predicted_scores import SINGLE, PredictedScores
-from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.diagnosis.report._format import (
     NU,
@@ -71,7 +71,7 @@ def draw(figure: Figure, name: str) -> Drawing:
     return Drawing(parts[1], Markup(parts[2].replace("xlink:href", "href").strip()))
 
 
-def plot_plane(diagnosis: Diagnosis, kappa: Float[np.ndarray, "p"], ca: Float[np.ndarray, "p"],
+def plot_plane(diagnosis: MomentDiagnosis, kappa: Float[np.ndarray, "p"], ca: Float[np.ndarray, "p"],
                cp: Float[np.ndarray, "p"]) -> Figure:
     """Regimes, boundaries nu(kappa) and draws over kappa and nu."""
     figure = Figure(figsize=(4.7, 4.5), layout="constrained")
@@ -91,7 +91,7 @@ def plot_plane(diagnosis: Diagnosis, kappa: Float[np.ndarray, "p"], ca: Float[np
     return figure
 
 
-def plot_ratios(diagnosis: Diagnosis, inside: Bool[np.ndarray, "m"]) -> Figure:
+def plot_ratios(diagnosis: MomentDiagnosis, inside: Bool[np.ndarray, "m"]) -> Figure:
     """The draws that `inside` selects in the plane of the two separation ratios."""
     figure = Figure(figsize=(4.7, 4.5), layout="constrained")
     ax = figure.subplots()
@@ -117,7 +117,7 @@ def plot_ratios(diagnosis: Diagnosis, inside: Bool[np.ndarray, "m"]) -> Figure:
     return figure
 
 
-def plot_probabilities(diagnosis: Diagnosis) -> Figure:
+def plot_probabilities(diagnosis: MomentDiagnosis) -> Figure:
     """The regimes' probabilities as bars, and the confidence from which a regime is stated."""
     figure = Figure(figsize=(4.7, 1.7), layout="constrained")
     ax = figure.subplots()
@@ -166,7 +166,7 @@ def plot_scores(scores: PredictedScores) -> Figure:
     return figure
 
 
-def _draw_posterior(ax: Axes, diagnosis: Diagnosis, names: Sequence[str], to: Sequence[Callable],
+def _draw_posterior(ax: Axes, diagnosis: MomentDiagnosis, names: Sequence[str], to: Sequence[Callable],
                     back: Sequence[Callable]) -> None:
     """Show the draws of two quantities, the outline of their densest part and the point of medians.
 
@@ -196,7 +196,7 @@ def _densest(points: Float[np.ndarray, "2 m"], share: float) -> tuple | None:
     return grid, density(grid.reshape(2, -1)).reshape(grid.shape[1:]), np.quantile(density(points), 1 - share)
 
 
-def _posterior_handles(diagnosis: Diagnosis) -> list[Line2D]:
+def _posterior_handles(diagnosis: MomentDiagnosis) -> list[Line2D]:
     """Legend entries of what `_draw_posterior` draws."""
     return [Line2D([], [], color="black", marker="o", markeredgecolor="white", markersize=8, linestyle="",
                    label="medians"),

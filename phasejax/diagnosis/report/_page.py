@@ -10,8 +10,8 @@ import matplotlib.style
 from markupsafe import Markup
 
 from phasejax._core.atomic_files import written_whole
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._predicted_scores import LEVEL
-from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis.report._figures import (
     FIGURE_STYLE,
     NUISANCE_COLOUR,
@@ -32,7 +32,7 @@ _SPECTRA = (("ca", "Alignment", "canonical correlation"), ("cp", "Predicting y f
             ("cp_reverse", "Predicting x from y", "singular value, x units"))
 
 
-def write_report(diagnosis: Diagnosis, path: str | Path, *, sources: dict[str, str] | None = None) -> None:
+def write_report(diagnosis: MomentDiagnosis, path: str | Path, *, sources: dict[str, str] | None = None) -> None:
     """Write a diagnosis as one self-contained HTML file.
 
     It holds the recommendation, the place in the phase diagram, the draws in the plane of the two
@@ -55,7 +55,7 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, sources: dict[str, s
         raise type(error)(f"{path}: expected a file that can be written, got {error.strerror or error}") from None
 
 
-def _page(diagnosis: Diagnosis, sources: dict[str, str]) -> str:
+def _page(diagnosis: MomentDiagnosis, sources: dict[str, str]) -> str:
     """The page as text."""
     diagram = phase_diagram(diagnosis)
     # A reader's own defaults (TeX, fonts, sizes) would not be those that the figures are laid out for.
@@ -67,7 +67,7 @@ def _page(diagnosis: Diagnosis, sources: dict[str, str]) -> str:
         representation_names=REPRESENTATION_NAMES)
 
 
-def _drawings(diagnosis: Diagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
+def _drawings(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
     """The drawings of a page by name; None in the place of those that cannot be made."""
     inside, scores = drawable_ratios(diagnosis), diagnosis.predicted_scores
     return {
@@ -78,7 +78,7 @@ def _drawings(diagnosis: Diagnosis, diagram: PhaseDiagram | None) -> dict[str, A
         "scores": draw(plot_scores(scores), "scores") if scores else None}
 
 
-def _spectrum(diagnosis: Diagnosis, field: str, title: str, ylabel: str) -> dict[str, Any]:
+def _spectrum(diagnosis: MomentDiagnosis, field: str, title: str, ylabel: str) -> dict[str, Any]:
     """One spectrum's drawing (None where it holds numbers that are not finite) with what its caption says."""
     spectrum = getattr(diagnosis, field)
     figure = plot_one_spectrum(spectrum, ylabel)

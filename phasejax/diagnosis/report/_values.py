@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 
 from phasejax._version import __version__
 from phasejax.diagnosis._estimates import PARAMETERS, RATIOS
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._predicted_scores import SINGLE
-from phasejax.diagnosis._result import Diagnosis
 from phasejax.plotting import REGIME_COLOURS
 from phasejax.theory import Regime, SpikedModel, ca_boundary, cp_boundary
 
@@ -52,7 +52,7 @@ class PhaseDiagram:
     at_medians: Regime
 
 
-def phase_diagram(diagnosis: Diagnosis) -> PhaseDiagram | None:
+def phase_diagram(diagnosis: MomentDiagnosis) -> PhaseDiagram | None:
     """The phase diagram around a diagnosis, 241 values of kappa; None where no draw makes a model.
 
     The axis holds all draws and at least a factor of 3 on either side, at most a factor of 300 around the median.
@@ -72,15 +72,15 @@ def phase_diagram(diagnosis: Diagnosis) -> PhaseDiagram | None:
     return PhaseDiagram(model, kappa, ca[:-1], cp[:-1], weakest, at_medians)
 
 
-def _has_model(diagnosis: Diagnosis) -> bool:
-    """Whether `Diagnosis.model` exists: estimates and at least one draw are finite, with a signal in both views."""
+def _has_model(diagnosis: MomentDiagnosis) -> bool:
+    """Whether the diagnosis has a model: estimates and at least one draw are finite, with a signal in both views."""
     medians = np.array([diagnosis.estimates[name].value for name in (*PARAMETERS, "signal_x", "signal_y")])
     positive = all(diagnosis.estimates[name].value > 0 for name in ("kappa", "signal_x", "signal_y"))
     draws = np.array([diagnosis.draws[name] for name in _NEEDED])
     return bool(np.isfinite(medians).all()) and positive and bool(_finite_and_positive(draws).any())
 
 
-def drawable_ratios(diagnosis: Diagnosis) -> Bool[np.ndarray, "m"]:
+def drawable_ratios(diagnosis: MomentDiagnosis) -> Bool[np.ndarray, "m"]:
     """The draws that have a place in the plane of the separation ratios: both are finite and above 0."""
     return _finite_and_positive(np.array([diagnosis.draws[name] for name in RATIOS[:2]]))
 
@@ -89,7 +89,7 @@ def _finite_and_positive(draws: Float[np.ndarray, "names m"]) -> Bool[np.ndarray
     return np.logical_and.reduce(np.isfinite(draws) & (draws > 0), axis=0)
 
 
-def page_values(diagnosis: Diagnosis, diagram: PhaseDiagram | None, sources: Mapping[str, str]) -> dict[str, Any]:
+def page_values(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None, sources: Mapping[str, str]) -> dict[str, Any]:
     """What the template needs besides the drawings, by the names that it uses."""
     return {
         "diagnosis": diagnosis,
@@ -111,7 +111,7 @@ def page_values(diagnosis: Diagnosis, diagram: PhaseDiagram | None, sources: Map
                     f"Python {platform.python_version()}"}
 
 
-def _headline(diagnosis: Diagnosis) -> dict[str, Any]:
+def _headline(diagnosis: MomentDiagnosis) -> dict[str, Any]:
     """What to do, why, and whether regime and predicted scores point to the same choice."""
     action, _, why = diagnosis.recommendation.partition(":")
     # The regime has a line of its own on the page.
@@ -120,7 +120,7 @@ def _headline(diagnosis: Diagnosis) -> dict[str, Any]:
             "scores_overrule_regime": not _scores_agree_with_regime(diagnosis)}
 
 
-def _scores_agree_with_regime(diagnosis: Diagnosis) -> bool:
+def _scores_agree_with_regime(diagnosis: MomentDiagnosis) -> bool:
     """Whether what the scores recommend is what the likeliest regime says recovers the signal; True without scores."""
     scores, likeliest = diagnosis.predicted_scores, diagnosis.likeliest
     if scores is None:
@@ -134,7 +134,7 @@ def _scores_agree_with_regime(diagnosis: Diagnosis) -> bool:
     return recovered[diagnosis.objective]
 
 
-def _sensitivity(diagnosis: Diagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
+def _sensitivity(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
     """The changes that lead to another regime, nearest first, and the parameters whose change leads nowhere."""
     changes = diagnosis.sensitivity() if diagram else ()
     meanings = {name: meaning.partition(",")[0] for name, meaning in PARAMETERS.items()}

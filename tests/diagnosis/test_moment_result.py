@@ -9,7 +9,7 @@ import pytest
 
 from phasejax import Regime, SpikedModel, diagnose, regime
 from phasejax.datasets import load_digit_halves
-from phasejax.diagnosis import Diagnosis, _paired_data, choose_estimator
+from phasejax.diagnosis import MomentDiagnosis, _paired_data, choose_estimator
 from phasejax.diagnosis._estimates import PARAMETERS, RATIOS, Estimate
 from phasejax.io import open_table
 from tests.diagnosis.simulated import CASES, D, simulated
@@ -204,7 +204,8 @@ def test_a_copied_column_and_few_rows_are_warned_about():
 
 
 def test_a_saved_diagnosis_is_the_same_diagnosis(saved_diagnosis):
-    for again in (Diagnosis.from_dict(saved_diagnosis.to_dict()), Diagnosis.from_json(saved_diagnosis.to_json())):
+    for again in (MomentDiagnosis.from_dict(saved_diagnosis.to_dict()),
+                  MomentDiagnosis.from_json(saved_diagnosis.to_json())):
         assert again.to_json() == saved_diagnosis.to_json()
         assert again.summary() == saved_diagnosis.summary()
         for name in RATIOS:
@@ -221,7 +222,7 @@ def test_what_is_not_finite_is_read_back_and_what_was_not_computed_too(saved_dia
     draws = saved_diagnosis.draws | {"delta_ca": np.r_[np.inf, saved_diagnosis.draws["delta_ca"][1:]]}
     found = dataclasses.replace(saved_diagnosis, estimates=infinite, draws=draws, reduced_chi2=np.nan,
                                 predicted_scores=None, warnings=("one.", "two."), phasejax_version="0.0.9")
-    again = Diagnosis.from_json(found.to_json())
+    again = MomentDiagnosis.from_json(found.to_json())
     assert again.to_dict() == found.to_dict()
     assert again.estimates["delta_ca"].value == np.inf
     assert np.isnan(again.estimates["nu"].value)
@@ -260,13 +261,13 @@ def changed(diagnosis, *path, value):
 ])
 def test_what_is_no_diagnosis_is_refused_in_one_line(saved_diagnosis, path, value, message):
     with pytest.raises(ValueError, match=f"^{message}") as raised:
-        Diagnosis.from_dict(changed(saved_diagnosis, *path, value=value))
+        MomentDiagnosis.from_dict(changed(saved_diagnosis, *path, value=value))
     assert "\n" not in str(raised.value)
 
 
 def test_what_is_no_json_is_refused_in_one_line(saved_diagnosis):
     with pytest.raises(ValueError, match="expected a complete JSON text, got") as raised:
-        Diagnosis.from_json(saved_diagnosis.to_json()[:-10])
+        MomentDiagnosis.from_json(saved_diagnosis.to_json()[:-10])
     assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match="expected a diagnosis written by phasejax, got another JSON text"):
-        Diagnosis.from_json("[]")
+        MomentDiagnosis.from_json("[]")

@@ -28,7 +28,7 @@ _FURTHEST = 3.0
 
 @dataclass(frozen=True)
 class Change:
-    """The smallest change of one parameter alone that leads into another regime (`Diagnosis.sensitivity`).
+    """The smallest change of one parameter alone that leads into another regime (`MomentDiagnosis.sensitivity`).
 
     Args:
         parameter: its name.
@@ -42,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Diagnosis:
+class MomentDiagnosis:
     """Where a data set lies in the phase diagram, how sure that is, and what to train.
 
     Saved (`to_json`) and read back (`from_json`, `load_baseline`) it is the baseline that later data are
@@ -90,7 +90,7 @@ class Diagnosis:
     phasejax_version: str = __version__
 
     @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> "Diagnosis":
+    def from_dict(cls, saved: dict[str, Any]) -> "MomentDiagnosis":
         """The diagnosis that `to_dict` wrote; derived numbers are computed again.
 
         Raises:
@@ -99,7 +99,7 @@ class Diagnosis:
         return cls(**diagnosis_fields(saved, origin="dictionary"))
 
     @classmethod
-    def from_json(cls, text: str) -> "Diagnosis":
+    def from_json(cls, text: str) -> "MomentDiagnosis":
         """The diagnosis that `to_json` wrote.
 
         Raises:
