@@ -1,9 +1,14 @@
-"""Results as JSON: what turns nested containers of arrays into plain Python objects."""
+"""Results as JSON: nested containers of arrays as plain Python objects, and records made again from what JSON holds."""
 
 import math
-from typing import Any
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+
+_Record = TypeVar("_Record")
+_NOT_FINITE = ("inf", "-inf", "nan")
 
 
 def plain(value: Any) -> Any:
@@ -33,3 +38,71 @@ def plain(value: Any) -> Any:
             return str(value)
         case _:
             return value
+
+
+def restored(record: type[_Record], saved: Any, name: str = "") -> _Record:
+    """A record made again from what `plain(asdict(record))` gave, every field checked against its annotation.
+
+    Nothing that a file holds is trusted: a field that is missing or holds another type is an error, names that the
+    record does not have are left out. A class with a method `from_dict` reads itself.
+
+    Args:
+        record: a dataclass whose fields are numbers, text, booleans, None, tuples, dictionaries with names of text, or
+            such dataclasses.
+        saved: dictionaries, lists, numbers and text, nested, as JSON holds them.
+        name: what errors call the record: the path of fields that leads to it.
+
+    Raises:
+        ValueError: naming the field, what was expected and what was given.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Interval:
+    ...     low: float
+    ...     high: float
+    >>> restored(Interval, {"low": 0, "high": "inf"})
+    Interval(low=0.0, high=inf)
+    """
+    if not isinstance(saved, dict):
+        raise ValueError(f"expected {f'an object in the field {name}' if name else 'an object'}, got {_short(saved)}")
+    values, hints = {}, get_type_hints(record)
+    for field in fields(record):  # pyright: ignore[reportArgumentType] (a dataclass, as documented)
+        path = f"{name}.{field.name}" if name else field.name
+        if field.name in saved:
+            values[field.name] = _restored_as(hints[field.name], saved[field.name], path)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"expected the field {path}, got none")
+    return record(**values)
+
+
+def _restored_as(hint: Any, saved: Any, path: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if saved is None and type(None) in arguments:
+            return None
+        return _restored_as(next(one for one in arguments if one is not type(None)), saved, path)
+    if origin is tuple and isinstance(saved, list | tuple):
+        inner = arguments[:1] * len(saved) if arguments[-1] is Ellipsis else arguments
+        if len(inner) == len(saved):
+            return tuple(_restored_as(one, item, f"{path}[{place}]")
+                         for place, (one, item) in enumerate(zip(inner, saved, strict=True)))
+    elif origin is dict and isinstance(saved, dict):
+        return {key: _restored_as(arguments[1], item, f"{path}.{key}") for key, item in saved.items()}
+    elif origin is Literal:
+        if saved in arguments:
+            return saved
+    elif hasattr(hint, "from_dict"):
+        return hint.from_dict(saved)
+    elif is_dataclass(hint) and isinstance(hint, type):
+        return restored(hint, saved, path)
+    elif hint is float and (isinstance(saved, int | float) or saved in _NOT_FINITE) and not isinstance(saved, bool):
+        return float(saved)
+    elif hint in (int, str, bool) and type(saved) is hint:
+        return saved
+    expected = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
+    raise ValueError(f"expected {expected} in the field {path}, got {_short(saved)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
