@@ -7,9 +7,9 @@ Read `_table` first: a `Table` is rows that are read when they are asked for. `_
 and Parquet files as tables (`open_table`), `_hdf5` HDF5, AnnData and MuData files, `_text_table` tables of text,
 whose dialect and header `_text_dialect` and `_text_header` decide. `_named` takes rows with their identifiers from
 whatever container or file people bring (`as_named`, with `_named_files` and `_plain_values`), and `_matching` joins
-two views and their labels by identifier (`match_rows`), with `_features` on missing values. `_moments` computes the
-moments of tables side by side (`accumulate`, `Moments`). `_arrays` reads small files whole (`load_array`) and checks
-views, `_labels` turns labels into columns (`encode_labels`).
+two views and their labels by identifier (`match_rows`), with `_features` on missing values and `_groups` on rows that
+belong together. `_moments` computes the moments of tables side by side (`accumulate`, `Moments`). `_arrays` reads small
+files whole (`load_array`) and checks views, `_labels` turns labels into columns (`encode_labels`).
 """
 
 import lazy_loader

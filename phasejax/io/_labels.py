@@ -136,13 +136,15 @@ def label_notes(labels: np.ndarray, kind: str) -> list[str]:
     return []
 
 
-def enough_members(labels: np.ndarray, kind: str, least: int) -> tuple[np.ndarray, list[str]]:
+def enough_members(labels: np.ndarray, kind: str, least: int, groups: Int[np.ndarray, "m"] | None = None
+                   ) -> tuple[np.ndarray, list[str]]:
     """Which labelled rows belong to classes that are large enough to cross-validate, and a note about the others.
 
     Args:
         labels: shape (m,) or (m, L), without missing values.
         kind: "auto", "class" or "real"; of real values all rows are kept.
         least: members that a class needs.
+        groups: of the labelled rows, if whole groups go into folds; then a class needs members in `least` groups.
 
     Raises:
         ValueError: fewer than two classes remain; names all that are too small.
@@ -154,17 +156,21 @@ def enough_members(labels: np.ndarray, kind: str, least: int) -> tuple[np.ndarra
     if labels.size != len(labels) or labels.dtype.kind not in "iubUSf" or resolved_kind(labels, kind) != "class":
         return everything, []
     classes, index, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
+    unit = "row"
+    if groups is not None:
+        pairs = np.unique(np.stack([index.reshape(-1), groups]), axis=1)
+        counts, unit = np.bincount(pairs[0], minlength=len(classes)), "group"
     small = counts < least
     if not small.any() or len(classes) < 2 or len(classes) > len(labels) / 2:  # the last two are refused when encoded
         return everything, []
-    named = [f"{_class_name(name)}: {count} row{'s' if count > 1 else ''}"
+    named = [f"{_class_name(name)}: {count} {unit}{'s' if count > 1 else ''}"
              for name, count in zip(classes[small], counts[small], strict=True)]
     listed = ", ".join(named[:12]) + (f" and {len(named) - 12} more classes" if len(named) > 12 else "")
     if np.sum(~small) < 2:
-        raise ValueError(f"labels: expected at least 2 classes of {least} rows or more, to cross-validate, got "
+        raise ValueError(f"labels: expected at least 2 classes of {least} {unit}s or more, to cross-validate, got "
                          f"{listed}")
     return ~small[index.reshape(-1)], [
-        f"labels: left out classes with fewer than {least} rows, too few to cross-validate: {listed}"]
+        f"labels: left out classes with fewer than {least} {unit}s, too few to cross-validate: {listed}"]
 
 
 def _class_name(name):

@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from phasejax._core.validation import check_choice
 from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different, suspected_identifiers, without_missing
+from phasejax.io._groups import encode_groups, group_values, without_group_column
 from phasejax.io._labels import LabelKind, enough_members, label_notes, labelled_rows, resolved_kind
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named, checked_ids
 from phasejax.io._table import Table
@@ -36,6 +37,7 @@ class MatchedRows:
         ids: identifiers of the n rows; None where there are none.
         notes: what was decided about rows and missing values.
         readings: how files and containers were read.
+        groups: numbers 0 to G - 1 of the groups that the n rows belong to, shape (n,); None where every row is its own.
     """
 
     x: np.ndarray | Table
@@ -45,6 +47,7 @@ class MatchedRows:
     ids: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
+    groups: Int[np.ndarray, "n"] | None = None
 
 
 def announce(notes: Iterable[str]) -> None:
@@ -53,18 +56,20 @@ def announce(notes: Iterable[str]) -> None:
         warnings.warn(InputNote(note), stacklevel=3)
 
 
-def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, by_position: bool = False,
-               missing: str = "error") -> MatchedRows:
+def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, groups: Any = None,
+               by_position: bool = False, missing: str = "error") -> MatchedRows:
     """The rows that x and y have in common, in the order of x, and their labels.
 
     Rows are joined by identifiers where both views have them. Where one view has some, or none has, rows pair by
     position. Labels are joined to the rows in the same way, and rows without a label, or with a missing one, are
-    unlabelled.
+    unlabelled. So are groups, of which every row needs one.
 
     Args:
         x, y: views, as `as_named` takes them.
         labels: likewise; None if there are none.
         labelled: indices of the rows of x that the labels belong to, in their order, if labels have no identifiers.
+        groups: which rows belong together and are not independent (those of one patient, star or image), one value for
+            each row: text or whole numbers, as `as_named` takes them; None if all rows are independent.
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values in the views: "error", "drop" keeps the rows that are complete in
             both, "mean" puts the mean of the column in their place.
@@ -73,8 +78,8 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, by_p
         The matched rows and notes about them.
 
     Raises:
-        ValueError: identifiers that are repeated or have nothing in common, values that are missing, other numbers of
-            rows; rows of a large table that would have to be moved.
+        ValueError: identifiers that are repeated or have nothing in common, values or groups that are missing, other
+            numbers of rows, fewer than two groups; rows of a large table that would have to be moved.
 
     >>> import pandas as pd
     >>> x = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["p", "q", "r"])
@@ -84,38 +89,45 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, by_p
     """
     check_choice("missing", missing, get_args(Missing))
     x, y = (_with_columns(as_named(view, name)) for name, view in (("x", x), ("y", y)))
-    labels = None if labels is None else _without_identifier_column(as_named(labels, "labels"))
-    readings = (*x.notes, *y.notes, *(() if labels is None else labels.notes))
+    labels = None if labels is None else _without_identifier_column(as_named(labels, "labels"), "labels")
+    groups = None if groups is None else _without_identifier_column(as_named(groups, "groups"), "groups")
+    readings = tuple(note for rows in (x, y, labels, groups) if rows is not None for note in rows.notes)
     notes: list[str] = []
     small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
     in_x, in_y, ids = _common_rows(x, y, by_position, notes)
     which, values = None, None
     if labels is not None:
         which, values = _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
+    of_groups = None if groups is None else _groups_of_rows(groups, len(x), in_x, ids, by_position, notes)
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
+    if groups is not None:
+        x, y = (without_group_column(name, view, groups, of_groups, notes) for name, view in (("x", x), ("y", y)))
     for name, view in (("x", x), ("y", y)):
         notes += suspected_identifiers(name, view)
     first, second, kept = without_missing(x.values, y.values, missing, notes)
     if kept is not None:
         ids = None if ids is None else ids[kept]
+        of_groups = None if of_groups is None else of_groups[kept]
         if values is not None and values.ndim:
             place = np.full(len(x), -1)
             place[kept] = np.arange(len(kept))
             which = np.arange(len(x)) if which is None else which
             if len(which) == len(values):
                 which, values = _renumbered(which, values, place)
-    return MatchedRows(first, second, values, which, ids, tuple(notes), readings)
+    codes = None if of_groups is None else encode_groups(of_groups, notes)
+    return MatchedRows(first, second, values, which, ids, tuple(notes), readings, codes)
 
 
-def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_kind: str = "auto",
+def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_kind: str = "auto", groups: Any = None,
                    by_position: bool = False, missing: str = "error", least_members: int = 1
                    ) -> tuple[MatchedRows, str]:
     """`match_rows`, without rows of classes that are too small, and the kind of the labels.
 
     Args:
-        x, y, labels, labelled, by_position, missing: as in `match_rows`.
+        x, y, labels, labelled, groups, by_position, missing: as in `match_rows`.
         label_kind: "class", "real", or "auto" (`encode_labels`).
-        least_members: rows that a class needs; those of smaller classes become unlabelled.
+        least_members: rows that a class needs, in as many groups where there are groups; those of smaller classes
+            become unlabelled.
 
     Returns:
         The matched rows, and "class" or "real".
@@ -124,14 +136,16 @@ def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_k
         ValueError: as `match_rows`; fewer than two classes are large enough; text that stands for numbers.
     """
     check_choice("label_kind", label_kind, get_args(LabelKind))
-    matched = match_rows(x, y, labels, labelled=labelled, by_position=by_position, missing=missing)
+    matched = match_rows(x, y, labels, labelled=labelled, groups=groups, by_position=by_position, missing=missing)
     values = matched.labels
     if values is None or values.ndim not in (1, 2) or not values.size:
         return matched, label_kind  # refused where labels are encoded
     notes = label_notes(values, label_kind)
     kind = resolved_kind(values, label_kind)
-    kept, of_classes = enough_members(values, kind, least_members)
-    which = matched.labelled
+    which, of_rows = matched.labelled, matched.groups
+    if of_rows is not None:
+        of_rows = of_rows if which is None else of_rows[which] if len(which) == len(values) else None
+    kept, of_classes = enough_members(values, kind, least_members, of_rows)
     if not kept.all() and (which is None or len(which) == len(values)):
         which, values = np.flatnonzero(kept) if which is None else which[kept], values[kept]
     return replace(matched, labels=values, labelled=which, notes=(*matched.notes, *notes, *of_classes)), kind
@@ -216,8 +230,8 @@ def _taken(name, values, rows, small):
 # Labels
 
 
-def _without_identifier_column(labels):
-    """Labels of several columns without the one whose integers all differ, which are identifiers."""
+def _without_identifier_column(labels, name):
+    """Labels or groups of several columns without the one whose integers all differ, which are identifiers."""
     values = labels.values.rows(0, len(labels)) if isinstance(labels.values, Table) else labels.values
     if labels.columns is None or values.ndim != 2 or values.shape[1] < 2 or len(values) < ROWS_OF_AN_IDENTIFIER:
         return replace(labels, values=values)
@@ -226,10 +240,11 @@ def _without_identifier_column(labels):
         return replace(labels, values=values)
     place, rest = alike[0], np.delete(values, alike[0], 1)
     if labels.ids is not None or len(alike) > 1:
-        raise ValueError(f"labels: expected no identifiers among them, got whole numbers that all differ in column "
+        raise ValueError(f"{name}: expected no identifiers among them, got whole numbers that all differ in column "
                          f"{labels.columns[place]}; drop it or say which column identifies the rows (id)")
-    note = f"labels: column {labels.columns[place]} identifies the rows (all its values differ) and is no label"
-    return NamedRows(_narrowed(rest), checked_ids(values[:, place], "labels"),
+    note = f"{name}: column {labels.columns[place]} identifies the rows (all its values differ) and is no " + \
+        name.removesuffix("s")
+    return NamedRows(_narrowed(rest), checked_ids(values[:, place], name),
                      labels.columns[:place] + labels.columns[place + 1:], (*labels.notes, note))
 
 
@@ -291,3 +306,28 @@ def _with_label(which, values, n, notes):
             raise ValueError("labels: expected some that are not missing, got none")
     everything = len(which) == n and np.array_equal(which, np.arange(n))
     return None if everything else which, values
+
+
+# Groups
+
+
+def _groups_of_rows(groups, n_x, in_x, ids, by_position, notes):
+    """What group each of the matched rows belongs to, by its name."""
+    values, n = group_values(groups), n_x if in_x is None else len(in_x)
+    if groups.ids is not None and ids is not None and not by_position:
+        _check_unique("groups", groups.ids)
+        mine, theirs = _comparable(ids, groups.ids)
+        _, where, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+        if len(where) < n:
+            first = np.delete(ids, where)[0]
+            raise ValueError(f"groups: expected the identifiers of all {n} rows, got {len(where)} of them, not that of "
+                             f"{first}, ...")
+        return values[order[np.argsort(where)]]
+    if groups.ids is not None and not by_position:
+        _pair_by_position("groups", "x", groups.ids, n)
+        notes.append("x, y: no identifiers, so groups are paired with rows by position")
+    elif len(values) != n_x:
+        raise ValueError(f"groups: expected {n_x} rows, one for each row of x, got {len(values)}")
+    elif ids is not None:
+        notes.append("groups: no identifiers, so they are paired with the rows of x by position")
+    return values if in_x is None else values[in_x]

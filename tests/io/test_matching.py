@@ -5,7 +5,8 @@ Situations, with public reports of the same kind:
 - a shuffled DataFrame beside a NumPy array; identifiers that are numbers in one file and text in the other;
 - labels of some rows only, found by identifier (mudata #109), or with missing entries (scikit-learn #13157);
 - masked values with -9999 beneath (astropy #8816, sherpa #346);
-- a column of identifiers among the features (MOFA2 #88) or beside the class (MLBox #94).
+- a column of identifiers among the features (MOFA2 #88) or beside the class (MLBox #94);
+- several rows of one patient, star or image (scikit-learn #13621, cca_zoo #124).
 """
 
 import numpy as np
@@ -227,3 +228,103 @@ def test_the_unit_of_one_label_column_changes_nothing(method):
         for score, same in zip(one.predicted_scores.scores, other.predicted_scores.scores, strict=True):
             assert same.value == pytest.approx(score.value, rel=1e-9)
         assert other.delta_ca == pytest.approx(one.delta_ca, rel=1e-6)
+
+
+# Groups: repeated measurements of the same thing (scikit-learn #13621, cca_zoo #124)
+
+PATIENT = pd.Series([f"P{i % 25:02d}" for i in range(N)], index=X.index, name="patient")
+
+
+@pytest.mark.parametrize("groups", [
+    PATIENT, PATIENT.iloc[ORDER], PATIENT.to_frame(), PATIENT.reset_index(), PATIENT.iloc[ORDER].reset_index(),
+    PATIENT.str[1:].astype(int), PATIENT.str[1:].astype(float).iloc[ORDER], PATIENT.astype("category"),
+])
+def test_groups_are_joined_by_identifier(groups):
+    for view in (X, SHUFFLED):
+        found = match_rows(view, SOME, groups=groups)
+        np.testing.assert_array_equal(found.groups, PATIENT.str[1:].astype(int).loc[found.ids])
+        assert not any("group" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("groups", [
+    PATIENT.to_numpy(), PATIENT.to_list(), PATIENT.str[1:].astype(float).to_numpy()[:, None],
+    np.arange(N) % 25, PATIENT.to_numpy().astype("S"),
+])
+def test_groups_without_identifiers_go_with_the_rows_of_x(groups):
+    found = match_rows(X, SOME, groups=groups)
+    np.testing.assert_array_equal(found.groups, PATIENT.str[1:].astype(int).loc[found.ids])
+    assert found.notes[-1] == "groups: no identifiers, so they are paired with the rows of x by position"
+    assert match_rows(X_VALUES, Y_VALUES, groups=groups).notes == ()
+    by_position = match_rows(X, SHUFFLED, groups=PATIENT.iloc[ORDER], by_position=True)
+    np.testing.assert_array_equal(by_position.groups, PATIENT.iloc[ORDER].str[1:].astype(int))
+    found = match_rows(X_VALUES, Y_VALUES, groups=PATIENT)
+    assert found.notes == ("x, y: no identifiers, so groups are paired with rows by position",)
+
+
+def test_groups_are_read_from_a_column_of_a_file(tmp_path):
+    table = PATIENT.to_frame().assign(flux=np.round(S[:, 0], 3), visit=np.arange(N) // 25)
+    table.iloc[ORDER].to_csv(tmp_path / "meta.csv")
+    table.to_parquet(tmp_path / "meta.parquet")
+    for name in ("meta.csv:patient", "meta.parquet:patient"):
+        found = match_rows(X, SOME, groups=str(tmp_path / name))
+        np.testing.assert_array_equal(found.groups, PATIENT.str[1:].astype(int).loc[found.ids])
+    np.save(tmp_path / "groups.npy", (np.arange(N) % 25)[:, None])
+    np.testing.assert_array_equal(match_rows(X, Y, groups=str(tmp_path / "groups.npy")).groups, np.arange(N) % 25)
+    with pytest.raises(ValueError, match=r"^groups: expected one column, got 2 \(flux, visit; name one: FILE.csv:NAME"):
+        match_rows(X, Y, groups=table[["flux", "visit"]])
+
+
+def test_groups_follow_the_rows_that_are_kept():
+    holed = X.copy()
+    holed.iloc[[0, 7, 40], 2] = np.nan
+    found = match_rows(holed, SHUFFLED, KIND.iloc[LABELLED], groups=PATIENT, missing="drop")
+    np.testing.assert_array_equal(found.groups, np.delete(np.arange(N), [0, 7, 40]) % 25)
+    assert len(found.groups) == len(found.x)
+    unlabelled = match_rows(X.iloc[:50], Y, groups=PATIENT.iloc[:49].reindex(X.index[:50]).fillna("another"))
+    assert unlabelled.groups.tolist() == [*np.arange(49) % 25, 25]
+
+
+@pytest.mark.parametrize(("groups", "message"), [
+    (PATIENT.where(np.arange(N) != 5), "expected a group in every row, got 1 of 300 missing, the first in row 5 "),
+    (np.where(np.arange(N) > 297, np.nan, np.arange(N) % 9), "expected a group in every row, got 2 of 300 missing"),
+    (PATIENT.iloc[:280], f"expected the identifiers of all 300 rows, got 280 of them, not that of {IDS[280]}, ...$"),
+    (PATIENT.set_axis(PATIENT.index + 10_000), "expected the identifiers of all 300 rows, got 0 of them"),
+    (pd.concat([PATIENT, PATIENT[:2]]), "expected identifiers that all differ, got"),
+    (np.arange(280) % 25, "expected 300 rows, one for each row of x, got 280"),
+    (np.zeros(N, int), "expected at least 2 groups, got only 0"),
+    (np.arange(N) / 2, "expected text or whole numbers, got 0.5"),
+    (np.ones((N, 2)), "expected one column, got 2"),
+    (np.float64(3), r"expected one value for each row, got shape \(\)"),
+])
+def test_groups_that_do_not_say_where_rows_belong_are_refused(groups, message):
+    with pytest.raises(ValueError, match=f"^groups: {message}") as caught:
+        match_rows(X, Y, groups=groups)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_of_one_row_are_none_and_few_groups_are_said():
+    found = match_rows(X, Y, groups=pd.Series(IDS, X.index))
+    assert (found.groups, found.notes) == (
+        None, ("groups: every row is a group of its own, so rows count as independent",))
+    found = match_rows(X, Y, groups=np.r_[np.zeros(100), np.ones(200)])
+    assert found.notes[-1] == \
+        "groups: 300 rows in only 2 groups of 100 to 200 rows; the number of groups is the sample size"
+
+
+def test_the_column_of_groups_is_no_feature():
+    number = PATIENT.str[1:].astype(float)
+    found = match_rows(X.assign(patient=number), SHUFFLED, groups=PATIENT)
+    np.testing.assert_array_equal(found.x, X)
+    assert found.notes[-1] == "x: column patient says which group a row belongs to and is no feature"
+    found = match_rows(X, Y.assign(patient=number + S[:, 0].round()), groups=PATIENT)
+    assert found.y.shape[1] == 9
+    assert found.notes[-1] == "y: column patient counts as a feature, but has the name of the groups"
+
+
+def test_a_class_needs_members_in_several_groups():
+    labels = np.where(np.arange(N) % 25 < 3, "rare", np.where(np.arange(N) % 2, "even", "odd"))
+    found, _ = match_labelled(X_VALUES, Y_VALUES, labels, groups=PATIENT.to_numpy(), least_members=5)
+    assert len(found.labelled) == 300 - 36
+    assert found.notes[-1].endswith("fewer than 5 groups, too few to cross-validate: rare: 3 groups")
+    with pytest.raises(ValueError, match="expected at least 2 classes of 5 groups or more, to cross-validate, got "):
+        match_labelled(X_VALUES, Y_VALUES, labels == "rare", groups=PATIENT.to_numpy(), least_members=5)
