@@ -15,10 +15,11 @@ from paper_figs.nonlinear import STYLES
 from paper_figs.presets import Preset
 from paper_figs.recipe import Recipe
 from phasejax._core.progress import ProgressCallback
-from phasejax.deep import PRESETS, Experiment, compare_with_diagnosis, evaluate, train_grid
+from phasejax.deep import PRESETS, Experiment, evaluate, train_grid
 from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._objectives import ALIGNMENTS
 from phasejax.deep.data._sprites import SHAPES
+from phasejax.diagnosis import compare_with_diagnosis
 from phasejax.theory import Regime
 
 _SHAPE_COLOURS = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])

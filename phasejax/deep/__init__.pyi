@@ -1,6 +1,5 @@
 from . import data as data
 from . import losses as losses
-from ._diagnosis_agreement import compare_with_diagnosis as compare_with_diagnosis
 from ._evaluation import evaluate as evaluate
 from ._experiment import PRESETS as PRESETS
 from ._experiment import Experiment as Experiment

@@ -7,7 +7,8 @@ statistics are those of the data (with `_search`, `_precision`, `_posterior` and
 `_estimates` puts the result into units of the data. `_predicted_scores` measures what each representation predicts
 (with `_linear_readout`); `_result` holds all answers, `_recommendation` and `_advice` say what to train. `_spectral`
 and `_spectral_result` are Algorithm 1. `_saved` reads a diagnosis back, `_baseline`, `_drift` and `_drift_tests`
-compare it with later data. `report` and `_plots` show it.
+compare it with later data. `report` and `_plots` show it. `_agreement` sets the answer beside trained encoders of
+`phasejax.deep`.
 """
 
 import lazy_loader

@@ -1,4 +1,5 @@
 from ._advice import choose_estimator as choose_estimator
+from ._agreement import compare_with_diagnosis as compare_with_diagnosis
 from ._baseline import diagnose_again as diagnose_again
 from ._baseline import load_baseline as load_baseline
 from ._diagnose import diagnose as diagnose

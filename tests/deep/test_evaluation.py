@@ -1,4 +1,4 @@
-"""From a trained grid to the scores of its encoders, the agreement with the diagnosis, and figures."""
+"""From a trained grid to the scores of its encoders, and figures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,10 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from paper_figs import __main__ as paper_figs
-from paper_figs import features, nonlinear
+from paper_figs import nonlinear
 from paper_figs.presets import Preset
 from phasejax import deep
-from phasejax.deep import ProbeRows, TrainedGrid, compare_with_diagnosis, evaluate, probe
-from phasejax.deep._diagnosis_agreement import _with_agreement
+from phasejax.deep import ProbeRows, TrainedGrid, evaluate, probe
 from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._grid import cells_of, training_of
 from phasejax.deep._objectives import OBJECTIVES
@@ -29,11 +28,6 @@ PRESET = Preset(n=10, seeds=1, thin=1, raster=2, frames=1, sizes=(300, 320), exp
 @pytest.fixture(scope="module")
 def scores(trained):
     return evaluate(trained)
-
-
-@pytest.fixture(scope="module")
-def agreement(trained, scores):
-    return compare_with_diagnosis(trained, scores, rows=200, components=4)
 
 
 @pytest.mark.slow
@@ -74,38 +68,6 @@ def test_a_cell_that_is_not_there_is_refused(trained):
         encoders.embed("cp", np.arange(3), jitter=0.1, noise=0.5, seed=0)
 
 
-@pytest.mark.slow
-def test_diagnosed_and_measured_winners_are_compared_cell_by_cell(trained, scores, agreement):
-    assert agreement.predicted.dims == ("jitter", "noise", "seed")
-    accuracy = scores.accuracy.sel(probe_size=200)
-    votes, regime_votes = [], []
-    for jitter in TINY.jitters:
-        for seed in range(2):
-            ca, cp = (float(accuracy.sel(objective=o, jitter=jitter, noise=0.5, seed=seed)) for o in ("vicreg", "cp"))
-            cell = agreement.sel(jitter=jitter, noise=0.5, seed=seed)
-            assert float(cell.measured) == ca - cp
-            error = ((ca * (1 - ca) + cp * (1 - cp)) / 30) ** 0.5
-            assert float(cell.error) == pytest.approx(error)
-            assert bool(cell.tie) == (abs(ca - cp) <= 2 * error)
-            if not cell.tie:
-                votes.append((float(cell.predicted) > 0) == (ca > cp))
-                if str(cell.regime.values) in ("CA only", "CP only"):
-                    regime_votes.append((str(cell.regime.values) == "CA only") == (ca > cp))
-    for found, expected in ((agreement.agreement, votes), (agreement.agreement_regime, regime_votes)):
-        np.testing.assert_allclose(found, np.mean(expected) if expected else np.nan)
-    with pytest.raises(ValueError, match="trained: expected the objective deepcca, got vicreg, cp, cp_reverse"):
-        compare_with_diagnosis(trained, scores, alignment="deepcca")
-
-
-def test_ties_do_not_vote():
-    found = _with_agreement(xr.Dataset({
-        "regime": ("cell", ["CA only", "CP only", "CA only", "Both", "CP only"]),
-        "predicted": ("cell", [0.1, 0.1, -0.1, 0.2, -0.2]), "measured": ("cell", [0.3, 0.01, -0.3, 0.3, -0.2]),
-        "tie": ("cell", [False, True, False, False, False])}))
-    assert found.agreement == 1.0
-    assert found.agreement_regime == pytest.approx(2 / 3)
-
-
 def pixels(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -113,9 +75,9 @@ def pixels(figure):
 
 
 @pytest.mark.slow
-def test_figures_show_what_was_found(scores, agreement):
+def test_figures_show_what_was_found(scores):
     both = xr.concat([scores, scores], xr.DataArray([250, 300], dims="n", name="n"), combine_attrs="override")
-    for figure in (nonlinear.draw_probes(scores), nonlinear.draw_sizes(both), features.draw_agreement(agreement)):
+    for figure in (nonlinear.draw_probes(scores), nonlinear.draw_sizes(both)):
         drawn = pixels(figure)
         assert drawn.std() > 5
         assert drawn[0].min() > 250  # the margin is white: nothing is cut off
@@ -123,7 +85,7 @@ def test_figures_show_what_was_found(scores, agreement):
 
 
 @pytest.mark.slow
-def test_tables_hold_the_numbers_of_the_figures(scores, agreement):
+def test_tables_hold_the_numbers_of_the_figures(scores):
     table = nonlinear.tabulate_probes(scores).reset_index().set_index(["objective", "jitter", "probe_size"])
     row = table.loc["cp", 0.3, 200]
     two = scores.accuracy.sel(objective="cp", jitter=0.3, noise=0.5, probe_size=200).values
@@ -131,9 +93,6 @@ def test_tables_hold_the_numbers_of_the_figures(scores, agreement):
     # Student's t of one degree of freedom at 97.5%.
     assert row.accuracy_upper - row.accuracy == pytest.approx(12.7062 * abs(two[0] - two[1]) / 2, rel=1e-4)
     assert row.position_r2 == pytest.approx(float(scores.position_r2.sel(objective="cp", jitter=0.3).mean()))
-    cells = features.tabulate_agreement(agreement).reset_index().set_index(["jitter", "seed"])
-    assert cells.loc[(0.3, 1), "reduced_chi2"] == float(agreement.reduced_chi2.sel(jitter=0.3, seed=1).item())
-    assert set(cells.regime) <= {"Both", "CA only", "CP only", "Neither"}
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Does the diagnosis of encoder features foretell which objective wins?
 
 The features are what a practitioner has before choosing an objective: embeddings of x and of y by encoders that were
-trained without labels and without each other, those of prediction in either direction. `diagnose` sees these features
-with their labels. The frozen probes of `evaluate` measure, in every cell of the grid, whether alignment or prediction
-of y from x makes the better encoder.
+trained without labels and without each other, those of prediction in either direction. Moment matching sees these
+features with their labels. The frozen probes of `evaluate` measure, in every cell of the grid, whether alignment or
+prediction of y from x makes the better encoder.
 """
 
 from itertools import product
@@ -15,7 +15,7 @@ import xarray as xr
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._grid import DIMS, TrainedGrid
-from phasejax.diagnosis import diagnose
+from phasejax.diagnosis._diagnose import diagnose
 from phasejax.theory import Regime
 
 # The objective whose encoder gives the features of each view.
@@ -27,7 +27,7 @@ _TIE = 2.0
 def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignment: str = "vicreg",
                            rows: int = 2000, components: int = 16,
                            progress: bool | ProgressCallback = False) -> xr.Dataset:
-    """The regime and the winner that `diagnose` predicts for each cell, beside the winner that was measured.
+    """The regime and the winner that moment matching predicts for each cell, beside the winner that was measured.
 
     Args:
         trained: a grid whose objectives include cp, cp_reverse and `alignment`.
@@ -68,7 +68,7 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
             views = {view: encoders.embed(objective, diagnosed_rows, jitter=jitter, noise=noise, seed=seed)
                      for view, objective in FEATURES.items()}
             x, y = (_principal_components(views[view].embeddings, components) for view in ("x", "y"))
-            found.append(diagnose(x, y, views["x"].labels))
+            found.append(diagnose(x, y, views["x"].labels, method="moments"))
             advance(f"cells diagnosed (the last one: {found[-1].verdict})", len(found), measured.size)
 
     def by_cell(values):
