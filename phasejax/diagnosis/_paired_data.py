@@ -38,9 +38,13 @@ class PairedRows:
         joint: covariance of (x, y, t), divisor n - 1, from all rows in the block of (x, y); t are linearly
             independent, unit-variance combinations of the label columns.
         without: `joint` when one of g random groups of rows is left out, each in turn; labelled rows
-            are spread evenly over the groups, at most `GROUPS` of them. Where n is too small it may be singular.
+            are spread evenly over the groups, at most `GROUPS` of them; dependent rows are in the same one. Where n is
+            too small it may be singular.
         x, y: the sample, all rows or `SAMPLE_ROWS` of them.
         labelled: which rows of the sample have labels.
+        groups: numbers of the groups of dependent rows that the rows of the sample belong to; None where every row
+            stands for itself.
+        number_of_groups: how many groups the n rows are in; n where every row stands for itself.
     """
 
     n: int
@@ -52,6 +56,8 @@ class PairedRows:
     x: Float[np.ndarray, "r d_x"]
     y: Float[np.ndarray, "r d_y"]
     labelled: Int[np.ndarray, "s"]
+    groups: Int[np.ndarray, "r"] | None = None
+    number_of_groups: int = 0
 
     @property
     def d_x(self) -> int:
@@ -77,7 +83,7 @@ class PairedRows:
 
 
 def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, labelled: ArrayLike | None = None,
-                label_kind: str = "auto", seed: int = 0) -> PairedRows:
+                label_kind: str = "auto", seed: int = 0, groups: Int[np.ndarray, "n"] | None = None) -> PairedRows:
     """Check the arguments of `diagnose`, and reduce the rows to their moments.
 
     Raises:
@@ -90,7 +96,9 @@ def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, l
     which = labelled_rows(labelled, n)
     everything = len(which) == n
     rng = np.random.default_rng(seed)
-    groups = _groups(rng, which, n)  # drawn first: the same for a table and for an array
+    of_rows = groups
+    groups = _groups(rng, which, n) if of_rows is None else _parts_of_groups(rng, which, of_rows)
+    # Drawn first: the same for a table and for an array.
     if len(x) * (x.shape[1] + y.shape[1]) <= IN_MEMORY:
         rows_x, rows_y = check_views(x.rows(0, n), y.rows(0, n))
         x, y, kept = open_table(rows_x, "x"), open_table(rows_y, "y"), np.arange(n)
@@ -114,7 +122,9 @@ def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, l
     return PairedRows(n=n, m=len(which), encoded=encoded[chosen],
                       kind=resolved_kind(labels, label_kind),
                       joint=joint, without=without, x=np.asarray(rows_x, np.float64),
-                      y=np.asarray(rows_y, np.float64), labelled=in_sample)
+                      y=np.asarray(rows_y, np.float64), labelled=in_sample,
+                      groups=None if of_rows is None else np.unique(of_rows[kept], return_inverse=True)[1],
+                      number_of_groups=n if of_rows is None else int(of_rows.max()) + 1)
 
 
 def in_like_units(columns: Float[np.ndarray, "m l"], kind: str) -> Float[np.ndarray, "m l"]:
@@ -150,6 +160,16 @@ def _groups(rng, which, n):
     groups[np.concatenate([rng.permutation(which), rng.permutation(others)])] = np.resize(
         np.arange(min(GROUPS, len(which)), dtype=np.uint8), n)
     return groups
+
+
+def _parts_of_groups(rng, which, of_rows):
+    """The part of each row, whole groups in one part. Groups are dealt out in random order, those with labels first."""
+    order = rng.permutation(int(of_rows.max()) + 1)
+    labelled = np.unique(of_rows[which])
+    order = np.concatenate([order[np.isin(order, labelled)], order[~np.isin(order, labelled)]])
+    part = np.empty(len(order), np.uint8)
+    part[order] = np.resize(np.arange(min(GROUPS, len(labelled)), dtype=np.uint8), len(order))
+    return part[of_rows]
 
 
 def _joint(x, y, columns, which, groups):

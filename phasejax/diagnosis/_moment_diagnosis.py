@@ -1,0 +1,79 @@
+"""Diagnosis by moment matching: from checked rows to regime, intervals, spectra, predicted scores and what limits them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from threadpoolctl import threadpool_limits
+
+from phasejax.diagnosis._estimates import summarise_posterior
+from phasejax.diagnosis._moment_matching import label_directions, match_moments
+from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._paired_data import PairedRows
+from phasejax.diagnosis._predicted_scores import scores_of_checked_data
+from phasejax.diagnosis._simulator import Design
+from phasejax.diagnosis._spectral import classify_spectra
+from phasejax.diagnosis._units import rows_in_like_units
+
+# Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
+_REDUNDANT_GAIN = 0.005
+
+
+def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, predicted_scores: bool, seed: int
+                        ) -> MomentDiagnosis:
+    """Match the moments of checked rows, classify their spectra and predict the scores of representations.
+
+    Args:
+        data: paired rows and their moments.
+        k: shared signals; None to count the label directions that a view predicts beyond chance.
+        confidence: level of the intervals, and probability from which a regime is stated.
+        predicted_scores: whether to predict the scores.
+        seed: of simulation, folds and bootstrap.
+
+    Raises:
+        ValueError: k out of range, views of one column, a singular covariance.
+    """
+    data, of_units = rows_in_like_units(data)
+    top = min(data.d_x, data.d_y) - 1
+    if k is not None and not 1 <= k <= top:
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
+    if top < 1:
+        raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
+    q = data.q
+    signals = min(label_directions(data.joint, data.d_x, data.d_y, q, data.m), top) if k is None else k
+    design = Design(data.d_x, data.d_y, q, signals, data.n - 1, data.m - 1)
+    # The simulations keep all cores busy. Threads of BLAS beside them would wait for each other.
+    with threadpool_limits(1):
+        posterior = match_moments(data.joint, design, without=data.without, seed=seed)
+        spectra = classify_spectra(data.x, data.y, data.encoded, labelled=data.labelled, signals=signals)
+        scores = scores_of_checked_data(data.x, data.y, data.encoded, k=signals, kind=data.kind,
+                                        labelled=data.labelled, seed=seed) if predicted_scores else None
+    found = MomentDiagnosis(
+        method="moments", n=data.n, labelled=data.m, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
+        k_estimated=k is None, confidence=confidence, ca=spectra.ca, cp=spectra.cp, cp_reverse=spectra.cp_reverse,
+        predicted_scores=scores, **summarise_posterior(posterior, design, data.joint, confidence, seed))
+    return replace(found, warnings=(*of_units, *_limits(found, data.views_share_a_column)))
+
+
+def _limits(diagnosis: MomentDiagnosis, views_share_a_column: bool) -> Iterator[str]:
+    """What limits the answer of a diagnosis, one sentence each."""
+    d, scores = diagnosis.d_x + diagnosis.d_y, diagnosis.predicted_scores
+    if diagnosis.n <= d:
+        yield (f"n = {diagnosis.n} is not above d_x + d_y = {d}: the spectrum is saturated, some canonical "
+               "correlations are 1 by construction.")
+    elif diagnosis.n < 3 * d:
+        yield f"n = {diagnosis.n} is below 3 (d_x + d_y) = {3 * d}: expect wide intervals."
+    if views_share_a_column:
+        yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
+    if diagnosis.fits_badly:
+        yield (f"no spiked model describes these data well (reduced chi-squared {diagnosis.reduced_chi2:.1f}): "
+               "intervals are widened, and predicted scores say more than the regime.")
+    if not diagnosis.labels_predicted:
+        yield ("the labels are weak: no representation predicts them reliably better than chance. The views may share "
+               "nothing that the labels measure, or rows may not be paired; no regime is stated.")
+    elif diagnosis.regime is None:
+        yield "the data do not decide between regimes: a ratio is near 1 within its interval."
+    if scores is not None and scores.gain("x and y").high <= _REDUNDANT_GAIN:
+        single = scores.best_single
+        other = "x" if single == "y" else "y"
+        yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."
