@@ -1,75 +1,21 @@
-"""Closed-form encoders and linear probes, fitted to the first and second moments of training rows.
+"""Linear probes, fitted to the first and second moments of training rows.
 
-Encoders turn [x, y] into the representations whose scores are predicted (`_predicted_scores`): those of alignment and
-of prediction in both directions, and the raw columns. Probes read the labels from a representation: ridge regression
-for real labels, linear discriminants for classes. No fit looks at a row, so its cost does not depend on their number.
+They read the labels from a representation: ridge regression for real labels, linear discriminants for classes. No fit
+looks at a row, so its cost does not depend on their number.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from phasejax.io import Moments
-
 # Ridge penalties to choose from, in units of a standardised column's variance.
 PENALTIES = 10.0 ** np.arange(-6, 2)
-# Least eigenvalue of a correlation matrix that is whitened as it is. With a smaller one whitening would amplify the
-# error that rounding left, so the matrix is shrunk first.
-LEAST_EIGENVALUE = 1e-8
 
 
 def inverse_scales(variance: Float[np.ndarray, "p"], mean: Float[np.ndarray, "p"]) -> Float[np.ndarray, "p"]:
     """One over the standard deviations; 0 for columns that are constant up to rounding."""
     varies = variance > 1e-12 * (variance + mean**2)
     return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
-
-
-def encoding_maps(moments: Moments, d_x: int, d_y: int, k: int, training_rows: Callable[[], np.ndarray]
-                  ) -> tuple[tuple[Float[np.ndarray, "p _"], ...], float]:
-    """The encoders of all representations, fitted to training rows.
-
-    Args:
-        moments: of the training rows of (x, y).
-        d_x, d_y: columns of each.
-        k: components of each encoder.
-        training_rows: returns the rows themselves, shape (n, d_x + d_y); only called where a correlation matrix has
-            to be shrunk.
-
-    Returns:
-        A matrix (d_x + d_y, columns) for each of `_predicted_scores.REPRESENTATIONS`, which turns [x, y] into it;
-        and the largest share of the identity that went into a correlation matrix.
-    """
-    covariance, p = moments.covariance, d_x + d_y
-    x, y = slice(0, d_x), slice(d_x, p)
-    crowded = moments.n <= p
-    (root_x, shrunk_x), (root_y, shrunk_y) = (
-        _whitening(covariance[view, view], moments.mean[view], crowded,
-                   lambda view=view: training_rows()[:, view] - moments.mean[view]) for view in (x, y))
-    left, _, right = np.linalg.svd(root_x @ covariance[x, y] @ root_y.T, full_matrices=False)
-    forward, _, _ = np.linalg.svd(root_x @ covariance[x, y], full_matrices=False)
-    backward, _, _ = np.linalg.svd(root_y @ covariance[y, x], full_matrices=False)
-    ca, cp, cp_reverse = np.zeros((p, 2 * k)), np.zeros((p, k)), np.zeros((p, k))
-    ca[x, :k], ca[y, k:] = root_x.T @ left[:, :k], root_y.T @ right[:k].T
-    cp[x], cp_reverse[y] = root_x.T @ forward[:, :k], root_y.T @ backward[:, :k]
-    raw = np.eye(p)
-    return (ca, cp, cp_reverse, raw[:, x], raw[:, y], raw), max(shrunk_x, shrunk_y)
-
-
-def _whitening(covariance, mean, crowded, centred_rows):
-    """W with W S W' = I, where S is shrunk if it is near singular, and the share of the identity in S."""
-    unit = inverse_scales(np.diag(covariance), mean)
-    correlation = covariance * np.outer(unit, unit)
-    correlation[np.diag_indices_from(correlation)] = 1.0
-    shrinkage = 0.0
-    if crowded or np.linalg.eigvalsh(correlation)[0] < LEAST_EIGENVALUE:
-        from sklearn.covariance import ledoit_wolf_shrinkage
-
-        shrinkage = max(float(ledoit_wolf_shrinkage(centred_rows() * unit, assume_centered=True)), LEAST_EIGENVALUE)
-        correlation = (1 - shrinkage) * correlation + shrinkage * np.eye(len(correlation))
-    factor = np.linalg.cholesky(correlation)
-    return scipy.linalg.solve_triangular(factor, np.diag(unit), lower=True), shrinkage
 
 
 def ridge_regression(zz: Float[np.ndarray, "p p"], zt: Float[np.ndarray, "p l"], total: float,

@@ -1,9 +1,7 @@
 """Held-out probe score of each representation: how well what an objective learns would predict the labels.
 
-The labelled rows are split into folds. Neither x nor y nor the label of a held-out row takes part in the
-prediction of its label. The encoders (`_linear_readout`) are fitted to all other rows, labelled or not, without
-labels; the probe, its column means, scales and penalty to the labelled ones among them. Every fit needs second
-moments only, so a fold costs a few factorisations of d x d matrices, whatever the number of rows.
+The labelled rows are split into folds (`_folds`), encoders and probes are fitted without each fold (`_cross_fit`), and
+the rows that were left out are weighted for the intervals (`_bootstrap`).
 """
 
 import operator
@@ -17,41 +15,21 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.validation import check_choice, check_count
-from phasejax.diagnosis._linear_readout import discriminant, encoding_maps, inverse_scales, ridge_regression
-from phasejax.io import Moments, accumulate
+from phasejax.diagnosis._bootstrap import LEVEL, ColumnScores, Score, bootstrap, column_scores, ratio, with_intervals
+from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features
+from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows
+from phasejax.diagnosis._representations import correlation_whitening
 from phasejax.io._arrays import finite_view
 from phasejax.io._labels import labelled_rows
-from phasejax.io._moments import each_left_out
 
 Kind = Literal["class", "real"]
 REPRESENTATIONS = ("CA", "CP x->y", "CP y->x", "x", "y", "x and y")
 SINGLE = ("x", "y")
 COMPRESSED = REPRESENTATIONS[:3]
-# Weightings of the Bayesian bootstrap, and the level of the intervals that they give.
-DRAWS = 1000
-LEVEL = 0.9
-# Rows that the bootstrap weights at a time: 1000 weightings of them are 80 MB.
-BLOCK = 10_000
 # Standard errors by which the best score must be above chance to count. The best of six is above it by luck more often
 # than one, and the bootstrap does not see that fits vary too: of 500 data sets of noise (120 to 1000 rows, 6 to 30
 # columns, 2 to 4 classes) the best score of 99 % stayed below.
-_STANDARD_ERRORS = 3.2
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number with its 90% interval.
-
-    Args:
-        name: one of `REPRESENTATIONS`.
-        value: R^2 or balanced accuracy, or a difference of two.
-        low, high: ends of the interval.
-    """
-
-    name: str
-    value: float
-    low: float
-    high: float
+STANDARD_ERRORS = 3.2
 
 
 @dataclass(frozen=True)
@@ -69,6 +47,9 @@ class PredictedScores:
         k: components of each encoder.
         shrinkage: the largest share of the identity that went into a correlation matrix before
             whitening; 0 where none had to be shrunk.
+        per_column: the scores of each label column alone, for real labels.
+        groups: number of groups of labelled rows, or None where each row is a group of its own.
+        source: of the representations: "linear", encoders in closed form.
     """
 
     metric: str
@@ -79,6 +60,9 @@ class PredictedScores:
     best_single: str
     k: int
     shrinkage: float
+    per_column: tuple[ColumnScores, ...] = ()
+    groups: int | None = None
+    source: str = "linear"
 
     def score(self, name: str) -> Score:
         """The score of one representation."""
@@ -93,7 +77,17 @@ class PredictedScores:
         """Whether the best representation predicts the labels better than noise would by luck."""
         best = self.ranking()[0]
         error = (best.value - best.low) / NormalDist().inv_cdf((1 + LEVEL) / 2)
-        return best.value - _STANDARD_ERRORS * error > self.chance
+        return best.value - STANDARD_ERRORS * error > self.chance
+
+    def redundant(self, margin: float = 0.02) -> str | None:
+        """The modality that adds no more than the margin to the other one, in any label column: "x", "y" or None.
+
+        Both the score of all columns and that of each one count, by the upper ends of their intervals: what "x and y"
+        gains over the best single modality.
+        """
+        single = self.best_single
+        gains = [self.gain("x and y"), *(column.adds_to(single) for column in self.per_column)]
+        return ("x" if single == "y" else "y") if all(gain.high <= margin for gain in gains) else None
 
     def ranking(self) -> tuple[Score, ...]:
         """The scores, highest first."""
@@ -123,8 +117,8 @@ def _with_interval(score):
 
 
 def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, kind: str,
-                   labelled: ArrayLike | None = None, folds: int = 5, repeats: int = 1, seed: int = 0
-                   ) -> PredictedScores:
+                   labelled: ArrayLike | None = None, folds: int = 5, repeats: int = 1, seed: int = 0,
+                   groups: ArrayLike | None = None) -> PredictedScores:
     r"""Cross-validated scores of six representations: "CA", "CP x->y", "CP y->x", "x", "y", "x and y".
 
     CA has the k scores of both encoders side by side, CP the k scores of its one encoder; the others
@@ -163,6 +157,8 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
         folds: parts of the labelled rows, each held out once; at least 2. Classes are spread evenly.
         repeats: cross-validations with other folds, over which each row's loss is averaged.
         seed: of the folds and of the bootstrap.
+        groups: of the n rows, integers: rows of one patient, star or image. Whole groups go into a fold and are
+            weighted together by the bootstrap.
 
     Raises:
         ValueError: naming the argument, what was expected and what was given.
@@ -182,55 +178,54 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
         raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")
     labelled = labelled_rows(labelled, len(x))
     columns = _checked_columns(columns, kind, len(labelled))
+    groups = None if groups is None else _checked_groups(groups, len(x))
     for name, count in (("k", k), ("folds", folds), ("repeats", repeats)):
         check_count(name, count)
     return scores_of_checked_data(x, y, columns, k=k, kind=kind, labelled=labelled, folds=folds, repeats=repeats,
-                                  seed=seed)
+                                  seed=seed, groups=groups)
 
 
 def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
                            columns: Float[np.ndarray, "m l"], *, k: int, kind: str, labelled: Int[np.ndarray, "m"],
-                           folds: int = 5, repeats: int = 1, seed: int = 0) -> PredictedScores:
+                           folds: int = 5, repeats: int = 1, seed: int = 0,
+                           groups: Int[np.ndarray, "n"] | None = None) -> PredictedScores:
     """`predict_scores` of views and label columns that have been checked one by one, but not against each other.
 
     Raises:
         ValueError: too few rows for the folds, the classes or k.
     """
-    _check_sizes(k, folds, x, y, columns, kind)
+    m, d_x = len(labelled), x.shape[1]
+    check_sizes(k, folds, x, y, columns, kind, None if groups is None else groups[labelled])
     rng = np.random.default_rng(seed)
-    classes = columns.argmax(1) if kind == "class" else np.zeros(len(labelled), int)
-    views = np.hstack([_in_range(x), _in_range(y)])
-    targets = columns if kind == "class" else _in_range(columns)
-    has_label = np.zeros(len(x), bool)
-    has_label[labelled] = True
-    data = _Data(np.hstack([views[labelled], targets]), views[~has_label], x.shape[1], y.shape[1])
+    classes = columns.argmax(1) if kind == "class" else np.zeros(m, int)
+    own_groups = None if groups is None else groups[labelled]
+    features = raw_features(x, y)
+    targets = columns if kind == "class" else in_range(columns)
     # Threads of BLAS spin while they wait for one another: for these small matrices, and on a busy machine, they take
     # up to twenty times as long as one thread alone.
     with threadpool_limits(1, "blas"):
-        parts = [_held_out_terms(data, kind, k, _folds(rng, classes, folds), folds) for _ in range(repeats)]
-    earned = np.mean([part[0] for part in parts], 0)
-    possible = np.mean([part[1] for part in parts], 0)
-    values = _ratio(earned, possible, classes, np.ones((1, len(labelled))))[0]
-    with threadpool_limits(1, "blas"):
-        draws = _bootstrap(rng, earned, possible, classes)
-
+        parts = []
+        for _ in range(repeats):
+            fold = folds_of_all_rows(len(x), labelled, assign_folds(rng, classes, own_groups, folds), groups)
+            parts.append(cross_fitted(features, targets, labelled, fold, [k], kind, correlation_whitening,
+                                      REPRESENTATIONS))
+        earned = np.mean([found[0].earned for found, _ in parts], 0)
+        possible = np.mean([found[0].possible for found, _ in parts], 0)
+        values = ratio(earned.sum(2), possible.sum(1), classes, np.ones((1, m)))[0]
+        draws = bootstrap(rng, earned.sum(2), possible.sum(1), classes, own_groups)
+        by_column = () if kind == "class" else tuple(
+            _of_column(rng, earned[:, :, column], possible[:, column], own_groups)
+            for column in range(columns.shape[1]))
     single = max(SINGLE, key=lambda name: values[REPRESENTATIONS.index(name)])
     reference = REPRESENTATIONS.index(single)
-    scores = _scores(values, draws)
-    gains = _scores(values - values[reference], draws - draws[:, [reference]])
+    scores = with_intervals(REPRESENTATIONS, values, draws)
+    gains = with_intervals(REPRESENTATIONS, values - values[reference], draws - draws[:, [reference]])
     return PredictedScores(
         metric="balanced accuracy" if kind == "class" else "R2",
         chance=1 / columns.shape[1] if kind == "class" else 0.0, scores=scores,
         gain_over_single=gains[:reference] + gains[reference + 1:], best=REPRESENTATIONS[int(np.argmax(values))],
-        best_single=single, k=operator.index(k), shrinkage=max(part[2] for part in parts))
-
-
-def _in_range(array):
-    """The view, centred and scaled so that sums of squares neither overflow nor vanish; no score depends on either."""
-    # A power of 2 rounds nothing, so that what a large mean leaves of the digits is not lost before it is subtracted.
-    array = np.ldexp(array, -int(np.frexp(np.abs(array).max())[1]))
-    array = array - array[0]
-    return array - array.mean(0)
+        best_single=single, k=operator.index(k), shrinkage=max(shrunk for _, shrunk in parts), per_column=by_column,
+        groups=None if own_groups is None else len(np.unique(own_groups)))
 
 
 def _checked_columns(columns, kind, rows):
@@ -247,101 +242,36 @@ def _checked_columns(columns, kind, rows):
     return columns
 
 
-def _check_sizes(k, folds, x, y, columns, kind):
+def _checked_groups(groups, n) -> Int[np.ndarray, "n"]:
+    groups = np.asarray(groups)
+    if groups.shape != (n,) or groups.dtype.kind not in "iu":
+        raise ValueError(f"groups: expected {n} integers, one for each row, got {groups.dtype} of shape "
+                         f"{groups.shape}")
+    return groups.astype(np.int64)
+
+
+def check_sizes(k: int, folds: int, x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
+                columns: Float[np.ndarray, "m l"], kind: str, groups: Int[np.ndarray, "m"] | None) -> None:
+    """Refuse too few rows for the folds, the classes or the width k.
+
+    Args:
+        groups: of the labelled rows.
+    """
     m = len(columns)
     if kind == "class" and columns.sum(0).min() < 2:
         raise ValueError("columns: expected at least 2 rows of each class, to hold one out, got "
                          f"{int(columns.sum(0).min())} of class {columns.sum(0).argmin()}")
     if folds < 2 or m < 2 * folds:
         raise ValueError(f"folds: expected at least 2 and at most half the {m} labelled rows, got {folds}")
+    if groups is not None and folds > len(np.unique(groups)):
+        raise ValueError(f"folds: expected at most the {len(np.unique(groups))} groups of labelled rows, got {folds}")
     top = min(x.shape[1], y.shape[1], len(x) - -(-m // folds) - 1)
     if k > top:
         raise ValueError(f"k: expected 1 to {top}, the least of d_x, d_y and training rows - 1, got {k}")
 
 
-def _folds(rng, classes, folds) -> Int[np.ndarray, "m"]:
-    """The fold of each row: sizes differ by one at most, in all and within a class."""
-    order = rng.permutation(len(classes))
-    order = order[np.argsort(classes[order], kind="stable")]
-    fold = np.empty(len(classes), int)
-    fold[order] = np.arange(len(classes)) % folds
-    return fold
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Labelled rows, columns of x, y and labels side by side, and the other rows, of x and y."""
-
-    labelled: Float[np.ndarray, "m q"]
-    others: Float[np.ndarray, "r p"]
-    d_x: int
-    d_y: int
-
-
-def _held_out_terms(data, kind, k, fold, folds):
-    """What each labelled row earns of what it possibly could, by fits without its fold, and the fits' shrinkage."""
-    p, m = data.d_x + data.d_y, len(data.labelled)
-    of_others = Moments.of(data.others) if len(data.others) else None
-    earned, possible, shrinkage = np.empty((m, len(REPRESENTATIONS))), np.empty(m), 0.0
-    # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
-    for f, train in enumerate(each_left_out(accumulate([data.labelled], fold))):
-        def training_rows(held_out=fold == f):
-            return np.vstack([data.labelled[~held_out, :p], data.others])
-
-        views = _first_columns(train, p)
-        maps, shrunk = encoding_maps(views if of_others is None else views.merged(of_others), data.d_x, data.d_y, k,
-                                     training_rows)
-        shrinkage = max(shrinkage, shrunk)
-        test = data.labelled[fold == f]
-        z, t = test[:, :p] - train.mean[:p], test[:, p:]
-        covariance = train.covariance
-        possible[fold == f] = 1.0 if kind == "class" else np.sum((t - train.mean[p:]) ** 2, 1)
-        for i, to in enumerate(maps):
-            unit = inverse_scales(np.sum(to * (covariance[:p, :p] @ to), 0), train.mean[:p] @ to)
-            to = to * unit
-            zz, zt = to.T @ covariance[:p, :p] @ to, to.T @ covariance[:p, p:]
-            if kind == "class":
-                weights, offset = discriminant(zz, zt, train.mean[p:], train.n)
-                chosen = np.argmax(z @ (to @ weights) + offset, axis=1)
-                earned[fold == f, i] = t[np.arange(len(t)), chosen]
-            else:
-                weights = ridge_regression(zz, zt, np.trace(covariance[p:, p:]), train.n)
-                predicted = train.mean[p:] + z @ (to @ weights)
-                earned[fold == f, i] = possible[fold == f] - np.sum((t - predicted) ** 2, 1)
-    return earned, possible, shrinkage
-
-
-def _first_columns(moments, p):
-    return Moments(n=moments.n, mean=moments.mean[:p], scatter=moments.scatter[:p, :p], low=moments.low[:p],
-                   high=moments.high[:p])
-
-
-def _ratio(earned, possible, classes, weights) -> Float[np.ndarray, "b c"]:
-    """Mean over classes of the weighted sum of what is earned over that of what is possible."""
-    number = int(classes.max()) + 1
-    sums = np.zeros((len(weights), earned.shape[1]))
-    for label in range(number):
-        rows = classes == label
-        sums += (weights[:, rows] @ earned[rows]) / (weights[:, rows] @ possible[rows])[:, None]
-    return sums / number
-
-
-def _bootstrap(rng, earned, possible, classes):
-    order = np.argsort(classes, kind="stable")
-    earned, possible, classes = earned[order], possible[order], classes[order]
-    sums = np.zeros((classes.max() + 1, DRAWS, 1 + earned.shape[1]))
-    terms = np.column_stack([possible, earned])
-    for start in range(0, len(terms), BLOCK):
-        block = slice(start, start + BLOCK)
-        weights = rng.standard_exponential((DRAWS, len(terms[block])))
-        for label in np.unique(classes[block]):
-            rows = classes[block] == label
-            first, last = np.flatnonzero(rows)[[0, -1]]
-            sums[label] += weights[:, first:last + 1] @ terms[block][rows]
-    return (sums[:, :, 1:] / sums[:, :, :1]).mean(0)
-
-
-def _scores(values, draws):
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return tuple(Score(name, *map(float, numbers))
-                 for name, *numbers in zip(REPRESENTATIONS, values, low, high, strict=True))
+def _of_column(rng, earned, possible, groups):
+    """Scores of one real label column, from what the rows earn of what they could."""
+    one_class = np.zeros(len(possible), int)
+    values = ratio(earned, possible, one_class, np.ones((1, len(possible))))[0]
+    return column_scores(REPRESENTATIONS, values, bootstrap(rng, earned, possible, one_class, groups))

@@ -7,12 +7,14 @@ diagnoses (`load_baseline`) cannot use such numbers and refuses them.
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
 
+from phasejax._core.serialise import restored
 from phasejax._version import __version__
+from phasejax.diagnosis._bootstrap import ColumnScores
 from phasejax.diagnosis._estimates import NAMES, SHARES, Estimate
 from phasejax.diagnosis._predicted_scores import REPRESENTATIONS, PredictedScores, Score
 from phasejax.diagnosis._simulator import BOUNDS
@@ -146,9 +148,13 @@ def _predicted_scores(saved):
         "scores": lambda name: tuple(_score(item) for item in _list(group, name, dict, "a list of scores")),
         "gain_over_single": lambda name: tuple(_score(item) for item in _list(group, name, dict, "a list of scores")),
         "best": lambda name: _representation(group, name), "best_single": lambda name: _representation(group, name),
-        "k": lambda name: _count(group, name, 1)}
-    return PredictedScores(**{name: readers.get(name, lambda name: _number(group, name, 0, False))(name)
-                              for name in (field.name for field in fields(PredictedScores))})
+        "k": lambda name: _count(group, name, 1), "source": lambda name: _typed(group, name, str, "a source"),
+        "groups": lambda name: None if group[name] is None else _count(group, name, 1),
+        "per_column": lambda name: tuple(restored(ColumnScores, item, name)
+                                         for item in _list(group, name, dict, "a list of scores"))}
+    # Baselines of earlier versions lack the fields that have a default.
+    return PredictedScores(**{field.name: readers.get(field.name, lambda name: _number(group, name, 0, False))(
+        field.name) for field in fields(PredictedScores) if field.name in group or field.default is MISSING})
 
 
 def _score(item):

@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from phasejax import SpikedModel
 from phasejax.datasets import load_digit_halves
-from phasejax.diagnosis import _predicted_scores, predict_scores
-from phasejax.diagnosis._linear_readout import encoding_maps
+from phasejax.diagnosis import _bootstrap, predict_scores
+from phasejax.diagnosis._folds import assign_folds
 from phasejax.diagnosis._predicted_scores import REPRESENTATIONS
+from phasejax.diagnosis._representations import correlation_whitening, shared_encoders
 from phasejax.io import Moments, encode_labels
 from phasejax.linear import Covariances, solve_ca, solve_cp
 from phasejax.simulation import sample_pairs
@@ -89,7 +90,7 @@ def oracle_scores(x, y, columns, k, kind, labelled, folds, repeats, seed):
     classes = columns.argmax(1) if kind == "class" else np.zeros(len(columns), int)
     rng, recalls, losses, base = np.random.default_rng(seed), [], 0.0, 0.0
     for _ in range(repeats):
-        fold = _predicted_scores._folds(rng, classes, folds)
+        fold = assign_folds(rng, classes, None, folds)
         predicted, baseline = np.empty((6, *columns.shape)), np.empty(columns.shape)
         for f in range(folds):
             rows = np.setdiff1d(np.arange(len(x)), labelled[fold == f])
@@ -123,17 +124,26 @@ def test_scores_against_fits_row_by_row(kind, subset, repeats):
     assert found.shrinkage == 0
 
 
+def encoders(rows, d_x, k):
+    """Closed-form encoders of all rows given, x and y side by side."""
+    moments = Moments.of(rows)
+    covariance, mean = moments.covariance, moments.mean
+    x, y = slice(0, d_x), slice(d_x, None)
+    roots = [correlation_whitening(covariance[view, view], mean[view], False, lambda: rows[:0])[0] for view in (x, y)]
+    return shared_encoders(*roots, covariance[x, y], covariance[x, y], covariance[y, x], k)
+
+
 def test_encoders_are_those_of_the_solvers():
     x, y, _ = spiked(200)
     moments = Moments.of(np.c_[x, y])
-    (ca, cp, cp_reverse, *_), _ = encoding_maps(moments, 5, 4, 2, lambda: np.c_[x, y])
+    found = encoders(np.c_[x, y], 5, 2)
     with jax.enable_x64(True):
         joint = moments.covariance
         covariances = Covariances(xx=joint[:5, :5], xy=joint[:5, 5:], yy=joint[5:, 5:])
         alignment, forward, backward = (solve_ca(covariances, 2), solve_cp(covariances, 2),
                                         solve_cp(covariances.reverse(), 2))
-    for ours, theirs in ((ca[:5, :2], alignment.encoder_x), (ca[5:, 2:], alignment.encoder_y),
-                         (cp[:5], forward.encoder), (cp_reverse[5:], backward.encoder)):
+    for ours, theirs in ((found["CA of x"], alignment.encoder_x), (found["CA of y"], alignment.encoder_y),
+                         (found["CP x->y"], forward.encoder), (found["CP y->x"], backward.encoder)):
         np.testing.assert_allclose(np.abs(ours.T), np.abs(theirs), atol=1e-10)
 
 
@@ -193,17 +203,17 @@ def test_coverage_of_the_intervals(kind):
 
 @pytest.mark.parametrize("block", [7, 10_000])
 def test_bootstrap_has_the_moments_of_dirichlet_weights(monkeypatch, block):
-    monkeypatch.setattr(_predicted_scores, "BLOCK", block)
+    monkeypatch.setattr(_bootstrap, "BLOCK", block)
     rng = np.random.default_rng(0)
     earned, classes = rng.standard_normal((60, 2)), rng.permutation(np.arange(60) % 3)
-    draws = _predicted_scores._bootstrap(rng, earned, np.ones(60), classes)
+    draws = _bootstrap.bootstrap(rng, earned, np.ones(60), classes)
     mean = np.mean([earned[classes == c].mean(0) for c in range(3)], 0)
     # Weights uniform on the simplex: the variance of a weighted mean of 20 numbers is theirs over 21.
     deviation = np.sqrt(sum(earned[classes == c].var(0) / 21 for c in range(3))) / 3
     np.testing.assert_array_less(np.abs(draws.mean(0) - mean), 4 * deviation / np.sqrt(1000))
     np.testing.assert_allclose(draws.std(0), deviation, rtol=4 / np.sqrt(2000))
     weights = np.random.default_rng(1).standard_exponential((3, 60))
-    np.testing.assert_allclose(_predicted_scores._ratio(earned, np.ones(60), classes, weights), [np.mean(
+    np.testing.assert_allclose(_bootstrap.ratio(earned, np.ones(60), classes, weights), [np.mean(
         [np.average(earned[classes == c], 0, w[classes == c]) for c in range(3)], 0) for w in weights])
 
 
@@ -235,11 +245,10 @@ def test_units_do_not_matter(kind):
 @pytest.mark.slow
 def test_unlabelled_rows_improve_the_encoders():
     x, y, t = spiked(44_000, d_x=25, d_y=25, seed=2)
-    limit = encoding_maps(Moments.of(np.c_[x, y][4000:]), 25, 25, 2, lambda: np.c_[x, y][4000:])[0][0][:25, :2]
+    limit = encoders(np.c_[x, y][4000:], 25, 2)["CA of x"]
     x, y, t = x[:4000], y[:4000], t[:4000]
     few = np.random.default_rng(0).permutation(4000)[:120]
-    whole, alone = (encoding_maps(Moments.of(np.c_[x, y][rows]), 25, 25, 2, lambda: np.c_[x, y])[0][0][:25, :2]
-                    for rows in (slice(None), few))
+    whole, alone = (encoders(np.c_[x, y][rows], 25, 2)["CA of x"] for rows in (slice(None), few))
     root = np.linalg.cholesky(np.cov(x.T)).T  # angles between scores, not between rows of arbitrary units
     sines = [np.sin(scipy.linalg.subspace_angles(root @ found, root @ limit)).max() for found in (whole, alone)]
     assert sines[0] < 0.4 * sines[1]
@@ -295,7 +304,7 @@ def test_the_seed_fixes_everything():
 
 def test_folds_are_even_over_classes():
     classes = np.random.default_rng(0).integers(0, 4, 103)
-    fold = _predicted_scores._folds(np.random.default_rng(1), classes, 5)
+    fold = assign_folds(np.random.default_rng(1), classes, None, 5)
     for rows in (classes >= 0, *(classes == c for c in range(4))):
         assert np.ptp(np.bincount(fold[rows], minlength=5)) <= 1
 

@@ -1,0 +1,120 @@
+"""Intervals of scores by the Bayesian bootstrap of held-out rows, or of whole groups of them.
+
+All representations get the same weights, so differences between them are paired row by row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# Weightings of the Bayesian bootstrap, and the level of the intervals that they give.
+DRAWS = 1000
+LEVEL = 0.9
+# Rows that the bootstrap weights at a time: 1000 weightings of them are 80 MB.
+BLOCK = 10_000
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with its 90% interval.
+
+    Args:
+        name: of the representation.
+        value: R^2 or balanced accuracy, or a difference of two.
+        low, high: ends of the interval.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ColumnScores:
+    """Scores of one label column alone.
+
+    Args:
+        scores: one for each representation.
+        added: by how much "x and y" is above "x" and above "y", under these names: what the other one adds.
+    """
+
+    scores: tuple[Score, ...]
+    added: tuple[Score, Score]
+
+    def score(self, name: str) -> Score:
+        """The score of one representation."""
+        return next(score for score in self.scores if score.name == name)
+
+    def adds_to(self, single: str) -> Score:
+        """What the other modality adds to a single one, "x" or "y"."""
+        return self.added[single == "y"]
+
+
+def ratio(earned: Float[np.ndarray, "m c"], possible: Float[np.ndarray, "m"], classes: Int[np.ndarray, "m"],
+          weights: Float[np.ndarray, "b m"]) -> Float[np.ndarray, "b c"]:
+    """Mean over classes of the weighted sum of what is earned over that of what is possible."""
+    number = int(classes.max()) + 1
+    sums = np.zeros((len(weights), earned.shape[1]))
+    for label in range(number):
+        rows = classes == label
+        sums += (weights[:, rows] @ earned[rows]) / (weights[:, rows] @ possible[rows])[:, None]
+    return sums / number
+
+
+def bootstrap(rng: np.random.Generator, earned: Float[np.ndarray, "m c"], possible: Float[np.ndarray, "m"],
+              classes: Int[np.ndarray, "m"], groups: Int[np.ndarray, "m"] | None = None
+              ) -> Float[np.ndarray, "draws c"]:
+    """`ratio` under independent exponential weights of the rows, or of the groups.
+
+    Args:
+        rng: of the weights.
+        earned, possible: of each row.
+        classes: of the rows, from 0 on; 0 throughout for real labels.
+        groups: of the rows; None where each row is a group of its own.
+    """
+    sums = weighted_sums(rng, np.column_stack([possible, earned]), classes, groups)
+    return (sums[:, :, 1:] / sums[:, :, :1]).mean(0)
+
+
+def weighted_sums(rng: np.random.Generator, terms: Float[np.ndarray, "m c"], classes: Int[np.ndarray, "m"],
+                  groups: Int[np.ndarray, "m"] | None = None) -> Float[np.ndarray, "classes draws c"]:
+    """Sums of the terms over the rows of each class, under `DRAWS` exponential weightings of rows or groups."""
+    sums = np.zeros((int(classes.max()) + 1, DRAWS, terms.shape[1]))
+    if groups is not None:
+        _, group = np.unique(groups, return_inverse=True)
+        of_groups = np.zeros((len(sums), int(group.max()) + 1, terms.shape[1]))
+        np.add.at(of_groups, (classes, group), terms)
+        for start in range(0, of_groups.shape[1], BLOCK):
+            weights = rng.standard_exponential((DRAWS, of_groups[:, start:start + BLOCK].shape[1]))
+            for label, own in enumerate(of_groups):
+                sums[label] += weights @ own[start:start + BLOCK]
+        return sums
+    order = np.argsort(classes, kind="stable")
+    terms, classes = terms[order], classes[order]
+    for start in range(0, len(terms), BLOCK):
+        block = slice(start, start + BLOCK)
+        weights = rng.standard_exponential((DRAWS, len(terms[block])))
+        for label in np.unique(classes[block]):
+            rows = classes[block] == label
+            first, last = np.flatnonzero(rows)[[0, -1]]
+            sums[label] += weights[:, first:last + 1] @ terms[block][rows]
+    return sums
+
+
+def with_intervals(names: Sequence[str], values: Float[np.ndarray, "c"], draws: Float[np.ndarray, "draws c"]
+                   ) -> tuple[Score, ...]:
+    """Scores with the quantiles of their draws as intervals."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return tuple(Score(name, *map(float, numbers)) for name, *numbers in zip(names, values, low, high, strict=True))
+
+
+def column_scores(names: Sequence[str], values: Float[np.ndarray, "c"], draws: Float[np.ndarray, "draws c"]
+                  ) -> ColumnScores:
+    """Scores of a label column, and what each modality adds to the other, from values and draws of the names."""
+    places = {name: place for place, name in enumerate(names)}
+    both, single = places["x and y"], [places["x"], places["y"]]
+    added = with_intervals(("x", "y"), values[both] - values[single], draws[:, [both]] - draws[:, single])
+    return ColumnScores(with_intervals(names, values, draws), (added[0], added[1]))

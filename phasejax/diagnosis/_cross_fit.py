@@ -1,0 +1,239 @@
+"""What each labelled row earns in cross-validation: encoders and probes fitted without its fold, applied to the row.
+
+Neither x nor y nor the label of a held-out row takes part in the prediction of its label. The encoders are fitted to
+all other rows, labelled or not, without labels; the probe, its column means, scales and penalty to the labelled ones
+among them. Every fit needs second moments only, so a fold costs a few factorisations of matrices with as many rows as
+there are columns, whatever the number of rows, and further widths k cost probes of a few columns each.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from phasejax.diagnosis._linear_readout import discriminant, inverse_scales, ridge_regression
+from phasejax.diagnosis._representations import ENCODERS, RAW, TOGETHER, of_one_view, places, shared_encoders
+from phasejax.io import Moments, accumulate
+from phasejax.io._moments import each_left_out
+
+# (covariance, mean, crowded, centred rows) -> W with W S W' = 1, and the share of the identity in S.
+Whitening = Callable[[np.ndarray, np.ndarray, bool, Callable[[], np.ndarray]], tuple[np.ndarray, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Earned:
+    """What held-out rows earn of what they could: 1 for the right class, or squared error below that of the mean.
+
+    Args:
+        names: of the representations.
+        earned: shape (m, names, L); L is 1 for classes.
+        possible: shape (m, L).
+    """
+
+    names: tuple[str, ...]
+    earned: Float[np.ndarray, "m s l"]
+    possible: Float[np.ndarray, "m l"]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Two views, raw or lifted, side by side.
+
+    Args:
+        rows: shape (n, p), without any column that overflows when it is squared.
+        x, y: the columns of each.
+        to_x, to_y: the columns that prediction is to match, within those of x and y.
+    """
+
+    rows: Float[np.ndarray, "n p"]
+    x: slice
+    y: slice
+    to_x: slice
+    to_y: slice
+
+
+def raw_features(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"]) -> Features:
+    """The columns of two views as they are."""
+    first, second = slice(0, x.shape[1]), slice(x.shape[1], x.shape[1] + y.shape[1])
+    return Features(np.hstack([in_range(x), in_range(y)]), x=first, y=second, to_x=first, to_y=second)
+
+
+def in_range(array: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n p"]:
+    """The view, centred and scaled so that sums of squares neither overflow nor vanish; no score depends on either."""
+    # A power of 2 rounds nothing, so that what a large mean leaves of the digits is not lost before it is subtracted.
+    array = np.ldexp(array, -int(np.frexp(np.abs(array).max())[1]))
+    array = array - array[0]
+    return array - array.mean(0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """Moments of labelled training rows in the coordinates z that representations are chosen from."""
+
+    n: int
+    z: Float[np.ndarray, "p"]
+    t: Float[np.ndarray, "l"]
+    zz: Float[np.ndarray, "p p"]
+    zt: Float[np.ndarray, "p l"]
+    total: float
+
+
+def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"],
+                 fold: Int[np.ndarray, "n"], ks: Sequence[int], kind: str, whiten: Whitening, names: Sequence[str]
+                 ) -> tuple[list[Earned], float]:
+    """Held-out earnings of the representations named, for each width.
+
+    Args:
+        features: of all rows.
+        columns: one-hot or real labels of the rows `labelled`.
+        fold: of each row; -1 for rows that are trained on in every fold.
+        ks: widths of the encoders.
+        kind: "class" or "real".
+        whiten: of one view.
+        names: some of `_representations.NAMES`.
+
+    Returns:
+        One `Earned` for each width, and the largest share of the identity that went into a matrix before whitening.
+    """
+    p, widest = features.rows.shape[1], max(ks)
+    rows, of_labelled = features.rows[labelled], fold[labelled]
+    others = np.ones(len(fold), bool)
+    others[labelled] = False
+    parts = _moments_of_folds(features.rows, fold, others)
+    raw = [name for name in names if name in RAW]
+    trained = [name for name in names if name not in RAW]
+    slices = {"x": features.x, "y": features.y, "x and y": slice(features.x.start, features.y.stop)}
+    per_column = 1 if kind == "class" else columns.shape[1]
+    found = [Earned(tuple(names), np.empty((len(rows), len(names), per_column)), np.empty((len(rows), per_column)))
+             for _ in ks]
+    where = {name: place for place, name in enumerate(names)}
+    shrinkage = 0.0
+    # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
+    for f, train in enumerate(each_left_out(accumulate([np.hstack([rows, columns])], of_labelled))):
+        views = _first_columns(train, p)
+        for part, moments in parts.items():
+            views = views if part == f else views.merged(moments)
+        held_out = of_labelled == f
+        t = columns[held_out]
+        centred = rows[held_out] - train.mean[:p]
+        for name in raw:
+            chosen = slices[name]
+            z = centred[:, chosen]
+            earned, possible = read_out(_training(train, p, chosen), z, t, [np.arange(z.shape[1])], kind)
+            for one in found:
+                one.earned[held_out, where[name]], one.possible[held_out] = earned[:, 0], possible
+        if trained:
+            maps, shrunk = _encoders(views, features, widest, whiten, fold != f)
+            shrinkage = max(shrinkage, shrunk)
+            reduced, z = _training(train, p, maps), centred @ maps
+            for one, k in zip(found, ks, strict=True):
+                earned, possible = read_out(reduced, z, t, [places(name, k, widest) for name in trained], kind)
+                one.earned[np.ix_(held_out, [where[name] for name in trained])] = earned
+                one.possible[held_out] = possible
+    return found, shrinkage
+
+
+def _moments_of_folds(rows, fold, others):
+    """Moments of the unlabelled rows by the fold that holds them out, -1 for none."""
+    return {int(f): Moments.of(rows[others & (fold == f)]) for f in np.unique(fold[others])}
+
+
+def _first_columns(moments, p):
+    return Moments(n=moments.n, mean=moments.mean[:p], scatter=moments.scatter[:p, :p], low=moments.low[:p],
+                   high=moments.high[:p])
+
+
+def _training(train, p, maps):
+    """Moments in the coordinates [x, y] @ maps, or in some columns of [x, y]."""
+    covariance = train.covariance
+    if isinstance(maps, slice):
+        z, zz, zt = train.mean[maps], covariance[maps, maps], covariance[maps, p:]
+    else:
+        z, zz, zt = train.mean[:p] @ maps, maps.T @ covariance[:p, :p] @ maps, maps.T @ covariance[:p, p:]
+    return _Training(train.n, z, train.mean[p:], zz, zt, float(np.trace(covariance[p:, p:])))
+
+
+def _encoders(views, features, k, whiten, in_training):
+    """All `ENCODERS` side by side as one matrix (p, encoders k), and the share of the identity."""
+    covariance, x, y = views.covariance, features.x, features.y
+    crowded = views.n <= len(covariance)
+
+    def centred(view):
+        return features.rows[in_training, view] - views.mean[view]
+
+    (root_x, shrunk_x), (root_y, shrunk_y) = (
+        whiten(covariance[view, view], views.mean[view], crowded, lambda view=view: centred(view)) for view in (x, y))
+    found = shared_encoders(root_x, root_y, covariance[x, y], covariance[x, features.to_y],
+                            covariance[y, features.to_x], k)
+    for name, view in (("x at k", x), ("y at k", y)):
+        found[name] = _principal(covariance[view, view], views.mean[view], k)
+    maps = np.zeros((len(covariance), len(ENCODERS) * k))
+    for place, name in enumerate(ENCODERS):
+        view = x if of_one_view(name) == "x" else y
+        maps[view, place * k:place * k + found[name].shape[1]] = found[name]
+    return maps, max(shrunk_x, shrunk_y)
+
+
+def _principal(covariance, mean, k):
+    """The first principal components of standardised columns."""
+    unit = inverse_scales(np.diag(covariance), mean)
+    vectors = np.linalg.eigh(covariance * np.outer(unit, unit))[1]
+    return unit[:, None] * vectors[:, ::-1][:, :k]
+
+
+def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray, "r l"],
+             choices: Sequence[Int[np.ndarray, "c"]], kind: str
+             ) -> tuple[Float[np.ndarray, "r s l2"], Float[np.ndarray, "r l2"]]:
+    """What held-out rows earn under a probe of each choice of coordinates, and what they could earn.
+
+    Args:
+        train: moments of the training rows.
+        z: coordinates of the held-out rows less the training mean.
+        t: their labels.
+        choices: the coordinates of each representation.
+        kind: "class" or "real".
+    """
+    possible = np.ones((len(z), 1)) if kind == "class" else (t - train.t) ** 2
+    earned = np.empty((len(z), len(choices), possible.shape[1]))
+    present = np.flatnonzero(train.t > 0) if kind == "class" else slice(None)
+    for place, chosen in enumerate(choices):
+        zz = train.zz[np.ix_(chosen, chosen)]
+        unit = inverse_scales(np.diag(zz), train.z[chosen])
+        zz, zt = zz * np.outer(unit, unit), unit[:, None] * train.zt[chosen]
+        if kind == "class":
+            weights, offset = discriminant(zz, zt[:, present], train.t[present], train.n)
+            guess = present[np.argmax(z[:, chosen] @ (unit[:, None] * weights) + offset, axis=1)]
+            earned[:, place, 0] = t[np.arange(len(t)), guess]
+        else:
+            weights = unit[:, None] * ridge_regression(zz, zt, train.total, train.n)
+            earned[:, place] = possible - (t - train.t - z[:, chosen] @ weights) ** 2
+    return earned, possible
+
+
+def read_out_arrays(parts: dict[str, Float[np.ndarray, "f n c"]], columns: Float[np.ndarray, "m l"],
+                    labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "m"], kind: str) -> Earned:
+    """Held-out earnings of representations whose values on all rows are given, fold by fold.
+
+    Args:
+        parts: of each of some `ENCODERS`, what the encoder that was fitted without fold f makes of every row.
+        columns: labels of the rows `labelled`.
+        fold: of the labelled rows.
+        kind: "class" or "real".
+    """
+    names = tuple(name for name in (*TOGETHER, *ENCODERS) if all(part in parts for part in TOGETHER.get(name, (name,))))
+    blocks, start = {}, 0
+    for part, values in parts.items():
+        blocks[part] = np.arange(start, start + values.shape[2])
+        start += values.shape[2]
+    choices = [np.concatenate([blocks[part] for part in TOGETHER.get(name, (name,))]) for name in names]
+    per_column = 1 if kind == "class" else columns.shape[1]
+    found = Earned(names, np.empty((len(labelled), len(names), per_column)), np.empty((len(labelled), per_column)))
+    for f in range(int(fold.max()) + 1):
+        held_out = fold == f
+        z = np.hstack([values[f][labelled] for values in parts.values()]).astype(np.float64)
+        train = Moments.of(np.hstack([z, columns])[~held_out])
+        found.earned[held_out], found.possible[held_out] = read_out(
+            _training(train, start, slice(0, start)), z[held_out] - train.mean[:start], columns[held_out], choices,
+            kind)
+    return found

@@ -1,0 +1,139 @@
+"""Which of some representations to use: the best by its combined score, how sure that is, and what would settle it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import norm
+
+from phasejax.diagnosis._representations import RAW, known_names
+
+if TYPE_CHECKING:
+    from phasejax.diagnosis._fair_scores import FairScores
+
+# Probability from which a choice counts as decided.
+DECIDED = 0.9
+# Difference of two scores that nobody should act on: measured on trained networks, smaller ones are not predictable.
+INDIFFERENT = 0.02
+# The same for the weaker claim that no other choice would be better by more than that.
+DECIDED_WITHIN = 0.95
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best of several representations.
+
+    Args:
+        name: its name.
+        among: what it was chosen from.
+        decided: whether it may be acted on: in 90 % of the draws no other is better, or in 95 % none is better by
+            more than 0.02; and its score is clearly above chance.
+        sure: no other is better in 90 % of the draws, it is the best by each source alone, and decided.
+        probability: share of the draws in which no other is better.
+        expected_loss: by name, by how much the best choice would on average be above this one.
+        scores: by name, what was compared.
+        equal: other names whose scores differ from the best one's by less than 0.02 in 95 % of the draws.
+        needed: what would decide it, or make sure, in one sentence; empty where it is sure.
+    """
+
+    name: str
+    among: tuple[str, ...]
+    decided: bool
+    sure: bool
+    probability: float
+    expected_loss: dict[str, float]
+    scores: dict[str, float]
+    equal: tuple[str, ...]
+    needed: str
+
+
+def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
+    """The best of some representations by the mean of the sources' scores.
+
+    A draw weights the held-out rows at random, the same weights for every source, and the sources as well (uniformly
+    on the simplex): a sign on which they disagree is not a matter of more rows.
+
+    Columns of the data have no pilot. Beside representations that have one, x is compared as if the pilot changed its
+    score by as much as that of the best of the others: x - w is then the mean difference over the sources that x and
+    w have in common, while all others are compared by all sources.
+
+    Args:
+        scores: of `fair_scores`.
+        among: names, at least one (`_representations.NAMES`).
+
+    Raises:
+        ValueError: a name is unknown; the nearest known one is given.
+    """
+    among = known_names(among)
+    values, draws = _compared(scores, among)
+    name = max(among, key=lambda one: values[one])  # the first of those that are exactly equal
+    place = among.index(name)
+    spread = np.stack([draws[one] for one in among], 1)
+    loss = spread.max(1, keepdims=True) - spread
+    probability = float(np.mean(loss[:, place] <= 0))
+    within = np.mean(np.abs(spread - spread[:, [place]]) < INDIFFERENT, axis=0) >= DECIDED_WITHIN
+    above = scores.clearly_above_chance(name)
+    decided = above and (probability >= DECIDED or
+                         bool(np.mean(loss[:, place] <= INDIFFERENT) >= DECIDED_WITHIN))
+    first = [max(among, key=lambda one: scores.values[source][one]) for source in _common(scores, among)]
+    sure = decided and probability >= DECIDED and all(one == name for one in first)
+    return Choice(
+        name=name, among=among, decided=decided, sure=sure, probability=probability,
+        expected_loss=dict(zip(among, map(float, loss.mean(0)), strict=True)), scores=values,
+        equal=tuple(one for one, near in zip(among, within, strict=True) if near and one != name),
+        needed="" if sure else _needed(scores, name, among, values, above, decided))
+
+
+def _common(scores, among):
+    return [source for source in scores.sources if all(name in scores.values[source] for name in among)]
+
+
+def _compared(scores, among):
+    """Values and draws of the combined scores, on one footing."""
+    rng = np.random.default_rng(0)
+    size = len(next(iter(next(iter(scores.draws.of.values())).values())))
+    weight = dict(zip(scores.sources, rng.standard_exponential((len(scores.sources), size)), strict=True))
+    equal = dict.fromkeys(scores.sources, 1.0)
+
+    def mean(of, name, sources, weights):
+        return sum(weights[one] * of[one][name] for one in sources) / sum(weights[one] for one in sources)
+
+    most = max((scores.sources_of(name) for name in among), key=len)
+    trained = [name for name in among if scores.sources_of(name) == most]
+    leader = max(trained, key=lambda name: mean(scores.values, name, most, equal))
+    values, draws = {}, {}
+    for name in among:
+        own = scores.sources_of(name)
+        for of, weights, found in ((scores.values, equal, values), (scores.draws.of, weight, draws)):
+            found[name] = mean(of, name, own, weights)
+            if own != most:
+                found[name] = found[name] + mean(of, leader, most, weights) - mean(of, leader, own, weights)
+    return {name: float(value) for name, value in values.items()}, draws
+
+
+def _needed(scores, name, among, values, above, decided):
+    """What would decide, or make sure."""
+    things = "groups" if scores.groups is not None else "labels"
+    if not above:
+        return f"labels that {name} predicts: none of these is clearly above chance with {scores.units} {things}"
+    others = [one for one in among if one != name]
+    if decided:
+        split = "the sources disagree on the order"
+        return f"a pilot: {split}" if "pilot" not in scores.sources and not set(among) <= set(RAW) else split
+    rival = max(others, key=lambda one: values[one])
+    common = _common(scores, (name, rival))
+    difference = np.mean([scores.draws.of[one][name] - scores.draws.of[one][rival] for one in common], axis=0)
+    gap = max(values[name] - values[rival], INDIFFERENT)
+    # The standard error falls as one over the root of the number of labels.
+    enough = scores.units * (norm.ppf(DECIDED) * float(difference.std()) / gap) ** 2
+    if enough > scores.units:
+        return f"about {_rounded(enough)} {things} instead of {scores.units} would tell {name} from {rival}"
+    if "pilot" not in scores.sources:
+        return f"a pilot: linear and lifted scores disagree on {name} and {rival}"
+    return f"a wider bottleneck than {scores.k}, or both trained in full: the sources disagree on {name} and {rival}"
+
+
+def _rounded(number):
+    digits = 10 ** max(len(str(int(number))) - 2, 0)
+    return int(-(-number // digits) * digits)
