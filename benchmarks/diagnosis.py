@@ -79,7 +79,8 @@ def _accuracy(kind: str, n: int, d: int, noise: str, labels: str, cells: int, se
         for seed in range(seeds):
             x, y, t, label_kind = _data(np.random.default_rng([number, seed]), model, n, noise, labels)
             start = time.perf_counter()
-            by_moments = diagnose(x, y, t, k=_K, label_kind=label_kind, predicted_scores=False, seed=seed)
+            by_moments = diagnose(x, y, t, method="moments", k=_K, label_kind=label_kind,
+                                  predicted_scores=False, seed=seed)
             seconds.append(time.perf_counter() - start)
             right.append(by_moments.likeliest is regime)
             if by_moments.regime is not None:
@@ -168,7 +169,7 @@ def _timing(n: int = 10_000, d: int = 200) -> list[Row]:
     case, seconds = f"timing, n = {n}, d = {d}, one label", []
     for _ in range(2):
         start = time.perf_counter()
-        diagnose(x, y, t, k=_K, label_kind=kind)
+        diagnose(x, y, t, method="moments", k=_K, label_kind=kind)
         seconds.append(time.perf_counter() - start)
     start = time.perf_counter()
     diagnose(x, y, t, method="spectral", label_kind=kind)
@@ -184,7 +185,7 @@ from phasejax import diagnose
 from phasejax.io import open_table
 start = time.perf_counter()
 x, y = (open_table(f"{sys.argv[1]}/{name}.npy") for name in "xy")
-found = diagnose(x, y, np.load(f"{sys.argv[1]}/labels.npy"), k=3, label_kind="real")
+found = diagnose(x, y, np.load(f"{sys.argv[1]}/labels.npy"), method="moments", k=3, label_kind="real")
 seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "peak": peak_memory(), "regime": found.likeliest.value,
                   "low": found.estimates["delta_ca"].low, "high": found.estimates["delta_ca"].high}))
@@ -228,7 +229,7 @@ def _real_data(splits: int = 20) -> list[Row]:
             "wine, two parts": (wine.data[:, :6], wine.data[:, 6:], wine.target)}
     found = []
     for name, (x, y, labels) in sets.items():
-        diagnosis = diagnose(x, y, labels)
+        diagnosis = diagnose(x, y, labels, method="moments")
         predicted = [score.value for score in cast(PredictedScores, diagnosis.predicted_scores).scores]
         measured = np.mean([_probed(x, y, labels, diagnosis.k, seed) for seed in range(splits)], axis=0)
         trained = _trained(x, y, labels, diagnosis.k)

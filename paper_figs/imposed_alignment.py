@@ -113,7 +113,8 @@ def compute_strength_predicted(preset: Preset, *, store: Path, progress: Progres
         x, y, labels = (np.asarray(v) for v in (rows.x, rows.y, rows.labels))
         exact = decompose(pair_table(model), tolerance=1e-4)
         estimated = estimate_decomposition(x, y, labels, shuffles=2).parts
-        diagnosis = diagnose(x.astype(float), y.astype(float), labels, label_kind="class", predicted_scores=False)
+        diagnosis = diagnose(x.astype(float), y.astype(float), labels, method="moments", label_kind="class",
+                             predicted_scores=False)
         return {"redundancy_share": exact.redundancy / exact.total,
                 "estimated_share": estimated.redundancy / estimated.total,
                 **{name: getattr(diagnosis, name) for name in ("delta_ca", "delta_cp", "kappa", "nu")}}

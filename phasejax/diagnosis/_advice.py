@@ -28,7 +28,7 @@ def choose_estimator(diagnosis: MomentDiagnosis, **options: Any) -> BaseEstimato
     >>> rng = np.random.default_rng(0)
     >>> signal, noise = rng.standard_normal((200, 1)), rng.standard_normal((200, 4))
     >>> x, y = np.c_[signal, noise[:, :1]] + 0.1 * noise[:, 1:3], np.c_[signal, noise[:, 3:]]
-    >>> type(choose_estimator(diagnose(x, y, signal, predicted_scores=False))).__name__
+    >>> type(choose_estimator(diagnose(x, y, signal, method="moments", predicted_scores=False))).__name__
     'CrossAlignment'
     """
     match diagnosis.objective:

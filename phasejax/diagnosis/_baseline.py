@@ -49,7 +49,7 @@ def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, la
     for name, view, columns in (("x", x, baseline.d_x), ("y", y, baseline.d_y)):
         if len(view.values.shape) == 2:
             check_same(name, view.values.shape[1], columns, "columns")
-    return diagnose(x, y, labels, k=baseline.k, confidence=baseline.confidence, labelled=labelled,
+    return diagnose(x, y, labels, method="moments", k=baseline.k, confidence=baseline.confidence, labelled=labelled,
                     label_kind=label_kind, predicted_scores=False, by_position=by_position, missing=missing, seed=seed)
 
 

@@ -17,7 +17,7 @@ def test_it_exits_3_when_something_moved(digits, tmp_path, capsys, monkeypatch):
         rows = np.flatnonzero(labels == digit)
         shuffled[rows] = rng.permutation(rows)
     np.save(tmp_path / "y.npy", 2 * y[shuffled])
-    (tmp_path / "base.json").write_text(diagnose(x, y, labels, predicted_scores=False).to_json())
+    (tmp_path / "base.json").write_text(diagnose(x, y, labels, method="moments", predicted_scores=False).to_json())
     for views, code, word in (("Y.csv", 0, "none beyond chance"),
                               (str(tmp_path / "y.npy"), 3, "Drift            yes")):
         assert cli.main(["monitor", str(tmp_path / "base.json"), "X.npy", views, "--labels", "L.npy"]) == code

@@ -24,4 +24,4 @@ if __name__ == "__main__":
     from phasejax import Regime, diagnose
     from tests.diagnosis.simulated import CASES, simulated
 
-    SAVED.write_text(diagnose(*simulated(*CASES[Regime.CA_ONLY])).to_json(), "utf-8")
+    SAVED.write_text(diagnose(*simulated(*CASES[Regime.CA_ONLY]), method="moments").to_json(), "utf-8")

@@ -1,4 +1,4 @@
-"""MomentDiagnosis by the published method, and what both methods refuse."""
+"""Diagnosis by the published method, and what both methods refuse."""
 
 import json
 import pickle

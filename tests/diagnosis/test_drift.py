@@ -22,7 +22,7 @@ def drawn(seed, **changed):
 
 
 def diagnosed(seed, **changed):
-    return diagnose(*drawn(seed, **changed), k=K, predicted_scores=False)
+    return diagnose(*drawn(seed, **changed), method="moments", k=K, predicted_scores=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,22 @@
-"""The default diagnosis as a user meets it: answers, intervals, advice, unlabelled rows, tables."""
+"""Diagnosis by moment matching as a user meets it: answers, intervals, advice, unlabelled rows, tables."""
 
 import dataclasses
 import json
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 
-from phasejax import Regime, SpikedModel, diagnose, regime
+import phasejax
+from phasejax import Regime, SpikedModel, regime
 from phasejax.datasets import load_digit_halves
 from phasejax.diagnosis import MomentDiagnosis, _paired_data, choose_estimator
 from phasejax.diagnosis._estimates import PARAMETERS, RATIOS, Estimate
 from phasejax.io import open_table
 from tests.diagnosis.simulated import CASES, D, simulated
+
+diagnose = partial(phasejax.diagnose, method="moments")
 
 
 @pytest.fixture(scope="module")

@@ -212,7 +212,7 @@ def test_the_diagnosis_goes_through_the_same_door(method):
     assert found.warnings[:len(notes)] == tuple(notes)
     if method == "moments":
         plain = phasejax.diagnose(X_VALUES, Y_VALUES, KIND.to_numpy()[rows].astype(str), labelled=rows,
-                                  predicted_scores=False)
+                                  method="moments", predicted_scores=False)
         assert found.delta_ca == plain.delta_ca
         assert found.labelled == N - 1
 
