@@ -6,8 +6,9 @@ The package holds the metrics that the field compares representations with, each
 
 Read `_inputs` (what the metrics take), then the metrics: `_neighbours` (do samples have the same nearest neighbours?),
 `_cka` (are the kernel matrices alike?), `_cknna` (both at once) and `_cca` (do the columns correlate?). After them
-`_statistics` (the metrics under permuted pairings), `_significance` (p-values and intervals), and `_compare` with
-`_table`: `compare_representations` puts all of it into one table.
+`_statistics` (the metrics under permuted pairings), `_whole_groups` (pairings where rows are not independent),
+`_significance` (p-values and intervals), `_families` (which metrics share work), and `_compare` with `_table`:
+`compare_representations` puts all of it into one table.
 """
 
 import lazy_loader

@@ -1,12 +1,12 @@
 """All metrics of two representations in one call, each with its p-value and interval.
 
-The metrics fall into groups that share work (`_statistics`). Groups are independent of one another, so they are
+The metrics fall into families that share work (`_statistics`). Families are independent of one another, so they are
 compiled and computed side by side, as many at a time as there are cores.
 """
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,51 +14,27 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from phasejax._core.devices import cores
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax.similarity import _significance
-from phasejax.similarity._cca import (
-    ROW_AT_MEAN,
-    check_canonical,
-    correlation_matrix_distance,
-    lower_rank,
-    mean_canonical_correlation,
-    svcca,
-    svcca_components,
-)
-from phasejax.similarity._cka import (
-    MEDIAN_OF_ZERO,
-    CkaForms,
-    check_bandwidth,
-    cka,
-    fewer_moments_than_entries,
-    linear_cka,
-    rbf_cka,
-)
+from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical_correlation, svcca
+from phasejax.similarity._cka import cka
 from phasejax.similarity._cknna import cknna
+from phasejax.similarity._families import Family, Options, shared_work
 from phasejax.similarity._inputs import matched_views, paired
 from phasejax.similarity._neighbours import (
-    LIST_METRICS,
     check_neighbours,
     cycle_knn,
     edit_similarity_knn,
     lcs_knn,
     mutual_knn,
 )
-from phasejax.similarity._statistics import (
-    CKA_CHANCE,
-    CKA_NAMES,
-    CanonicalStatistic,
-    LinearCkaStatistic,
-    MatrixDistanceStatistic,
-    NeighbourStatistic,
-    Statistic,
-    WholeKernelStatistic,
-)
+from phasejax.similarity._statistics import CKA_CHANCE, CKA_NAMES
 from phasejax.similarity._table import DISTANCES, MetricResult, SimilarityTable
+from phasejax.similarity._whole_groups import groups_of_equal_size
 
 # The metrics by name, as functions of x and y with all other arguments at their defaults.
 METRICS: dict[str, Callable[..., Float[Array, ""]]] = {
@@ -75,8 +51,6 @@ METRICS: dict[str, Callable[..., Float[Array, ""]]] = {
     "mean_canonical_correlation": mean_canonical_correlation,
     "correlation_matrix_distance": correlation_matrix_distance,
 }
-# Kernel matrices of more rows are not held whole: pairings and resamples are those of so many rows, drawn at random.
-KERNEL_ROWS = 2000
 
 _Result = TypeVar("_Result")
 
@@ -84,8 +58,8 @@ _Result = TypeVar("_Result")
 def compare_representations(
         x: Any, y: Any, *, metrics: list[str] | None = None, k: int = 10, distance: str = "cosine",
         bandwidth: float = 1.0, components: int | None = None, permutations: int = 200, resamples: int = 100,
-        confidence: float = 0.9, by_position: bool = False, missing: str = "error", seed: int = 0,
-        progress: bool | ProgressCallback = False) -> SimilarityTable:
+        confidence: float = 0.9, groups: Any = None, by_position: bool = False, missing: str = "error",
+        seed: int = 0, progress: bool | ProgressCallback = False) -> SimilarityTable:
     """How similar two representations are by every metric, beside what chance gives, with p-values and intervals.
 
     Input in float64 is computed in float64, input in float32 in float32. Null means are means over the random pairings;
@@ -105,6 +79,9 @@ def compare_representations(
         permutations: number of random pairings; the smallest p-value is 1 / (1 + permutations).
         resamples: number of random parts of the rows.
         confidence: level of the intervals.
+        groups: which rows belong together and are not independent (those of one patient, star or image), one value for
+            each row (`phasejax.io.match_rows`). Then whole groups are paired at random and left out, and what chance
+            gives is what it gives for so many groups.
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values: "error", "drop" keeps complete rows, "mean" fills in means of columns.
         seed: of pairings, resamples and ties.
@@ -132,72 +109,41 @@ def compare_representations(
         check_count(name, count)
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
-    groups, left_out, found = [], {}, {}
+    families, left_out, found = [], {}, {}
     with jax.enable_x64(True):
-        x, y = paired(*matched_views(x, y, by_position=by_position, missing=missing), rows=4)
+        x, y, codes = matched_views(x, y, groups=groups, by_position=by_position, missing=missing)
+        x, y = paired(x, y, rows=4)
         check_neighbours(k, "euclidean", x=x)
-        options = _Options(x, y, k, distance, bandwidth, components, seed)
-        for names, group_of in _shared_work(list(metrics or METRICS)):
+        n = x.shape[0]
+        paired_rows = n if codes is None else len(groups_of_equal_size(codes)[0])
+        options = Options(x, y, k, distance, bandwidth, components, seed, codes, paired_rows)
+        for names, family_of in shared_work(list(metrics or METRICS)):
             try:
-                groups.append(group_of(options, names))
+                families.append(family_of(options, names))
             except ValueError as error:
                 if metrics is not None:
                     raise
                 left_out |= dict.fromkeys(names, str(error))
     device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue] (defined at run time)
 
-    def work(group, tell):
+    def work(family, tell):
         with jax.enable_x64(True), jax.default_device(device):  # settings of the thread that the work is done in
-            return _results(group, x, y, permutations, resamples, confidence, seed, tell)
+            return _results(family, options, permutations, resamples, confidence, tell)
 
     with reporting(progress) as tell:
-        for group, outcome in zip(groups, _side_by_side([partial(work, group) for group in groups], tell), strict=True):
+        outcomes = _side_by_side([partial(work, family) for family in families], tell)
+        for family, outcome in zip(families, outcomes, strict=True):
             if isinstance(outcome, _Undefined):
                 if metrics is not None:
                     raise ValueError(outcome.reason)
-                left_out |= dict.fromkeys(group.names, outcome.reason)
+                left_out |= dict.fromkeys(family.names, outcome.reason)
             else:
                 found |= outcome
-    n = x.shape[0]
-    kernel_rows = next((len(group.rows) for group in groups if group.rows is not None), n)
+    kernel_rows = next((len(family.rows) for family in families if family.rows is not None), n)
     return SimilarityTable(n, x.shape[1], y.shape[1], k, distance, permutations, resamples, confidence, kernel_rows,
                            {name: found[name] for name in METRICS if name in found},
-                           {name: left_out[name] for name in METRICS if name in left_out})
-
-
-# Which metrics share work
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The views, and the arguments of `compare_representations` on which the metrics depend."""
-
-    x: Float[Array, "n d_x"]
-    y: Float[Array, "n d_y"]
-    k: int
-    distance: str
-    bandwidth: float
-    components: int | None
-    seed: int
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Metrics that share work.
-
-    Args:
-        names: of the metrics.
-        statistic: which computes them.
-        undefined: what is wrong with the views where a value is NaN; None where NaN is a value like others.
-        rows: rows on which the statistic is computed, all of them where None.
-        of_all_rows: CKA of all rows where the statistic is computed on some.
-    """
-
-    names: list[str]
-    statistic: Statistic
-    undefined: str | None = None
-    rows: Int[np.ndarray, "m"] | None = None
-    of_all_rows: Callable[[], CkaForms] | None = None
+                           {name: left_out[name] for name in METRICS if name in left_out},
+                           None if codes is None else int(codes.max()) + 1, None if codes is None else paired_rows)
 
 
 @dataclass(frozen=True)
@@ -207,86 +153,56 @@ class _Undefined:
     reason: str
 
 
-def _shared_work(names: list[str]) -> Iterator[tuple[list[str], Callable[[_Options, list[str]], _Group]]]:
-    """The metrics that share work, and the function that makes a group of them and checks their options."""
-    for members, group_of in (((*LIST_METRICS, "cknna"), _neighbours), (CKA_NAMES["linear"], partial(_cka, "linear")),
-                              (CKA_NAMES["rbf"], partial(_cka, "rbf")), (("svcca",), _svcca),
-                              (("mean_canonical_correlation",), _canonical),
-                              (("correlation_matrix_distance",), _matrix_distance)):
-        if here := [name for name in names if name in members]:
-            yield here, group_of
+# The results of a family
 
 
-def _neighbours(options, names):
-    check_neighbours(options.k, options.distance, x=options.x, y=options.y)
-    if "cknna" in names and options.k < 2:
-        raise ValueError(f"k: expected at least 2 for cknna, got {options.k}")
-    return _Group(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed))
-
-
-def _cka(kernel, options, names):
-    x, y = options.x, options.y
-    if kernel == "linear" and fewer_moments_than_entries(x, y):
-        return _Group(names, LinearCkaStatistic())
-    if kernel == "rbf":
-        check_bandwidth(options.bandwidth)
-    statistic, undefined = WholeKernelStatistic(kernel, options.bandwidth), MEDIAN_OF_ZERO if kernel == "rbf" else None
-    if len(x) <= KERNEL_ROWS:
-        return _Group(names, statistic, undefined)
-    rows = np.sort(np.random.default_rng([options.seed, 3]).permutation(len(x))[:KERNEL_ROWS])
-    of_all_rows = partial(linear_cka, x, y) if kernel == "linear" else partial(rbf_cka, x, y, options.bandwidth)
-    return _Group(names, statistic, undefined, rows, of_all_rows)
-
-
-def _svcca(options, names):
-    components = svcca_components(options.components, options.x, options.y)
-    return _Group(names, CanonicalStatistic(components), lower_rank(components))
-
-
-def _canonical(options, names):
-    check_canonical(options.x, options.y)
-    return _Group(names, CanonicalStatistic(None), lower_rank(None))
-
-
-def _matrix_distance(options, names):
-    return _Group(names, MatrixDistanceStatistic(), ROW_AT_MEAN)
-
-
-# The results of a group
-
-
-def _results(group: _Group, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], permutations: int, resamples: int,
-             confidence: float, seed: int, tell: ProgressCallback) -> dict[str, MetricResult] | _Undefined:
-    n, views, all_rows = len(x), (x, y), None
-    if group.of_all_rows is not None:
-        all_rows = group.of_all_rows()
-        views = x[group.rows], y[group.rows]
-    if all_rows is not None and group.undefined is not None and np.isnan(all_rows.biased):
-        return _Undefined(group.undefined)
-    task, done, total = ", ".join(group.names), 0, permutations + 1 + resamples
+def _results(family: Family, options: Options, permutations: int, resamples: int, confidence: float,
+             tell: ProgressCallback) -> dict[str, MetricResult] | _Undefined:
+    views, all_rows, groups = (options.x, options.y), None, options.groups
+    if family.of_all_rows is not None:
+        all_rows = family.of_all_rows()
+        views = tuple(view[family.rows] for view in views)
+        groups = None if groups is None else np.unique(groups[family.rows], return_inverse=True)[1]
+    if all_rows is not None and family.undefined is not None and np.isnan(all_rows.biased):
+        return _Undefined(family.undefined)
+    rows = len(views[0])
+    kept, blocks = (np.arange(rows), None) if groups is None else groups_of_equal_size(groups)
+    cut = len(kept) < rows
+    task, done, total = ", ".join(family.names), 0, permutations + 1 + cut + resamples
 
     def advance(count):
         nonlocal done
         done += count
         tell(task, done, total)
 
-    state, rows = group.statistic.prepare(*views), len(views[0])
-    streams = [np.random.default_rng([seed, purpose]) for purpose in (1, 2)]
-    pairings = _significance.pairings(group.statistic, state, rows, permutations, streams[0], advance)
-    values = {name: float(pairings[name][0]) for name in group.names}
-    if all_rows is None and group.undefined is not None and any(np.isnan(value) for value in values.values()):
-        return _Undefined(group.undefined)
-    nulls = {name: float(np.mean(pairings[name][1:])) for name in group.names}
+    statistic = family.statistic
+    state = statistic.prepare(*views)
+    streams = [np.random.default_rng([options.seed, purpose]) for purpose in (1, 2)]
+    if cut:
+        true = _significance.pairings(statistic, state, rows, 0, streams[0], advance)
+        few = [view[kept] for view in views]
+        pairings = _significance.pairings(statistic, statistic.prepare(*few), len(kept), permutations, streams[0],
+                                          advance, blocks)
+    else:
+        pairings = true = _significance.pairings(statistic, state, rows, permutations, streams[0], advance, blocks)
+    values = {name: float(true[name][0]) for name in family.names}
+    first = [*values.values(), *(pairings[name][0] for name in family.names)]
+    if all_rows is None and family.undefined is not None and any(np.isnan(value) for value in first):
+        return _Undefined(family.undefined)
+    nulls = {name: float(np.mean(pairings[name][1:])) for name in family.names}
     for biased, unbiased in CKA_NAMES.values():
-        if not {biased, unbiased}.isdisjoint(group.names):
-            nulls |= {biased: float(pairings[CKA_CHANCE][0]), unbiased: 0.0}
+        if not {biased, unbiased}.isdisjoint(family.names):
             if all_rows is not None:
                 values = {biased: float(all_rows.biased), unbiased: float(all_rows.unbiased)}
-                nulls[biased] = float(all_rows.chance)
-    parts = _significance.resamples(group.statistic, state, rows, resamples, streams[1], advance)
+            if groups is None:
+                chance = pairings[CKA_CHANCE][0] if all_rows is None else all_rows.chance
+                nulls = {biased: float(chance), unbiased: 0.0}
+    parts = _significance.resamples(statistic, state, rows, resamples, streams[1], advance, groups)
+    units = (rows, len(options.x)) if groups is None or options.groups is None else \
+        (groups.max() + 1, options.groups.max() + 1)
     found = {}
-    for name in group.names:
-        low, high = _significance.interval(values[name], parts[name], rows, n, confidence)
+    for name in family.names:
+        low, high = _significance.interval(values[name], parts[name], *units, confidence)
         bottom = -1.0 if "unbiased" in name or name == "cknna" else 0.0
         found[name] = MetricResult(values[name], nulls[name],
                                    _significance.p_value(pairings[name], is_distance=name in DISTANCES),

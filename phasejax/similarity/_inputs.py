@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from phasejax._core.validation import is_traced
 from phasejax.io import Table, match_rows
@@ -43,7 +43,7 @@ def paired(x: Any, y: Any, *, rows: int = 2, shifts_matter: bool = True
         ValueError: other shapes or types, too few rows, NaN or infinite values, rows that are all the same.
     """
     if not (_is_plain(x) and _is_plain(y)):
-        x, y = matched_views(x, y)
+        x, y, _ = matched_views(x, y)
     x, y = _floating("x", x, shifts_matter), _floating("y", y, shifts_matter)
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")
@@ -56,21 +56,21 @@ def paired(x: Any, y: Any, *, rows: int = 2, shifts_matter: bool = True
     return x.astype(dtype), y.astype(dtype)
 
 
-def matched_views(x: Any, y: Any, *, by_position: bool = False, missing: str = "error"
-                  ) -> tuple[np.ndarray, np.ndarray]:
-    """The values of two views as arrays whose rows are matched.
+def matched_views(x: Any, y: Any, *, groups: Any = None, by_position: bool = False, missing: str = "error"
+                  ) -> tuple[np.ndarray, np.ndarray, Int[np.ndarray, "n"] | None]:
+    """The values of two views as arrays whose rows are matched, and the numbers of the groups that rows belong to.
 
     Args:
         x, y: views, as `phasejax.io.as_named` takes them.
-        by_position, missing: as in `phasejax.io.match_rows`.
+        groups, by_position, missing: as in `phasejax.io.match_rows`.
 
     Raises:
         ValueError: views that cannot be matched, or with missing values.
     """
-    matched = match_rows(x, y, by_position=by_position, missing=missing)
+    matched = match_rows(x, y, groups=groups, by_position=by_position, missing=missing)
     announce((*matched.readings, *matched.notes))
-    views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
-    return next(views), next(views)
+    x, y = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
+    return x, y, matched.groups
 
 
 def _is_plain(view: Any) -> bool:

@@ -10,6 +10,9 @@ the metric from its mean over resamples, times sqrt(m / (n - m)) = 2, are distri
 samples of n = 150 rows, intervals of level 0.9 covered 0.85 to 0.88 for CKA and the correlation matrix distance, 0.89
 to 0.93 for canonical correlations, and 0.93 to 1.00 for metrics of neighbours, which change most when rows are left
 out.
+
+Where rows belong to groups, whole groups are permuted and left out (`_whole_groups`), and their number is the sample
+size: a fifth of them is left out, with as many rows as make a fifth of all.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from phasejax.similarity._statistics import Statistic
+from phasejax.similarity._whole_groups import Blocks, pairing_of_whole_groups, part_of_whole_groups
 
 # Share of the rows in a resample.
 _KEPT = 0.8
@@ -29,16 +33,34 @@ _AT_ONCE = 10
 
 
 def pairings(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
-             advance: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
-    """Metrics of the n rows in their true pairing, followed by those of `count` random pairings."""
-    orders = (np.arange(n) if i == 0 else rng.permutation(n) for i in range(count + 1))
+             advance: Callable[[int], None] = lambda count: None, blocks: list[Blocks] | None = None
+             ) -> dict[str, Float[np.ndarray, "m"]]:
+    """Metrics of the n rows in their true pairing, followed by those of `count` random pairings.
+
+    Args:
+        statistic, state: of the n rows.
+        n: number of rows.
+        count: number of random pairings.
+        rng: what they are drawn with.
+        advance: told how many pairings have been done.
+        blocks: the groups that trade places as a whole (`groups_of_equal_size`); None where rows are independent.
+    """
+    def shuffled():
+        return rng.permutation(n) if blocks is None else pairing_of_whole_groups(blocks, rng)
+
+    orders = (np.arange(n) if i == 0 else shuffled() for i in range(count + 1))
     return _in_batches(partial(_of_pairings, statistic, state), orders, advance)
 
 
 def resamples(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
-              advance: Callable[[int], None] = lambda count: None) -> dict[str, Float[np.ndarray, "m"]]:
-    """Metrics of `count` random parts of the n rows."""
-    parts = (np.sort(rng.permutation(n)[:rows_kept(n)]) for _ in range(count))
+              advance: Callable[[int], None] = lambda count: None, groups: Int[np.ndarray, "n"] | None = None
+              ) -> dict[str, Float[np.ndarray, "m"]]:
+    """Metrics of `count` random parts of the n rows, which are whole groups where rows belong to groups."""
+    def part():
+        kept = rows_kept(n)
+        return np.sort(rng.permutation(n)[:kept]) if groups is None else part_of_whole_groups(groups, kept, rng)
+
+    parts = (part() for _ in range(count))
     return _in_batches(partial(_of_parts, statistic, state), parts, advance)
 
 
@@ -55,8 +77,10 @@ def p_value(values: Float[np.ndarray, "m"], *, is_distance: bool = False) -> flo
     >>> p_value(np.array([0.9, 0.1, 0.2, 0.9]))
     0.5
     """
-    as_similar = values <= values[0] if is_distance else values >= values[0]
-    return float(np.mean(as_similar))
+    if np.isnan(values[0]):
+        return float("nan")
+    less_similar = values > values[0] if is_distance else values < values[0]
+    return float(np.mean(~less_similar))
 
 
 def interval(value: float, resampled: Float[np.ndarray, "m"], rows: int, n: int, confidence: float
@@ -66,8 +90,8 @@ def interval(value: float, resampled: Float[np.ndarray, "m"], rows: int, n: int,
     Args:
         value: of the metric at n rows.
         resampled: values of the metric at four fifths of `rows` rows.
-        rows: number of rows behind the resamples, at most n.
-        n: number of rows.
+        rows: number of rows (or of groups, if whole groups are left out) behind the resamples, at most n.
+        n: number of all rows, or groups.
         confidence: level of the interval.
     """
     m = rows_kept(rows)

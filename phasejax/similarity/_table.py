@@ -50,6 +50,8 @@ class SimilarityTable:
             have more columns than rows).
         metrics: the results, by name.
         left_out: by name of a metric that these views do not allow, the reason.
+        groups: number of groups, which is the sample size; None where rows are independent.
+        paired_rows: number of rows behind p-values where rows belong to groups, which are cut to few sizes.
     """
 
     n: int
@@ -63,6 +65,8 @@ class SimilarityTable:
     kernel_rows: int
     metrics: dict[str, MetricResult]
     left_out: dict[str, str]
+    groups: int | None = None
+    paired_rows: int | None = None
 
     def summary(self) -> str:
         """The table as lines of text."""
@@ -71,10 +75,16 @@ class SimilarityTable:
         for name, found in self.metrics.items():
             ends = "-" if np.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
             lines.append(f"{name:28}{found.value:8.3f}{found.null_mean:11.3f}{found.p_value:8.3g}   {ends}")
-        lines.append(f"n = {self.n}, d_x = {self.d_x}, d_y = {self.d_y}, k = {self.k} ({self.distance}), "
+        rows = f"n = {self.n}" + ("" if self.groups is None else f" in {self.groups} groups")
+        lines.append(f"{rows}, d_x = {self.d_x}, d_y = {self.d_y}, k = {self.k} ({self.distance}), "
                      f"{self.permutations} permutations, {self.resamples} resamples")
         if self.metrics.keys() & DISTANCES:
             lines.append("A distance is small where the views are similar.")
+        if self.groups is not None:
+            lines.append(f"Whole groups are paired at random and left out: the sample size is {self.groups} groups.")
+        if self.paired_rows is not None and self.paired_rows < self.n:
+            lines.append(f"p-values and chance rest on {self.paired_rows} rows: groups that trade places are cut to "
+                         "one size.")
         if self.kernel_rows < self.n:
             lines.append(f"p-values and intervals of kernels rest on {self.kernel_rows} rows.")
         return "\n".join(lines + [f"Left out: {name} ({reason})" for name, reason in self.left_out.items()])

@@ -14,6 +14,7 @@ from phasejax import similarity
 from phasejax.similarity import (
     METRICS,
     _compare,
+    _families,
     _significance,
     _statistics,
     cka,
@@ -181,7 +182,7 @@ def test_intervals_cover():
 
 
 def test_many_rows_rest_on_some_for_whole_kernels(monkeypatch):
-    monkeypatch.setattr(_compare, "KERNEL_ROWS", 40)
+    monkeypatch.setattr(_families, "KERNEL_ROWS", 40)
     found = compare_representations(X[:M], Y[:M], metrics=["cka_rbf"], permutations=99, resamples=10)
     measured = found.metrics["cka_rbf"]
     assert measured.value == pytest.approx(values_of(X[:M], Y[:M])["cka_rbf"], rel=1e-6)

@@ -1,0 +1,127 @@
+"""Families of metrics that share work, and what they ask of the views: which statistic computes them on which rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from phasejax.similarity._cca import ROW_AT_MEAN, check_canonical, lower_rank, svcca_components
+from phasejax.similarity._cka import (
+    MEDIAN_OF_ZERO,
+    CkaForms,
+    check_bandwidth,
+    fewer_moments_than_entries,
+    linear_cka,
+    rbf_cka,
+)
+from phasejax.similarity._neighbours import LIST_METRICS, check_neighbours
+from phasejax.similarity._statistics import (
+    CKA_NAMES,
+    CanonicalStatistic,
+    LinearCkaStatistic,
+    MatrixDistanceStatistic,
+    NeighbourStatistic,
+    Statistic,
+    WholeKernelStatistic,
+)
+from phasejax.similarity._whole_groups import some_of_every_group
+
+# Kernel matrices of more rows are not held whole: pairings and resamples are those of so many rows, drawn at random.
+KERNEL_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Options:
+    """The views, and the arguments of `compare_representations` on which the metrics depend.
+
+    Args:
+        x, y, k, distance, bandwidth, components, seed: as there.
+        groups: numbers of the groups that rows belong to.
+        paired_rows: number of rows that pair at random, n unless there are groups.
+    """
+
+    x: Float[Array, "n d_x"]
+    y: Float[Array, "n d_y"]
+    k: int
+    distance: str
+    bandwidth: float
+    components: int | None
+    seed: int
+    groups: Int[np.ndarray, "n"] | None
+    paired_rows: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """Metrics that share work.
+
+    Args:
+        names: of the metrics.
+        statistic: which computes them.
+        undefined: what is wrong with the views where a value is NaN; None where NaN is a value like others.
+        rows: rows on which the statistic is computed, all of them where None.
+        of_all_rows: CKA of all rows where the statistic is computed on some.
+    """
+
+    names: list[str]
+    statistic: Statistic
+    undefined: str | None = None
+    rows: Int[np.ndarray, "m"] | None = None
+    of_all_rows: Callable[[], CkaForms] | None = None
+
+
+def shared_work(names: list[str]) -> Iterator[tuple[list[str], Callable[[Options, list[str]], Family]]]:
+    """The metrics that share work, and the function that makes a family of them and checks their options."""
+    for members, family_of in (((*LIST_METRICS, "cknna"), _neighbours), (CKA_NAMES["linear"], partial(_cka, "linear")),
+                              (CKA_NAMES["rbf"], partial(_cka, "rbf")), (("svcca",), _svcca),
+                              (("mean_canonical_correlation",), _canonical),
+                              (("correlation_matrix_distance",), _matrix_distance)):
+        if here := [name for name in names if name in members]:
+            yield here, family_of
+
+
+def _neighbours(options, names):
+    check_neighbours(options.k, options.distance, x=options.x, y=options.y)
+    if options.k >= options.paired_rows:
+        raise ValueError(f"k: expected fewer neighbours than the {options.paired_rows} rows of groups that are cut to "
+                         f"equal sizes, got {options.k}")
+    if "cknna" in names and options.k < 2:
+        raise ValueError(f"k: expected at least 2 for cknna, got {options.k}")
+    return Family(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed))
+
+
+def _cka(kernel, options, names):
+    x, y = options.x, options.y
+    if kernel == "linear" and fewer_moments_than_entries(x, y):
+        return Family(names, LinearCkaStatistic())
+    if kernel == "rbf":
+        check_bandwidth(options.bandwidth)
+    statistic, undefined = WholeKernelStatistic(kernel, options.bandwidth), MEDIAN_OF_ZERO if kernel == "rbf" else None
+    if len(x) <= KERNEL_ROWS:
+        return Family(names, statistic, undefined)
+    rng = np.random.default_rng([options.seed, 3])
+    rows = np.sort(rng.permutation(len(x))[:KERNEL_ROWS]) if options.groups is None else \
+        some_of_every_group(options.groups, KERNEL_ROWS, rng)
+    of_all_rows = partial(linear_cka, x, y) if kernel == "linear" else partial(rbf_cka, x, y, options.bandwidth)
+    return Family(names, statistic, undefined, rows, of_all_rows)
+
+
+def _svcca(options, names):
+    some = slice(options.paired_rows)
+    components = svcca_components(options.components, options.x[some], options.y[some])
+    return Family(names, CanonicalStatistic(components), lower_rank(components))
+
+
+def _canonical(options, names):
+    check_canonical(options.x, options.y)
+    columns = options.x.shape[1] + options.y.shape[1]
+    if options.paired_rows <= columns:
+        raise ValueError(f"groups: expected more rows than the {columns} columns of both views once groups are cut to "
+                         f"equal sizes, got {options.paired_rows}")
+    return Family(names, CanonicalStatistic(None), lower_rank(None))
+
+
+def _matrix_distance(options, names):
+    return Family(names, MatrixDistanceStatistic(), ROW_AT_MEAN)
