@@ -12,12 +12,14 @@ from functools import cached_property
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from phasejax import linear, theory
 from phasejax.linear import Covariances, Whitened, _solvers
 from phasejax.simulation._population import population_covariances, signal_covariances
 from phasejax.theory import SpikedModel
+from phasejax.theory._label_content import content_of_encoders
 from phasejax.theory._regimes import regime_code_from_ratios
 
 
@@ -92,6 +94,31 @@ class Cell:
     def directions_y(self) -> Float[Array, "k d_y"]:
         """The signal directions of y, one in each row."""
         return linear.signal_directions(self.model.k, self.model.d_y)
+
+    @cached_property
+    def content(self) -> tuple[Array, Array, Array]:
+        """Label content s(k) of CA, CP and CP y->x, for as many directions as there are signals, which are the labels.
+
+        The directions are those of the cell's covariances, the labels' covariances those of the population: what the
+        directions found in a sample keep of the signals.
+        """
+        shares = self._content_shares(self.ca.encoder_x, self.cp.encoder, self.cp_reverse.encoder)
+        return tuple(jnp.sum(share) for share in shares)
+
+    @cached_property
+    def content_curves(self) -> tuple[Array, Array, Array]:
+        """Label content s(k) as in `content`, for k = 1, 2, ... min(d_x, d_y)."""
+        shares = self._content_shares(linear.solve_ca(self.whitened, self.components).encoder_x,
+                                      linear.solve_cp(self.whitened, self.components).encoder,
+                                      linear.solve_cp(self.whitened.reverse(), self.components).encoder)
+        return tuple(jnp.cumsum(share) for share in shares)
+
+    def _content_shares(self, ca, cp, cp_reverse):
+        labels_x, labels_y = (jnp.asarray(self.model.kappa) * directions.T
+                              for directions in (self.directions_x, self.directions_y))
+        slopes_x, slopes_y = (root.T @ (root @ labels) for root, labels in (
+            (self.whitened.root_x, labels_x), (self.whitened.root_y, labels_y)))
+        return content_of_encoders(ca, cp, cp_reverse, self.covariances.xy, labels_x, labels_y, slopes_x, slopes_y)
 
     @property
     def components(self) -> int:
@@ -215,6 +242,17 @@ QUANTITIES: dict[str, Quantity] = {
                                      "signals with squared overlap >= 0.8 with the CP y->x subspace"),
     "recovered_joint": Quantity(lambda cell: linear.recovered_count(cell.directions_x, cell.joint.encoder),
                                 "signals with squared overlap >= 0.8 with the joint subspace"),
+    "content_ca": Quantity(lambda cell: cell.content[0], "share of the signals' shared part in the CA subspace"),
+    "content_cp": Quantity(lambda cell: cell.content[1], "share of the signals' shared part in the CP subspace"),
+    "content_cp_reverse": Quantity(lambda cell: cell.content[2],
+                                   "share of the signals' shared part in the CP y->x subspace"),
+    "content_curve_ca": Quantity(lambda cell: cell.content_curves[0],
+                                 "share of the signals' shared part in the leading directions of CA", ("component",)),
+    "content_curve_cp": Quantity(lambda cell: cell.content_curves[1],
+                                 "share of the signals' shared part in the leading directions of CP", ("component",)),
+    "content_curve_cp_reverse": Quantity(lambda cell: cell.content_curves[2],
+                                         "share of the signals' shared part in the leading directions of CP y->x",
+                                         ("component",)),
     "encoder_norm": Quantity(lambda cell: linear.encoder_norm(cell.ca, cell.covariances),
                              "squared norm of the constrained CA encoders"),
     "total_mse_ca": Quantity(lambda cell: cell.total_mse(cell.ca_probe.predictor),

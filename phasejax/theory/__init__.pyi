@@ -23,6 +23,9 @@ from ._closed_forms import total_mse_cp as total_mse_cp
 from ._closed_forms import xi as xi
 from ._finite_sample import FiniteSample as FiniteSample
 from ._finite_sample import finite_sample as finite_sample
+from ._label_content import LabelContent as LabelContent
+from ._label_content import label_content as label_content
+from ._label_content import label_content_of_covariances as label_content_of_covariances
 from ._model import SpikedModel as SpikedModel
 from ._nearest_boundary import Crossing as Crossing
 from ._nearest_boundary import nearest_boundary as nearest_boundary
