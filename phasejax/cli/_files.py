@@ -23,9 +23,9 @@ def write_json(path: Path | None, result: Any) -> None:
             unfinished.write_text(result.to_json(), encoding="utf-8")
 
 
-def read_pair(x: str, y: str, id_column: str | None = None) -> list[Any]:
+def read_pair(x: str, y: str, id_column: str | None = None, *, flatten: bool = False) -> list[Any]:
     """Two views with the identifiers of their rows, from files."""
-    return _named_files({"x": x, "y": y}, id_column)
+    return list(read_files({"x": x, "y": y}, id_column, flatten=flatten).values())
 
 
 def read_labelled_pair(x: str, y: str, labels: str, labelled: str | None, id_column: str | None = None
@@ -34,20 +34,33 @@ def read_labelled_pair(x: str, y: str, labels: str, labelled: str | None, id_col
     from phasejax.io import load_array
 
     rows = None if labelled is None else load_array(labelled)
-    first, second, of_rows = _named_files({"x": x, "y": y, "labels": labels}, id_column)
+    first, second, of_rows = read_files({"x": x, "y": y, "labels": labels}, id_column).values()
     return first, second, of_rows, rows
 
 
-def _named_files(paths: dict[str, str], id_column: str | None) -> list[Any]:
-    """The rows of files; the column of identifiers is looked for where columns have names."""
+def read_files(paths: dict[str, str | None], id_column: str | None = None, *, flatten: bool = False) -> dict[str, Any]:
+    """The rows of files, by what they are (x, y, labels, groups); None where no file was given.
+
+    Args:
+        paths: what is read.
+        id_column: column of identifiers of all tables whose columns have names; found when left out.
+        flatten: whether each image of x and of y is one row.
+    """
+    found = {name: None for name in paths}
+    given = {name: path for name, path in paths.items() if path is not None}
+    return {**found, **_named_files(given, id_column, flatten)}
+
+
+def _named_files(paths, id_column, flatten):
     from phasejax.io import as_named
     from phasejax.io._named_files import has_named_columns
 
     if id_column is not None and not any(map(has_named_columns, paths.values())):
         raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
-    found = [as_named(path, name, id_column=id_column if has_named_columns(path) else None)
-             for name, path in paths.items()]
-    for (name, path), rows in zip(paths.items(), found, strict=True):
+    found = {name: as_named(path, name, id_column=id_column if has_named_columns(path) else None,
+                            flatten=flatten and name in ("x", "y")) for name, path in paths.items()}
+    for name, path in paths.items():
+        rows = found[name]
         if name in ("x", "y") and len(rows.values.shape) != 2 and rows.columns is None:
             raise ValueError(f"{path}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
     return found

@@ -12,11 +12,13 @@ from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
 from phasejax.cli._diagnose import Diagnose
 from phasejax.cli._files import notes_on_standard_error
+from phasejax.cli._inspect import Inspect
 from phasejax.cli._monitor import Monitor
 from phasejax.cli._similarity import Similarity
 from phasejax.cli._sweep import Sweep
 
-COMMANDS = {"diagnose": Diagnose, "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "check": Check}
+COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "monitor": Monitor, "similarity": Similarity, "sweep": Sweep,
+            "check": Check}
 _DESCRIPTION = f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190)."
 
 

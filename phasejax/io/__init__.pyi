@@ -1,4 +1,6 @@
 from ._arrays import load_array as load_array
+from ._inspection import Inspection as Inspection
+from ._inspection import inspect_pair as inspect_pair
 from ._labels import encode_labels as encode_labels
 from ._matching import InputNote as InputNote
 from ._matching import MatchedRows as MatchedRows

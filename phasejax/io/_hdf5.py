@@ -18,12 +18,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader
+from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader, table_of_rows
 
 Rows = Callable[[int, int], np.ndarray]
 
 
-def open_hdf5(file: Path, member: str | None, name: str) -> Table:
+def open_hdf5(file: Path, member: str | None, name: str, flatten: bool = False) -> Table:
     """The dataset `member` of an HDF5 file, or its only one.
 
     Raises:
@@ -33,10 +33,10 @@ def open_hdf5(file: Path, member: str | None, name: str) -> Table:
         datasets = []
         root.visititems(lambda path, node: datasets.append(path) if hasattr(node, "dtype") else None)
         path = choose_member(name, "dataset", "datasets", member, datasets)
-        return _dense_table(file, root, path, name)
+        return _dense_table(file, root, path, name, flatten)
 
 
-def open_anndata(file: Path, member: str | None, name: str) -> Table:
+def open_anndata(file: Path, member: str | None, name: str, flatten: bool = False) -> Table:
     """The matrix `member` of an AnnData file: "X", "layers/KEY" or "obsm/KEY"; X if there is one, else the only one.
 
     Raises:
@@ -47,7 +47,7 @@ def open_anndata(file: Path, member: str | None, name: str) -> Table:
         return _annotated_table(file, root, _matrix_path(root, "", member, name), name)
 
 
-def open_mudata(file: Path, member: str | None, name: str) -> Table:
+def open_mudata(file: Path, member: str | None, name: str, flatten: bool = False) -> Table:
     """A matrix of one modality of a MuData file: MODALITY, MODALITY/layers/KEY or MODALITY/obsm/KEY.
 
     Raises:
@@ -90,10 +90,11 @@ def _encoding(node) -> str:
     return str(node.attrs.get("encoding-type", ""))
 
 
-def _dense_table(file, root, path, name):
+def _dense_table(file, root, path, name, flatten=False):
     node = root[path]
     step = node.chunks[0] if node.chunks else 1
-    return Table(name, node.shape or (), node.dtype, _reopening(file, path, lambda node, rows: node[rows]), step)
+    read = _reopening(file, path, lambda node, rows: node[rows])
+    return table_of_rows(name, node.shape or (), node.dtype, read, step, flatten=flatten)
 
 
 def _annotated_table(file, root, path, name):

@@ -47,7 +47,9 @@ def encode_labels(labels: ArrayLike, rows: int, kind: str = "auto") -> Float[np.
     if labels.ndim not in (1, 2) or labels.size == 0:
         raise ValueError(f"labels: expected shape ({rows},) or ({rows}, L), got {labels.shape}")
     if len(labels) != rows:
-        raise ValueError(f"labels: expected {rows} rows, one for each labelled row of x, got {len(labels)}")
+        name = " (the first, 0, may be the name of a column: write it with letters)" \
+            if len(labels) == rows + 1 and str(labels.flat[0]) in ("0", "0.0") else ""
+        raise ValueError(f"labels: expected {rows} rows, one for each labelled row of x, got {len(labels)}{name}")
     columns = labels.reshape(rows, -1)
     kind = resolved_kind(columns, kind)
     if columns.dtype.kind in "US":

@@ -7,14 +7,14 @@ text; what lies beneath a mask is never looked at. Rows are matched by their ide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from phasejax.io._plain_values import column_values, plain_values
-from phasejax.io._table import Table
+from phasejax.io._table import FLATTEN_HINT, Table
 from phasejax.io._text_header import is_id_name
 
 # Sparse matrices of more numbers than this are not made dense.
@@ -42,7 +42,7 @@ class NamedRows:
         return self.values.shape[0] if self.values.shape else 0
 
 
-def as_named(value: Any, name: str, *, id_column: str | None = None) -> NamedRows:
+def as_named(value: Any, name: str, *, id_column: str | None = None, flatten: bool = False) -> NamedRows:
     """Rows of numbers or labels with their identifiers, from a container or a file.
 
     Identifiers are the index of a DataFrame or Series that is not the default one, the `obs_names` of AnnData, the
@@ -56,6 +56,7 @@ def as_named(value: Any, name: str, *, id_column: str | None = None) -> NamedRow
             array, `Table`, array or list.
         name: what errors call it.
         id_column: column with the identifiers; found when left out.
+        flatten: whether each image of a batch (n, height, width) or (n, height, width, channels) becomes a row.
 
     Returns:
         The rows; a `NamedRows` as it is.
@@ -73,10 +74,18 @@ def as_named(value: Any, name: str, *, id_column: str | None = None) -> NamedRow
     if isinstance(value, str | Path):
         from phasejax.io._named_files import named_file
 
-        return named_file(str(value), name, id_column)
-    if isinstance(value, Table):
+        rows = named_file(str(value), name, id_column, flatten)
+    elif isinstance(value, Table):
         return NamedRows(value)
-    return _of_container(value, name, id_column)
+    else:
+        rows = _of_container(value, name, id_column)
+    values = rows.values
+    if isinstance(values, Table) or values.ndim < 3:
+        return rows
+    if not flatten:
+        called = value if isinstance(value, str | Path) else name
+        raise ValueError(f"{called}: expected two dimensions (rows, columns), got shape {values.shape}{FLATTEN_HINT}")
+    return replace(rows, values=values.reshape(len(values), -1))
 
 
 def _of_container(value: Any, name: str, id_column: str | None) -> NamedRows:

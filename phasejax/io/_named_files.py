@@ -23,7 +23,7 @@ _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
 _ANNOTATED = re.compile(r"(.*\.(?:h5ad|h5mu))(?::([^\[]+))?(?:\[(.+)\])?", re.IGNORECASE)
 
 
-def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
+def named_file(path: str, name: str, id_column: str | None = None, flatten: bool = False) -> NamedRows:
     """The rows of a file, as `as_named` takes it.
 
     Raises:
@@ -41,9 +41,9 @@ def named_file(path: str, name: str, id_column: str | None = None) -> NamedRows:
         import scipy.sparse
 
         return of_sparse(scipy.sparse.load_npz(path), path)
-    if ".npz" in path.lower() or (path.lower().endswith(".npy") and not _is_table_of_numbers(path)):
+    if ".npz" in path.lower() or (path.lower().endswith(".npy") and not _is_table_of_numbers(path, flatten)):
         return NamedRows(plain_values(load_array(path), name))
-    return NamedRows(open_table(path))
+    return NamedRows(open_table(path, flatten=flatten))
 
 
 def has_named_columns(path: str) -> bool:
@@ -60,13 +60,13 @@ def _is_sparse(path):
         return False  # the reader of arrays says what is wrong
 
 
-def _is_table_of_numbers(path):
+def _is_table_of_numbers(path, flatten):
     """Whether a .npy file holds one, which can be read in blocks; labels in one column are read whole."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError):
         return True  # the reader of tables says what is wrong
-    return array.ndim == 2 and array.dtype.kind in NUMBERS
+    return (array.ndim == 2 or (flatten and array.ndim > 2)) and array.dtype.kind in NUMBERS
 
 
 def _named_parquet(path, column, id_column):

@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike
 from phasejax.io._arrays import as_bfloat16, load_array
 from phasejax.io._hdf5 import open_anndata, open_hdf5, open_mudata
 from phasejax.io._parquet import read_parquet
-from phasejax.io._table import Table, choose_member, first_line
+from phasejax.io._table import Table, choose_member, first_line, table_of_rows
 from phasejax.io._text_table import TEXT_ENDINGS, is_text_path
 
 # Endings that may be followed by :NAME, the array to take from inside the file.
 _WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu")
 
 
-def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) -> Table:
+def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, *, flatten: bool = False) -> Table:
     """A table whose rows are read when they are asked for, from an array or a file.
 
     Read block by block: FILE.npy; FILE.parquet or FILE.parquet:COLUMN; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME;
@@ -33,6 +33,7 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) 
     Args:
         source: path of a file, or an array of shape (n, d), or a Table, which is returned as it is.
         name: what errors call an array.
+        flatten: whether each image of an array (n, height, width) or (n, height, width, channels) becomes a row.
 
     Returns:
         The table, of shape (n, d).
@@ -48,7 +49,7 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) 
         return source
     if not isinstance(source, str | Path):
         array = np.asarray(source)
-        return _from_array(array, name or "array")
+        return _from_array(array, name or "array", flatten)
     text, member = str(source), None
     endings = "|".join(re.escape(ending) for ending in _WITH_MEMBERS)
     if match := re.fullmatch(rf"(.*(?:{endings})):(.+)", text, re.IGNORECASE):
@@ -59,24 +60,24 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None) 
         raise ValueError(f"{text}: expected a file ending in {', '.join(_READERS)}, got {file.suffix or 'no ending'}")
     if not file.exists():
         raise ValueError(f"{text}: expected a readable file, got No such file or directory")
-    return reader(file, member, str(source))
+    return reader(file, member, str(source), flatten)
 
 
-def _from_array(array, name):
-    return Table(name, array.shape, array.dtype, lambda start, stop: array[start:stop])
+def _from_array(array, name, flatten):
+    return table_of_rows(name, array.shape, array.dtype, lambda start, stop: array[start:stop], flatten=flatten)
 
 
-def _open_whole(file, member, name):
+def _open_whole(file, member, name, flatten):
     array = load_array(name)
     of_text = file.suffix.lower() not in (".npy", ".npz")  # where a single column is a table, too
-    return _from_array(array[:, None] if of_text and array.ndim == 1 else array, name)
+    return _from_array(array[:, None] if of_text and array.ndim == 1 else array, name, flatten)
 
 
-def _open_parquet(file, member, name):
+def _open_parquet(file, member, name, flatten):
     return read_parquet(file, column=member, name=name).values
 
 
-def _open_npy(file, member, name):
+def _open_npy(file, member, name, flatten):
     def mapped():
         # Mapped anew for each block: with one lasting map, all pages ever read would count as memory in use.
         return np.load(file, mmap_mode="r", allow_pickle=False)
@@ -88,10 +89,11 @@ def _open_npy(file, member, name):
             raise ValueError(f"{name}: expected a complete .npy file, got one cut short") from None
         whole = load_array(file)  # says what is wrong, or reads what cannot be mapped, an empty array
     dtype = as_bfloat16(whole[:1], name).dtype
-    return Table(name, whole.shape, dtype, lambda start, stop: as_bfloat16(mapped()[start:stop], name))
+    return table_of_rows(name, whole.shape, dtype, lambda start, stop: as_bfloat16(mapped()[start:stop], name),
+                         flatten=flatten)
 
 
-def _open_zarr(file, member, name):
+def _open_zarr(file, member, name, flatten):
     import zarr
 
     try:
@@ -104,7 +106,8 @@ def _open_zarr(file, member, name):
     elif member is not None:
         raise ValueError(f"{name}: expected {file} alone, since it is a single array, got the name {member}")
     step = (found.shards or found.chunks or (1,))[0]
-    return Table(name, found.shape, found.dtype, lambda start, stop: np.asarray(found[start:stop]), step)
+    return table_of_rows(name, found.shape, found.dtype, lambda start, stop: np.asarray(found[start:stop]), step,
+                         flatten=flatten)
 
 
 _READERS = {".npy": _open_npy, ".npz": _open_whole, **dict.fromkeys(TEXT_ENDINGS, _open_whole),

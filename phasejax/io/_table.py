@@ -1,6 +1,7 @@
 """A table: rows of numbers that are read from wherever they are when they are asked for."""
 
 import importlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 NUMBERS = "fiub"  # NumPy's dtype kinds of real numbers and booleans
+FLATTEN_HINT = " (images? --flatten, flatten=True of as_named, makes each of them a row)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,8 @@ class Table:
 
     def __post_init__(self):
         if len(self.shape) != 2:
-            raise ValueError(f"{self.name}: expected two dimensions (rows, columns), got shape {self.shape}")
+            raise ValueError(f"{self.name}: expected two dimensions (rows, columns), got shape {self.shape}"
+                             f"{FLATTEN_HINT if len(self.shape) > 2 else ''}")
         for size, noun in zip(self.shape, ("row", "column"), strict=True):
             if size < 1:
                 raise ValueError(f"{self.name}: expected at least 1 {noun}, got shape {self.shape}")
@@ -81,6 +84,24 @@ class Table:
             raise ValueError(f"rows_at_once: expected at least 1, got {rows_at_once}")
         for start in range(0, len(self), rows_at_once):
             yield self.rows(start, min(start + rows_at_once, len(self)))
+
+
+def table_of_rows(name: str, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[int, int], np.ndarray],
+                  step: int = 1, *, flatten: bool = False) -> Table:
+    """A table of what is read in rows, each of which may be an image.
+
+    Args:
+        name, dtype, read, step: as in `Table`.
+        shape: number of rows, and the shape of a row.
+        flatten: whether rows of several dimensions, as in (n, height, width, channels), become one, in C order.
+
+    Raises:
+        ValueError: as `Table`; rows of several dimensions that are not to be flattened.
+    """
+    if not flatten or len(shape) < 3:
+        return Table(name, shape, dtype, read, step)
+    return Table(name, (shape[0], math.prod(shape[1:])), dtype,
+                 lambda start, stop: read(start, stop).reshape(stop - start, -1), step)
 
 
 def choose_member(name: str, noun: str, nouns: str, member: str | None, present: Iterable[str]) -> str:

@@ -224,7 +224,8 @@ def _note(file, table, values, id_place, asked):
         else f"{1 if values.ndim == 1 else values.shape[1]} column{'s' * (values.ndim > 1)}"
     )
     if table.names is None:
-        parts.append("no header")
+        counted = table.fields == 1 and len(table) > 1 and table.text(0)[0] == "0"  # as pandas names a single column
+        parts.append("no header (the first line, 0, is data)" if counted else "no header")
     else:
         parts.append("header" if table.start else "header in a comment")
     if id_place is not None:

@@ -1,0 +1,352 @@
+"""What two views and their labels are, before anything is computed from them, and what a diagnosis would do with them.
+
+Nothing is refused here that can be read at all: what a diagnosis would refuse is said first. The order of what is said
+is the order of what is likely to make an answer wrong.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from phasejax._core.serialise import plain
+from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
+from phasejax.io._labels import encode_labels, resolved_kind
+from phasejax.io._matching import MatchedRows, match_labelled, match_rows
+from phasejax.io._named import NamedRows, as_named
+from phasejax.io._table import Table
+from phasejax.io._text_header import is_id_name
+from phasejax.io._view_facts import ViewFacts, view_facts
+
+# Members that a class needs, to be in every fold of a cross-validation.
+_LEAST_MEMBERS = 5
+# Ratio of standard deviations of columns from which they count as quantities in different units.
+_MIXED_UNITS = 1e3
+_CLASSES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """The labels of the matched rows.
+
+    Args:
+        kind: "class" or "real".
+        rows: rows with a label that counts.
+        columns: label columns.
+        counts: rows of each class, the most frequent first; empty for real values.
+        low, high: range of each real column.
+    """
+
+    kind: str
+    rows: int
+    columns: int
+    counts: dict[str, int]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    def words(self, n: int) -> str:
+        """The labels in one line."""
+        of = f"{self.rows} of {n} rows"
+        if self.kind == "class":
+            shown = ", ".join(f"{name} {count}" for name, count in list(self.counts.items())[:_CLASSES_SHOWN])
+            more = f" and {len(self.counts) - _CLASSES_SHOWN} more" if len(self.counts) > _CLASSES_SHOWN else ""
+            return f"{len(self.counts)} classes in {of}: {shown}{more}"
+        ranges = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in zip(self.low[:4], self.high[:4], strict=True))
+        return f"{self.columns} real column{'s' * (self.columns > 1)} in {of}: {ranges}" + ", ..." * (self.columns > 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found about a pair of views and their labels.
+
+    Args:
+        x, y: facts about each view.
+        labels: facts about the labels; None where none were given or they cannot be read as such.
+        n: paired rows; None where rows cannot be paired.
+        groups: number of groups of dependent rows that were given; None without.
+        repeated: copies and tight groups among the paired rows.
+        suspected_groups: columns or identifiers that seem to say which rows belong together.
+        refusal: why a diagnosis would refuse these data as they are; None where it would not.
+        plan: what a diagnosis would do with them, a line each.
+        notes: what was decided about rows, missing values and labels.
+        readings: how files and containers were read.
+    """
+
+    x: ViewFacts
+    y: ViewFacts
+    labels: LabelFacts | None
+    n: int | None
+    groups: int | None
+    repeated: RepeatedRows | None
+    suspected_groups: tuple[str, ...]
+    refusal: str | None
+    plan: tuple[str, ...]
+    notes: tuple[str, ...]
+    readings: tuple[str, ...]
+
+    def headlines(self) -> tuple[str, ...]:
+        """The three most important lines: what is most likely to make an answer wrong comes first."""
+        ranked = sorted(self._ranked(), key=lambda line: line[0])
+        return tuple(dict.fromkeys(text for _, text in ranked))[:3]
+
+    def _ranked(self) -> Iterator[tuple[int, str]]:
+        if self.refusal is not None:
+            yield 0, f"diagnose refuses this: {self.refusal}"
+        if self.groups is None:
+            if self.repeated is not None and (note := self.repeated.note()):
+                yield 1, note
+            for suspicion in self.suspected_groups:
+                yield 2, suspicion
+        for note in (*self.notes, *self.readings):
+            if "by position" in note or "counts as a feature" in note or "is read as data" in note:
+                yield 3, note
+            elif "matched by identifier" in note or "identifies the rows" in note:
+                yield 4 if " of " in note else 9, note
+            elif "missing" in note and note in self.notes:
+                yield 5, note
+            elif note.startswith(("labels:", "groups:")):
+                yield 6, note
+        for view in (self.x, self.y):
+            if view.rank is not None and view.rank < view.columns:
+                yield 7, f"{view.name}: rank {view.rank} of {view.columns} columns" + (
+                    f", {view.constant} of them constant" if view.constant else "")
+            elif self.n is not None and view.columns >= self.n:
+                yield 7, f"{view.name}: {view.columns} columns for {self.n} rows"
+            if view.scale_ratio > _MIXED_UNITS:
+                yield 8, (f"{view.name}: standard deviations of columns from {view.smallest:.3g} "
+                          f"({view.smallest_column}) to {view.largest:.3g} ({view.largest_column})")
+        if not any(note.startswith("rows matched by identifier") for note in self.notes):
+            yield 10, self._pairing()
+        if self.labels is not None and self.n is not None:
+            yield 11, f"labels: {self.labels.words(self.n)}"
+        yield 12, "; ".join(f"{view.name}: {view.columns} column{'s' * (view.columns != 1)}" + (
+            "" if view.rank is None else f", rank {view.rank}") for view in (self.x, self.y))
+
+    def _pairing(self) -> str:
+        if self.n is None:
+            return f"rows cannot be paired: {self.x.rows} in x, {self.y.rows} in y"
+        joined = self.x.identifiers is not None and self.y.identifiers is not None and \
+            not any("by position, as asked" in note for note in self.notes)
+        how = "by identifier" if joined else "by position"
+        groups = "" if self.groups is None else f" in {self.groups} groups"
+        return f"{self.n} rows paired {how}{groups}, of {self.x.rows} in x and {self.y.rows} in y"
+
+    def summary(self) -> str:
+        """One screen of text."""
+        lines = [f"{'Rows':<11} {self._pairing()}"]
+        for view in (self.x, self.y):
+            shape, scales = view.lines()
+            lines += [f"{view.name:<11} {shape}", f"{'':<11} {scales}"]
+        if self.labels is not None and self.n is not None:
+            lines.append(f"{'Labels':<11} {self.labels.words(self.n)}")
+        lines.append(f"{'Repeated':<11} {self._repeats()}")
+        lines += [f"{'Groups?':<11} {suspicion}" for suspicion in self.suspected_groups[:3]]
+        if self.refusal is not None:
+            lines.append(f"{'Refused':<11} {self.refusal}")
+        lines += [f"{'Diagnose' if place == 0 else '':<11} {line}" for place, line in enumerate(self.plan)]
+        looked_at = max(self.x.rows_looked_at, self.y.rows_looked_at)
+        if self.n is not None and self.n > ROWS_LOOKED_AT:
+            lines.append(f"{'Sample':<11} scales, rank and repeated rows are those of {looked_at} of {self.n} rows")
+        return "\n".join([*lines, *(f"{'Note':<11} {note}" for note in (*self.readings, *self.notes))])
+
+    def _repeats(self) -> str:
+        if self.repeated is None:
+            return "not looked for, since rows are not paired"
+        if note := self.repeated.note():
+            return note if self.groups is None else note.partition(";")[0]
+        x, y, both = self.repeated.copies
+        if x or y:
+            return f"copies of other rows: {x} in x, {y} in y, {both} in both"
+        return "no copies, no tight groups of rows"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was found, as plain Python objects; infinity and NaN become strings."""
+        parts = asdict(self)
+        if self.repeated is not None:
+            parts["repeated"]["note"] = self.repeated.note()
+        return plain({"headlines": list(self.headlines()), **parts})
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, label_kind: str = "auto",
+                 groups: Any = None, by_position: bool = False, missing: str = "error", k: int | None = None
+                 ) -> Inspection:
+    """What two views and their labels are, and what `diagnose` would do with them.
+
+    Scales, rank and repeated rows of a long table are those of 20,000 of its rows, which the summary says.
+
+    Args:
+        x, y, labels, labelled, label_kind, groups, by_position, missing: as in `phasejax.diagnose`.
+        k: width of the embedding, as `diagnose` takes it.
+
+    Returns:
+        The facts; `summary()` is one screen of them, `headlines()` the three most important lines.
+
+    Raises:
+        ValueError: what cannot be read as two tables of numbers.
+
+    >>> rng = np.random.default_rng(0)
+    >>> found = inspect_pair(rng.standard_normal((90, 3)), rng.standard_normal((90, 2)), np.arange(90) % 2)
+    >>> print(found.summary().splitlines()[0])
+    Rows        90 rows paired by position, of 90 in x and 90 in y
+    >>> found.labels.counts
+    {'0': 45, '1': 45}
+    """
+    x, y = (_table_of_numbers(as_named(view, name), name) for name, view in (("x", x), ("y", y)))
+    labels = None if labels is None else as_named(labels, "labels")
+    groups = None if groups is None else as_named(groups, "groups")
+    matched, kind, refusal = _matched(x, y, labels, label_kind, missing,
+                                      {"labelled": labelled, "groups": groups, "by_position": by_position})
+    if matched is None:
+        facts = [view_facts(name, view, some_rows(view.values)) for name, view in (("x", x), ("y", y))]
+        of_labels, repeated = None, None
+        n = None
+    else:
+        n = len(matched.x)
+        sample = some_rows(matched.x), some_rows(matched.y)
+        with threadpool_limits(1, "blas"):  # small matrices, which threads make slower
+            facts = [view_facts(name, view, rows) for name, view, rows in zip("xy", (x, y), sample, strict=True)]
+            repeated = repeated_rows(*sample)
+        of_labels, problem = _label_facts(matched, kind, n)
+        refusal = refusal or problem or _refusal(matched, facts)
+    notes = () if matched is None else matched.notes
+    return Inspection(
+        x=facts[0], y=facts[1], labels=of_labels, n=n,
+        groups=None if matched is None or matched.groups is None else int(matched.groups.max()) + 1, repeated=repeated,
+        suspected_groups=tuple(_suspected_groups(x, y, matched)), refusal=refusal,
+        plan=tuple(_plan(x, y, matched, facts, of_labels, refusal, k)), notes=notes,
+        readings=tuple(dict.fromkeys(note for rows in (x, y, labels, groups) if rows is not None
+                                     for note in rows.notes)))
+
+
+def _table_of_numbers(view: NamedRows, name: str) -> NamedRows:
+    """A view of one named column as a table of one column."""
+    values = view.values
+    if isinstance(values, np.ndarray) and values.ndim == 1 and view.columns is not None:
+        view = replace(view, values=values[:, None])
+    if len(view.values.shape) != 2 or 0 in view.values.shape or view.values.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: expected a table of numbers (rows, columns), got {view.values.dtype} of shape "
+                         f"{view.values.shape}")
+    return view
+
+
+def _matched(x, y, labels, label_kind, missing, options) -> tuple[MatchedRows | None, str, str | None]:
+    """The matched rows, as far as they can be, the kind of the labels, and why a diagnosis would refuse them."""
+    refusal = None
+    for attempt in dict.fromkeys((missing, "drop")):
+        try:
+            if labels is None:
+                return match_rows(x, y, missing=attempt, **options), label_kind, refusal
+            return *match_labelled(x, y, labels, label_kind=label_kind, missing=attempt,
+                                   least_members=_LEAST_MEMBERS, **options), refusal
+        except ValueError as error:
+            refusal = refusal or str(error)
+    try:  # without labels, which may be what is wrong
+        return match_rows(x, y, by_position=options["by_position"], missing=missing), label_kind, refusal
+    except ValueError:
+        return None, label_kind, refusal
+
+
+def _label_facts(matched, kind, n) -> tuple[LabelFacts | None, str | None]:
+    values = matched.labels
+    if values is None:
+        return None, None
+    rows = n if matched.labelled is None else len(matched.labelled)
+    try:
+        encode_labels(values, rows, kind)
+    except ValueError as error:
+        return None, str(error)
+    columns = values.reshape(rows, -1)
+    if resolved_kind(values, kind) == "class":
+        names, counts = np.unique(columns[:, 0], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return LabelFacts("class", rows, 1, {_class_name(names[i]): int(counts[i]) for i in order}), None
+    return LabelFacts("real", rows, columns.shape[1], {}, tuple(columns.min(0).astype(float).tolist()),
+                      tuple(columns.max(0).astype(float).tolist())), None
+
+
+def _class_name(name):
+    return str(int(name)) if isinstance(name, np.floating) and name == np.floor(name) else str(name)
+
+
+def _refusal(matched, facts) -> str | None:
+    """What is refused though rows and labels are all right."""
+    for view in facts:
+        if view.infinite:
+            return f"{view.name}: expected finite values, got {view.infinite} that are infinite"
+    x, y = matched.x, matched.y
+    if len(x) != len(y):
+        return f"y: expected {len(x)} rows as in x, got {len(y)}"
+    if x.shape == y.shape and not isinstance(x, Table) and not isinstance(y, Table) and np.array_equal(x, y):
+        return "y: expected another view of the same things, got x itself"
+    return None
+
+
+def _suspected_groups(x: NamedRows, y: NamedRows, matched: MatchedRows | None) -> Iterator[str]:
+    """Lines about identifiers that share their beginnings, and columns that seem to name groups."""
+    for name, view in (("x", x), ("y", y)):
+        if view.ids is not None and (line := _repeated_beginnings(name, view.ids)):
+            yield line
+            break
+    for name, view in (("x", x), ("y", y)):
+        for place, column in enumerate(view.columns or ()):
+            if is_id_name(column) and not isinstance(view.values, Table) and not _all_differ(view.values[:, place]):
+                count = len(np.unique(view.values[:, place]))
+                yield (f"{name}: column {column} has the name of an identifier and {count} values that repeat; if it "
+                       "says which rows belong together, give it as groups")
+
+
+def _all_differ(values):
+    return len(np.unique(values)) == len(values) or bool(np.any(values != np.round(values)))
+
+
+def _repeated_beginnings(name: str, ids: np.ndarray) -> str | None:
+    """Identifiers such as star17_epoch3: many beginnings that repeat, each with an end of its own."""
+    if ids.dtype.kind != "U" or len(ids) < 10:
+        return None
+    parts = [re.fullmatch(r"(.*[^_\-.:|/ ])[_\-.:|/ ]+([^_\-.:|/ ]+)", text) for text in ids.tolist()]
+    if not all(parts):
+        return None
+    beginnings = [part[1] for part in parts if part]
+    kinds = len(set(beginnings))
+    if not 3 <= kinds <= len(ids) / 2:
+        return None
+    return (f"{name}: identifiers have {kinds} beginnings that repeat, such as {beginnings[0]} in {ids[0]}; if these "
+            "say which rows belong together, give them as groups")
+
+
+def _plan(x, y, matched, facts, labels, refusal, k) -> Iterator[str]:
+    """What a diagnosis would do, a line each."""
+    if refusal is not None:
+        yield "refuses these data as they are (above)"
+    if matched is None:
+        return
+    n = len(matched.x)
+    left = max(len(x.values), len(y.values)) - n
+    labelled = n if matched.labelled is None else len(matched.labelled)
+    if left > 0:
+        yield f"uses {n} rows and leaves out {left}"
+    for view in facts:
+        rank = view.rank
+        if view.columns >= n:
+            yield f"{view.name}: fewer rows than columns, so covariances are shrunk or columns reduced (PCA)"
+        elif rank is not None and rank < view.columns:
+            yield f"{view.name}: only {rank} of {view.columns} columns are independent, so it is reduced to its rank"
+        if view.scale_ratio > _MIXED_UNITS:
+            yield f"{view.name}: columns are in different units, so each is divided by its standard deviation"
+    if labels is None:
+        return
+    if labelled < n:
+        without = n - labelled
+        yield f"{without} row{'s' * (without > 1)} without a label count{'s' * (without == 1)} for the covariances only"
+    directions = len(labels.counts) - 1 if labels.kind == "class" else labels.columns
+    if k is None:
+        yield f"k left open: the answer is a curve over k; labels have at most {directions} " \
+              f"direction{'s' * (directions != 1)}"

@@ -1,0 +1,119 @@
+"""Plain facts about one view: its size, missing values, the scales of its columns, its rank."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from phasejax.io._duplicates import some_rows
+from phasejax.io._named import NamedRows
+from phasejax.io._table import Table
+
+# Views of more columns than this, and as many rows, are too many to count their rank at once.
+_RANK_COLUMNS = 1000
+# Rows that the rank rests on, or twice the columns.
+_RANK_ROWS = 3000
+
+
+@dataclass(frozen=True)
+class ViewFacts:
+    """One view, as it was given and as its rows were matched.
+
+    Args:
+        name: "x" or "y".
+        rows, columns: as given.
+        identifiers: the first identifier; None where rows have none.
+        missing: values that are missing, and the rows and the columns that have some.
+        infinite: values that are infinite.
+        constant: columns that do not vary.
+        smallest, largest: least and greatest standard deviation of a column that varies.
+        smallest_column, largest_column: the columns that have them, by name or place.
+        rank: linearly independent columns once they are centred and standardised; at most one less than the rows. None
+            where it was not counted.
+        rows_looked_at: rows that the scales and the rank rest on.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    identifiers: str | None
+    missing: tuple[int, int, int]
+    infinite: int
+    constant: int
+    smallest: float
+    largest: float
+    smallest_column: str
+    largest_column: str
+    rank: int | None
+    rows_looked_at: int
+
+    @property
+    def scale_ratio(self) -> float:
+        """How many times the greatest standard deviation is the least."""
+        return self.largest / self.smallest if self.smallest > 0 else 1.0
+
+    def lines(self) -> tuple[str, str]:
+        """Size and scales, a line each, without the name."""
+        values, rows, columns = self.missing
+        absent = f"{values} values missing ({rows} rows, {columns} columns)" if values else "nothing missing"
+        absent += f", {self.infinite} infinite" if self.infinite else ""
+        ids = "no identifiers" if self.identifiers is None else f"identifiers ({self.identifiers}, ...)"
+        shape = f"{self.rows} rows, {self.columns} column{'s' * (self.columns != 1)}; {ids}; {absent}"
+        rank = "rank not counted" if self.rank is None else f"rank {self.rank}"
+        constant = f"; {self.constant} constant" if self.constant else ""
+        scales = f"{rank} of {self.columns}{constant}; column s.d. {self.smallest:.3g} ({self.smallest_column}) to " \
+                 f"{self.largest:.3g} ({self.largest_column})"
+        return shape, scales if self.largest else f"{rank} of {self.columns}{constant}"
+
+
+def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
+    """Facts about one view.
+
+    Args:
+        name: "x" or "y".
+        given: the view as it came.
+        looked_at: some of its matched rows, or of those that came where they could not be matched.
+
+    Raises:
+        ValueError: it is no table of numbers.
+    """
+    raw = some_rows(given.values) if isinstance(given.values, Table) else given.values
+    real = raw.dtype.kind == "f"
+    missing, infinite = (np.isnan(raw), np.isinf(raw).sum()) if real else (np.zeros(raw.shape, bool), 0)
+    finite = looked_at[np.isfinite(looked_at).all(1)]
+    spread, constant = _spread(finite)
+    varying = np.flatnonzero(~constant)
+    order = varying[np.argsort(spread[varying], kind="stable")]
+    least, most = (order[0], order[-1]) if order.size else (0, 0)
+    names = given.columns if given.columns is not None and len(given.columns) == looked_at.shape[1] else None
+    return ViewFacts(
+        name=name, rows=len(given.values), columns=given.values.shape[1],
+        identifiers=None if given.ids is None else str(given.ids[0]),
+        missing=(int(missing.sum()), int(missing.any(1).sum()), int(missing.any(0).sum())),
+        infinite=int(infinite), constant=int(constant.sum()),
+        smallest=float(spread[least]) if order.size else 0.0, largest=float(spread[most]) if order.size else 0.0,
+        smallest_column=str(least) if names is None else names[least],
+        largest_column=str(most) if names is None else names[most],
+        rank=_rank(finite, spread, constant), rows_looked_at=len(finite))
+
+
+def _spread(rows):
+    """Standard deviations of columns, and which columns do not vary; in any unit."""
+    if len(rows) < 2:
+        return np.zeros(rows.shape[1]), np.ones(rows.shape[1], bool)
+    unit = np.abs(rows).max(0)
+    constant = rows.min(0) == rows.max(0)
+    return (rows / np.where(unit > 0, unit, 1)).std(0, ddof=1) * unit, constant
+
+
+def _rank(rows, spread, constant):
+    """Linearly independent columns of the centred rows in units of their standard deviations."""
+    n, d = rows.shape[0], int(np.sum(~constant))
+    if n < 2 or d == 0:
+        return 0
+    if min(n, d) > _RANK_COLUMNS:
+        return None
+    kept = rows[np.linspace(0, n - 1, min(n, max(_RANK_ROWS, 2 * d))).astype(int)][:, ~constant]
+    kept = (kept - kept.mean(0)) / spread[~constant]
+    gram = kept.T @ kept if d <= len(kept) else kept @ kept.T
+    values = np.linalg.eigvalsh(gram)
+    return int(np.sum(values > max(n, d) * 100 * np.finfo(float).eps * values[-1]))
