@@ -26,7 +26,7 @@ from phasejax.diagnosis._bootstrap import ColumnScores, Score, column_scores, we
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
 from phasejax.diagnosis._decision import Choice, choose
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
-from phasejax.diagnosis._lift import features_for, lift_whitening, lifted_features, rows_to_lift
+from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
 from phasejax.diagnosis._predicted_scores import STANDARD_ERRORS, check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening, known_names
 
@@ -283,9 +283,9 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
                                      NAMES)
     rng = np.random.default_rng([seed, 1])
     rows, scored = rows_to_lift(rng, len(x), labelled, columns.argmax(1) if kind == "class" else None)
-    features = lifted_features(rng, x[rows], y[rows], features_for(len(rows), max(ks)))
+    features = lifted_features(rng, x[rows], y[rows])
     lifted, _ = cross_fitted(features, columns[scored], np.searchsorted(rows, labelled[scored]), fold[rows], ks, kind,
-                             lift_whitening, NAMES)
+                             ridge_whitening, NAMES)
     everyone = np.arange(len(labelled))
     return {"linear": [(everyone, earned) for earned in linear],
             "lifted": [(scored, earned) for earned in lifted]}, shrinkage
