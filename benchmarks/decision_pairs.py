@@ -68,7 +68,7 @@ def available() -> dict[str, Source]:
     """The pairs whose files are there, by name."""
     folder = os.environ.get(FOLDER)
     return {name: source for name, source in SOURCES.items()
-            if not source.files or folder and all(Path(folder, file).is_file() for file in source.files)}
+            if not source.files or (folder and all(Path(folder, file).is_file() for file in source.files))}
 
 
 def missing() -> list[str]:
@@ -195,7 +195,6 @@ def _stereo(jitter: float, noise: float) -> Pair:
     The filters, 7 x 7 pixels with zero mean, stand for an encoder that was never trained.
     """
     import jax
-    import jax.numpy as jnp
 
     from phasejax.deep.data import draw, stereo_dsprites
 
@@ -209,8 +208,9 @@ def _stereo(jitter: float, noise: float) -> Pair:
             images, filters, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))
         return found.reshape(len(images), 4, 8, 4, 8, 32).mean((2, 4)).reshape(len(images), -1)
 
-    return Pair(*(np.concatenate([features(images[start:start + 200]) for start in range(0, ROWS, 200)])
-                  for images in (views.x, views.y)), np.asarray(views.label), "class")
+    x, y = (np.concatenate([features(images[start:start + 200]) for start in range(0, ROWS, 200)])
+            for images in (views.x, views.y))
+    return Pair(x, y, np.asarray(views.label), "class")
 
 
 # Simulations.
@@ -257,7 +257,7 @@ def _simulated(n: int = 1500, *, seed: int, d_x: int = 40, d_y: int = 40, kappa:
         signal = s * kappa + np.sqrt(gamma) * rng.normal(size=(n, k))
         mixed = scale * np.hstack([signal, np.sqrt(powers) * nuisance]) @ basis.T
         views.append({"linear": mixed, "tanh": np.tanh(mixed), "relu": np.maximum(mixed, 0)}[view])
-    return Pair(*views, labels, "class" if classes else "real")
+    return Pair(views[0], views[1], labels, "class" if classes else "real")
 
 
 _SIMULATIONS: dict[str, dict[str, Any]] = {
