@@ -1,5 +1,7 @@
 """Matrices in HDF5 files: datasets of plain files (.h5) and the matrices of AnnData (.h5ad) and MuData (.h5mu) files.
 
+AnnData stored as a Zarr folder is read in the same way.
+
 Rows are read block by block. A file is opened for each block and never left open, so that tables can be copied
 between threads and processes and no file stays locked.
 
@@ -10,11 +12,12 @@ anndata 0.12 and 350 MB with mudata 0.3, where the element alone takes 4 MB; wha
 an obsm matrix, could not be read at all.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,7 @@ def open_hdf5(file: Path, member: str | None, name: str, flatten: bool = False) 
     Raises:
         ValueError: the file is damaged, h5py is missing, or there is no such dataset.
     """
-    with _open_file(file, name, "hdf5") as root:
+    with open_root(file, name, "hdf5") as root:
         datasets = []
         root.visititems(lambda path, node: datasets.append(path) if hasattr(node, "dtype") else None)
         path = choose_member(name, "dataset", "datasets", member, datasets)
@@ -43,7 +46,7 @@ def open_anndata(file: Path, member: str | None, name: str, flatten: bool = Fals
         ValueError: the file is damaged, anndata is missing, or there is no such matrix.
     """
     import_reader("anndata.io", "anndata", name)
-    with _open_file(file, name, "anndata") as root:
+    with open_root(file, name, "anndata") as root:
         return _annotated_table(file, root, _matrix_path(root, "", member, name), name)
 
 
@@ -54,7 +57,7 @@ def open_mudata(file: Path, member: str | None, name: str, flatten: bool = False
         ValueError: as `open_anndata`, or the modality lacks observations of the file or has them in another order.
     """
     import_reader("anndata.io", "anndata", name)
-    with _open_file(file, name, "anndata") as root:
+    with open_root(file, name, "anndata") as root:
         modality, _, inside = (member or "").partition("/")
         if "mod" not in root:
             raise ValueError(f"{name}: expected a MuData file, got none of its modalities")
@@ -71,7 +74,27 @@ def open_mudata(file: Path, member: str | None, name: str, flatten: bool = False
         return table
 
 
-def _open_file(file, name, extra):
+def is_annotated_zarr(folder: Path) -> bool:
+    """Whether a Zarr folder holds AnnData."""
+    import zarr
+
+    try:
+        root = zarr.open(folder, mode="r")
+    except (OSError, ValueError, KeyError):
+        return False  # the reader of Zarr says what is wrong
+    return isinstance(root, zarr.Group) and root.attrs.get("encoding-type") == "anndata"
+
+
+def open_root(file: Path, name: str, extra: str) -> Any:
+    """The root of an HDF5 file or a Zarr folder, as a context.
+
+    Raises:
+        ValueError: the file is damaged, or what reads it is not installed.
+    """
+    if file.suffix.lower() == ".zarr":
+        import zarr
+
+        return contextlib.nullcontext(zarr.open_group(file, mode="r"))
     h5py = import_reader("h5py", extra, name)
     try:
         return h5py.File(file, "r")
@@ -120,9 +143,7 @@ def _annotated_table(file, root, path, name):
 def _reopening(file: Path, path: str, rows_of: Callable[[Any, slice], np.ndarray]) -> Rows:
     """Rows of the element at `path`, from the file opened anew."""
     def read(start, stop):
-        import h5py
-
-        with h5py.File(file, "r") as root:
+        with open_root(file, str(file), "hdf5") as root:
             return rows_of(root[path], slice(start, stop))
 
     return read
@@ -144,11 +165,11 @@ class _RowsOfCsc:
 
     @functools.cached_property
     def matrix(self):
-        import h5py
         from anndata.io import sparse_dataset
 
-        with h5py.File(self.file, "r") as root:
-            return sparse_dataset(cast(h5py.Group, root[self.path])).to_memory().tocsr()
+        with open_root(self.file, str(self.file), "hdf5") as root:
+            stored: Any = sparse_dataset(root[self.path])
+            return stored.to_memory().tocsr()
 
     def read(self, start: int, stop: int) -> np.ndarray:
         return self.matrix[start:stop].toarray()

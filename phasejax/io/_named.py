@@ -120,7 +120,9 @@ def _of_container(value: Any, name: str, id_column: str | None) -> NamedRows:
         case "xarray", _:
             raise ValueError(f"{name}: expected a DataArray, got a {kind} (dataset[NAME] is one)")
         case "torch", _:
-            return NamedRows(plain_values(_of_torch(value), name))
+            brief = str(value.dtype) == "torch.bfloat16"
+            notes = (f"{name}: stored in bfloat16, which keeps 2 to 3 digits",) if brief else ()
+            return NamedRows(plain_values(of_torch(value), name), notes=notes)
         case "scipy", _ if hasattr(value, "toarray"):
             return of_sparse(value, name)
     if isinstance(value, list | tuple):
@@ -136,7 +138,8 @@ def _of_polars(column):
     return values if values.ndim == 1 else np.array([*values, None], object)[:-1]
 
 
-def _of_torch(tensor):
+def of_torch(tensor: Any) -> np.ndarray:
+    """The numbers of a PyTorch tensor; bfloat16, which NumPy does not have, as float64, and sparse ones dense."""
     tensor = tensor.detach().cpu()
     if getattr(tensor, "layout", None) is not None and "sparse" in str(tensor.layout):
         tensor = tensor.to_dense()
@@ -148,7 +151,7 @@ def _of_list(value):
     if any(isinstance(entry, np.ma.MaskedArray) for entry in value):
         return np.ma.stack(value)
     if any(type(entry).__module__.partition(".")[0] == "torch" for entry in value):
-        return np.stack([_of_torch(entry) for entry in value])
+        return np.stack([of_torch(entry) for entry in value])
     try:
         plain = np.asarray(value)
     except ValueError:

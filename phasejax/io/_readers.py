@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from phasejax.io._arrays import as_bfloat16, load_array
-from phasejax.io._hdf5 import open_anndata, open_hdf5, open_mudata
+from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_hdf5, open_mudata
 from phasejax.io._parquet import read_parquet
 from phasejax.io._table import Table, choose_member, first_line, table_of_rows
+from phasejax.io._tensors import TENSOR_ENDINGS, open_tensors
 from phasejax.io._text_table import TEXT_ENDINGS, is_text_path
 
 # Endings that may be followed by :NAME, the array to take from inside the file.
-_WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu")
+_WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu",
+                 *TENSOR_ENDINGS)
 
 
 def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, *, flatten: bool = False) -> Table:
@@ -25,10 +27,11 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, 
 
     Read block by block: FILE.npy; FILE.parquet or FILE.parquet:COLUMN; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME;
     FILE.h5ad for X, or FILE.h5ad:layers/KEY or FILE.h5ad:obsm/KEY; FILE.h5mu:MODALITY, or
-    FILE.h5mu:MODALITY/layers/KEY or FILE.h5mu:MODALITY/obsm/KEY. Read whole: FILE.npz, FILE.npz:NAME,
-    FILE.csv and FILE.csv:COLUMN (also .tsv and .txt, and these as .gz), and of AnnData data frames and sparse matrices
-    stored by column. Sparse rows become dense, and nulls NaN. Identifiers of rows are left out. Reading Parquet takes a
-    few megabytes per column, the size of its pages.
+    FILE.h5mu:MODALITY/layers/KEY or FILE.h5mu:MODALITY/obsm/KEY; a FOLDER.zarr that holds AnnData as .h5ad does;
+    FILE.safetensors or FILE.safetensors:NAME. Read whole: FILE.pt and FILE.pt:NAME (by PyTorch, tensors alone),
+    FILE.npz, FILE.npz:NAME, FILE.csv and FILE.csv:COLUMN (also .tsv and .txt, and these as .gz), and of AnnData data
+    frames and sparse matrices stored by column. Sparse rows become dense, and nulls NaN. Identifiers of rows are left
+    out. Reading Parquet takes a few megabytes per column, the size of its pages.
 
     Args:
         source: path of a file, or an array of shape (n, d), or a Table, which is returned as it is.
@@ -96,6 +99,8 @@ def _open_npy(file, member, name, flatten):
 def _open_zarr(file, member, name, flatten):
     import zarr
 
+    if is_annotated_zarr(file):
+        return open_anndata(file, member, name)
     try:
         found = zarr.open(file, mode="r")
     except (OSError, ValueError, KeyError) as error:
@@ -112,4 +117,4 @@ def _open_zarr(file, member, name, flatten):
 
 _READERS = {".npy": _open_npy, ".npz": _open_whole, **dict.fromkeys(TEXT_ENDINGS, _open_whole),
             ".parquet": _open_parquet, ".pq": _open_parquet, ".zarr": _open_zarr, ".h5": open_hdf5, ".hdf5": open_hdf5,
-            ".h5ad": open_anndata, ".h5mu": open_mudata}
+            ".h5ad": open_anndata, ".h5mu": open_mudata, **dict.fromkeys(TENSOR_ENDINGS, open_tensors)}
