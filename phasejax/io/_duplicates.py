@@ -96,6 +96,7 @@ def repeated_rows(x: Any, y: Any) -> RepeatedRows:
     if n < _LEAST_ROWS or len(views[1]) != n or not all(np.isfinite(view).all() for view in views):
         return nothing
     rows = [_row_numbers(view) for view in views]
+    views = [_within_one(view) for view in views]
     kinds = [int(row.max()) + 1 for row in rows]
     together = len(np.unique(rows[0] * n + rows[1]))
     real = [_may_be_copied(view, row) for view, row in zip(views, rows, strict=True)]
@@ -167,6 +168,12 @@ def _projected(view, rng):
     if view.shape[1] > _COLUMNS:
         view = view @ rng.standard_normal((view.shape[1], _COLUMNS), np.float32) / np.float32(np.sqrt(_COLUMNS))
     return view
+
+
+def _within_one(view):
+    """The columns in units of their largest entries, whose squares are within the range of floats."""
+    unit = np.abs(view).max(0)
+    return view / np.where(unit > 0, unit, 1)
 
 
 def _row_numbers(view):

@@ -4,6 +4,7 @@ A column of lists of one length, such as an embedding, counts as so many columns
 column with the name and the values of an identifier, names the rows and is not among the numbers.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ def _identifiers(opened, schema, given, asked, name):
             found.append((column, array.astype(np.int64) if array.dtype.kind in "iu" else array.astype(str)))
     if not found:
         return None, []
+    named = [place for place, (column, _) in enumerate(found) if is_id_name(column, surely=True)]
+    if not given and named and re.fullmatch(r"__index_level_\d+__", found[0][0]):
+        found.insert(0, found.pop(named[0]))  # an index without a name may be what rows were numbered by long ago
     repeated = len(set(found[0][1].tolist())) < len(found[0][1])
     return None if repeated else found[0][1], [column for column, _ in found]
 

@@ -1,0 +1,336 @@
+"""Neighbours of the nine kinds of input, as public reports show them: the right number, a note, or a refusal.
+
+`SOURCES.md` beside this file lists the reports. Each test makes the file or object that a report is about and compares
+what is read with the values it was made of.
+"""
+
+import gzip
+
+import ml_dtypes
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasejax.io import as_named, encode_labels, inspect_pair, match_rows, open_table
+from phasejax.io._labels import label_notes, resolved_kind
+from phasejax.io._matching import match_labelled
+
+RNG = np.random.default_rng(0)
+N = 60
+X, Y = RNG.standard_normal((N, 4)), RNG.standard_normal((N, 3))
+ORDER = RNG.permutation(N)
+NAMES = [f"AAAC{place:02d}GT-1" for place in range(N)]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+    return path
+
+
+def values(path, name="x"):
+    found = as_named(path, name).values
+    return found if isinstance(found, np.ndarray) else found.rows(0, len(found))
+
+
+# 1. Who is who
+
+
+def test_row_names_of_r():
+    for path, rows, view in (("x.csv", range(N), X), ("y.csv", ORDER, Y)):
+        columns = ",".join(f'"V{place}"' for place in range(view.shape[1]))
+        lines = [f'"{NAMES[row]}",' + ",".join(repr(float(value)) for value in view[row]) for row in rows]
+        write(path, "\n".join([f'"",{columns}', *lines]) + "\n")
+    found = match_rows("x.csv", "y.csv")
+    np.testing.assert_allclose(found.y, Y)
+    assert found.ids.tolist() == NAMES
+
+
+def test_an_index_written_and_read_twice_is_no_feature():
+    pd.DataFrame(X).add_prefix("f").reset_index().rename(columns={"index": "Unnamed: 0"}).to_csv("x.csv", index=False)
+    np.testing.assert_allclose(values("x.csv"), X)
+
+
+def test_barcodes_with_a_prefix_on_one_side_are_not_paired_by_position():
+    x, y = pd.DataFrame(X, index=NAMES), pd.DataFrame(Y, index=[f"sample:{name[:-2]}x" for name in NAMES])
+    with pytest.raises(ValueError, match="expected identifiers that x has too, got none in common"):
+        match_rows(x, y)
+
+
+def test_identifiers_that_a_join_made_floats():
+    x = pd.DataFrame(X).add_prefix("f").assign(object_id=np.arange(N) + 100)
+    y = pd.DataFrame(Y).add_prefix("g").assign(object_id=(np.arange(N) + 100.0)).iloc[ORDER]
+    x.to_csv("x.csv", index=False)
+    y.to_csv("y.csv", index=False)
+    np.testing.assert_allclose(match_rows("x.csv", "y.csv").y, Y)
+
+
+def test_polars_beside_pandas():
+    polars = pytest.importorskip("polars")
+    y = polars.DataFrame({"barcode": [NAMES[row] for row in ORDER], **{f"g{i}": Y[ORDER, i] for i in range(3)}})
+    np.testing.assert_allclose(match_rows(pd.DataFrame(X, index=NAMES), y).y, Y)
+
+
+def test_repeated_barcodes_of_two_runs():
+    names = NAMES[:30] * 2
+    with pytest.raises(ValueError, match=r"expected identifiers that all differ, got .* repeated in all"):
+        match_rows(pd.DataFrame(X, index=names), pd.DataFrame(Y, index=names))
+
+
+# 2. Rows that are not independent
+
+
+@pytest.mark.parametrize("groups", [
+    pd.Series([f"match {row // 4}" for row in range(N)]), [f"patient{row // 4}" for row in range(N)], np.arange(N) // 4,
+    np.arange(N) // 4 * 1.0, pd.Categorical([f"donor {row // 4}" for row in range(N)]),
+    np.array([f"s{row // 4}".encode() for row in range(N)]),
+], ids=["series", "list", "integers", "floats", "categories", "bytes"])
+def test_groups_in_every_form(groups):
+    found = match_rows(X, Y, groups=groups).groups.reshape(15, 4)
+    assert (found == found[:, :1]).all()
+    assert len(set(found[:, 0])) == 15
+
+
+def test_groups_are_joined_by_identifier():
+    patients = pd.DataFrame({"patient": [f"p{row // 5}" for row in range(N)]}, index=NAMES)
+    found = match_rows(pd.DataFrame(X, index=NAMES), pd.DataFrame(Y, index=NAMES), groups=patients.iloc[ORDER])
+    assert (np.diff(found.groups.reshape(12, 5), axis=1) == 0).all()
+    patients.rename_axis("barcode").iloc[ORDER].to_csv("p.csv")
+    assert match_rows(pd.DataFrame(X, index=NAMES), pd.DataFrame(Y, index=NAMES),
+                      groups="p.csv:patient").groups.tolist() == found.groups.tolist()
+
+
+# 3. Tables
+
+
+def test_thousands_are_refused_with_the_line():
+    for path, text in (("a.csv", "a;b\n1;1,20\n2;22,3\n3;1.234,56\n"), ("b.csv", 'a,b\n1,"1,000"\n2,"2,000"\n3,5\n'),
+                       ("c.csv", 'a;b\n1;1.299,99\n2;1.300,50\n')):
+        with pytest.raises(ValueError, match=rf"{path}: expected .*line \d"):
+            as_named(write(path, text), "x")
+
+
+def test_names_that_are_numbers():
+    for names in ([2001, 2002, 2003, 2004], [0, 1, 2, 3]):
+        pd.DataFrame(X, columns=names).to_csv("x.csv", index=False)
+        np.testing.assert_allclose(values("x.csv"), X)
+
+
+def test_lines_of_units_and_of_the_instrument_are_refused():
+    for path, text in (("units.csv", "ux,uy\nm/s,m/s\n0.5,0.25\n1.5,2.5\n"),
+                       ("toa5.csv", '"TOA5","6843","CR3000"\n"TIMESTAMP","Ux","Uy"\n"TS","m/s","m/s"\n'
+                                    '"2012-06-07 13:00:00",0.4,0.9\n"2012-06-07 13:00:01",0.5,1.0\n')):
+        with pytest.raises(ValueError, match=f"{path}: expected"):
+            as_named(write(path, text), "x")
+
+
+def test_what_spreadsheets_write():
+    rows = "\r\n".join(f"{a:.6f};{b:.6f}".replace(".", ",") for a, b in X[:, :2])
+    text = f"Teff;log g\r\n{rows}\r\n"
+    for path, encoding in (("a.csv", "utf-8-sig"), ("b.txt", "utf-16"), ("c.csv.gz", "utf-8")):
+        data = text.encode(encoding)
+        with (gzip.open if path.endswith(".gz") else open)(path, "wb") as stream:
+            stream.write(data)
+        np.testing.assert_allclose(values(path), X[:, :2], atol=1e-6)
+
+
+def test_the_first_sample_is_not_a_header():
+    np.savetxt("x.csv", X, delimiter=",")
+    np.testing.assert_allclose(values("x.csv"), X)
+
+
+def test_surplus_and_missing_fields_are_refused_with_the_line():
+    for path, row in (("a.csv", "3,4,5"), ("b.csv", "3")):
+        with pytest.raises(ValueError, match=r"line 3"):
+            as_named(write(path, f"a,b\n1,2\n{row}\n5,6\n"), "x")
+
+
+# 4. Missing is missing
+
+
+@pytest.mark.parametrize("make", [
+    lambda x, gone: np.ma.masked_array(np.where(gone, 777, x), gone),
+    lambda x, gone: pd.DataFrame(x).mask(gone),
+    lambda x, gone: pd.DataFrame(x).astype("Float64").mask(gone),
+    lambda x, gone: pd.DataFrame(x).convert_dtypes().mask(gone),
+    lambda x, gone: [[None if g else v for v, g in zip(*rows, strict=True)] for rows in zip(x, gone, strict=True)],
+    lambda x, gone: [np.ma.masked_array(row, g) for row, g in zip(x, gone, strict=True)],
+    lambda x, gone: np.where(gone, None, x),
+    lambda x, gone: np.ma.masked_values(np.where(gone, -9999.0, x), -9999.0),
+], ids=["masked", "pandas NaN", "pandas NA", "nullable", "lists with None", "list of masked", "objects", "sentinel"])
+def test_what_is_missing_is_never_a_number(make):
+    gone = np.random.default_rng(1).random((N, 4)) < 0.1
+    x = make(X, gone)
+    with pytest.raises(ValueError, match=rf"x: expected finite values, got {gone.sum()} that are NaN or masked"):
+        match_rows(x, Y)
+    np.testing.assert_allclose(match_rows(x, Y, missing="drop").x, X[~gone.any(1)])
+    filled = match_rows(x, Y, missing="mean").x
+    np.testing.assert_allclose(filled, np.where(gone, np.nanmean(np.where(gone, np.nan, X), 0), X))
+
+
+def test_missing_in_other_containers():
+    polars, xarray = pytest.importorskip("polars"), pytest.importorskip("xarray")
+    gone = np.random.default_rng(2).random((N, 4)) < 0.1
+    frame = polars.DataFrame({f"f{i}": [None if g else v for v, g in zip(X[:, i].tolist(), gone[:, i], strict=True)]
+                              for i in range(4)})
+    for x in (frame, frame.to_arrow(), xarray.DataArray(np.where(gone, np.nan, X), dims=("row", "column"))):
+        np.testing.assert_allclose(match_rows(x, Y, missing="drop").x, X[~gone.any(1)])
+    pd.DataFrame(X).add_prefix("f").mask(gone).to_csv("x.csv", index=False, na_rep="NA")
+    np.testing.assert_allclose(match_rows("x.csv", Y, missing="drop").x, X[~gone.any(1)])
+
+
+def test_masked_labels_are_missing_labels():
+    labels = np.ma.masked_array(np.arange(N) % 2, np.arange(N) < 20)
+    found, kind = match_labelled(X, Y, labels)
+    assert (len(found.labels), found.labelled[0], kind) == (40, 20, "class")
+
+
+# 5. Units
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-17, 1e-9, 1e9, 1e200])
+def test_facts_about_a_view_do_not_depend_on_its_unit(scale):
+    copied = np.c_[X, X[:, 0] + X[:, 1]]
+    found, expected = inspect_pair(scale * copied, Y), inspect_pair(copied, Y)
+    assert (found.x.rank, found.x.constant, found.repeated, found.n) == (
+        expected.x.rank, expected.x.constant, expected.repeated, N)
+    assert found.x.largest == pytest.approx(scale * expected.x.largest)
+    assert inspect_pair(copied * [1e-9, 1, 1e3, 1e6, 1], Y).x.scale_ratio > 1e3
+
+
+# 6. Labels
+
+
+@pytest.mark.parametrize(("labels", "kind", "note"), [
+    (np.tile([1.0, 2.0, 3.0, 4.0, 5.0], 12), "class", "5 different whole numbers stored as floats, read as 5 classes"),
+    (np.repeat([0.1, 1.8], 30), "real", None),
+    (np.linspace(25, 346, N).round(), "real", "different whole numbers stored as floats, read as real values"),
+    (np.tile(np.arange(30), 2), "class", "30 different integers, read as classes (label kind real"),
+    (np.tile([True, False], 30), "class", None),
+    (np.tile([-1, 1], 30), "class", None),
+])
+def test_how_numbers_are_read_is_said(labels, kind, note):
+    assert resolved_kind(labels) == kind
+    notes = label_notes(labels, "auto")
+    assert notes == [] if note is None else note in notes[0]
+    for asked in ("class", "real") if len(set(labels)) < N / 2 + 1 else ("real",):
+        assert encode_labels(np.float64(labels), N, asked).shape[1] == (1 if asked == "real" else len(set(labels)))
+
+
+@pytest.mark.parametrize("labels", [
+    pd.Categorical(["NA", "EU"] * 30), pd.Series(["NA", "EU"] * 30, dtype="category"),
+])
+def test_a_declared_class_may_be_called_na(labels):
+    assert match_labelled(X, Y, labels)[0].labelled is None
+
+
+@pytest.mark.parametrize("labels", [
+    pd.Series(["a", None, "b"] * 20, dtype="string"), np.array(["a", None, "b"] * 20, object), ["a", "", "b"] * 20,
+    pd.Series(["a", "NaN", "b"] * 20), np.array([b"a", b"", b"b"] * 20),
+])
+def test_missing_text_is_no_class(labels):
+    found, _ = match_labelled(X, Y, labels)
+    assert sorted(set(found.labels.tolist())) == ["a", "b"]
+    assert len(found.labels) == 40
+
+
+def test_numbers_as_text_are_refused_unless_they_are_classes():
+    labels = [f"{value:.1f}" for value in 5800 + 100 * X[:, 0]]
+    with pytest.raises(ValueError, match="got numbers stored as text"):
+        match_labelled(X, Y, labels)
+
+
+# 7. Containers
+
+
+def test_bfloat16_is_read_or_refused():
+    h5py = pytest.importorskip("h5py")
+    brief = X.astype(ml_dtypes.bfloat16)
+    np.save("x.npy", brief)
+    with h5py.File("x.h5", "w") as root:
+        root["x"] = brief.view("V2")
+    np.testing.assert_array_equal(values("x.npy"), np.float32(brief))
+    with pytest.raises(ValueError, match=r"x\.h5: expected numbers, got dtype"):
+        open_table("x.h5")
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: x.astype(">f8"), lambda x: np.asfortranarray(x), lambda x: x[::-1][::-1], lambda x: x.tolist(),
+    lambda x: tuple(map(tuple, x)), lambda x: [pd.Series(row) for row in x], lambda x: pd.DataFrame(x).astype("Sparse"),
+    lambda x: pd.Series(list(x)), lambda x: np.float64(x).astype(object),
+], ids=["big-endian", "Fortran", "strides", "list", "tuples", "list of series", "sparse frame", "series of arrays",
+        "objects"])
+def test_the_same_numbers_in_many_containers(make):
+    np.testing.assert_allclose(match_rows(make(X), Y).x, X)
+
+
+def test_fits_and_memory_maps_in_foreign_byte_order():
+    np.save("x.npy", np.asfortranarray(X.astype(">f4")))
+    np.testing.assert_array_equal(values("x.npy"), X.astype("f4"))
+    assert match_rows("x.npy", Y).x.dtype.isnative
+
+
+def test_sparse_matrices_of_every_kind():
+    import scipy.sparse
+
+    dense = np.where(np.abs(X) > 1, X, 0)
+    for form in ("csr", "csc", "coo"):
+        np.testing.assert_array_equal(match_rows(scipy.sparse.coo_array(dense).asformat(form), Y).x, dense)
+        scipy.sparse.save_npz("x.npz", scipy.sparse.coo_matrix(dense).asformat(form))
+        np.testing.assert_array_equal(values("x.npz"), dense)
+
+
+def test_lists_of_embeddings_in_parquet():
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"image_id": NAMES, "embedding": list(X)}).iloc[ORDER]  # with an index of row numbers of old
+    frame.to_parquet("x.parquet")
+    found = match_rows("x.parquet", pd.DataFrame(Y, index=NAMES))
+    np.testing.assert_allclose(found.x, X[ORDER])
+    np.testing.assert_allclose(found.y, Y[ORDER])
+
+
+# 8. Shapes
+
+
+@pytest.mark.parametrize(("x", "rank", "plan"), [
+    (RNG.standard_normal((30, 768)), 29, "fewer rows than columns"),  # a layer's features of a small batch
+    (RNG.standard_normal((30, 30)), 29, "fewer rows than columns"),  # as many columns as rows
+    (np.c_[X, X[:, 0]][:30], 4, "only 4 of 5 columns are independent"),  # a duplicated column
+    (np.eye(5)[np.arange(30) % 5], 4, "only 4 of 5 columns are independent"),  # a one-hot block
+    (np.c_[X, np.ones(N)][:30], 4, "only 4 of 5 columns are independent"),  # a constant
+    (np.outer(X[:30, 0], [1, 2, 3]), 1, "only 1 of 3 columns are independent"),  # an effect of rank one
+])
+def test_rank_is_counted_and_what_follows_is_said(x, rank, plan):
+    found = inspect_pair(x, Y[:30])
+    assert found.x.rank == rank
+    assert any(line.startswith(f"x: {plan}") for line in found.plan)
+
+
+# 9. Temperatures
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.07, 0.01, 1e-3, 100.0])
+def test_temperatures_as_clip_learns_them(temperature):
+    import jax
+
+    from phasejax.linear import info_nce_loss
+
+    x, y = RNG.standard_normal((16, 3)), RNG.standard_normal((16, 3))
+
+    def loss(t):
+        return info_nce_loss(x, y, temperature=t)
+
+    with jax.enable_x64(True):
+        value, slope = jax.value_and_grad(loss)(temperature)
+    units = [view / np.linalg.norm(view, axis=1, keepdims=True) for view in (x, y)]
+    logits = units[0] @ units[1].T / temperature
+    each = [-(part - np.max(part, 1, keepdims=True) - np.log(np.sum(np.exp(part - np.max(part, 1, keepdims=True)), 1,
+                                                                  keepdims=True))).diagonal().mean()
+            for part in (logits, logits.T)]
+    assert float(value) == pytest.approx(np.mean(each), rel=1e-4)
+    assert np.isfinite(float(slope))
