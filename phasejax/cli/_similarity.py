@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import Missing, read_pair, write_json
+from phasejax.cli._files import Missing, read_files, write_json
+from phasejax.cli._inspect import say_headlines
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,17 @@ class Similarity:
     """Random parts of the rows behind each interval."""
     confidence: float = 0.9
     """Level of the intervals."""
+    groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
+    """Which rows belong together (patient, donor, star): a file, or one column of a table (FILE.csv:patient).
+    Whole groups are then paired at random and left out; their number is the sample size."""
     id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Column of the tables that identifies the rows; found by its name when left out."""
     by_position: bool = False
     """Pair rows by position although there are identifiers."""
     missing: Missing = "error"
     """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
+    flatten: bool = False
+    """Take each image of an array (n, height, width) or (n, height, width, channels) as one row."""
     seed: int = 0
     """Seed of the random pairings and parts."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -58,10 +64,11 @@ class Similarity:
         from phasejax.similarity import compare_representations
 
         check_writable_path(self.json)
-        x, y = read_pair(self.x, self.y, self.id)
+        files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
+        say_headlines(**files, by_position=self.by_position, missing=self.missing)
         with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
             found = compare_representations(
-                x, y, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
+                **files, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
                 components=self.components, permutations=self.permutations, resamples=self.resamples,
                 confidence=self.confidence, by_position=self.by_position, missing=self.missing, seed=self.seed,
                 progress=progress)
