@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from phasejax.io._table import Table
+from phasejax.io._table import NUMBERS, Table
 
 # Rows of large tables that are looked at, in consecutive blocks: repeated measurements mostly stand together.
 ROWS_LOOKED_AT, _BLOCKS = 20_000, 10
@@ -90,9 +90,12 @@ def repeated_rows(x: Any, y: Any) -> RepeatedRows:
     Args:
         x, y: as in `near_duplicates`; of many rows a part is looked at, the same at every call.
     """
-    views = [some_rows(view if isinstance(view, Table) else np.asarray(view)) for view in (x, y)]
+    given = [view if isinstance(view, Table) else np.asarray(view) for view in (x, y)]
+    nothing = RepeatedRows(0, (0, 0, 0), 0.0, 1)
+    if any(len(view.shape) != 2 or view.dtype.kind not in NUMBERS or 0 in view.shape for view in given):
+        return nothing  # refused elsewhere
+    views = [some_rows(view) for view in given]
     n = len(views[0])
-    nothing = RepeatedRows(n, (0, 0, 0), 0.0, 1)
     if n < _LEAST_ROWS or len(views[1]) != n or not all(np.isfinite(view).all() for view in views):
         return nothing
     rows = [_row_numbers(view) for view in views]

@@ -18,6 +18,7 @@ from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows,
 from phasejax.io._labels import encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
 from phasejax.io._named import NamedRows, as_named
+from phasejax.io._reduction import fit_width
 from phasejax.io._table import Table
 from phasejax.io._text_header import is_id_name
 from phasejax.io._view_facts import ViewFacts, view_facts
@@ -27,6 +28,8 @@ _LEAST_MEMBERS = 5
 # Ratio of standard deviations of columns from which they count as quantities in different units.
 _MIXED_UNITS = 1e3
 _CLASSES_SHOWN = 8
+# Rows below which views are not reduced but refused.
+_LEAST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,11 @@ class Inspection:
             elif note.startswith(("labels:", "groups:")):
                 yield 6, note
         for view in (self.x, self.y):
-            if view.rank is not None and view.rank < view.columns:
+            if self.n is not None and view.columns >= self.n:
+                yield 7, f"{view.name}: {view.columns} columns for {self.n} rows"
+            elif view.rank is not None and view.rank < view.columns:
                 yield 7, f"{view.name}: rank {view.rank} of {view.columns} columns" + (
                     f", {view.constant} of them constant" if view.constant else "")
-            elif self.n is not None and view.columns >= self.n:
-                yield 7, f"{view.name}: {view.columns} columns for {self.n} rows"
             if view.scale_ratio > _MIXED_UNITS:
                 yield 8, (f"{view.name}: standard deviations of columns from {view.smallest:.3g} "
                           f"({view.smallest_column}) to {view.largest:.3g} ({view.largest_column})")
@@ -333,12 +336,15 @@ def _plan(x, y, matched, facts, labels, refusal, k) -> Iterator[str]:
     labelled = n if matched.labelled is None else len(matched.labelled)
     if left > 0:
         yield f"uses {n} rows and leaves out {left}"
-    for view in facts:
+    independent = n if matched.groups is None else int(matched.groups.max()) + 1
+    widths = fit_width(independent, *(view.columns for view in facts)) if independent >= _LEAST_ROWS else (0, 0)
+    for view, width in zip(facts, widths, strict=True):
         rank = view.rank
-        if view.columns >= n:
-            yield f"{view.name}: fewer rows than columns, so covariances are shrunk or columns reduced (PCA)"
+        if 0 < width < view.columns:
+            yield (f"{view.name}: {view.columns} columns are reduced to {width} principal components, for "
+                   f"{independent} {'rows' if matched.groups is None else 'groups'}")
         elif rank is not None and rank < view.columns:
-            yield f"{view.name}: only {rank} of {view.columns} columns are independent, so it is reduced to its rank"
+            yield f"{view.name}: {view.columns - rank} of {view.columns} columns are left out, which others determine"
         if view.scale_ratio > _MIXED_UNITS:
             yield f"{view.name}: columns are in different units, so each is divided by its standard deviation"
     if labels is None:

@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from phasejax._core.validation import is_traced
+from phasejax._core.validation import check_count, is_traced
 from phasejax.io import Table, match_rows
+from phasejax.io._duplicates import near_duplicates
 from phasejax.io._matching import announce
+from phasejax.io._reduction import PrincipalComponents
 
 # A block of rows is compared with all n rows at once. Its number of rows follows from how many such comparisons may be
 # in memory, but is not below the second number, under which the loop over blocks would cost more than its content.
@@ -68,9 +70,24 @@ def matched_views(x: Any, y: Any, *, groups: Any = None, by_position: bool = Fal
         ValueError: views that cannot be matched, or with missing values.
     """
     matched = match_rows(x, y, groups=groups, by_position=by_position, missing=missing)
-    announce((*matched.readings, *matched.notes))
+    repeated = near_duplicates(matched.x, matched.y) if matched.groups is None else None
+    announce((*matched.readings, *matched.notes, *([] if repeated is None else [repeated])))
     x, y = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
     return x, y, matched.groups
+
+
+def leading_components(name: str, view: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """A view in its leading principal components, where it has more columns than their number.
+
+    Raises:
+        ValueError: there are fewer directions in which its rows differ.
+    """
+    check_count("pca", count)
+    if view.ndim != 2 or view.shape[1] <= count or view.dtype.kind not in "fiub":
+        return view  # other shapes and types are refused where views are checked
+    found = PrincipalComponents.fit(view, count, standardise=False, seed=seed)
+    announce([found.note(name)])
+    return found.transform(view)
 
 
 def _is_plain(view: Any) -> bool:

@@ -138,7 +138,7 @@ def test_rank_and_scales_in_any_unit():
     found = inspect_pair(wide, 1e-200 * np.c_[Y[:30], Y[:30, 0] + Y[:30, 1], np.ones(30)])
     assert (found.x.rank, found.y.rank, found.y.constant) == (29, 4, 1)
     assert found.y.largest == pytest.approx(1e-200 * np.c_[Y, Y[:, 0] + Y[:, 1]][:30].std(0, ddof=1).max())
-    assert any(line.startswith("x: fewer rows than columns") for line in found.plan)
+    assert any(line.startswith("x: 50 columns are reduced to 5 principal") for line in found.plan)
 
 
 def test_a_long_table_is_looked_at_in_parts():

@@ -298,12 +298,12 @@ def test_lists_of_embeddings_in_parquet():
 
 
 @pytest.mark.parametrize(("x", "rank", "plan"), [
-    (RNG.standard_normal((30, 768)), 29, "fewer rows than columns"),  # a layer's features of a small batch
-    (RNG.standard_normal((30, 30)), 29, "fewer rows than columns"),  # as many columns as rows
-    (np.c_[X, X[:, 0]][:30], 4, "only 4 of 5 columns are independent"),  # a duplicated column
-    (np.eye(5)[np.arange(30) % 5], 4, "only 4 of 5 columns are independent"),  # a one-hot block
-    (np.c_[X, np.ones(N)][:30], 4, "only 4 of 5 columns are independent"),  # a constant
-    (np.outer(X[:30, 0], [1, 2, 3]), 1, "only 1 of 3 columns are independent"),  # an effect of rank one
+    (RNG.standard_normal((30, 768)), 29, "768 columns are reduced to 7 principal components, for 30 rows"),
+    (RNG.standard_normal((30, 30)), 29, "30 columns are reduced to 7 principal"),  # as many columns as rows
+    (np.c_[X, X[:, 0]][:30], 4, "1 of 5 columns are left out, which others determine"),  # a duplicated column
+    (np.eye(5)[np.arange(30) % 5], 4, "1 of 5 columns are left out, which others determine"),  # a one-hot block
+    (np.c_[X, np.ones(N)][:30], 4, "1 of 5 columns are left out, which others determine"),  # a constant
+    (np.outer(X[:30, 0], [1, 2, 3]), 1, "2 of 3 columns are left out"),  # an effect of rank one
 ])
 def test_rank_is_counted_and_what_follows_is_said(x, rank, plan):
     found = inspect_pair(x, Y[:30])
