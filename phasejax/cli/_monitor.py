@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_json
+from phasejax.cli._files import LabelKind, Missing, read_files, write_json
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Monitor:
     """File with the row numbers (from 0) that have labels, when not all do."""
     label_kind: LabelKind = "auto"
     """What the labels are, where their type does not tell."""
+    groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
+    """Which rows belong together (patient, donor, star): a file, or one column of a table (FILE.csv:patient)."""
     level: float = 0.01
     """Chance of a false alarm, over all that is compared."""
     id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -46,13 +48,15 @@ class Monitor:
     def run(self) -> int:
         """Diagnose the new arrays, compare with the baseline, and print what has moved."""
         from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
+        from phasejax.io import load_array
 
         check_writable_path(self.json)
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)
-        x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled, self.id)
-        now = diagnose_again(baseline, x, y, labels, labelled=labelled, label_kind=self.label_kind,
+        files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id)
+        labelled = None if self.labelled is None else load_array(self.labelled)
+        now = diagnose_again(baseline, **files, labelled=labelled, label_kind=self.label_kind,
                              by_position=self.by_position, missing=self.missing, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)
         write_json(self.json, drift)

@@ -43,6 +43,9 @@ class Similarity:
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
     """Which rows belong together (patient, donor, star): a file, or one column of a table (FILE.csv:patient).
     Whole groups are then paired at random and left out; their number is the sample size."""
+    pca: Annotated[int | None, tyro.conf.arg(metavar="K")] = None
+    """Project each view with more columns on its K leading principal components first (columns are not
+    standardised)."""
     id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Column of the tables that identifies the rows; found by its name when left out."""
     by_position: bool = False
@@ -70,8 +73,8 @@ class Similarity:
             found = compare_representations(
                 **files, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
                 components=self.components, permutations=self.permutations, resamples=self.resamples,
-                confidence=self.confidence, by_position=self.by_position, missing=self.missing, seed=self.seed,
-                progress=progress)
+                confidence=self.confidence, pca=self.pca, by_position=self.by_position, missing=self.missing,
+                seed=self.seed, progress=progress)
         write_json(self.json, found)
         print(found.summary())
         return 0

@@ -34,13 +34,13 @@ def load_baseline(path: str | Path) -> MomentDiagnosis:
 
 
 def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
-                   label_kind: str = "auto", by_position: bool = False, missing: str = "error", seed: int = 0
-                   ) -> MomentDiagnosis:
+                   label_kind: str = "auto", groups: Any = None, by_position: bool = False, missing: str = "error",
+                   seed: int = 0) -> MomentDiagnosis:
     """Diagnose new data with the settings of a baseline: its k and its confidence; without predicted scores.
 
     Args:
         baseline: an earlier diagnosis, as from `load_baseline`.
-        x, y, labels, labelled, label_kind, by_position, missing, seed: as in `diagnose`.
+        x, y, labels, labelled, label_kind, groups, by_position, missing, seed: as in `diagnose`.
 
     Raises:
         ValueError: views of other columns than the baseline's, or what `diagnose` raises.
@@ -49,8 +49,10 @@ def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, la
     for name, view, columns in (("x", x, baseline.d_x), ("y", y, baseline.d_y)):
         if len(view.values.shape) == 2:
             check_same(name, view.values.shape[1], columns, "columns")
+    of_rows: dict[str, Any] = {} if groups is None else {"groups": groups}
     return diagnose(x, y, labels, method="moments", k=baseline.k, confidence=baseline.confidence, labelled=labelled,
-                    label_kind=label_kind, predicted_scores=False, by_position=by_position, missing=missing, seed=seed)
+                    label_kind=label_kind, predicted_scores=False, by_position=by_position, missing=missing, seed=seed,
+                    **of_rows)
 
 
 def check_same(argument: str, got: int | float, expected: int | float, noun: str) -> None:

@@ -24,7 +24,7 @@ from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical
 from phasejax.similarity._cka import cka
 from phasejax.similarity._cknna import cknna
 from phasejax.similarity._families import Family, Options, shared_work
-from phasejax.similarity._inputs import matched_views, paired
+from phasejax.similarity._inputs import leading_components, matched_views, paired
 from phasejax.similarity._neighbours import (
     check_neighbours,
     cycle_knn,
@@ -58,8 +58,8 @@ _Result = TypeVar("_Result")
 def compare_representations(
         x: Any, y: Any, *, metrics: list[str] | None = None, k: int = 10, distance: str = "cosine",
         bandwidth: float = 1.0, components: int | None = None, permutations: int = 200, resamples: int = 100,
-        confidence: float = 0.9, groups: Any = None, by_position: bool = False, missing: str = "error",
-        seed: int = 0, progress: bool | ProgressCallback = False) -> SimilarityTable:
+        confidence: float = 0.9, groups: Any = None, pca: int | None = None, by_position: bool = False,
+        missing: str = "error", seed: int = 0, progress: bool | ProgressCallback = False) -> SimilarityTable:
     """How similar two representations are by every metric, beside what chance gives, with p-values and intervals.
 
     Input in float64 is computed in float64, input in float32 in float32. Null means are means over the random pairings;
@@ -82,6 +82,8 @@ def compare_representations(
         groups: which rows belong together and are not independent (those of one patient, star or image), one value for
             each row (`phasejax.io.match_rows`). Then whole groups are paired at random and left out, and what chance
             gives is what it gives for so many groups.
+        pca: number of principal components that a view with more columns is projected on first, from all its rows and
+            without standardising columns, whose units count in the metrics too.
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values: "error", "drop" keeps complete rows, "mean" fills in means of columns.
         seed: of pairings, resamples and ties.
@@ -112,6 +114,8 @@ def compare_representations(
     families, left_out, found = [], {}, {}
     with jax.enable_x64(True):
         x, y, codes = matched_views(x, y, groups=groups, by_position=by_position, missing=missing)
+        if pca is not None:
+            x, y = (leading_components(name, view, pca, seed) for name, view in (("x", x), ("y", y)))
         x, y = paired(x, y, rows=4)
         check_neighbours(k, "euclidean", x=x)
         n = x.shape[0]
@@ -158,7 +162,7 @@ class _Undefined:
 
 def _results(family: Family, options: Options, permutations: int, resamples: int, confidence: float,
              tell: ProgressCallback) -> dict[str, MetricResult] | _Undefined:
-    views, all_rows, groups = (options.x, options.y), None, options.groups
+    views, all_rows, groups = family.views or (options.x, options.y), None, options.groups
     if family.of_all_rows is not None:
         all_rows = family.of_all_rows()
         views = tuple(view[family.rows] for view in views)

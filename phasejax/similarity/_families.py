@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from phasejax.io._matching import announce
+from phasejax.io._reduction import reduce_to_rank
 from phasejax.similarity._cca import ROW_AT_MEAN, check_canonical, lower_rank, svcca_components
 from phasejax.similarity._cka import (
     MEDIAN_OF_ZERO,
@@ -63,6 +66,7 @@ class Family:
         undefined: what is wrong with the views where a value is NaN; None where NaN is a value like others.
         rows: rows on which the statistic is computed, all of them where None.
         of_all_rows: CKA of all rows where the statistic is computed on some.
+        views: what the statistic is computed from where that is not all columns of both views.
     """
 
     names: list[str]
@@ -70,6 +74,7 @@ class Family:
     undefined: str | None = None
     rows: Int[np.ndarray, "m"] | None = None
     of_all_rows: Callable[[], CkaForms] | None = None
+    views: tuple[Float[Array, "n c_x"], Float[Array, "n c_y"]] | None = None
 
 
 def shared_work(names: list[str]) -> Iterator[tuple[list[str], Callable[[Options, list[str]], Family]]]:
@@ -115,12 +120,19 @@ def _svcca(options, names):
 
 
 def _canonical(options, names):
-    check_canonical(options.x, options.y)
-    columns = options.x.shape[1] + options.y.shape[1]
+    views, notes = [], []
+    for name, view in (("x", options.x), ("y", options.y)):  # only what columns span matters
+        reduced, note = reduce_to_rank(name, np.asarray(view))
+        views.append(view if note is None else jnp.asarray(reduced))
+        notes += [] if note is None else [f"mean_canonical_correlation, {note}"]
+    x, y = views
+    check_canonical(x, y)
+    columns = x.shape[1] + y.shape[1]
     if options.paired_rows <= columns:
         raise ValueError(f"groups: expected more rows than the {columns} columns of both views once groups are cut to "
                          f"equal sizes, got {options.paired_rows}")
-    return Family(names, CanonicalStatistic(None), lower_rank(None))
+    announce(notes)
+    return Family(names, CanonicalStatistic(None), lower_rank(None), views=(x, y))
 
 
 def _matrix_distance(options, names):

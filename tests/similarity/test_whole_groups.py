@@ -159,7 +159,8 @@ def test_stars_that_share_nothing(seed, expected):
     assert abs(measured.p_value - oracle) < 0.16  # 4 standard errors of 0.04 at p = 0.5 and 2 x 200 pairings
     assert measured.value == pytest.approx(linear_cka(x, y), rel=1e-9)
     assert abs(measured.null_mean - values.mean()) < 4 * np.sqrt(2) * values.std() / np.sqrt(200)
-    untold = compare_representations(x, y, metrics=["cka"], resamples=10)
+    with pytest.warns(match="of the rows lie in tight groups of about 20"):
+        untold = compare_representations(x, y, metrics=["cka"], resamples=10)
     assert untold.metrics["cka"].p_value == pytest.approx(1 / 201)
     assert measured.high - measured.low > 2 * (untold.metrics["cka"].high - untold.metrics["cka"].low)
     assert "n = 500 in 25 groups, d_x = 10" in found.summary()
@@ -226,3 +227,32 @@ def test_what_so_few_rows_do_not_allow_is_left_out_or_refused():
                           ("svcca", "^components: expected at most min(d_x, d_y, n - 1) = 6, got 7")):
         with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
             compare_representations(x, y, groups=groups, metrics=[name], components=7)
+
+
+# Fewer columns
+
+
+def test_principal_components_come_first_and_keep_the_metric(unequal):
+    x, y, _ = unequal
+    quick = {"metrics": ["cka"], "permutations": 19, "resamples": 10}
+    with pytest.warns(match="x: 6 columns reduced to 3 principal components with") as notes:
+        found = compare_representations(x, y[:, :3], pca=3, **quick)
+    assert len(notes) == 1  # y has no more columns than that
+    centred = x - x.mean(0)
+    scores = centred @ np.linalg.svd(centred)[2][:3].T
+    assert found.metrics["cka"].value == pytest.approx(linear_cka(scores, y[:, :3]), rel=1e-9)
+    assert found.d_x == found.d_y == 3
+    with pytest.raises(ValueError, match=r"^pca: expected at most 4 components of 5 rows"):
+        compare_representations(x[:5], y[:5], pca=5, **quick, k=2)
+
+
+def test_canonical_correlations_do_not_mind_columns_that_others_determine(unequal):
+    x, y, _ = unequal
+    quick = {"metrics": ["mean_canonical_correlation"], "permutations": 9, "resamples": 10}
+    plain = compare_representations(x, y, **quick).metrics
+    category = np.eye(3)[np.random.default_rng(0).integers(0, 3, len(x))]
+    with pytest.warns(match="mean_canonical_correlation, x: 2 of 8 columns left out: 7 does not vary; . is a comb"):
+        found = compare_representations(np.c_[x, x[:, 0] - x[:, 1], np.ones(len(x))], y, **quick).metrics
+    assert found["mean_canonical_correlation"].value == pytest.approx(plain["mean_canonical_correlation"].value)
+    with pytest.warns(match="y: 1 of 3 columns left out"):
+        compare_representations(x, category, **quick)
