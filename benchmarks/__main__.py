@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import convolution, diagnosis, eigh, first_call, rendering, scale, similarity, sweep, training
+from benchmarks import convolution, diagnosis, eigh, first_call, noise, rendering, scale, similarity, sweep, training
 from benchmarks.report import Benchmark, Row, print_table, write_json
 from phasejax._core.progress import ProgressCallback, print_progress
 
@@ -25,6 +25,8 @@ BENCHMARKS = {
     "similarity": Benchmark("every similarity metric beside PyTorch", similarity.run),
     "diagnosis": Benchmark("how often the diagnosis names the right regime; half an hour and more", diagnosis.run,
                            resumable=True),
+    "noise": Benchmark("false alarms of the tests for shared signal, and their power; half an hour", noise.run,
+                       resumable=True),
 }
 
 

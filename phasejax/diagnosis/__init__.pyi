@@ -13,5 +13,7 @@ from ._plots import plot_spectrum as plot_spectrum
 from ._predicted_scores import PredictedScores as PredictedScores
 from ._predicted_scores import Score as Score
 from ._predicted_scores import predict_scores as predict_scores
+from ._shared_signal import SharedSignal as SharedSignal
+from ._shared_signal import shared_signal as shared_signal
 from ._spectral_result import SpectralDiagnosis as SpectralDiagnosis
 from .report import write_report as write_report

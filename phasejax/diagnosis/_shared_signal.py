@@ -1,0 +1,390 @@
+"""Is there anything to learn from these pairs? Two permutation tests that come before any regime.
+
+The first asks whether x and y share anything: is their cross-covariance larger than with shuffled pairs. The second
+asks whether what they share concerns the labels: do the leading directions that the views share predict the labels
+better than shuffled labels. Both are exact at any n and d, for any distribution of rows, and with groups of rows that
+are not independent, since whole groups are what is shuffled.
+
+Several statistics are needed, for one strong shared direction hides among many in a sum of squares, many weak ones hide
+in the largest singular value, whitening lets weak variables speak and loses strong ones where n is near d, and sharing
+can be nonlinear. Their maximum, each in its standard deviations over shuffles, is one statistic with one exact level.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
+
+from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
+from phasejax.diagnosis._shared_directions import Axes, fourier_features, shared_directions, standardised
+
+# Multiplications that all permutations of one test may take, beyond the least number of them; and at most in any case
+# (about a third of a second on a core).
+_BUDGET, _LIMIT = 1.5e9, 3e9
+# Permutations of one test, at least and at most.
+_LEAST, _MOST = 199, 999
+# Random Fourier features of each view, and of a view of many rows.
+_FEATURES, _FEATURES_OF_MANY, _MANY_ROWS = 48, 32, 10_000
+# Directions that are learned from half of the groups where the whole cross-covariance is too large to be permuted.
+_LEARNED = 16
+# Folds of the predictions of labels.
+_FOLDS = 5
+# Groups below which they are not divided into halves; their rows are thinned instead.
+_FEW_GROUPS = 60
+# Numbers of directions at which labels are compared with what is shared.
+_DIRECTIONS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class SharedSignal:
+    r"""Whether x and y share anything, and whether that concerns the labels (`shared_signal`).
+
+    Args:
+        views_p: p-value of "x and y are independent".
+        labels_p: p-value of "nothing is shared, or the labels have nothing to do with it": never below `views_p`.
+        level: p-values up to it count as seen.
+        size, labelled_size: independent units behind the two tests: rows, or groups where there are any.
+        agreement, shuffled_agreement: root mean square canonical correlation (regularised by d / n) of the
+            pairs as they are, and its mean over shuffled pairs; of the groups' means where groups have several rows.
+        label_share, shuffled_label_share: share of the label columns' variance that the shared directions of
+            `label_statistic` explain in sample, and its mean over shuffled labels.
+        view_statistic, label_statistic: the statistic that stands out most.
+        permutations, label_permutations: shuffles drawn.
+    """
+
+    views_p: float
+    labels_p: float
+    level: float
+    size: int
+    labelled_size: int
+    agreement: float
+    shuffled_agreement: float
+    label_share: float
+    shuffled_label_share: float
+    view_statistic: str
+    label_statistic: str
+    permutations: int
+    label_permutations: int
+
+    @property
+    def views_share(self) -> bool:
+        """Whether x and y agree better than shuffled pairs do."""
+        return self.views_p <= self.level
+
+    @property
+    def labels_concerned(self) -> bool:
+        """Whether what x and y share predicts the labels better than shuffled labels."""
+        return self.labels_p <= self.level
+
+    @property
+    def seen(self) -> bool:
+        """Whether a shared signal that the labels measure has been seen: both tests say so."""
+        return self.views_share and self.labels_concerned
+
+    def reason(self) -> str:
+        """What the two tests found, in one sentence."""
+        if not self.views_share:
+            return (f"no shared signal seen: x and y agree no better than shuffled pairs do (p = {_p(self.views_p)}; "
+                    f"canonical correlation {self.agreement:.2f}, shuffled {self.shuffled_agreement:.2f}); "
+                    "check the pairing")
+        found = f"the views share something (p = {_p(self.views_p)})"
+        if not self.labels_concerned:
+            return (f"{found}, but nothing that the labels measure (p = {_p(self.labels_p)}; "
+                    f"share explained {self.label_share:.2f}, with shuffled labels {self.shuffled_label_share:.2f})")
+        return f"{found}, and the labels measure it (p = {_p(self.labels_p)})"
+
+
+def _p(value):
+    return f"{value:.2f}".removeprefix("0") if value >= 0.1 else f"{value:.1g}".removeprefix("0")
+
+
+def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
+                  labelled: Int[np.ndarray, "m"], *, kind: Literal["class", "real"],
+                  groups: Int[np.ndarray, "n"] | None = None, level: float = 0.01, seed: int = 0) -> SharedSignal:
+    r"""Test whether x and y share anything, and whether what they share concerns the labels.
+
+    The first test permutes the rows of y, whole groups at a time. With :math:`C(\pi)` the cross-covariance of
+    standardised columns under permutation :math:`\pi`, its statistics are
+
+    .. math::  \|C\|_2, \|C\|_8, \max_{ij} |C_{ij}|, \|\hat C\|_2, \|\hat C\|_8, \|C_\phi\|_2, \|C_\phi\|_8,
+        \|\hat C_\phi\|_2, \|\hat C_\phi\|_8
+
+    in Schatten norms; the hat is whitening with a ridge of d / n, :math:`\phi` are random Fourier features. A last one
+    is the covariance of the labels' held-out predictions from x with those from y. The second test permutes labels over
+    labelled rows. Its statistics are the shares of the label columns that the first 1, 2, 4 and 8 encoders of both
+    views explain, for alignment, prediction, and alignment of Fourier features. The encoders are fitted to all rows
+    without labels, so label permutations leave them as they are. Since labels of x alone would correlate with any
+    direction of x, the p-value of the second test is at least that of the first.
+
+    Groups of several rows are compared by their means and, apart from that, by deviations from them. Where the
+    permutations of the whole cross-covariance would take more than about a second, 16 directions of alignment and 16 of
+    covariance are learned from half of the groups or more, and the others are tested in them.
+
+    The second test takes the encoders as given: where views do share something, a label that depends only on
+    what is x's own is also found if a leading encoder contains some of it by chance. Nonlinear sharing is found as far
+    as 48 random features of a view show it.
+
+    Args:
+        x, y: paired views, shapes (n, d_x) and (n, d_y), finite numbers.
+        columns: label columns, shape (m, L): one-hot for classes.
+        labelled: the m rows that `columns` are about, integers from 0 to n - 1.
+        kind: "class": every contrast of classes counts alike; "real": every column does.
+        groups: the group of each row, integers; rows of a group need not be independent of each other.
+        level: p-values up to it count as seen.
+        seed: of permutations and random features.
+
+    Returns:
+        Both p-values, with what shuffled data give beside what was observed.
+
+    Source: restricted permutations, Pesarin and Salmaso 2010; maximum of standardised statistics, Westfall and
+    Young 1993.
+
+    >>> rng = np.random.default_rng(0)
+    >>> signal, own = rng.standard_normal((2, 300, 1))
+    >>> x, y = np.c_[signal, own], np.c_[signal + rng.standard_normal((300, 1)), rng.standard_normal((300, 1))]
+    >>> shared_signal(x, y, signal, np.arange(300), kind="real").seen
+    True
+    >>> shared_signal(x, rng.permutation(y), signal, np.arange(300), kind="real").views_share
+    False
+    """
+    rng = np.random.default_rng(seed)
+    # Threads of BLAS cost more than they bring for matrices of this size.
+    with threadpool_limits(1, "blas"):
+        data = _Data.of(x, y, groups, rng)
+        least = max(_LEAST, int(np.ceil(2 / level)) - 1)  # twice as many as would let a test reject at all
+        predictions = _label_predictions(data, columns, labelled, kind, rng)
+        views, pairs = _views_test(data, predictions, rng, least)
+        labels, labelled_size, label_names = _labels_test(data, columns, labelled, kind, rng, least)
+    at, label_at = int(np.argmax(views.deviations)), int(np.argmax(labels.deviations))
+    agreement, by_chance = (float(np.sqrt(values[0] ** 3 / pairs.dimension))
+                            for values in (views.observed, views.shuffled))
+    return SharedSignal(
+        views_p=views.p, labels_p=max(views.p, labels.p), level=float(level), size=pairs.size,
+        labelled_size=labelled_size, agreement=agreement, shuffled_agreement=by_chance,
+        label_share=float(labels.observed[label_at] ** 3),
+        shuffled_label_share=float(labels.shuffled[label_at] ** 3), view_statistic=pairs.names[at],
+        label_statistic=label_names[label_at], permutations=views.permutations,
+        label_permutations=labels.permutations)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Two views in standardised columns, and Fourier features of both, with their axes."""
+
+    x: Float[np.ndarray, "n d_x"]
+    y: Float[np.ndarray, "n d_y"]
+    features_x: Float[np.ndarray, "n f"]
+    features_y: Float[np.ndarray, "n f"]
+    axes: dict[str, Axes]
+    groups: Int[np.ndarray, "n"] | None
+
+    @classmethod
+    def of(cls, x, y, groups, rng):
+        x, y = standardised(x), standardised(y)
+        count = _FEATURES if len(x) <= _MANY_ROWS else _FEATURES_OF_MANY
+        features_x, features_y = (fourier_features(view, count, rng) for view in (x, y))
+        named = {"x": x, "y": y, "features of x": features_x, "features of y": features_y}
+        return cls(x, y, features_x, features_y, {name: Axes.of(view) for name, view in named.items()}, groups)
+
+    def directions(self, kind, k, rows=None, methods=("CA", "PLS")):
+        """Encoders fitted to some rows, by method; `kind` is "" or "features of "."""
+        x, y = (self.x, self.y) if not kind else (self.features_x, self.features_y)
+        x, y = (x, y) if rows is None else (x[rows], y[rows])
+        axes_x, axes_y = self.axes[kind + "x"], self.axes[kind + "y"]
+        cross = x.T @ y / len(x) - np.outer(x.mean(0), y.mean(0))
+        return shared_directions(axes_x, axes_y, axes_x.to_axes.T @ cross @ axes_y.to_axes, k, methods)
+
+
+def _targets(columns, kind):
+    """Unit-length label columns whose squares sum to 1 in all; for classes an orthogonal basis of their contrasts."""
+    targets = _unit_columns(columns)
+    if kind == "class":
+        left, values, _ = np.linalg.svd(targets, full_matrices=False)
+        targets = left[:, values > 1e-8 * max(1.0, values[0])]
+    return targets / np.sqrt(max(1, targets.shape[1]))
+
+
+def _label_predictions(data, columns, labelled, kind, rng):
+    """Least-squares predictions of the labels from x and from y, of every row by a fit without its fold."""
+    units = np.arange(len(data.x)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    fold = (rng.permutation(units.max() + 1) % _FOLDS)[units]
+    targets = _targets(columns, kind)
+    predictions = []
+    for side, view in (("x", data.x), ("y", data.y)):
+        axes = data.axes[side]
+        predicted = np.zeros((len(view), targets.shape[1]))
+        parts = [view[labelled[fold[labelled] == f]].T @ targets[fold[labelled] == f] for f in range(_FOLDS)]
+        for f in range(_FOLDS):
+            weights = axes.whitening[:, None] ** 2 * (axes.to_axes.T @ sum(parts[:f] + parts[f + 1:]))
+            predicted[fold == f] = view[fold == f] @ (axes.to_axes @ weights)
+        predictions.append(predicted)
+    return predictions
+
+
+def _views_test(data, predictions, rng, least):
+    """The test of the views, and the statistics that it used."""
+    blocks = Blocks.of(data.groups, len(data.x), rng)
+    ranks = [min(len(blocks.rows), axes.to_axes.shape[1]) for axes in data.axes.values()]
+    # Multiplications per row and permutation of a product of both views, and of their features.
+    whole, features = ranks[0] * ranks[1], ranks[2] * ranks[3]
+    affordable = _LIMIT / least / (1 + blocks.repeated)
+    x, y, learned = data.x, data.y, 0
+    if len(blocks.rows) * (whole + features) > affordable:
+        if blocks.number < _FEW_GROUPS:
+            rows = max(1, int(affordable / (whole + features) / blocks.number))
+            blocks = Blocks.of(data.groups, len(x), rng, largest=rows)
+        else:
+            share = min(0.5, affordable / (len(blocks.rows) * ((2 * _LEARNED) ** 2 + features)))
+            blocks, others = blocks.divided(rng, share)
+            found = data.directions("", _LEARNED, others.rows)
+            x, y = (view @ np.hstack([found["CA"][side], found["PLS"][side]]) for side, view in enumerate((x, y)))
+            learned = x.shape[1] // 2
+    pairs = _Pairs(blocks, [("", x, y), ("Fourier features' ", data.features_x, data.features_y)], learned,
+                   predictions)
+    count = int(np.clip(_BUDGET / max(1, pairs.cost), least, _MOST))
+    return permutation_test(pairs.statistics, blocks, rng, count), pairs
+
+
+class _Pairs:
+    """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them."""
+
+    def __init__(self, blocks, views, learned, predictions):
+        self.size = blocks.number
+        self.names: list[str] = []
+        self.products: list[tuple[bool, _Product]] = []
+        self.matched: list[tuple[bool, np.ndarray, np.ndarray, list[int]]] = []
+        for by_row in (False, True) if blocks.repeated else (False,):
+            level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
+            part = blocks.deviations if by_row else blocks.means
+            for name, x, y in views:
+                product = _Product(part(x), part(y), sparse=not name)
+                self.products.append((by_row, product))
+                self.names += [f"{level}{norm} of {name}{scaled}"
+                               for scaled in ("canonical correlations", "covariances")
+                               for norm in ("sum of squares", "largest")]
+                if not name:
+                    self.names.append(f"{level}largest correlation of two columns")
+            # Sums of products of columns that belong together: the predictions of labels, and learned directions.
+            x, y = (part(view) for view in predictions)
+            self.matched.append((by_row, x - x.mean(0), y, [x.shape[1]]))
+            self.names.append(f"{level}agreement of the predictions of labels")
+            if learned:
+                x, y = (_unit_columns(part(view)) for view in views[0][1:])
+                ks = [k for k in (1, 4, _LEARNED) if k <= learned]
+                for side, method in (slice(learned), "CA"), (slice(learned, None), "PLS"):
+                    self.matched.append((by_row, x[:, side], y[:, side], ks))
+                    self.names += [f"{level}agreement of {k} learned directions of {method}" for k in ks]
+        self.dimension = max(1, min(self.products[0][1].plain.shape))
+        self.cost = sum(product.cost for _, product in self.products)
+
+    def statistics(self, of_groups, of_rows):
+        values = []
+        for by_row, product in self.products:
+            values += product.statistics(of_rows if by_row else of_groups)
+        for by_row, x, y, ks in self.matched:
+            agreeing = np.einsum("ij,ij->j", x, y[of_rows if by_row else of_groups])
+            values += [agreeing[:k].sum() for k in ks]
+        return np.array(values)
+
+
+class _Product:
+    """Two views in principal coordinates, and the size of their cross-covariance under permutations."""
+
+    def __init__(self, x, y, sparse):
+        axes_x, axes_y = Axes.of(x), Axes.of(y)
+        self.x, self.y = axes_x.coordinates(x) * axes_x.whitening, axes_y.coordinates(y) * axes_y.whitening
+        self.plain = np.outer(1 / axes_x.whitening, 1 / axes_y.whitening)
+        # From principal axes back to standardised columns.
+        self.columns = (axes_x.standardised_axes, axes_y.standardised_axes) if sparse else None
+        self.cost = len(x) * self.plain.size + 4 * min(self.plain.shape) ** 2 * max(self.plain.shape)
+
+    def statistics(self, order):
+        cross = self.x.T @ self.y[order] / len(self.x)
+        values = [*_norms(cross)]
+        cross *= self.plain
+        values += _norms(cross)
+        if self.columns is not None:
+            values.append(np.abs(self.columns[0] @ cross @ self.columns[1].T).max(initial=0.0))
+        return values
+
+
+def _norms(cross):
+    """Cube roots, which are nearly normal, of the Schatten-2 norm squared and of the Schatten-8 norm squared."""
+    total = np.sum(cross**2)
+    if total == 0:
+        return 0.0, 0.0
+    square = (cross @ cross.T if len(cross) < cross.shape[1] else cross.T @ cross) / total
+    return total ** (1 / 3), (total * np.sum((square @ square) ** 2) ** (1 / 4)) ** (1 / 3)
+
+
+def _unit_columns(view):
+    centred = view - view.mean(0)
+    norms = np.linalg.norm(centred, axis=0)
+    return np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
+
+
+def _labels_test(data, columns, labelled, kind, rng, least):
+    """The test of the labels, the number of units behind it, and the names of its statistics."""
+    scores = {}
+    for of, x, y in (("", data.x, data.y), ("features of ", data.features_x, data.features_y)):
+        encoders = data.directions(of, _DIRECTIONS[-1], methods=("CA",) if of else ("CA", "CP"))
+        both = [(view if len(labelled) == len(view) else view[labelled])
+                @ np.stack([pair[side] for pair in encoders.values()], 1).reshape(view.shape[1], -1)
+                for side, view in enumerate((x, y))]
+        # The first direction of x, the first of y, the second of x, ...
+        for method, *pair in zip(encoders, *(np.split(side, len(encoders), 1) for side in both), strict=True):
+            scores[f"{method} of {of}x and y"] = np.stack(pair, 2).reshape(len(labelled), -1)
+    groups = None if data.groups is None else data.groups[labelled]
+    if groups is not None:
+        groups = np.unique(groups, return_inverse=True)[1]
+        counts = np.bincount(groups)
+        means, per_group = (np.stack([np.bincount(groups, column) / counts for column in values.T], 1)
+                            for values in (np.hstack(list(scores.values())), columns))
+        if np.allclose(per_group[groups], columns, rtol=1e-9, atol=1e-9):  # exchangeable whatever the groups' sizes
+            ends = np.cumsum([values.shape[1] for values in scores.values()])[:-1]
+            scores, columns, groups = dict(zip(scores, np.split(means, ends, 1), strict=True)), per_group, None
+    blocks = Blocks.of(groups, len(columns), rng)
+    width = sum(values.shape[1] for values in scores.values()) * columns.shape[1] * (1 + blocks.repeated)
+    share = _LIMIT / least / max(1, len(blocks.rows) * width)
+    if share < 1 and blocks.number >= _FEW_GROUPS:
+        blocks = blocks.divided(rng, share)[0]
+    explained = _Explained(blocks, scores, columns, kind)
+    count = int(np.clip(_BUDGET / max(1, 2 * len(blocks.rows) * width), least, _MOST))
+    return permutation_test(explained.statistics, blocks, rng, count), blocks.number, explained.names
+
+
+class _Explained:
+    """The share of the label columns that the leading shared directions explain, under permutations of labels."""
+
+    def __init__(self, blocks, scores, columns, kind):
+        self.names, self.parts = [], []
+        for by_row in (False, True) if blocks.repeated else (False,):
+            level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
+            part = blocks.deviations if by_row else blocks.means
+            targets = _targets(part(columns), kind)
+            for name, values in scores.items():
+                # A third of the units at most, so that what is explained is not all chance.
+                most = max(1, min(values.shape[1] // 2, blocks.number // 6))
+                ks = sorted({min(k, most) for k in _DIRECTIONS if k != 1 or "features" not in name})
+                # A constant view has no direction, which explains nothing.
+                leading = part(values)[:, :2 * ks[-1]] if values.shape[1] else np.zeros((len(targets), 2))
+                basis = _orthonormal(leading)
+                self.parts.append((by_row, basis, targets, 2 * np.array(ks, int) - 1))
+                self.names += [f"{level}{k} direction{'s' * (k > 1)} by {name}" for k in ks]
+
+    def statistics(self, of_groups, of_rows):
+        values = []
+        for by_row, basis, targets, ends in self.parts:
+            squares = np.sum((basis.T @ targets[of_rows if by_row else of_groups]) ** 2, 1)
+            values.append(np.cumsum(squares)[ends] ** (1 / 3))
+        return np.concatenate(values)
+
+
+def _orthonormal(columns):
+    """An orthonormal basis of centred columns, in their order; zeros for those that depend on earlier ones."""
+    columns = _unit_columns(columns)
+    basis, triangle = np.linalg.qr(columns)
+    basis[:, np.abs(np.diag(triangle)) < 1e-8] = 0
+    return basis
