@@ -2,6 +2,9 @@ from ._advice import choose_estimator as choose_estimator
 from ._agreement import compare_with_diagnosis as compare_with_diagnosis
 from ._baseline import diagnose_again as diagnose_again
 from ._baseline import load_baseline as load_baseline
+from ._content import ComponentCount as ComponentCount
+from ._content import ContentCurve as ContentCurve
+from ._content import label_content as label_content
 from ._diagnose import diagnose as diagnose
 from ._drift import Drift as Drift
 from ._drift import ParameterChange as ParameterChange
@@ -13,7 +16,9 @@ from ._plots import plot_spectrum as plot_spectrum
 from ._predicted_scores import PredictedScores as PredictedScores
 from ._predicted_scores import Score as Score
 from ._predicted_scores import predict_scores as predict_scores
+from ._result import Diagnosis as Diagnosis
 from ._shared_signal import SharedSignal as SharedSignal
 from ._shared_signal import shared_signal as shared_signal
 from ._spectral_result import SpectralDiagnosis as SpectralDiagnosis
+from ._uses import Use as Use
 from .report import write_report as write_report

@@ -96,7 +96,7 @@ class Cell:
         return linear.signal_directions(self.model.k, self.model.d_y)
 
     @cached_property
-    def content(self) -> tuple[Array, Array, Array]:
+    def content(self) -> tuple[Array, ...]:
         """Label content s(k) of CA, CP and CP y->x, for as many directions as there are signals, which are the labels.
 
         The directions are those of the cell's covariances, the labels' covariances those of the population: what the
@@ -106,7 +106,7 @@ class Cell:
         return tuple(jnp.sum(share) for share in shares)
 
     @cached_property
-    def content_curves(self) -> tuple[Array, Array, Array]:
+    def content_curves(self) -> tuple[Array, ...]:
         """Label content s(k) as in `content`, for k = 1, 2, ... min(d_x, d_y)."""
         shares = self._content_shares(linear.solve_ca(self.whitened, self.components).encoder_x,
                                       linear.solve_cp(self.whitened, self.components).encoder,

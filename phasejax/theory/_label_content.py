@@ -7,9 +7,9 @@ width k lets through what lies in the k leading directions of an objective,
 .. math::
     s(k) = \mathrm{tr}(b_x^\top P P^\top C\, b_y) \,/\, \mathrm{tr}(b_x^\top C\, b_y)
 
-where P holds k left singular vectors: of C for alignment (CA), and of S_xx^{-1/2} S_xy for predicting y from x (CP). For
-x from y the views swap their roles. Unlike a separation ratio, s(k) needs no division of the spectrum into signal and
-nuisance, so that it means the same for covariances of which no spiked model is known.
+where P holds k left singular vectors: of C for alignment (CA), and of S_xx^{-1/2} S_xy for predicting y from x (CP).
+For x from y the views swap their roles. Unlike a separation ratio, s(k) needs no division of the spectrum into signal
+and nuisance, so that it means the same for covariances of which no spiked model is known.
 """
 
 from typing import cast

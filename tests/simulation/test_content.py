@@ -20,7 +20,8 @@ KEY = jax.random.key(0)
 def grids():
     """Of the population, and of 4 samples of 60 and of a million rows."""
     return (sweep(SpikedModel.geometric, AXES, fixed=FIXED, quantities=NAMES),
-            sweep(SpikedModel.geometric, AXES | {"n": [60, 1_000_000]}, fixed=FIXED, quantities=NAMES, seeds=4, key=KEY))
+            sweep(SpikedModel.geometric, AXES | {"n": [60, 1_000_000]}, fixed=FIXED, quantities=NAMES, seeds=4,
+                  key=KEY))
 
 
 def cells():
@@ -46,7 +47,7 @@ def test_curves_are_the_closed_form_of_every_number_of_directions():
     with jax.enable_x64(True):
         for place, model in cells():
             content = [closed(model, k) for k in range(1, 7)]
-            for name, expected in zip(curves, zip(*((c.ca, c.cp, c.cp_reverse) for c in content)), strict=True):
+            for name, expected in zip(curves, np.transpose([(c.ca, c.cp, c.cp_reverse) for c in content]), strict=True):
                 np.testing.assert_allclose(grid[name].sel(place), expected, atol=1e-12)
 
 
@@ -65,8 +66,8 @@ def test_a_sample_equals_direct_evaluation(grids):
 
 
 def test_many_rows_approach_the_population(grids):
-    """Off the boundary the space turns by at most about sqrt(d / n) over its relative gap: sqrt(13e-6) / .1 = .04, whose
-    square is what the share of a kept signal loses, and a small share mixes in to first order in the others."""
+    """Off the boundary the space turns by about sqrt(d / n) over its relative gap, sqrt(13e-6) / .1 = .04 at most; its
+    square is what the share of a kept signal loses."""
     population, sampled = grids
     for name in NAMES:
         many, few = (np.abs(sampled[name].sel(n=n) - population[name]) for n in (1_000_000, 60))
