@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
 from phasejax.diagnosis._shared_directions import Axes, fourier_features, shared_directions, standardised
+from phasejax.diagnosis._sharing_statistics import DIRECTIONS, LabelStatistics, PairStatistics, label_targets
 
 # Multiplications that all permutations of one test may take, beyond the least number of them; and at most in any case
 # (about a third of a second on a core).
@@ -33,8 +34,6 @@ _LEARNED = 16
 _FOLDS = 5
 # Groups below which they are not divided into halves; their rows are thinned instead.
 _FEW_GROUPS = 60
-# Numbers of directions at which labels are compared with what is shared.
-_DIRECTIONS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -197,20 +196,11 @@ class _Data:
         return shared_directions(axes_x, axes_y, axes_x.to_axes.T @ cross @ axes_y.to_axes, k, methods)
 
 
-def _targets(columns, kind):
-    """Unit-length label columns whose squares sum to 1 in all; for classes an orthogonal basis of their contrasts."""
-    targets = _unit_columns(columns)
-    if kind == "class":
-        left, values, _ = np.linalg.svd(targets, full_matrices=False)
-        targets = left[:, values > 1e-8 * max(1.0, values[0])]
-    return targets / np.sqrt(max(1, targets.shape[1]))
-
-
 def _label_predictions(data, columns, labelled, kind, rng):
     """Least-squares predictions of the labels from x and from y, of every row by a fit without its fold."""
     units = np.arange(len(data.x)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
     fold = (rng.permutation(units.max() + 1) % _FOLDS)[units]
-    targets = _targets(columns, kind)
+    targets = label_targets(columns, kind)
     predictions = []
     for side, view in (("x", data.x), ("y", data.y)):
         axes = data.axes[side]
@@ -241,95 +231,17 @@ def _views_test(data, predictions, rng, least):
             found = data.directions("", _LEARNED, others.rows)
             x, y = (view @ np.hstack([found["CA"][side], found["PLS"][side]]) for side, view in enumerate((x, y)))
             learned = x.shape[1] // 2
-    pairs = _Pairs(blocks, [("", x, y), ("Fourier features' ", data.features_x, data.features_y)], learned,
+    pairs = PairStatistics(blocks, [("", x, y), ("Fourier features' ", data.features_x, data.features_y)], learned,
                    predictions)
     count = int(np.clip(_BUDGET / max(1, pairs.cost), least, _MOST))
     return permutation_test(pairs.statistics, blocks, rng, count), pairs
-
-
-class _Pairs:
-    """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them."""
-
-    def __init__(self, blocks, views, learned, predictions):
-        self.size = blocks.number
-        self.names: list[str] = []
-        self.products: list[tuple[bool, _Product]] = []
-        self.matched: list[tuple[bool, np.ndarray, np.ndarray, list[int]]] = []
-        for by_row in (False, True) if blocks.repeated else (False,):
-            level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
-            part = blocks.deviations if by_row else blocks.means
-            for name, x, y in views:
-                product = _Product(part(x), part(y), sparse=not name)
-                self.products.append((by_row, product))
-                self.names += [f"{level}{norm} of {name}{scaled}"
-                               for scaled in ("canonical correlations", "covariances")
-                               for norm in ("sum of squares", "largest")]
-                if not name:
-                    self.names.append(f"{level}largest correlation of two columns")
-            # Sums of products of columns that belong together: the predictions of labels, and learned directions.
-            x, y = (part(view) for view in predictions)
-            self.matched.append((by_row, x - x.mean(0), y, [x.shape[1]]))
-            self.names.append(f"{level}agreement of the predictions of labels")
-            if learned:
-                x, y = (_unit_columns(part(view)) for view in views[0][1:])
-                ks = [k for k in (1, 4, _LEARNED) if k <= learned]
-                for side, method in (slice(learned), "CA"), (slice(learned, None), "PLS"):
-                    self.matched.append((by_row, x[:, side], y[:, side], ks))
-                    self.names += [f"{level}agreement of {k} learned directions of {method}" for k in ks]
-        self.dimension = max(1, min(self.products[0][1].plain.shape))
-        self.cost = sum(product.cost for _, product in self.products)
-
-    def statistics(self, of_groups, of_rows):
-        values = []
-        for by_row, product in self.products:
-            values += product.statistics(of_rows if by_row else of_groups)
-        for by_row, x, y, ks in self.matched:
-            agreeing = np.einsum("ij,ij->j", x, y[of_rows if by_row else of_groups])
-            values += [agreeing[:k].sum() for k in ks]
-        return np.array(values)
-
-
-class _Product:
-    """Two views in principal coordinates, and the size of their cross-covariance under permutations."""
-
-    def __init__(self, x, y, sparse):
-        axes_x, axes_y = Axes.of(x), Axes.of(y)
-        self.x, self.y = axes_x.coordinates(x) * axes_x.whitening, axes_y.coordinates(y) * axes_y.whitening
-        self.plain = np.outer(1 / axes_x.whitening, 1 / axes_y.whitening)
-        # From principal axes back to standardised columns.
-        self.columns = (axes_x.standardised_axes, axes_y.standardised_axes) if sparse else None
-        self.cost = len(x) * self.plain.size + 4 * min(self.plain.shape) ** 2 * max(self.plain.shape)
-
-    def statistics(self, order):
-        cross = self.x.T @ self.y[order] / len(self.x)
-        values = [*_norms(cross)]
-        cross *= self.plain
-        values += _norms(cross)
-        if self.columns is not None:
-            values.append(np.abs(self.columns[0] @ cross @ self.columns[1].T).max(initial=0.0))
-        return values
-
-
-def _norms(cross):
-    """Cube roots, which are nearly normal, of the Schatten-2 norm squared and of the Schatten-8 norm squared."""
-    total = np.sum(cross**2)
-    if total == 0:
-        return 0.0, 0.0
-    square = (cross @ cross.T if len(cross) < cross.shape[1] else cross.T @ cross) / total
-    return total ** (1 / 3), (total * np.sum((square @ square) ** 2) ** (1 / 4)) ** (1 / 3)
-
-
-def _unit_columns(view):
-    centred = view - view.mean(0)
-    norms = np.linalg.norm(centred, axis=0)
-    return np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
 
 
 def _labels_test(data, columns, labelled, kind, rng, least):
     """The test of the labels, the number of units behind it, and the names of its statistics."""
     scores = {}
     for of, x, y in (("", data.x, data.y), ("features of ", data.features_x, data.features_y)):
-        encoders = data.directions(of, _DIRECTIONS[-1], methods=("CA",) if of else ("CA", "CP"))
+        encoders = data.directions(of, DIRECTIONS[-1], methods=("CA",) if of else ("CA", "CP"))
         both = [(view if len(labelled) == len(view) else view[labelled])
                 @ np.stack([pair[side] for pair in encoders.values()], 1).reshape(view.shape[1], -1)
                 for side, view in enumerate((x, y))]
@@ -350,41 +262,6 @@ def _labels_test(data, columns, labelled, kind, rng, least):
     share = _LIMIT / least / max(1, len(blocks.rows) * width)
     if share < 1 and blocks.number >= _FEW_GROUPS:
         blocks = blocks.divided(rng, share)[0]
-    explained = _Explained(blocks, scores, columns, kind)
+    explained = LabelStatistics(blocks, scores, columns, kind)
     count = int(np.clip(_BUDGET / max(1, 2 * len(blocks.rows) * width), least, _MOST))
     return permutation_test(explained.statistics, blocks, rng, count), blocks.number, explained.names
-
-
-class _Explained:
-    """The share of the label columns that the leading shared directions explain, under permutations of labels."""
-
-    def __init__(self, blocks, scores, columns, kind):
-        self.names, self.parts = [], []
-        for by_row in (False, True) if blocks.repeated else (False,):
-            level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
-            part = blocks.deviations if by_row else blocks.means
-            targets = _targets(part(columns), kind)
-            for name, values in scores.items():
-                # A third of the units at most, so that what is explained is not all chance.
-                most = max(1, min(values.shape[1] // 2, blocks.number // 6))
-                ks = sorted({min(k, most) for k in _DIRECTIONS if k != 1 or "features" not in name})
-                # A constant view has no direction, which explains nothing.
-                leading = part(values)[:, :2 * ks[-1]] if values.shape[1] else np.zeros((len(targets), 2))
-                basis = _orthonormal(leading)
-                self.parts.append((by_row, basis, targets, 2 * np.array(ks, int) - 1))
-                self.names += [f"{level}{k} direction{'s' * (k > 1)} by {name}" for k in ks]
-
-    def statistics(self, of_groups, of_rows):
-        values = []
-        for by_row, basis, targets, ends in self.parts:
-            squares = np.sum((basis.T @ targets[of_rows if by_row else of_groups]) ** 2, 1)
-            values.append(np.cumsum(squares)[ends] ** (1 / 3))
-        return np.concatenate(values)
-
-
-def _orthonormal(columns):
-    """An orthonormal basis of centred columns, in their order; zeros for those that depend on earlier ones."""
-    columns = _unit_columns(columns)
-    basis, triangle = np.linalg.qr(columns)
-    basis[:, np.abs(np.diag(triangle)) < 1e-8] = 0
-    return basis

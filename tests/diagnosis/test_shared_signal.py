@@ -160,6 +160,17 @@ def test_every_kind_of_sharing_is_found(kind):
         assert found.seen, found
 
 
+@pytest.mark.parametrize("groups", [None, np.arange(400) // 4, np.arange(400) // 40])
+def test_where_all_rows_are_too_many_to_permute_learned_directions_or_fewer_rows_are(groups, monkeypatch):
+    monkeypatch.setattr(_shared_signal, "_LIMIT", 1e8)
+    rng = np.random.default_rng(0)
+    x, y, s = signal(rng, n=400, strength=2.0)
+    found = shared_signal(x, y, s, np.arange(400), kind="real", groups=groups)
+    assert found.seen, found
+    assert found.size < 400 if groups is None else found.size <= len(np.unique(groups))
+    assert not shared_signal(x, rng.permutation(y), s, np.arange(400), kind="real", groups=groups).views_share
+
+
 def test_random_labels_of_views_that_share_are_not_seen():
     x, y, _ = signal(np.random.default_rng(2))
     labels = np.eye(3)[np.random.default_rng(3).integers(0, 3, 100)]

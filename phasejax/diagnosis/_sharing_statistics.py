@@ -1,0 +1,130 @@
+"""The statistics of `shared_signal`: functions of an order of groups and rows, cheap to compute for many orders."""
+
+import numpy as np
+
+from phasejax.diagnosis._shared_directions import Axes
+
+# Numbers of directions at which labels are compared with what is shared.
+DIRECTIONS = (1, 2, 4, 8)
+
+
+class PairStatistics:
+    """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them."""
+
+    def __init__(self, blocks, views, learned, predictions):
+        self.size = blocks.number
+        self.names: list[str] = []
+        self.products: list[tuple[bool, _Product]] = []
+        self.matched: list[tuple[bool, np.ndarray, np.ndarray, list[int]]] = []
+        for by_row in (False, True) if blocks.repeated else (False,):
+            level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
+            part = blocks.deviations if by_row else blocks.means
+            for name, x, y in views:
+                product = _Product(part(x), part(y), sparse=not name)
+                self.products.append((by_row, product))
+                self.names += [f"{level}{norm} of {name}{scaled}"
+                               for scaled in ("canonical correlations", "covariances")
+                               for norm in ("sum of squares", "largest")]
+                if not name:
+                    self.names.append(f"{level}largest correlation of two columns")
+            # Sums of products of columns that belong together: the predictions of labels, and learned directions.
+            x, y = (part(view) for view in predictions)
+            self.matched.append((by_row, x - x.mean(0), y, [x.shape[1]]))
+            self.names.append(f"{level}agreement of the predictions of labels")
+            if learned:
+                x, y = (_unit_columns(part(view)) for view in views[0][1:])
+                ks = sorted({min(k, learned) for k in (1, 4, learned)})
+                for side, method in (slice(learned), "CA"), (slice(learned, None), "PLS"):
+                    self.matched.append((by_row, x[:, side], y[:, side], ks))
+                    self.names += [f"{level}agreement of {k} learned directions of {method}" for k in ks]
+        self.dimension = max(1, min(self.products[0][1].plain.shape))
+        self.cost = sum(product.cost for _, product in self.products)
+
+    def statistics(self, of_groups, of_rows):
+        values = []
+        for by_row, product in self.products:
+            values += product.statistics(of_rows if by_row else of_groups)
+        for by_row, x, y, ks in self.matched:
+            agreeing = np.einsum("ij,ij->j", x, y[of_rows if by_row else of_groups])
+            values += [agreeing[:k].sum() for k in ks]
+        return np.array(values)
+
+
+class _Product:
+    """Two views in principal coordinates, and the size of their cross-covariance under permutations."""
+
+    def __init__(self, x, y, sparse):
+        axes_x, axes_y = Axes.of(x), Axes.of(y)
+        self.x, self.y = axes_x.coordinates(x) * axes_x.whitening, axes_y.coordinates(y) * axes_y.whitening
+        self.plain = np.outer(1 / axes_x.whitening, 1 / axes_y.whitening)
+        # From principal axes back to standardised columns.
+        self.columns = (axes_x.standardised_axes, axes_y.standardised_axes) if sparse else None
+        self.cost = len(x) * self.plain.size + 4 * min(self.plain.shape) ** 2 * max(self.plain.shape)
+
+    def statistics(self, order):
+        cross = self.x.T @ self.y[order] / len(self.x)
+        values = [*_norms(cross)]
+        cross *= self.plain
+        values += _norms(cross)
+        if self.columns is not None:
+            values.append(np.abs(self.columns[0] @ cross @ self.columns[1].T).max(initial=0.0))
+        return values
+
+
+def _norms(cross):
+    """Cube roots, which are nearly normal, of the Schatten-2 norm squared and of the Schatten-8 norm squared."""
+    total = np.sum(cross**2)
+    if total == 0:
+        return 0.0, 0.0
+    square = (cross @ cross.T if len(cross) < cross.shape[1] else cross.T @ cross) / total
+    return total ** (1 / 3), (total * np.sum((square @ square) ** 2) ** (1 / 4)) ** (1 / 3)
+
+
+def _unit_columns(view):
+    centred = view - view.mean(0)
+    norms = np.linalg.norm(centred, axis=0)
+    return np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
+
+
+def label_targets(columns, kind):
+    """Unit-length label columns whose squares sum to 1 in all; for classes an orthogonal basis of their contrasts."""
+    targets = _unit_columns(columns)
+    if kind == "class":
+        left, values, _ = np.linalg.svd(targets, full_matrices=False)
+        targets = left[:, values > 1e-8 * max(1.0, values[0])]
+    return targets / np.sqrt(max(1, targets.shape[1]))
+
+
+class LabelStatistics:
+    """The share of the label columns that the leading shared directions explain, under permutations of labels."""
+
+    def __init__(self, blocks, scores, columns, kind):
+        self.names, self.parts = [], []
+        for by_row in (False, True) if blocks.repeated else (False,):
+            level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
+            part = blocks.deviations if by_row else blocks.means
+            targets = label_targets(part(columns), kind)
+            for name, values in scores.items():
+                # A third of the units at most, so that what is explained is not all chance.
+                most = max(1, min(values.shape[1] // 2, blocks.number // 6))
+                ks = sorted({min(k, most) for k in DIRECTIONS if k != 1 or "features" not in name})
+                # A constant view has no direction, which explains nothing.
+                leading = part(values)[:, :2 * ks[-1]] if values.shape[1] else np.zeros((len(targets), 2))
+                basis = _orthonormal(leading)
+                self.parts.append((by_row, basis, targets, 2 * np.array(ks, int) - 1))
+                self.names += [f"{level}{k} direction{'s' * (k > 1)} by {name}" for k in ks]
+
+    def statistics(self, of_groups, of_rows):
+        values = []
+        for by_row, basis, targets, ends in self.parts:
+            squares = np.sum((basis.T @ targets[of_rows if by_row else of_groups]) ** 2, 1)
+            values.append(np.cumsum(squares)[ends] ** (1 / 3))
+        return np.concatenate(values)
+
+
+def _orthonormal(columns):
+    """An orthonormal basis of centred columns, in their order; zeros for those that depend on earlier ones."""
+    columns = _unit_columns(columns)
+    basis, triangle = np.linalg.qr(columns)
+    basis[:, np.abs(np.diag(triangle)) < 1e-8] = 0
+    return basis
