@@ -6,8 +6,8 @@ embeddings hold of the signal and of the nuisance.
 
 Read `_experiment` first: every choice of a run in one object. Then `losses` and `_objectives`: what is minimised;
 `_networks` (on `_convolution`): by which networks; `_training`: one cell; `_grid` (with `_checkpoints`): all cells,
-also after an interruption. `_linear_probe` and `_evaluation` score the frozen encoders. The pairs themselves are in
-`phasejax.deep.data`.
+also after an interruption. `_linear_probe` and `_evaluation` score the frozen encoders. `_pilot` trains small ones
+(`_pilot_training`) on any two views. The pairs of images are in `phasejax.deep.data`.
 """
 
 import lazy_loader

@@ -1,0 +1,270 @@
+"""A pilot: what small networks, trained for a few hundred steps, make of rows that they have not seen.
+
+It tells which objective suits the data before anyone trains at full size. For each fold the encoders of four
+objectives are trained on all rows but those of the fold, without labels, and then embed all rows. Whoever asks what
+labels say about the embeddings fits a probe to the other rows and scores it on the fold.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from threading import Lock
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
+
+from phasejax._core.devices import local_slots, over_cells
+from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.validation import check_among, check_choice, check_count
+from phasejax.deep._pilot_training import ROLES, Pilot, PilotRows, PilotState, convolutions, encode, program_of
+
+MakeEncoder = Callable[[nnx.Rngs, int], nnx.Module]
+ENCODERS = ("auto", "mlp", "convolutional")
+OBJECTIVES = tuple(ROLES)
+# More training rows than this are thinned out at random: a few hundred minibatches see no more than some ten thousand.
+_MOST_TRAINING_ROWS = 20_000
+# Numbers in a view's block of rows that are embedded at a time.
+_NUMBERS_IN_A_BLOCK = 4_000_000
+# Rows of which encoders are asked what shape their outputs have; a number that no shape has by chance.
+_ROWS = 1009
+# Standard deviations beyond which a row is brought to this distance, so that no output on it overflows.
+_FARTHEST = 1e6
+# Parts of a training after which progress is told.
+_PARTS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class PilotEncoder:
+    """What the encoders of one objective make of all rows (`pilot_embeddings`).
+
+    Args:
+        x, y: outputs on all rows of the encoders of either view, shape (folds, n, k); [f, i] is the output on row i of
+            the encoder that was trained without the rows of fold f, NaN where its training diverged. None where the
+            objective has no encoder of the view.
+        diverged: for each fold whether a loss or an output was not finite.
+    """
+
+    x: Float[np.ndarray, "folds n k"] | None
+    y: Float[np.ndarray, "folds n k"] | None
+    diverged: Bool[np.ndarray, "folds"]
+
+
+def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
+                     encoder: str | tuple[MakeEncoder, MakeEncoder] = "auto", steps: int = 300, batch: int = 256,
+                     hidden: Sequence[int] = (128,), learning_rate: float = 2e-3, seed: int = 0,
+                     progress: bool | ProgressCallback = False, objectives: Sequence[str] = OBJECTIVES
+                     ) -> dict[str, PilotEncoder]:
+    r"""Outputs of small encoders that were trained, without labels, on the rows outside each fold.
+
+    The objectives, with encoders E of k outputs, decoders D, and A minus the mean canonical correlation of the
+    encoders' outputs over the minibatch (DeepCCA; VICReg / 25 where k is above 16):
+
+    .. math::
+        \text{CA: } A(E_x x, E_y y), \quad
+        \text{CP x->y: } \mathrm{MSE}(D E_x x,\, y), \quad
+        \text{CP y->x: } \mathrm{MSE}(D E_y y,\, x), \quad
+        \text{joint: } \mathrm{MSE}(D E_x x,\, y) + A(E_x x, E_y y)
+
+    Views are standardised by the training rows, column by column or, for images of shape (h, w, c), channel by
+    channel, so that their units do not matter. Adam with weight decay takes `steps` minibatches, drawn without
+    replacement until all training rows have been seen, at a step size that falls to 0 along a cosine. Of more than
+    20,000 training rows that many take part, chosen at random; all rows are embedded.
+
+    Args:
+        x, y: paired views, n rows of features (n, d) or of images (n, h, w, c), finite numbers.
+        fold: for each row the fold, from 0 on, that holds it out; -1 for a row that no fold holds out.
+        k: number of outputs of each encoder, the bottleneck.
+        encoder: "mlp" for dense layers, "convolutional" for convolutions, "auto" for convolutions of square images
+            and dense layers of all else; or a pair of functions, for x and for y, that make an encoder of (rngs, k): an
+            NNX module from (n, *shape of a row) to (n, k).
+        steps: number of minibatches.
+        batch: rows in a minibatch; all training rows where there are fewer.
+        hidden: widths of the hidden dense layers of encoders; those of decoders in reverse.
+        learning_rate: step size of Adam at the start.
+        seed: of first parameters and minibatches; the same seed gives the same bits on the same machine.
+        progress: False for silence, True for bars on a terminal, or a callback of (task, steps done, steps in all).
+        objectives: names out of `OBJECTIVES`.
+
+    Returns:
+        For each objective what its encoders make of all rows.
+
+    Raises:
+        ValueError: naming the argument, what was expected and what was given.
+
+    Source: K26, eq. 1 and 2 and section 4, at small size; DeepCCA, Andrew, Arora, Bilmes and Livescu 2013.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((60, 3))
+    >>> found = pilot_embeddings(x, x**2, np.arange(60) % 2, 1, steps=20, hidden=(8,), objectives=("CP x->y",))
+    >>> found["CP x->y"].x.shape, found["CP x->y"].y, found["CP x->y"].diverged.tolist()
+    ((2, 60, 1), None, [False, False])
+    """
+    views = _checked_views(x, y)
+    fold = _checked_fold(fold, len(views[0]))
+    for name, value in (("k", k), ("steps", steps), ("batch", batch)):
+        check_count(name, value)
+    check_among("objectives", objectives, OBJECTIVES)
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate}")
+    rng = np.random.default_rng(seed)
+    training = [_thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
+    if (least := min(map(len, training))) < 2:
+        raise ValueError(f"fold: expected at least 2 rows outside each fold, got {least}")
+    own = (None, None) if isinstance(encoder, str) else tuple(encoder)
+    if isinstance(encoder, str):
+        check_choice("encoder", encoder, ENCODERS)
+    pilot = Pilot(shape_x=views[0].shape[1:], shape_y=views[1].shape[1:], k=int(k),
+                  objectives=tuple(name for name in OBJECTIVES if name in objectives), encoders=own,
+                  convolutional=encoder != "mlp", hidden=tuple(map(int, hidden)), steps=int(steps),
+                  learning_rate=float(learning_rate))
+    _check_encoders(pilot, encoder)
+    batches = [_batches(rng, len(rows), steps, min(batch, least)) for rows in training]
+    starts = jax.random.split(jax.random.key(seed), len(training))
+    with reporting(progress) as advance:
+        return _train_and_embed(pilot, views, training, batches, starts, advance)
+
+
+def _train_and_embed(pilot, views, training, batches, starts, advance):
+    """The encoders of all folds: one fold in each of several threads on a CPU, all in one batch elsewhere."""
+    folds, slots = len(training), local_slots()
+    together = slots[0].platform != "cpu"
+    groups = [list(range(folds))] if together else [[f] for f in range(folds)]
+    programs = _compiled(pilot)
+    scales = [[_standardisation(view[rows]) for view in views] for rows in training]
+    most, n = max(map(len, training)), len(views[0])
+    found = {name: PilotEncoder(**{view: np.empty((folds, n, pilot.k), np.float32)
+                                   if f"encoder_{view}" in ROLES[name] else None for view in ("x", "y")},
+                                diverged=np.zeros(folds, bool)) for name in pilot.objectives}
+    done, telling = [0] * len(groups), Lock()
+
+    def run(number):
+        group = groups[number]
+        x, y = (np.stack([_padded(_standardised(view[training[f]], *scales[f][i]), most) for f in group])
+                for i, view in enumerate(views))
+        rows = PilotRows(start=starts[np.array(group)], x=x, y=y, batches=np.stack([batches[f] for f in group]))
+        state = programs.start(rows)
+        marks = np.linspace(0, pilot.steps, _PARTS + 1).astype(np.int32)
+        for first, last in pairwise(marks):
+            state = programs.train(state, rows, np.full(len(group), first), np.full(len(group), last))
+            jax.block_until_ready(state)
+            with telling:
+                done[number] = int(last) * len(group)
+                advance("pilot, steps of all folds", sum(done), pilot.steps * folds)
+        for i, f in enumerate(group):
+            _embed(programs, jax.tree.map(lambda leaf, i=i: leaf[i], state), views, scales[f], found, f)
+
+    with ThreadPoolExecutor(1 if together else len(slots)) as pool:
+        list(pool.map(run, range(len(groups))))
+    return found
+
+
+def _embed(programs, state, views, scales, found, f):
+    """Write the outputs of the encoders of one fold on all rows into `found`, NaN where the training diverged."""
+    n = len(views[0])
+    size = min(n, max(1, _NUMBERS_IN_A_BLOCK // max(view[0].size for view in views)))
+    for start in range(0, n, size):
+        block = slice(start, start + size)
+        outputs = programs.embed(state, *(_padded(_standardised(view[block], *scale), size)
+                                          for view, scale in zip(views, scales, strict=True)))
+        for name, of_views in outputs.items():
+            for view, values in of_views.items():
+                getattr(found[name], view)[f, block] = np.asarray(values)[:n - start]
+    for name, encoders in found.items():
+        arrays = [array for array in (encoders.x, encoders.y) if array is not None]
+        encoders.diverged[f] = not (state.finite[name] and all(np.isfinite(array[f]).all() for array in arrays))
+        if encoders.diverged[f]:
+            for array in arrays:
+                array[f] = np.nan
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The compiled functions of a pilot: `start` and `train` of many cells, `embed` of one."""
+
+    start: Callable[..., PilotState]
+    train: Callable[..., PilotState]
+    embed: Callable[..., dict]
+
+
+@lru_cache(maxsize=16)
+def _compiled(pilot):
+    program, devices = program_of(pilot), jax.local_devices()[:1]
+    return _Compiled(over_cells(program.start, devices), over_cells(program.train, devices), jax.jit(program.embed))
+
+
+def _checked_views(x, y):
+    views = []
+    for name, value in (("x", x), ("y", y)):
+        array = np.asarray(value)
+        if array.ndim < 2 or 0 in array.shape or array.dtype.kind not in "biuf":
+            raise ValueError(f"{name}: expected rows of numbers, (n, d) or (n, h, w, c), got shape {array.shape} of "
+                             f"{array.dtype}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        views.append(array)
+    if len(views[0]) != len(views[1]):
+        raise ValueError(f"y: expected {len(views[0])} rows as in x, got {len(views[1])}")
+    return views
+
+
+def _checked_fold(fold, n) -> Int[np.ndarray, "n"]:
+    fold = np.asarray(fold)
+    if fold.shape != (n,) or fold.dtype.kind not in "iu":
+        raise ValueError(f"fold: expected {n} whole numbers, one for each row, got shape {fold.shape} of {fold.dtype}")
+    if fold.min() < -1 or sorted({*fold.tolist()} - {-1}) != list(range(fold.max() + 1)) or fold.max() < 0:
+        raise ValueError("fold: expected numbers from 0 on without a gap, or -1, got "
+                         f"{', '.join(map(str, np.unique(fold)[:6]))}")
+    return fold
+
+
+def _check_encoders(pilot, encoder):
+    for view, shape in (("x", pilot.shape_x), ("y", pilot.shape_y)):
+        if encoder == "convolutional" and not convolutions(shape):
+            raise ValueError(f"encoder: expected square images with an even side of at least 8 for convolutions, got "
+                             f"rows of {view} of shape {shape}")
+        rows = jax.ShapeDtypeStruct((_ROWS, *shape), np.float32)
+        found = jax.eval_shape(lambda rows, view=view: encode(pilot, view, nnx.Rngs(0))(rows), rows)
+        if getattr(found, "shape", None) != (_ROWS, pilot.k):
+            sides = ["n" if side == _ROWS else str(side) for side in getattr(found, "shape", ())]
+            got = f"({', '.join(sides)})" if hasattr(found, "shape") else type(found).__name__
+            raise ValueError(f"encoder: expected outputs of shape (n, {pilot.k}), got {got} from the encoder of {view}")
+
+
+def _thinned(rng, rows):
+    """The rows, or as many of them, chosen at random, as take part in a training; in order."""
+    return rows if len(rows) <= _MOST_TRAINING_ROWS else np.sort(rng.choice(rows, _MOST_TRAINING_ROWS, replace=False))
+
+
+def _batches(rng, count, steps, batch) -> Int[np.ndarray, "steps batch"]:
+    """Numbers of the rows in each minibatch: shuffled epochs, of which what fills no batch is left out."""
+    in_epoch = count // batch
+    order = [rng.permutation(count)[:in_epoch * batch] for _ in range(-(-steps // in_epoch))]
+    return np.concatenate(order).reshape(-1, batch)[:steps].astype(np.int32)
+
+
+def _standardisation(rows):
+    """Means and reciprocal standard deviations of columns, or of the channels of images; 0 for what is constant."""
+    rows = rows.astype(np.float64)
+    axes = (0, 1, 2) if rows.ndim == 4 else 0
+    mean = rows.mean(axes)
+    centred = rows - mean
+    # Squares of very small or large numbers would vanish or overflow.
+    unit = np.abs(centred).max(axes)
+    unit = np.where(unit > 1e-13 * np.abs(mean), unit, 0)
+    deviation = np.sqrt(np.mean((centred / np.where(unit > 0, unit, 1)) ** 2, axes))
+    return mean, np.where(unit > 0, 1 / np.where(unit > 0, unit * deviation, 1), 0)
+
+
+def _standardised(rows, mean, scale) -> Float[np.ndarray, "n *shape"]:
+    return np.clip((rows - mean) * scale, -_FARTHEST, _FARTHEST).astype(np.float32)
+
+
+def _padded(rows, count):
+    """Rows of zeros at the end, up to `count`; they are never looked at."""
+    return rows if len(rows) == count else np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]),
+                                                                          rows.dtype)])
