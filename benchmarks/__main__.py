@@ -8,7 +8,22 @@ from typing import Annotated, Literal
 
 import tyro
 
-from benchmarks import convolution, diagnosis, eigh, first_call, noise, rendering, scale, similarity, sweep, training
+from benchmarks import (
+    content,
+    convolution,
+    decision,
+    decision_truth,
+    diagnosis,
+    eigh,
+    first_call,
+    groups,
+    noise,
+    rendering,
+    scale,
+    similarity,
+    sweep,
+    training,
+)
 from benchmarks.report import Benchmark, Row, print_table, write_json
 from phasejax._core.progress import ProgressCallback, print_progress
 
@@ -23,10 +38,17 @@ BENCHMARKS = {
     "eigh": Benchmark("eigenvectors of many small matrices beside LAPACK", eigh.run),
     "convolution": Benchmark("strided convolutions beside XLA's own", convolution.run),
     "similarity": Benchmark("every similarity metric beside PyTorch", similarity.run),
+    "content": Benchmark("how often the content of labels names the right regime at the rows at hand; half an hour",
+                         content.run, resumable=True),
     "diagnosis": Benchmark("how often the diagnosis names the right regime; half an hour and more", diagnosis.run,
                            resumable=True),
+    "groups": Benchmark("false alarms where rows come in groups; an hour", groups.run, resumable=True),
     "noise": Benchmark("false alarms of the tests for shared signal, and their power; half an hour", noise.run,
                        resumable=True),
+    "decision": Benchmark("how often the diagnosis chooses the objective that trained networks prefer; hours",
+                          decision.run, resumable=True),
+    "decision_truth": Benchmark("what trained networks prefer, for decision; a day without a GPU, only when named",
+                                decision_truth.run, resumable=True, only_when_named=True),
 }
 
 
@@ -35,14 +57,14 @@ class Options:
     """Measure phasejax against plain implementations."""
 
     names: Annotated[tuple[Literal[tuple(BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
-    """Benchmarks to run; all of them when left out."""
+    """Benchmarks to run; all but decision_truth when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the rows to this file."""
 
 
 def description() -> str:
     """What `--help` says above the options: how is measured, and every benchmark with its title."""
-    titles = "\n".join(f"  {name:13}{benchmark.title}" for name, benchmark in BENCHMARKS.items())
+    titles = "\n".join(f"  {name:15}{benchmark.title}" for name, benchmark in BENCHMARKS.items())
     resumable = " and ".join(name for name, benchmark in BENCHMARKS.items() if benchmark.resumable)
     return f"""Measure phasejax against plain implementations, in one run, interleaved; medians are shown.
 
@@ -74,7 +96,7 @@ def main(args: list[str] | None = None) -> int:
     # Bars on a terminal, a line for each step elsewhere.
     progress = True if sys.stderr.isatty() else print_progress
     rows: list[Row] = []
-    for name in options.names or BENCHMARKS:
+    for name in options.names or [name for name in BENCHMARKS if not BENCHMARKS[name].only_when_named]:
         print(f"{name}: measuring ...", file=sys.stderr)
         measured = measure(name, store, progress)
         print_table(name, measured)
