@@ -211,6 +211,6 @@ def some_rows(view: np.ndarray | Table) -> Float[np.ndarray, "n d"]:
         rows = view.rows(0, n) if isinstance(view, Table) else view
         return np.asarray(rows, np.float64)
     size = ROWS_LOOKED_AT // _BLOCKS
-    starts = np.linspace(0, n - size, _BLOCKS).astype(int)
+    starts = np.linspace(0, n - size, _BLOCKS).astype(int).tolist()
     return np.concatenate([np.asarray(view.rows(start, start + size) if isinstance(view, Table)
                                       else view[start:start + size], np.float64) for start in starts])

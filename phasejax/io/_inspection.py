@@ -119,6 +119,9 @@ class Inspection:
             elif view.rank is not None and view.rank < view.columns:
                 yield 7, f"{view.name}: rank {view.rank} of {view.columns} columns" + (
                     f", {view.constant} of them constant" if view.constant else "")
+            if view.fill is not None:
+                yield 5, (f"{view.name}: {view.fill:g} stands {view.fills[0]} times far from all other values, in "
+                          f"{view.fills[1]} columns; if it means a missing value, mask it or write NaN")
             if view.scale_ratio > _MIXED_UNITS:
                 yield 8, (f"{view.name}: standard deviations of columns from {view.smallest:.3g} "
                           f"({view.smallest_column}) to {view.largest:.3g} ({view.largest_column})")
@@ -144,6 +147,8 @@ class Inspection:
         for view in (self.x, self.y):
             shape, scales = view.lines()
             lines += [f"{view.name:<11} {shape}", f"{'':<11} {scales}"]
+            if view.fill is not None:
+                lines.append(f"{'':<11} {view.fill:g} stands {view.fills[0]} times far from all others: missing?")
         if self.labels is not None and self.n is not None:
             lines.append(f"{'Labels':<11} {self.labels.words(self.n)}")
         lines.append(f"{'Repeated':<11} {self._repeats()}")
@@ -218,7 +223,7 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
             facts = [view_facts(name, view, rows) for name, view, rows in zip("xy", (x, y), sample, strict=True)]
             repeated = repeated_rows(*sample)
         of_labels, problem = _label_facts(matched, kind, n)
-        refusal = refusal or problem or _refusal(matched, facts)
+        refusal = refusal or problem or _refusal(facts, *sample)
     notes = () if matched is None else matched.notes
     return Inspection(
         x=facts[0], y=facts[1], labels=of_labels, n=n,
@@ -279,15 +284,14 @@ def _class_name(name):
     return str(int(name)) if isinstance(name, np.floating) and name == np.floor(name) else str(name)
 
 
-def _refusal(matched, facts) -> str | None:
+def _refusal(facts, x, y) -> str | None:
     """What is refused though rows and labels are all right."""
     for view in facts:
         if view.infinite:
             return f"{view.name}: expected finite values, got {view.infinite} that are infinite"
-    x, y = matched.x, matched.y
     if len(x) != len(y):
         return f"y: expected {len(x)} rows as in x, got {len(y)}"
-    if x.shape == y.shape and not isinstance(x, Table) and not isinstance(y, Table) and np.array_equal(x, y):
+    if x.shape == y.shape and np.array_equal(x, y):
         return "y: expected another view of the same things, got x itself"
     return None
 

@@ -203,6 +203,9 @@ def from_frame(frame: Any, name: str, id_column: str | None = None) -> NamedRows
     if len(parts) == 1 and parts[0].ndim == 2:  # a column of lists
         return NamedRows(parts[0], ids, None, notes)
     values = np.column_stack(parts) if parts else np.empty((len(frame), 0))
+    named = [column for column in columns if len(columns) > 1 and is_id_name(column, surely=True)]
+    notes += tuple(f"{name}: column {column} is read as data, though its name is that of an identifier"
+                   for column in named)
     return NamedRows(values, ids, columns, notes)
 
 

@@ -10,6 +10,10 @@ from phasejax.io._table import Table
 
 # Views of more columns than this, and as many rows, are too many to count their rank at once.
 _RANK_COLUMNS = 1000
+# Numbers that are written where a value is missing, and how many ranges of the others they are away from them.
+_FILLS = np.array([sign * fill for fill in (99, 999, 9999, 99999, 999999, 1e20, 1e30, 1e36) for sign in (-1, 1)]
+                  + [-32768, -2147483648])
+_FAR = 3
 # Rows that the rank rests on, or twice the columns.
 _RANK_ROWS = 3000
 
@@ -30,6 +34,8 @@ class ViewFacts:
         rank: linearly independent columns once they are centred and standardised; at most one less than the rows. None
             where it was not counted.
         rows_looked_at: rows that the scales and the rank rest on.
+        fill: a number such as -999 that stands far from all others and may mean a missing value; None without.
+        fills: how often it stands there, and in how many columns.
     """
 
     name: str
@@ -45,6 +51,8 @@ class ViewFacts:
     largest_column: str
     rank: int | None
     rows_looked_at: int
+    fill: float | None = None
+    fills: tuple[int, int] = (0, 0)
 
     @property
     def scale_ratio(self) -> float:
@@ -93,7 +101,21 @@ def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
         smallest=float(spread[least]) if order.size else 0.0, largest=float(spread[most]) if order.size else 0.0,
         smallest_column=str(least) if names is None else names[least],
         largest_column=str(most) if names is None else names[most],
-        rank=_rank(finite, spread, constant), rows_looked_at=len(finite))
+        rank=_rank(finite, spread, constant), rows_looked_at=len(finite), **_fill(finite))
+
+
+def _fill(rows):
+    """A number that is used for missing values and stands far from the others of its column."""
+    found: dict[float, list[int]] = {}
+    for end, sign in ((rows.min(0, initial=0), -1), (rows.max(0, initial=0), 1)):
+        for column in np.flatnonzero(np.isin(end, _FILLS)):
+            value, others = end[column], rows[rows[:, column] != end[column], column]
+            if others.size > 1 and sign * value > sign * others[np.argmax(sign * others)] + _FAR * np.ptp(others):
+                found.setdefault(float(value), []).append(len(rows) - len(others))
+    if not found:
+        return {}
+    fill = max(found, key=lambda value: sum(found[value]))
+    return {"fill": fill, "fills": (sum(found[fill]), len(found[fill]))}
 
 
 def _spread(rows):

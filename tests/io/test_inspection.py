@@ -146,3 +146,4 @@ def test_a_long_table_is_looked_at_in_parts():
     found = inspect_pair(open_table(rows), open_table(rows[:, :5] + 1))
     assert found.x.rows_looked_at == 20_000
     assert "scales, rank and repeated rows are those of 20000 of 60000 rows" in found.summary()
+    assert inspect_pair(open_table(rows), open_table(rows)).refusal.endswith("got x itself")

@@ -56,6 +56,12 @@ def test_an_index_written_and_read_twice_is_no_feature():
     np.testing.assert_allclose(values("x.csv"), X)
 
 
+def test_a_column_with_the_name_of_an_identifier_that_counts_as_a_feature_is_named():
+    x = pd.DataFrame(X).add_prefix("f").assign(source_id=np.arange(N) + 2.0**60)  # floats, which lose the last digits
+    assert as_named(x, "x").notes == ("x: column source_id is read as data, though its name is that of an identifier",)
+    assert inspect_pair(x, Y).headlines()[0].startswith("x: column source_id ")
+
+
 def test_barcodes_with_a_prefix_on_one_side_are_not_paired_by_position():
     x, y = pd.DataFrame(X, index=NAMES), pd.DataFrame(Y, index=[f"sample:{name[:-2]}x" for name in NAMES])
     with pytest.raises(ValueError, match="expected identifiers that x has too, got none in common"):
@@ -182,6 +188,19 @@ def test_missing_in_other_containers():
         np.testing.assert_allclose(match_rows(x, Y, missing="drop").x, X[~gone.any(1)])
     pd.DataFrame(X).add_prefix("f").mask(gone).to_csv("x.csv", index=False, na_rep="NA")
     np.testing.assert_allclose(match_rows("x.csv", Y, missing="drop").x, X[~gone.any(1)])
+
+
+@pytest.mark.parametrize("fill", [-999, -9999, 99, 1e20])
+def test_a_fill_without_a_mask_is_suspected(fill):
+    x = np.where(np.random.default_rng(3).random((N, 4)) < 0.1, fill, X)
+    found = inspect_pair(x, Y)
+    assert (found.x.fill, found.x.fills) == (fill, (np.sum(x == fill), np.sum((x == fill).any(0))))
+    assert found.headlines()[0].startswith(f"x: {fill:g} stands {np.sum(x == fill)} times far from all other values")
+
+
+@pytest.mark.parametrize("x", [X, 99 * X.round(), RNG.integers(0, 100, (N, 4)), RNG.standard_t(1, (N, 4)).round()])
+def test_other_numbers_are_not_taken_for_fills(x):
+    assert inspect_pair(x, Y).x.fill is None
 
 
 def test_masked_labels_are_missing_labels():
