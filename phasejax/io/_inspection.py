@@ -5,7 +5,6 @@ is the order of what is likely to make an answer wrong.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,8 +18,7 @@ from phasejax.io._labels import encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
 from phasejax.io._named import NamedRows, as_named
 from phasejax.io._reduction import fit_width
-from phasejax.io._table import Table
-from phasejax.io._text_header import is_id_name
+from phasejax.io._suspected_groups import suspected_groups
 from phasejax.io._view_facts import ViewFacts, view_facts
 
 # Members that a class needs, to be in every fold of a cross-validation.
@@ -228,7 +226,7 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
     return Inspection(
         x=facts[0], y=facts[1], labels=of_labels, n=n,
         groups=None if matched is None or matched.groups is None else int(matched.groups.max()) + 1, repeated=repeated,
-        suspected_groups=tuple(_suspected_groups(x, y, matched)), refusal=refusal,
+        suspected_groups=tuple(suspected_groups(x, y)), refusal=refusal,
         plan=tuple(_plan(x, y, matched, facts, of_labels, refusal, k)), notes=notes,
         readings=tuple(dict.fromkeys(note for rows in (x, y, labels, groups) if rows is not None
                                      for note in rows.notes)))
@@ -294,39 +292,6 @@ def _refusal(facts, x, y) -> str | None:
     if x.shape == y.shape and np.array_equal(x, y):
         return "y: expected another view of the same things, got x itself"
     return None
-
-
-def _suspected_groups(x: NamedRows, y: NamedRows, matched: MatchedRows | None) -> Iterator[str]:
-    """Lines about identifiers that share their beginnings, and columns that seem to name groups."""
-    for name, view in (("x", x), ("y", y)):
-        if view.ids is not None and (line := _repeated_beginnings(name, view.ids)):
-            yield line
-            break
-    for name, view in (("x", x), ("y", y)):
-        for place, column in enumerate(view.columns or ()):
-            if is_id_name(column) and not isinstance(view.values, Table) and not _all_differ(view.values[:, place]):
-                count = len(np.unique(view.values[:, place]))
-                yield (f"{name}: column {column} has the name of an identifier and {count} values that repeat; if it "
-                       "says which rows belong together, give it as groups")
-
-
-def _all_differ(values):
-    return len(np.unique(values)) == len(values) or bool(np.any(values != np.round(values)))
-
-
-def _repeated_beginnings(name: str, ids: np.ndarray) -> str | None:
-    """Identifiers such as star17_epoch3: many beginnings that repeat, each with an end of its own."""
-    if ids.dtype.kind != "U" or len(ids) < 10:
-        return None
-    parts = [re.fullmatch(r"(.*[^_\-.:|/ ])[_\-.:|/ ]+([^_\-.:|/ ]+)", text) for text in ids.tolist()]
-    if not all(parts):
-        return None
-    beginnings = [part[1] for part in parts if part]
-    kinds = len(set(beginnings))
-    if not 3 <= kinds <= len(ids) / 2:
-        return None
-    return (f"{name}: identifiers have {kinds} beginnings that repeat, such as {beginnings[0]} in {ids[0]}; if these "
-            "say which rows belong together, give them as groups")
 
 
 def _plan(x, y, matched, facts, labels, refusal, k) -> Iterator[str]:
