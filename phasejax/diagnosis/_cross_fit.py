@@ -17,6 +17,8 @@ from phasejax.diagnosis._representations import ENCODERS, RAW, TOGETHER, of_one_
 from phasejax.io import Moments, accumulate
 from phasejax.io._moments import each_left_out
 
+# What rows earn (rows, representations, columns), under one probe and one for each column, and could earn.
+_Terms = tuple[np.ndarray, np.ndarray, np.ndarray]
 # (covariance, mean, crowded, centred rows) -> W with W S W' = 1, and the share of the identity in S.
 Whitening = Callable[[np.ndarray, np.ndarray, bool, Callable[[], np.ndarray]], tuple[np.ndarray, float]]
 
@@ -27,13 +29,26 @@ class Earned:
 
     Args:
         names: of the representations.
-        earned: shape (m, names, L); L is 1 for classes.
+        earned: under one probe for all label columns, shape (m, names, L); L is 1 for classes.
+        alone: the same under a probe with a penalty for each label column.
         possible: shape (m, L).
     """
 
     names: tuple[str, ...]
     earned: Float[np.ndarray, "m s l"]
+    alone: Float[np.ndarray, "m s l"]
     possible: Float[np.ndarray, "m l"]
+
+    @classmethod
+    def empty(cls, names: Sequence[str], rows: int, columns: int) -> "Earned":
+        """To be filled, for so many rows and label columns."""
+        shape = (rows, len(names), columns)
+        return cls(tuple(names), np.empty(shape), np.empty(shape), np.empty((rows, columns)))
+
+    def fill(self, rows: np.ndarray, names: Sequence[str], terms: _Terms) -> None:
+        """Enter what some rows earn under some representations."""
+        where = np.ix_(rows, [self.names.index(name) for name in names])
+        self.earned[where], self.alone[where], self.possible[rows] = terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +91,7 @@ class _Training:
     t: Float[np.ndarray, "l"]
     zz: Float[np.ndarray, "p p"]
     zt: Float[np.ndarray, "p l"]
-    total: float
+    tt: Float[np.ndarray, "l"]
 
 
 def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"],
@@ -105,32 +120,29 @@ def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled
     trained = [name for name in names if name not in RAW]
     slices = {"x": features.x, "y": features.y, "x and y": slice(features.x.start, features.y.stop)}
     per_column = 1 if kind == "class" else columns.shape[1]
-    found = [Earned(tuple(names), np.empty((len(rows), len(names), per_column)), np.empty((len(rows), per_column)))
-             for _ in ks]
-    where = {name: place for place, name in enumerate(names)}
+    found = [Earned.empty(names, len(rows), per_column) for _ in ks]
     shrinkage = 0.0
     # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
     for f, train in enumerate(each_left_out(accumulate([np.hstack([rows, columns])], of_labelled))):
         views = _first_columns(train, p)
         for part, moments in parts.items():
             views = views if part == f else views.merged(moments)
-        held_out = of_labelled == f
+        held_out = np.flatnonzero(of_labelled == f)
         t = columns[held_out]
         centred = rows[held_out] - train.mean[:p]
         for name in raw:
             chosen = slices[name]
             z = centred[:, chosen]
-            earned, possible = read_out(_training(train, p, chosen), z, t, [np.arange(z.shape[1])], kind)
+            terms = read_out(_training(train, p, chosen), z, t, [np.arange(z.shape[1])], kind)
             for one in found:
-                one.earned[held_out, where[name]], one.possible[held_out] = earned[:, 0], possible
+                one.fill(held_out, [name], terms)
         if trained:
             maps, shrunk = _encoders(views, features, widest, whiten, fold != f)
             shrinkage = max(shrinkage, shrunk)
             reduced, z = _training(train, p, maps), centred @ maps
             for one, k in zip(found, ks, strict=True):
-                earned, possible = read_out(reduced, z, t, [places(name, k, widest) for name in trained], kind)
-                one.earned[np.ix_(held_out, [where[name] for name in trained])] = earned
-                one.possible[held_out] = possible
+                one.fill(held_out, trained,
+                         read_out(reduced, z, t, [places(name, k, widest) for name in trained], kind))
     return found, shrinkage
 
 
@@ -151,7 +163,7 @@ def _training(train, p, maps):
         z, zz, zt = train.mean[maps], covariance[maps, maps], covariance[maps, p:]
     else:
         z, zz, zt = train.mean[:p] @ maps, maps.T @ covariance[:p, :p] @ maps, maps.T @ covariance[:p, p:]
-    return _Training(train.n, z, train.mean[p:], zz, zt, float(np.trace(covariance[p:, p:])))
+    return _Training(train.n, z, train.mean[p:], zz, zt, np.diag(covariance)[p:])
 
 
 def _encoders(views, features, k, whiten, in_training):
@@ -183,8 +195,7 @@ def _principal(covariance, mean, k):
 
 
 def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray, "r l"],
-             choices: Sequence[Int[np.ndarray, "c"]], kind: str
-             ) -> tuple[Float[np.ndarray, "r s l2"], Float[np.ndarray, "r l2"]]:
+             choices: Sequence[Int[np.ndarray, "c"]], kind: str) -> _Terms:
     """What held-out rows earn under a probe of each choice of coordinates, and what they could earn.
 
     Args:
@@ -196,6 +207,7 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
     """
     possible = np.ones((len(z), 1)) if kind == "class" else (t - train.t) ** 2
     earned = np.empty((len(z), len(choices), possible.shape[1]))
+    alone = earned if kind == "class" else np.empty_like(earned)
     present = np.flatnonzero(train.t > 0) if kind == "class" else slice(None)
     for place, chosen in enumerate(choices):
         zz = train.zz[np.ix_(chosen, chosen)]
@@ -206,9 +218,9 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
             guess = present[np.argmax(z[:, chosen] @ (unit[:, None] * weights) + offset, axis=1)]
             earned[:, place, 0] = t[np.arange(len(t)), guess]
         else:
-            weights = unit[:, None] * ridge_regression(zz, zt, train.total, train.n)
-            earned[:, place] = possible - (t - train.t - z[:, chosen] @ weights) ** 2
-    return earned, possible
+            for one, weights in zip((earned, alone), ridge_regression(zz, zt, train.tt, train.n), strict=True):
+                one[:, place] = possible - (t - train.t - z[:, chosen] @ (unit[:, None] * weights)) ** 2
+    return earned, alone, possible
 
 
 def read_out_arrays(parts: dict[str, Float[np.ndarray, "f n c"]], columns: Float[np.ndarray, "m l"],
@@ -228,12 +240,11 @@ def read_out_arrays(parts: dict[str, Float[np.ndarray, "f n c"]], columns: Float
         start += values.shape[2]
     choices = [np.concatenate([blocks[part] for part in TOGETHER.get(name, (name,))]) for name in names]
     per_column = 1 if kind == "class" else columns.shape[1]
-    found = Earned(names, np.empty((len(labelled), len(names), per_column)), np.empty((len(labelled), per_column)))
+    found = Earned.empty(names, len(labelled), per_column)
     for f in range(int(fold.max()) + 1):
-        held_out = fold == f
+        held_out, rest = np.flatnonzero(fold == f), fold != f
         z = np.hstack([values[f][labelled] for values in parts.values()]).astype(np.float64)
-        train = Moments.of(np.hstack([z, columns])[~held_out])
-        found.earned[held_out], found.possible[held_out] = read_out(
-            _training(train, start, slice(0, start)), z[held_out] - train.mean[:start], columns[held_out], choices,
-            kind)
+        train = Moments.of(np.hstack([z, columns])[rest])
+        found.fill(held_out, names, read_out(_training(train, start, slice(0, start)),
+                                             z[held_out] - train.mean[:start], columns[held_out], choices, kind))
     return found

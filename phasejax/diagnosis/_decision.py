@@ -1,5 +1,6 @@
 """Which of some representations to use: the best by its combined score, how sure that is, and what would settle it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import norm
 
-from phasejax.diagnosis._representations import RAW, known_names
+from phasejax.diagnosis._representations import MEASURED, NAMES, known_names
 
 if TYPE_CHECKING:
     from phasejax.diagnosis._fair_scores import FairScores
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 DECIDED = 0.9
 # Difference of two scores that nobody should act on: measured on trained networks, smaller ones are not predictable.
 INDIFFERENT = 0.02
-# The same for the weaker claim that no other choice would be better by more than that.
+# Standard deviation of a trained network's score about any foretold one, besides the error of the rows: such that a
+# difference of 0.02 is just decided by unlimited rows.
+_METHOD_ERROR = INDIFFERENT / float(norm.ppf(DECIDED)) / math.sqrt(2)
+# Probability from which it counts that no other choice is better by more than that.
 DECIDED_WITHIN = 0.95
 
 
@@ -29,7 +33,8 @@ class Choice:
         among: what it was chosen from.
         decided: whether it may be acted on: in 90 % of the draws no other is better, or in 95 % none is better by
             more than 0.02; and its score is clearly above chance.
-        sure: no other is better in 90 % of the draws, it is the best by each source alone, and decided.
+        sure: no other is better in 90 % of the draws, it is the best by each source alone, and a pilot is one of them
+            where networks are compared; closed forms agree on a wrong answer too often.
         probability: share of the draws in which no other is better.
         expected_loss: by name, by how much the best choice would on average be above this one.
         scores: by name, what was compared.
@@ -77,7 +82,8 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     decided = above and (probability >= DECIDED or
                          bool(np.mean(loss[:, place] <= INDIFFERENT) >= DECIDED_WITHIN))
     first = [max(among, key=lambda one: scores.values[source][one]) for source in _common(scores, among)]
-    sure = decided and probability >= DECIDED and all(one == name for one in first)
+    piloted = all(one in MEASURED or "pilot" in scores.sources_of(one) for one in among)
+    sure = decided and piloted and probability >= DECIDED and all(one == name for one in first)
     return Choice(
         name=name, among=among, decided=decided, sure=sure, probability=probability,
         expected_loss=dict(zip(among, map(float, loss.mean(0)), strict=True)), scores=values,
@@ -109,6 +115,10 @@ def _compared(scores, among):
             found[name] = mean(of, name, own, weights)
             if own != most:
                 found[name] = found[name] + mean(of, leader, most, weights) - mean(of, leader, own, weights)
+    for name in NAMES:  # all, so that a name's error does not depend on what it is compared with
+        off = _METHOD_ERROR * rng.standard_normal(size)
+        if name in draws and name not in MEASURED:
+            draws[name] = draws[name] + off
     return {name: float(value) for name, value in values.items()}, draws
 
 
@@ -118,9 +128,9 @@ def _needed(scores, name, among, values, above, decided):
     if not above:
         return f"labels that {name} predicts: none of these is clearly above chance with {scores.units} {things}"
     others = [one for one in among if one != name]
+    untried = "pilot" not in scores.sources and not set(among) <= set(MEASURED)
     if decided:
-        split = "the sources disagree on the order"
-        return f"a pilot: {split}" if "pilot" not in scores.sources and not set(among) <= set(RAW) else split
+        return "a pilot" if untried else "both trained in full: the sources disagree on the order, or it is too close"
     rival = max(others, key=lambda one: values[one])
     common = _common(scores, (name, rival))
     difference = np.mean([scores.draws.of[one][name] - scores.draws.of[one][rival] for one in common], axis=0)
@@ -129,9 +139,9 @@ def _needed(scores, name, among, values, above, decided):
     enough = scores.units * (norm.ppf(DECIDED) * float(difference.std()) / gap) ** 2
     if enough > scores.units:
         return f"about {_rounded(enough)} {things} instead of {scores.units} would tell {name} from {rival}"
-    if "pilot" not in scores.sources:
-        return f"a pilot: linear and lifted scores disagree on {name} and {rival}"
-    return f"a wider bottleneck than {scores.k}, or both trained in full: the sources disagree on {name} and {rival}"
+    if untried:
+        return f"a pilot: linear and lifted scores disagree on {name} and {rival}, or are too close"
+    return f"a wider bottleneck than {scores.k}, or both trained in full: {name} and {rival} are too close"
 
 
 def _rounded(number):

@@ -18,19 +18,27 @@ def inverse_scales(variance: Float[np.ndarray, "p"], mean: Float[np.ndarray, "p"
     return np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
 
 
-def ridge_regression(zz: Float[np.ndarray, "p p"], zt: Float[np.ndarray, "p l"], total: float,
-                     m: int) -> Float[np.ndarray, "p l"]:
+def ridge_regression(zz: Float[np.ndarray, "p p"], zt: Float[np.ndarray, "p l"], variances: Float[np.ndarray, "l"],
+                     m: int) -> tuple[Float[np.ndarray, "p l"], Float[np.ndarray, "p l"]]:
     """Weights of standardised columns z in a ridge regression of t on them.
 
     Args:
         zz, zt: correlations of z, and its covariances with t, over m rows.
-        total: variance of t, summed over its columns.
+        variances: of the columns of t.
         m: number of rows.
+
+    Returns:
+        The weights under one penalty, for all columns of t together, and under a penalty for each column.
     """
     values, vectors = _spectrum(zz)
     rotated = vectors.T @ zt
-    penalty = best_penalty(values, np.sum(rotated**2, 1), total, m)
-    return vectors @ (rotated / (values + penalty)[:, None])
+    squares = rotated**2
+    penalty = best_penalty(values, squares.sum(1), float(variances.sum()), m)
+    together = vectors @ (rotated / (values + penalty)[:, None])
+    if len(variances) == 1:
+        return together, together
+    own = np.array([best_penalty(values, *column, m) for column in zip(squares.T, variances, strict=True)])
+    return together, vectors @ (rotated / (values[:, None] + own))
 
 
 def discriminant(zz: Float[np.ndarray, "p p"], zt: Float[np.ndarray, "p c"], shares: Float[np.ndarray, "c"],

@@ -194,7 +194,7 @@ def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "
     Raises:
         ValueError: too few rows for the folds, the classes or k.
     """
-    m, d_x = len(labelled), x.shape[1]
+    m = len(labelled)
     check_sizes(k, folds, x, y, columns, kind, None if groups is None else groups[labelled])
     rng = np.random.default_rng(seed)
     classes = columns.argmax(1) if kind == "class" else np.zeros(m, int)
@@ -213,8 +213,9 @@ def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "
         possible = np.mean([found[0].possible for found, _ in parts], 0)
         values = ratio(earned.sum(2), possible.sum(1), classes, np.ones((1, m)))[0]
         draws = bootstrap(rng, earned.sum(2), possible.sum(1), classes, own_groups)
+        alone = np.mean([found[0].alone for found, _ in parts], 0)
         by_column = () if kind == "class" else tuple(
-            _of_column(rng, earned[:, :, column], possible[:, column], own_groups)
+            _of_column(rng, alone[:, :, column], possible[:, column], own_groups)
             for column in range(columns.shape[1]))
     single = max(SINGLE, key=lambda name: values[REPRESENTATIONS.index(name)])
     reference = REPRESENTATIONS.index(single)

@@ -28,6 +28,8 @@ ENCODERS = ("CA of x", "CA of y", "CP x->y", "CP y->x", "joint", "x at k", "y at
 # What stands side by side in the others.
 TOGETHER = {"CA": ("CA of x", "CA of y"), "CP both": ("CP x->y", "CP y->x")}
 RAW = ("x", "y", "x and y")
+# What needs no training, so that its score is measured rather than foretold.
+MEASURED = (*RAW, "x at k", "y at k")
 # Comparisons between equal numbers of columns.
 FAIR_PAIRS = (("CA", "CP both"), ("CA of x", "CP x->y"), ("CA of y", "CP y->x"))
 # Least eigenvalue of a correlation matrix that is whitened as it is. With a smaller one whitening would amplify the
