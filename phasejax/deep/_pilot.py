@@ -115,7 +115,7 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
     training = [_thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
     if (least := min(map(len, training))) < 2:
         raise ValueError(f"fold: expected at least 2 rows outside each fold, got {least}")
-    own = (None, None) if isinstance(encoder, str) else tuple(encoder)
+    own = (None, None) if isinstance(encoder, str) else encoder
     if isinstance(encoder, str):
         check_choice("encoder", encoder, ENCODERS)
     pilot = Pilot(shape_x=views[0].shape[1:], shape_y=views[1].shape[1:], k=int(k),
