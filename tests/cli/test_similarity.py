@@ -114,3 +114,23 @@ def test_missing_values_are_refused_or_treated_as_asked(files, capsys):
             ("mean", "x: 2 missing values in 2 of 64 rows replaced by the means of their columns over all rows")):
         assert cli.main(["similarity", "holed.npy", "Y.npz:y", *QUICK, "--missing", flag]) == 0
         assert capsys.readouterr().err.splitlines()[0] == f"note: {note}"
+
+
+def test_groups_and_principal_components(named_files, capsys):
+    """Groups come from a column of another file, by identifier; four rows each."""
+    table = pd.DataFrame({"star": [f"S{i // 4:02d}" for i in range(N)], "flux": X[:N, 0]},
+                         index=pd.Index(IDS, name="object_id"))
+    table.iloc[ORDER].to_csv("meta.csv")
+    y = pd.DataFrame(Y[:N], index=table.index).add_prefix("g").iloc[ORDER]
+    y.to_csv("all.csv")
+    assert cli.main(["similarity", "x.csv", "all.csv", *QUICK, "--groups", "meta.csv:star", "--pca", "3", "--json",
+                     "a.json"]) == 0
+    out, err = capsys.readouterr()
+    assert "n = 64 in 16 groups, d_x = 3, d_y = 3" in out
+    assert "note: x: 6 columns reduced to 3 principal components with" in err
+    found = json.loads((named_files / "a.json").read_text())
+    assert (found["groups"], found["paired_rows"]) == (16, 64)
+    assert cli.main(["similarity", "x.csv", "all.csv", *QUICK, "--groups", "y.csv:g0"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: groups: expected the identifiers of all 64 rows, got 50 of them, not that of ")
+    assert err.count("\n") == 1
