@@ -60,7 +60,7 @@ def found(kind, seed=0):
 
 
 def test_alignment_finds_what_only_it_can_find():
-    """Over 3 seeds alignment scored 0.63 to 0.93, prediction -0.01 to 0.01."""
+    """Over 3 seeds alignment scored 0.65 to 0.94, prediction -0.01 to 0.01."""
     outputs, target = found(alignable)
     assert held_out_r2(outputs["CA"].x, target) > 0.5
     assert held_out_r2(outputs["CA"].y, target) > 0.5
@@ -68,7 +68,7 @@ def test_alignment_finds_what_only_it_can_find():
 
 
 def test_prediction_finds_what_only_it_can_find():
-    """Over 3 seeds prediction scored 0.86 to 0.88, alignment 0.02 to 0.21."""
+    """Over 3 seeds prediction scored 0.88 to 0.91, alignment 0.01 to 0.20."""
     outputs, target = found(predictable)
     assert held_out_r2(outputs["CP x->y"].x, target) > 0.6
     assert held_out_r2(outputs["CA"].x, target) < 0.3
