@@ -153,8 +153,8 @@ def _by_ratios(given: _Labelled, k: int, m: int) -> dict[str, np.ndarray]:
 
 def _separation_ratios(given):
     """Of CA, CP x->y and CP y->x, by the published algorithm, which sees labelled rows only."""
-    found: Any = diagnose(given.x[given.rows], given.y[given.rows], given.labels, method="spectral",
-                          label_kind=given.kind)
+    x, y = (view[given.rows][:, np.ptp(view[given.rows], 0) > 0] for view in (given.x, given.y))
+    found: Any = diagnose(x, y, given.labels, method="spectral", label_kind=given.kind)
     return [found.delta_ca, found.delta_cp, found.delta_cp_reverse]
 
 
@@ -264,7 +264,7 @@ def _regimes(name, ks, m) -> dict[str, Any]:
     population = decision_pairs.SOURCES[name].population
     given, ks = _labelled(sample, m), [k for k in ks if k <= _width(name)]
     curve: Any = label_content(given.x, given.y, given.columns, given.rows, ks=tuple(ks), seed=0)
-    said = [curve.regime_at(k) for k in ks]
+    said = [curve.regime(k) for k in ks]
     return {"true": true_content(sample, cast(Callable, population)(200_000), ks),
             "said": [("" if regime is None else str(getattr(regime, "value", regime))) for regime in said]}
 

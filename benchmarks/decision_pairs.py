@@ -23,6 +23,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -82,6 +83,7 @@ def half(name: str) -> Literal["choose", "report"]:
     return "report" if group.index(name) % 2 else "choose"
 
 
+@cache
 def load(name: str) -> Pair:
     """A pair by its name: rows in random order, at most `ROWS`; no constant column, at most `COLUMNS`.
 

@@ -48,7 +48,11 @@ TRUTH = Path(__file__).parent / "data" / "decision_truth.json"
 _ROWS, _COLUMNS, _OUTPUTS = 2000, 80, max(KS)
 _TRAINING, _VALIDATION = 0.6, 0.15
 _BATCH, _VALIDATED = 256, 400
-_RATE, _DECAY, _RIDGE = 1e-3, 1e-3, 1e-3
+_RATE, _RIDGE = 1e-3, 1e-3
+# Weight decays, relative to the step size. Every objective has the one that its own validation loss prefers: alignment
+# on noisy views needs a hundred times as much as prediction, and with one decay for all the comparison would be between
+# networks that fit noise and networks that do not.
+_DECAYS = (0.3, 3.0, 30.0, 100.0)
 _PENALTIES = (0.01, 0.1, 1.0)
 _EXACT = jax.lax.Precision.HIGHEST
 
@@ -206,12 +210,28 @@ def _losses(networks, task, rows, mask, fitted=None):
             "joint": _predicted(networks["joint"], x, y, task.d_y, mask) + aligned("joint")}
 
 
+def _each(function, values):
+    """The function of every value: batched, but on a CPU, where two factorisations in a batched program can hang."""
+    return jax.lax.map(function, values) if jax.default_backend() == "cpu" else jax.vmap(function)(values)
+
+
 def _train(key, task: Task, k, *, hidden, steps, checks):
-    """Outputs on all rows of the networks with the least validation loss, and the step at which it was reached."""
+    """What has the least validation loss over steps and decays, by objective: outputs on all rows, step and decay."""
+    decays = jnp.array(_DECAYS)
+    codes, least, reached = cast(Any, _each(
+        lambda decay: _train_with(decay, key, task, k, hidden=hidden, steps=steps, checks=checks), decays))
+    chosen = {name: jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf)) for name, values in least.items()}
+    codes = {name: jax.tree.map(lambda part, name=name: part[chosen[name]], codes[name]) for name in codes}
+    return (codes, {name: reached[name][chosen[name]] for name in chosen},
+            {name: decays[chosen[name]] for name in chosen})
+
+
+def _train_with(decay, key, task, k, *, hidden, steps, checks):
+    """Outputs on all rows of the networks with the least validation loss over the steps, that loss, and its step."""
     mask = (jnp.arange(_OUTPUTS) < k).astype(jnp.float32)
     networks = _start(key, hidden, task.d_x, task.d_y, k)
     every = steps // checks
-    optimizer = optax.adamw(optax.cosine_decay_schedule(_RATE, steps), weight_decay=_DECAY)
+    optimizer = optax.adamw(optax.cosine_decay_schedule(_RATE, steps), weight_decay=decay)
 
     def validated(networks):
         return _losses(networks, task, task.validated, mask, fitted=task.order[:1024])
@@ -221,7 +241,7 @@ def _train(key, task: Task, k, *, hidden, steps, checks):
         rows = task.order[jax.random.randint(key, (_BATCH,), 0, task.count)]
         slope = jax.grad(lambda networks: sum(_losses(networks, task, rows, mask).values()))(networks)
         change, state = optimizer.update(slope, state, networks)
-        return (optax.apply_updates(networks, change), state), None
+        return (cast(Any, optax.apply_updates(networks, change)), state), None
 
     def check(carry, i):
         networks, state, best, least, reached = carry
@@ -244,7 +264,7 @@ def _train(key, task: Task, k, *, hidden, steps, checks):
 
 
 def trained_codes(tasks: Task, hidden: tuple[int, ...], *, steps: int, checks: int, seeds: np.ndarray):
-    """Codes (tasks, bottlenecks, rows, outputs) by objective and view, validation losses and steps.
+    """Codes (tasks, bottlenecks, rows, outputs) by objective and view; steps and decays of each objective.
 
     Args:
         tasks: several, with a leading axis.
@@ -260,16 +280,12 @@ _PROGRAMS: dict[tuple, Any] = {}
 
 
 def _program(hidden, steps, checks):
-    def both(seed, task, ks):
-        key = jax.random.key(seed)
-        return jax.vmap(lambda k: _train(key, task, k, hidden=hidden, steps=steps, checks=checks))(ks)
+    def one(given):
+        seed, task = given
+        return lambda k: _train(jax.random.key(seed), task, k, hidden=hidden, steps=steps, checks=checks)
 
     def program(seeds, tasks, ks):
-        if jax.default_backend() == "cpu":  # two factorisations in a batched program can hang there
-            return jax.lax.map(lambda given: jax.lax.map(
-                lambda k: _train(jax.random.key(given[0]), given[1], k, hidden=hidden, steps=steps, checks=checks),
-                ks), (seeds, tasks))
-        return jax.vmap(both, (0, 0, None))(seeds, tasks, ks)
+        return _each(lambda given: _each(one(given), ks), (seeds, tasks))
 
     key = hidden, steps, checks
     if key not in _PROGRAMS:
@@ -351,7 +367,7 @@ def _coded(codes, task, n):
 # Everything together.
 
 def train_all(pairs: Mapping[str, Mapping[str, np.ndarray]], file: Path, *, sizes: Iterable[str] = tuple(SIZES),
-              splits: int = SPLITS, steps: int = 3000, checks: int = 30, group: int = 8, limit: float = np.inf,
+              splits: int = SPLITS, steps: int = 1200, checks: int = 40, group: int = 13, limit: float = np.inf,
               processes: int = 2, command: str = "") -> dict[str, Any]:
     """Train and probe; what is done is in `file` after each group of pairs, and is not done again.
 
@@ -367,7 +383,7 @@ def train_all(pairs: Mapping[str, Mapping[str, np.ndarray]], file: Path, *, size
         command: command that is written into the file.
     """
     begin = time.monotonic()
-    settings = {"splits": splits, "steps": steps, "checks": checks, "ks": list(KS)}
+    settings = {"splits": splits, "steps": steps, "checks": checks, "decays": list(_DECAYS), "ks": list(KS)}
     found = json.loads(file.read_text()) if file.is_file() else {}
     if found.get("settings") != settings:
         found = {"command": command, "device": "", "settings": settings, "pairs": {}}
@@ -408,11 +424,12 @@ def _begin(pool, pairs, names, size, splits, steps, checks, group):
         # Every group has the same shapes, so that one program serves all.
         tasks += tasks[:1] * (group * splits - len(tasks))
         seeds = np.resize(np.arange(splits), len(tasks)).astype(np.uint32)
-        outputs, _, reached = cast(Any, jax.device_get(trained_codes(
+        outputs, reached, decays = cast(Any, jax.device_get(trained_codes(
             jax.tree.map(lambda *parts: np.stack(parts), *tasks), SIZES[size], steps=steps, checks=checks,
             seeds=seeds)))
-        reached = {name: {objective: [int(np.mean(values[i * splits:(i + 1) * splits, j])) for j in range(len(KS))]
-                          for objective, values in reached.items()} for i, name in enumerate(names)}
+        reached = {name: {objective: [[round(float(np.median(values[i * splits:(i + 1) * splits, j])), 1)
+                                       for j in range(len(KS))] for values in (steps_of, decays[objective])]
+                          for objective, steps_of in reached.items()} for i, name in enumerate(names)}
         codes = [_coded(outputs, i, len(pairs[name]["x"])) for i, (name, _) in enumerate(rows)]
     futures = [pool.submit(probe, Probed(code, pairs[name]["labels"], str(pairs[name]["kind"]), rows[name, s]))
                for code, (name, s) in zip(codes, rows, strict=True)]
@@ -431,7 +448,7 @@ def _finish(found, file, pairs, splits, size, names, futures, reached):
             # On validation rows only the losses of CA are compared.
             both = representation.startswith("CA ")
             table.setdefault(representation, {})[str(k)] = [chosen, scored] if both else [scored]
-        entry["sizes"][size] = {"scores": table, "steps": reached.get(name, {})}
+        entry["sizes"][size] = {"scores": table, "steps_and_decays": reached.get(name, {})}
     unfinished = file.with_name(file.name + ".unfinished")
     unfinished.write_text(_compact(found))
     unfinished.replace(file)
@@ -537,7 +554,7 @@ def main(args: list[str] | None = None) -> int:
     train.add_argument("file", type=Path)
     train.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     train.add_argument("--names", nargs="+")
-    for name, default in (("splits", SPLITS), ("steps", 3000), ("checks", 30), ("group", 8),
+    for name, default in (("splits", SPLITS), ("steps", 1200), ("checks", 40), ("group", 13),
                           ("processes", os.cpu_count())):
         train.add_argument(f"--{name}", type=int, default=default)
     train.add_argument("--limit", type=float, default=np.inf)

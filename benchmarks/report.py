@@ -30,11 +30,13 @@ class Benchmark:
         run: measures; called as `run()`, or, if the benchmark is resumable, as `run(store=folder, progress=callback)`.
         resumable: whether it takes so long that what is done is kept in a folder, from which a run that was killed
             goes on.
+        only_when_named: whether it is left out when no benchmark is named.
     """
 
     title: str
     run: Callable[..., list[Row]]
     resumable: bool = False
+    only_when_named: bool = False
 
 
 def row(case: str, metric: str, value: SupportsFloat, unit: str) -> Row:

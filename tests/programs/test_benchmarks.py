@@ -104,7 +104,7 @@ def test_only_resumable_benchmarks_get_a_store(tmp_path, monkeypatch):
         monkeypatch.setitem(benchmarks.BENCHMARKS, name,
                             replace(benchmark, run=lambda name=name, **options: given.append((name, options)) or []))
     assert benchmarks.main(["--json", str(tmp_path / "b.json")]) == 0
-    assert [name for name, _ in given] == list(benchmarks.BENCHMARKS)
+    assert [name for name, _ in given] == [name for name in benchmarks.BENCHMARKS if name != "decision_truth"]
     for name, options in given:
         assert set(options) == ({"store", "progress"} if benchmarks.BENCHMARKS[name].resumable else set())
 
