@@ -1,6 +1,7 @@
 """Results as JSON: nested containers of arrays as plain Python objects, and records made again from what JSON holds."""
 
 import math
+import re
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -106,3 +107,15 @@ def _restored_as(hint: Any, saved: Any, path: str) -> Any:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def lines_of_lists(text: str) -> str:
+    """Indented JSON with every list of numbers or text on one line, which is shorter and easier to read.
+
+    >>> print(lines_of_lists('{\\n  "a": [\\n    1,\\n    2\\n  ]\\n}'))
+    {
+      "a": [1, 2]
+    }
+    """
+    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]",
+                  lambda found: f"[{re.sub(chr(10) + ' +', ' ', found.group(1))}]", text)

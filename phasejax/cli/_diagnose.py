@@ -1,5 +1,6 @@
-"""The command `phasejax diagnose`: which objective recovers what the labels measure."""
+"""The command `phasejax diagnose`: what to train on two paired arrays, and how sure that is."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,18 +8,20 @@ from typing import Annotated, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_labelled_pair, write_json
+from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax.cli._inspect import say_headlines
 
 
 @dataclass(frozen=True)
 class Diagnose:
-    """Which objective recovers, from two paired arrays, what some labels measure.
+    """Which objective recovers, from two paired arrays, what some labels measure, and what to train.
 
-    Prints the regime with its probability, the separation ratios and model parameters with
-    intervals, the scores that each representation is predicted to reach, and a recommendation.
-    Arrays are .npy, .npz (FILE.npz:NAME where it holds several), .csv, .tsv, .txt, .parquet, .zarr,
-    .h5 (FILE.h5:NAME), .h5ad (FILE.h5ad[GEX] for one feature type) or .h5mu; large ones are read in blocks.
-    How they were read is said in notes on standard error.
+    Prints what to do with both views at hand, with one of them, and as an embedding, each with its
+    score and how sure that is; whether the views share anything that concerns the labels; and the
+    regime at this number of rows. Arrays are .npy, .npz (FILE.npz:NAME where it holds several), .csv,
+    .tsv, .txt, .parquet, .zarr, .h5 (FILE.h5:NAME), .h5ad (FILE.h5ad[GEX] for one feature type),
+    .h5mu, .pt or .safetensors; large ones are read in blocks. How they were read is said in notes on
+    standard error. Exit code 0 when the answer was given, also where it is "undecided"; 2 for bad input.
     """
 
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
@@ -32,9 +35,18 @@ class Diagnose:
     """File with the row numbers (from 0) that the labels belong to, where neither identifiers nor
     missing labels say so."""
     k: int | None = None
-    """Number of shared signals; counted from the labels when left out."""
-    method: Literal["moments", "spectral"] = "moments"
-    """moments matches simulated to observed moments; spectral is Algorithm 1 of the paper."""
+    """Width of your embedding: outputs of each encoder. When left out, the answer is a curve over widths."""
+    groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
+    """Which rows belong together and are not independent (patient, donor, star): a file or a column of one,
+    as for labels."""
+    pilot: bool = False
+    """Also train small networks of width k on parts of the rows (tens of seconds) and count their scores."""
+    pca: int | None = None
+    """Reduce each view to so many principal components first."""
+    method: Literal["content", "moments", "spectral"] = "content"
+    """content is the default; moments matches simulated to observed moments; spectral is Algorithm 1 of the paper."""
+    fit: bool = True
+    """Whether content also fits a spiked model, for the regime with unlimited rows."""
     ridge: Literal["relative", "published"] = "relative"
     """published adds the absolute ridge of the paper's code, 1e-6 in squared units of the data (method spectral)."""
     confidence: float = 0.9
@@ -47,29 +59,40 @@ class Diagnose:
     """Pair rows by position although there are identifiers."""
     missing: Missing = "error"
     """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
+    flatten: bool = False
+    """Make each image of a batch (n, height, width) or (n, height, width, channels) a row."""
     seed: int = 0
-    """Seed of all random draws: simulations, folds and bootstrap."""
+    """Seed of all random draws: folds, permutations, bootstrap, networks and simulations."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write everything that was estimated to this file."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also draw the classified spectra to this file (.png, .pdf or .svg)."""
+    """Also draw the scores and the label content, or the classified spectra, to this file (.png, .pdf or .svg)."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write a report to this file: one HTML page with figures."""
+    progress: bool = True
+    """Show on a terminal how far the work is, once it has taken some seconds."""
 
     def run(self) -> int:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
-        from phasejax.diagnosis import MomentDiagnosis, diagnose
+        from phasejax._core.progress import progress_bars
+        from phasejax.diagnosis import Diagnosis, diagnose
+        from phasejax.io import load_array
 
         for path in (self.json, self.figure, self.report):
             check_writable_path(path)
         if self.figure and self.figure.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"--figure: expected a file ending in .png, .pdf or .svg, got {self.figure}")
-        if self.report and self.method == "spectral":
-            raise ValueError("--report: expected method moments, got spectral")
-        x, y, labels, labelled = read_labelled_pair(self.x, self.y, self.labels, self.labelled, self.id)
-        found = diagnose(x, y, labels, labelled=labelled, method=self.method, k=self.k, confidence=self.confidence,
-                         label_kind=self.label_kind, ridge=self.ridge, by_position=self.by_position,
-                         missing=self.missing, seed=self.seed)
+        if self.report and self.method != "content":
+            raise ValueError(f"--report: expected method content, got {self.method}")
+        labelled = None if self.labelled is None else load_array(self.labelled)
+        files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
+                           flatten=self.flatten)
+        say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
+                      missing=self.missing)
+        with progress_bars(patience=5.0) if self.progress else contextlib.nullcontext(False) as progress:
+            found = diagnose(**files, labelled=labelled, method=self.method, k=self.k, pilot=self.pilot, pca=self.pca,
+                             fit=self.fit, confidence=self.confidence, label_kind=self.label_kind, ridge=self.ridge,
+                             by_position=self.by_position, missing=self.missing, seed=self.seed, progress=progress)
         write_json(self.json, found)
         if self.figure:
             from phasejax._core.atomic_files import written_whole
@@ -77,7 +100,7 @@ class Diagnose:
 
             with written_whole(self.figure) as unfinished:
                 plot_diagnosis(found).savefig(unfinished, dpi=150)
-        if self.report and isinstance(found, MomentDiagnosis):
+        if self.report and isinstance(found, Diagnosis):
             from phasejax.diagnosis import write_report
 
             write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})

@@ -1,14 +1,15 @@
 """Where do my data lie in the phase diagram, and what shall I train?
 
-`diagnose` answers from two paired views and labels, by moment matching or by Algorithm 1 of K26 (Kamai et al., arXiv
-2606.11190); the ratios are those of its Proposition 3.1. Read the modules in this order: `_paired_data` reduces the
-rows to moments, `_simulator` has the statistics of data and of the model, `_moment_matching` finds the model whose
-statistics are those of the data (with `_search`, `_precision`, `_posterior` and the compiled `_programs`),
-`_estimates` puts the result into units of the data. `_predicted_scores` measures what each representation predicts
-(with `_linear_readout`); `_result` holds all answers, `_recommendation` and `_advice` say what to train. `_spectral`
-and `_spectral_result` are Algorithm 1. `_saved` reads a diagnosis back, `_baseline`, `_drift` and `_drift_tests`
-compare it with later data. `report` and `_plots` show it. `_agreement` sets the answer beside trained encoders of
-`phasejax.deep`.
+`diagnose` answers from two paired views and labels. Read the modules in this order: `_reduced_views` and `_paired_data`
+prepare the rows; `_shared_signal` asks whether anything is shared, `_content` which share of it each objective keeps at
+this n, `_fair_scores` what encoders would score (with `_representations`, `_lift`, `_cross_fit`, `_folds` and
+`_bootstrap`), `_decision` chooses; `_content_diagnosis` puts them together, `_result` and `_uses` are the answer.
+
+Beside it stand two methods of K26 (Kamai et al., arXiv 2606.11190): `_moment_diagnosis` finds the spiked model whose
+simulated statistics are those of the data (`_simulator`, `_moment_matching`, `_search`, `_precision`, `_posterior`,
+`_programs`, `_estimates`, `_moment_result`), with the ratios of Proposition 3.1; `_spectral_diagnosis` is Algorithm 1.
+`_baseline` and `_drift` compare with later data, `report` and `_plots` show the answer, `_advice` gives its estimator,
+`_agreement` sets it beside trained encoders of `phasejax.deep`.
 """
 
 import lazy_loader

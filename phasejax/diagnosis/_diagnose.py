@@ -1,52 +1,82 @@
-"""Diagnose paired data, by moment matching or by the published algorithm.
+"""Diagnose paired data: by label content and scores, by moment matching, or by the published algorithm.
 
 This is the door of the package: all input is checked here, once, and what the other modules get has been checked.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_choice
+from phasejax.diagnosis._content_diagnosis import diagnose_by_content
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
 from phasejax.diagnosis._moment_result import MomentDiagnosis
-from phasejax.diagnosis._paired_data import paired_rows
+from phasejax.diagnosis._paired_data import PairedRows, paired_rows
+from phasejax.diagnosis._reduced_views import reduced_views
+from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._spectral_diagnosis import diagnose_by_spectra
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.io import Table
 from phasejax.io._arrays import check_views
-from phasejax.io._matching import announce, match_labelled
+from phasejax.io._duplicates import near_duplicates
+from phasejax.io._matching import MatchedRows, announce, match_labelled
 
+METHODS = ("content", "moments", "spectral")
 # Members that a class needs: as many as there are folds.
 LEAST_MEMBERS = 5
+# Labelled rows, or groups of them, below which nothing is said.
+LEAST_LABELLED = 20
+
+Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]]
 
 
 @overload
-def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["moments"] = "moments", k: int | None = None,
+def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["content"] = "content", k: int | None = None,
+             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
              predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0) -> MomentDiagnosis: ...
+             seed: int = 0, progress: bool | ProgressCallback = False) -> Diagnosis: ...
+
+
+@overload
+def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["moments"], k: int | None = None,
+             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
+             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
+             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
+             seed: int = 0, progress: bool | ProgressCallback = False) -> MomentDiagnosis: ...
 
 
 @overload
 def diagnose(x: Any, y: Any, labels: Any, *, method: str, k: int | None = None,
+             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
              predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0) -> MomentDiagnosis | SpectralDiagnosis: ...
+             seed: int = 0, progress: bool | ProgressCallback = False
+             ) -> Diagnosis | MomentDiagnosis | SpectralDiagnosis: ...
 
 
-def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | None = None,
+def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | None = None,
+             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
              predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0) -> MomentDiagnosis | SpectralDiagnosis:
-    """Which objective recovers, from paired data, what the labels measure.
+             seed: int = 0, progress: bool | ProgressCallback = False
+             ) -> Diagnosis | MomentDiagnosis | SpectralDiagnosis:
+    """Which objective recovers, from paired data, what the labels measure, and which one to train.
+
+    "content" asks first whether the views share anything and whether that concerns the labels; without that nothing is
+    stated. The regime at this number of rows follows from the label content: the share of what the labels and the views
+    have in common that lies in the k leading directions of alignment and of prediction. What to train follows from
+    cross-validated scores of everything that could be trained or kept, as linear maps, on random features, and, with
+    `pilot`, as small networks. It needs no model of the spectra. Beside it stands the fit of "moments".
 
     "moments" looks for the spiked model whose simulated data have the same statistics as these (moment
-    matching), and reports the regime with its probability, intervals for the separation ratios and the parameters,
-    and the cross-validated scores of the representation that each objective learns (`predict_scores`). It
-    computes in float64 from second moments.
+    matching), and reports the regime that it has with unlimited rows, with its probability, intervals for the
+    separation ratios and the parameters, and cross-validated scores. Where no spiked model describes the data its
+    regime says little.
 
     "spectral" is the published algorithm: components of C (alignment) and of A (prediction) count as
     signal or as nuisance by how well their scores predict held-out labels, and the ratio is the least
@@ -54,37 +84,46 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | N
     signal which the labels do not measure count as nuisance, and at small n / d it often names the
     wrong regime.
 
-    Neither depends on the units of a view as a whole, except for what is reported in them. Where standard deviations
+    None depends on the units of a view as a whole, except for what is reported in them. Where standard deviations
     of a view's columns differ by more than a factor of 1000, each column is divided by its own, with a warning, since
     prediction weighs columns by their variance.
 
     Args:
-        x: one view, shape (n, d_x), n > d_x, finite numbers; an array, DataFrame, file or whatever else
+        x: one view, shape (n, d_x), finite numbers; an array, DataFrame, file or whatever else
             `phasejax.io.as_named` takes, or a `phasejax.io.Table` of any length, which is read in blocks.
-            Spectra and predicted scores then rest on 50,000 rows.
-        y: the other view, shape (n, d_y), n > d_y. Rows are matched with x's by identifiers where both have them (the
+            All but the moments then rest on 50,000 rows. Columns that others determine are left out, with a warning;
+            where rows are too few for the columns, their principal components take their place, with a warning.
+        y: the other view, shape (n, d_y). Rows are matched with x's by identifiers where both have them (the
             index of a DataFrame), else by position (`phasejax.io.match_rows`).
         labels: shape (m,) or (m, L): classes (integers, booleans, text, floats that are a few whole numbers) or real
             values, of which several columns count alike whatever their units. They are matched as y is; rows without
             a label, or with a missing one, and those of classes with fewer than 5 rows are unlabelled.
-        method: "moments" or "spectral".
-        k: shared signals, 1 <= k < min(d_x, d_y); when left out, the number of label directions that
-            a view predicts beyond chance. Signals beyond k count as nuisance.
+        method: "content", "moments" or "spectral".
+        k: width of each encoder's output, 1 <= k < min(d_x, d_y): of your embedding. When left out, the scores are a
+            curve over widths, and the regime is that of as many components as the labels have directions. For
+            "moments" the number of shared signals; signals beyond k count as nuisance.
+        groups: which rows belong together and are not independent (those of one patient, star or image), one value for
+            each row, matched as labels are. Whole groups go into folds, permutations, bootstrap and jackknife.
+        pilot: True trains small networks with k outputs on parts of the rows, tens of seconds, and counts their scores
+            too; "convolutional" for images; or two functions of (rngs, k) that return Flax modules, for x and for y.
+        pca: principal components of each view that everything rests on, fitted without the labels.
+        fit: whether "content" matches the moments of a spiked model too, the slower part.
         labelled: the m rows that have labels, as indices; all rows when left out. The other rows
             count for the covariances.
         confidence: level of the intervals, and probability from which a regime is stated.
         label_kind: "class" or "real" instead of guessing from the labels' type.
-        predicted_scores: whether to predict the scores of representations, the slower part for long tables.
+        predicted_scores: whether to predict the scores of representations.
         ridge: "published" for the absolute ridge of the published algorithm, 1e-6 in squared units of the data, with
             method "spectral" only: its answer depends on the units of the data. The default adds nothing to views
             that are whitened by an orthogonal decomposition of their rows, and does not depend on units.
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values in the views: "error", "drop" keeps complete rows, "mean" fills in
             the means of columns, taken over all rows.
-        seed: of simulation, folds and bootstrap.
+        seed: of folds, permutations, bootstrap, networks and simulation.
+        progress: False, True for bars on a terminal, or a callback.
 
     Returns:
-        A `MomentDiagnosis`, by method "spectral" a `SpectralDiagnosis`.
+        A `Diagnosis`, by method "moments" a `MomentDiagnosis`, by method "spectral" a `SpectralDiagnosis`.
 
     Raises:
         ValueError: an input that no answer could rest on, in one line.
@@ -95,24 +134,83 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "moments", k: int | N
     >>> diagnose(*load_digit_halves(), method="spectral").regime
     <Regime.NEITHER: 'Neither'>
     """
+    _check_options(method, k, labelled, groups, pilot, ridge, confidence)
+    shapes = tuple(map(_image_shape, (x, y))) if pilot else (None, None)
+    x, y = (view if shape is None else np.reshape(np.asarray(view), (len(view), -1))
+            for view, shape in zip((x, y), shapes, strict=True))
+    matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, groups=groups,
+                                   by_position=by_position, missing=missing, least_members=LEAST_MEMBERS)
+    if matched.groups is None and (of_copies := near_duplicates(matched.x, matched.y)) is not None:
+        matched = replace(matched, notes=(*matched.notes, of_copies))
+    of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
+    units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
+    views, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
+    if method == "spectral":
+        arrays = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in views)
+        found = diagnose_by_spectra(*check_views(*arrays), of_rows, matched.labelled, kind, ridge)
+    else:
+        data = paired_rows(*views, of_rows, matched.labelled, kind, seed, matched.groups)
+        if method == "moments":
+            found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
+        else:
+            _check_enough(data)
+            with reporting(progress) as tell:
+                trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
+                found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
+                                            fit=fit, pilot=trained, seed=seed, tell=tell)
+    announce((*matched.readings, *matched.notes))
+    return replace(found, warnings=(*matched.notes, *of_columns, *found.warnings))
+
+
+def _check_options(method, k, labelled, groups, pilot, ridge, confidence):
     check_choice("ridge", ridge, ("relative", "published"))
-    if method not in ("moments", "spectral"):
-        raise ValueError(f"method: expected 'moments' or 'spectral', got {method!r}")
-    if method == "spectral" and (k is not None or labelled is not None):
-        raise ValueError("k, labelled: expected none with method 'spectral', which counts signals itself and "
-                         "needs all labels")
-    if method == "moments" and ridge == "published":
-        raise ValueError("ridge: expected 'relative' with method 'moments', got 'published'")
+    if method not in METHODS:
+        raise ValueError(f"method: expected {', '.join(map(repr, METHODS[:-1]))} or {METHODS[-1]!r}, got {method!r}")
+    if method == "spectral":
+        if k is not None or labelled is not None:
+            raise ValueError("k, labelled: expected none with method 'spectral', which counts signals itself and "
+                             "needs all labels")
+        if groups is not None:
+            raise ValueError("groups: expected none with method 'spectral', whose published folds do not know them")
+    elif ridge == "published":
+        raise ValueError(f"ridge: expected 'relative' with method {method!r}, got 'published'")
+    if pilot and method != "content":
+        raise ValueError(f"pilot: expected none with method {method!r}, which scores no networks")
+    if pilot and k is None:
+        raise ValueError("k: expected the width of your embedding with pilot, got none")
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
-    matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, by_position=by_position,
-                                   missing=missing, least_members=LEAST_MEMBERS)
-    of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
-    if method == "spectral":
-        views = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in (matched.x, matched.y))
-        found = diagnose_by_spectra(*check_views(*views), of_rows, matched.labelled, kind, ridge)
-    else:
-        data = paired_rows(matched.x, matched.y, of_rows, matched.labelled, kind, seed)
-        found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
-    announce((*matched.readings, *matched.notes))
-    return replace(found, warnings=(*matched.notes, *found.warnings))
+
+
+def _check_enough(data):
+    counted = data.m if data.groups is None else len(np.unique(data.groups[data.labelled]))
+    if counted < LEAST_LABELLED:
+        noun = "labelled rows" if data.groups is None else "groups with labelled rows"
+        raise ValueError(f"labels: expected at least {LEAST_LABELLED} {noun}, got {counted}")
+
+
+def _image_shape(view: Any) -> tuple[int, ...] | None:
+    """The shape of one image of a batch, with its channels; None where rows are no images."""
+    shape = np.shape(view) if isinstance(view, np.ndarray) or hasattr(view, "__array__") else ()
+    return None if len(shape) not in (3, 4) else (*shape[1:], 1)[:3]
+
+
+def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] | None, ...], data: PairedRows,
+              k: int | None, seed: int, tell: ProgressCallback) -> Callable[..., Any] | None:
+    """What trains small networks on the rows outside each fold; None where no pilot was asked for."""
+    if not pilot:
+        return None
+    from phasejax.deep import pilot_embeddings
+
+    rows = [data.x, data.y]
+    for place, (view, shape) in enumerate(zip((matched.x, matched.y), shapes, strict=True)):
+        if shape is not None:
+            rows[place] = np.asarray(view, np.float32).reshape(len(view), *shape)
+    if any(len(view) != len(data.x) for view in rows):
+        raise ValueError(f"x: expected at most {len(data.x)} images with pilot, got {len(matched.x)}")
+    encoder: Any = "auto" if pilot is True else pilot
+
+    def train(fold):
+        return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), encoder=encoder, seed=seed, progress=tell)
+
+    return train

@@ -83,6 +83,8 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, flatten: bo
     if isinstance(values, Table) or values.ndim < 3:
         return rows
     if not flatten:
+        if name not in ("x", "y"):  # labels and groups are no images, and refused where they are encoded
+            return rows
         called = value if isinstance(value, str | Path) else name
         raise ValueError(f"{called}: expected two dimensions (rows, columns), got shape {values.shape}{FLATTEN_HINT}")
     return replace(rows, values=values.reshape(len(values), -1))

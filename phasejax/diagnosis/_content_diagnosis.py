@@ -1,0 +1,97 @@
+"""The default diagnosis: two tests, the label content, scores of what can be trained, and the theory's coordinate.
+
+The tests come first: where the views share nothing that the labels measure, no model is fitted and nothing is stated.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+from threadpoolctl import threadpool_limits
+
+from phasejax._core.progress import ProgressCallback
+from phasejax.diagnosis._content import label_content
+from phasejax.diagnosis._fair_scores import FairScores, fair_scores, scores_over_k
+from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
+from phasejax.diagnosis._moment_matching import label_directions
+from phasejax.diagnosis._paired_data import PairedRows
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._shared_signal import shared_signal
+from phasejax.diagnosis._units import rows_in_like_units
+
+# Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
+_REDUNDANT_GAIN = 0.005
+# Widths that are scored where none is given.
+_WIDTHS = (1, 2, 4, 8, 16, 32)
+
+
+def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, predicted_scores: bool, fit: bool,
+                        pilot: Callable[..., Any] | None, seed: int, tell: ProgressCallback) -> Diagnosis:
+    """Test, measure and score checked rows.
+
+    Args:
+        data: paired rows and their moments.
+        k: width of each encoder's output; None for a curve over widths.
+        confidence: probability from which a regime is stated.
+        predicted_scores: whether to score representations.
+        fit: whether to match the moments of a spiked model too.
+        pilot: called with the fold of each row and k, gives the embeddings of trained networks; None for no pilot.
+        seed: of folds, permutations, bootstrap and simulation.
+        tell: told of every part that is done.
+
+    Raises:
+        ValueError: k out of range, views of one column.
+    """
+    data, of_units = rows_in_like_units(data)
+    top = min(data.d_x, data.d_y) - 1
+    if k is not None and not 1 <= k <= top:
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
+    if top < 1:
+        raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
+    rows: dict[str, Any] = {"labelled": data.labelled, "groups": data.groups, "seed": seed}
+    kind = cast(Literal["class", "real"], data.kind)
+    steps = 2 + predicted_scores + fit
+    with threadpool_limits(1, "blas"):
+        directions = min(label_directions(data.joint, data.d_x, data.d_y, data.q, data.m), top)
+        tell("diagnosis: is anything shared", 0, steps)
+        shared = shared_signal(data.x, data.y, data.encoded, kind=kind, **rows)
+        tell("diagnosis: label content", 1, steps)
+        widths = sorted({k} if k is not None else {*(width for width in _WIDTHS if width <= top), directions})
+        content = label_content(data.x, data.y, data.encoded, ks=sorted({*widths, directions}), confidence=confidence,
+                                **rows)
+        scores: tuple[FairScores, ...] = ()
+        if predicted_scores:
+            tell("diagnosis: scores of what can be trained", 2, steps)
+            scores = ((fair_scores(data.x, data.y, data.encoded, kind=data.kind, k=k, pilot=pilot, **rows),)
+                      if k is not None else
+                      scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=widths, **rows))
+    matched, of_fit = None, ()
+    if fit and shared.seen:
+        tell("diagnosis: moments of a spiked model", steps - 1, steps)
+        try:
+            matched = diagnose_by_moments(data, directions if k is None else min(k, top), confidence, False, seed)
+        except ValueError as error:
+            of_fit = (f"no spiked model was fitted ({error}).",)
+    tell("diagnosis", steps, steps)
+    found = Diagnosis(
+        method="content", n=data.n, labelled=data.m, groups=None if data.groups is None else data.number_of_groups,
+        d_x=data.d_x, d_y=data.d_y, label_columns=data.q, kind=data.kind, k=k, directions=directions,
+        confidence=confidence, shared=shared, content=content, scores=scores, fit=matched)
+    return replace(found, warnings=(*of_units, *of_fit, *_limits(found, data)))
+
+
+def _limits(diagnosis: Diagnosis, data: PairedRows) -> Iterator[str]:
+    """What limits the answer of a diagnosis, one sentence each."""
+    n, d = data.number_of_groups, data.d_x + data.d_y
+    noun = "n" if data.groups is None else "the number of groups"
+    if n <= d:
+        yield (f"{noun} = {n} is not above d_x + d_y = {d}: the spectrum is saturated, some canonical "
+               "correlations are 1 by construction; reduce the columns (pca).")
+    elif n < 3 * d:
+        yield f"{noun} = {n} is below 3 (d_x + d_y) = {3 * d}: expect wide intervals; fewer columns (pca) may help."
+    if data.views_share_a_column:
+        yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
+    for scores in diagnosis.scores[:1]:
+        for single, other in (("x", "y"), ("y", "x")):
+            if scores.redundant() == other:
+                yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."

@@ -1,0 +1,226 @@
+"""The answer of `diagnose`: is anything shared, what is recovered at this n, what to train, and how sure that is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from phasejax._core.serialise import lines_of_lists, plain, restored
+from phasejax._version import __version__
+from phasejax.diagnosis._content import ContentCurve
+from phasejax.diagnosis._decision import Choice
+from phasejax.diagnosis._fair_scores import FairScores
+from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._shared_signal import SharedSignal
+from phasejax.diagnosis._uses import OBJECTIVES, Use, uses_of
+from phasejax.theory import Regime
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Diagnosis:
+    """What to train on a paired data set, which regime it is in at this number of rows, and how sure that is.
+
+    Saved (`to_json`) and read back (`from_json`, `load_baseline`) it is the baseline that later data are
+    compared with.
+
+    Args:
+        method: "content".
+        n, labelled: paired rows, and how many of them have labels.
+        groups: number of groups of dependent rows; None where every row stands for itself.
+        d_x, d_y: columns of x and of y, after any reduction.
+        label_columns: linearly independent label columns.
+        kind: of the labels, "class" or "real".
+        k: width of each encoder's output, as given; None where it was left open.
+        directions: label directions that a view predicts beyond chance, at least 1.
+        confidence: probability from which a regime is stated, and level of the content's intervals.
+        shared: whether the views share anything, and whether that concerns the labels.
+        content: label content against k.
+        scores: cross-validated scores of all representations, one record for each k; one only where k is given.
+        fit: the spiked model that matches the moments; None where it was not asked for or could not be made.
+        warnings: what limits the answer, one sentence each.
+        phasejax_version: of the package that made the diagnosis.
+    """
+
+    method: str
+    n: int
+    labelled: int
+    groups: int | None
+    d_x: int
+    d_y: int
+    label_columns: int
+    kind: str
+    k: int | None
+    directions: int
+    confidence: float
+    shared: SharedSignal
+    content: ContentCurve
+    scores: tuple[FairScores, ...]
+    fit: MomentDiagnosis | None = None
+    warnings: tuple[str, ...] = ()
+    phasejax_version: str = __version__
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "Diagnosis":
+        """The diagnosis that `to_dict` wrote; derived answers are computed again.
+
+        Raises:
+            ValueError: what is no diagnosis by this method, or not all of one, in one line.
+        """
+        if not isinstance(saved, dict) or not isinstance(saved.get("phasejax_version"), str) or "method" not in saved:
+            raise ValueError("expected a diagnosis written by phasejax, got another object")
+        if saved["method"] != "content":
+            raise ValueError(f"expected a diagnosis of method content, got {saved['method']}")
+        return restored(cls, saved)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Diagnosis":
+        """The diagnosis that `to_json` wrote.
+
+        Raises:
+            ValueError: text that is no JSON, or what `from_dict` refuses, in one line.
+        """
+        try:
+            saved = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"expected a complete JSON text, got {error}") from None
+        return cls.from_dict(saved)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the views share something that concerns the labels; without it nothing is stated."""
+        return self.shared.seen
+
+    @property
+    def regime(self) -> Regime | None:
+        """The regime at this number of rows, or None (undecided).
+
+        It is that of the k components that were asked for, or of as many as the labels have directions.
+        """
+        return self.content.regime(self._width) if self.seen else None
+
+    @property
+    def unlimited_regime(self) -> Regime | None:
+        """The regime with unlimited rows, by the theory; None where it is open or no spiked model fits the data."""
+        fit = self.fit
+        return fit.regime if self.seen and fit is not None and not fit.fits_badly else None
+
+    @property
+    def _width(self) -> int:
+        return self.directions if self.k is None else self.k
+
+    def best(self, among: Sequence[str] = OBJECTIVES, *, k: int | None = None) -> Choice:
+        """The best of the choices that a user has, with what is known about that.
+
+        Args:
+            among: names of representations: the objectives "CA", "CP x->y", "CP y->x", "CP both" and "joint", one
+                view's encoder "CA of x" and "CA of y", the modalities "x", "y" and "x and y", or k principal
+                components of one, "x at k" and "y at k".
+            k: width of each encoder's output, one of those that were scored; that of the diagnosis when left out. Where
+                the diagnosis has none either, a choice is only decided if it is best at every k.
+
+        Returns:
+            The choice; never decided between objectives where the views do not share what the labels measure.
+
+        Raises:
+            ValueError: an unknown name, fewer than two names, a k that was not scored, no scores.
+        """
+        if not self.scores:
+            raise ValueError("best: expected a diagnosis with predicted scores, got one without")
+        known = {scores.k: scores for scores in self.scores}
+        if k is not None and k not in known:
+            raise ValueError(f"k: expected one of {', '.join(map(str, known))}, got {k}")
+        if k is None and len(known) > 1:
+            choice = _unanimous([scores.best(among) for scores in self.scores])
+        else:
+            choice = (known[k] if k is not None else self.scores[0]).best(among)
+        if not self.seen and any(name not in ("x", "y", "x and y", "x at k", "y at k") for name in choice.among):
+            return replace(choice, decided=False, sure=False, needed=self.shared.reason())
+        return choice
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What to do with both views at hand, with one of them, and which objective to train.
+
+        Each says what to use with all its columns and as an embedding. Empty where nothing shared concerns the labels.
+        """
+        return uses_of(self) if self.seen else ()
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one line, by use."""
+        if not self.seen:
+            return self.shared.reason()
+        return self.uses[0].text if self.scores else self._regime_words()
+
+    def summary(self) -> str:
+        """The diagnosis as lines of text: first what to do, then why."""
+        lines = []
+        if not self.seen:
+            lines.append(f"{'Verdict':<20} {self.shared.reason()}")
+        lines += [f"{use.situation:<20} {use.text}" for use in self.uses]
+        if self.seen:
+            lines.append(f"{'Shared signal':<20} {self.shared.reason()}")
+        elif self.scores:
+            lines.append(f"{'Labels alone':<20} {self._single_words()}")
+        lines.append(f"{'Regime at n = ' + str(self.n):<20} {self._regime_words()}")
+        if self.fit is not None and self.seen:
+            lines.append(f"{'With unlimited rows':<20} {self._unlimited_words()}")
+        groups = "" if self.groups is None else f" in {self.groups} groups"
+        k = f"k = {self.k}" if self.k is not None else f"k open, {self.directions} label directions"
+        lines.append(f"{'Data':<20} n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
+                     f"d_y = {self.d_y}, label columns = {self.label_columns}, {k}")
+        return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
+
+    def _regime_words(self) -> str:
+        if not self.seen:
+            return "none: the views share nothing that the labels measure"
+        return _regime_words(self.content, self._width)
+
+    def _single_words(self) -> str:
+        scores = self.scores[-1]
+        alone = ", ".join(f"from {s.name} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]"
+                          for s in map(scores.score, ("x", "y", "x and y")))
+        return f"{scores.metric} {alone}; chance is {scores.chance:.2f}"
+
+    def _unlimited_words(self) -> str:
+        fit = cast(MomentDiagnosis, self.fit)
+        if fit.fits_badly:
+            return f"not stated: no spiked model describes these data (reduced chi-squared {fit.reduced_chi2:.1f})"
+        ratios = ", ".join(f"{label} {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for label, e in
+                           (("Delta_CA", fit.estimates["delta_ca"]), ("Delta_CP", fit.estimates["delta_cp"])))
+        return f"{fit.verdict}; {ratios}"
+
+    def to_dict(self) -> dict:
+        """All fields and derived answers as plain Python objects; infinity and NaN become strings."""
+        regime, unlimited = self.regime, self.unlimited_regime
+        parts = {name: value for name, value in asdict(replace(self, fit=None)).items() if name != "fit"}
+        return plain({"phasejax_version": self.phasejax_version, "verdict": self.verdict, "seen": self.seen,
+                      "regime": regime.value if regime else "undecided",
+                      "unlimited_regime": unlimited.value if unlimited else "undecided",
+                      "uses": [asdict(use) for use in self.uses], **parts,
+                      "fit": None if self.fit is None else self.fit.to_dict()})
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON text."""
+        return lines_of_lists(json.dumps(self.to_dict(), indent=2, allow_nan=False)) + "\n"
+
+
+def _unanimous(choices: Sequence[Choice]) -> Choice:
+    """One choice for every width: the one of least expected loss over all, decided only if it is the best at each."""
+    losses = {name: sum(choice.expected_loss[name] for choice in choices) / len(choices) for name in choices[0].among}
+    name = min(losses, key=lambda one: losses[one])
+    agreed = all(choice.name == name for choice in choices)
+    most = max(choices, key=lambda choice: choice.expected_loss[name])
+    return replace(most, name=name, expected_loss=losses, decided=agreed and all(c.decided for c in choices),
+                   sure=agreed and all(choice.sure for choice in choices),
+                   needed=most.needed if agreed else "the width of your embedding (k): which is best changes with it")
+
+
+def _regime_words(content: ContentCurve, k: int) -> str:
+    """The regime with k components in words, with the content that it rests on."""
+    shares = ", ".join(f"s_{label} = {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for label, e in
+                       zip(("CA", "CP", "CP y->x"), content.at(k).values(), strict=True))
+    regime, place = content.regime(k), content.ks.index(k)
+    stated = (f"undecided ({content.reason(k)})" if regime is None else
+              f"{regime.value} (probability {max(content.probabilities[place]):.2f})")
+    return f"{stated} with {k} component{'s' * (k > 1)}: {shares}"

@@ -1,0 +1,107 @@
+"""From scores to what to do, by use: both views at test time, one of them, or an embedding of k numbers.
+
+A user does not ask which objective is best in general, but which of the things that can be had in a situation. What is
+compared in a line can be had in the same situation and, among embeddings, has the same number of columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from phasejax.diagnosis._decision import Choice
+from phasejax.diagnosis._fair_scores import FairScores
+
+if TYPE_CHECKING:
+    from phasejax.diagnosis._result import Diagnosis
+
+# The objectives that a user trains, each with all encoders that it gives.
+OBJECTIVES = ("CA", "CP x->y", "CP y->x")
+# For each situation: what can be used with all its columns, and the embeddings of one width.
+SITUATIONS = {
+    "Both views at hand": (("x and y", "x", "y"), ("CA", "CP both")),
+    "Only x at hand": (("x",), ("CA of x", "CP x->y", "joint", "x at k")),
+    "Only y at hand": (("y",), ("CA of y", "CP y->x", "y at k")),
+}
+ACTIONS = {
+    "CA": "align (CA)", "CP both": "predict each view from the other (CP both)",
+    "CA of x": "align (CA)", "CA of y": "align (CA)",
+    "CP x->y": "predict y from x (CP x->y)", "CP y->x": "predict x from y (CP y->x)",
+    "joint": "predict y from x and align (joint)", "x": "x as it is", "y": "y as it is",
+    "x and y": "x and y side by side", "x at k": "principal components of x", "y at k": "principal components of y",
+}
+
+
+@dataclass(frozen=True)
+class Use:
+    """What to do in one situation.
+
+    Args:
+        situation: in words.
+        choice: the best of all that can be had there; None where only one thing can.
+        embedding: the best embedding of k numbers a view.
+        certain: whether `embedding` is decided.
+        text: the answer in one line.
+    """
+
+    situation: str
+    choice: Choice
+    embedding: Choice
+    certain: bool
+    text: str
+
+
+def uses_of(diagnosis: "Diagnosis") -> tuple[Use, ...]:
+    """One answer for each situation, and one for which objective to train; none where there are no scores.
+
+    Args:
+        diagnosis: whose scores and certainty count.
+    """
+    if not diagnosis.scores:
+        return ()
+    found = [_use(diagnosis, situation, *names) for situation, names in SITUATIONS.items()]
+    objective = diagnosis.best(OBJECTIVES)
+    text = _by_width(diagnosis, OBJECTIVES)
+    return (*found, Use("One objective", objective, objective, objective.decided, text))
+
+
+def _use(diagnosis: "Diagnosis", situation: str, whole: tuple[str, ...], embeddings: tuple[str, ...]) -> Use:
+    everything, embedding = diagnosis.best((*whole, *embeddings)), diagnosis.best(embeddings)
+    raw = diagnosis.best(whole).name if len(whole) > 1 else whole[0]
+    widest = diagnosis.scores[-1]
+    score = widest.score(raw)
+    text = (f"{ACTIONS[raw]}, {widest.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]; "
+            f"{_width(diagnosis)}: {_by_width(diagnosis, embeddings, raw)}")
+    return Use(situation, everything, embedding, embedding.decided, text)
+
+
+def _by_width(diagnosis: "Diagnosis", names: Sequence[str], raw: str | None = None) -> str:
+    """The best of the names at each width, widths with one answer together."""
+    answers = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
+    parts = []
+    for name, run in groupby(answers, lambda answer: answer[1].name):
+        alike: list[tuple[FairScores, Choice]] = list(run)
+        first, (scores, choice) = alike[0][0].k, alike[-1]
+        widths = "" if len(diagnosis.scores) == 1 else (
+            f"k = {first}" + (f" to {scores.k}" if len(alike) > 1 else "") + ": ")
+        parts.append(f"{widths}{ACTIONS[name]}, {scores.score(name).value:.2f}{_cost(scores, name, raw)} "
+                     f"({_certainty(choice)})")
+    return "; ".join(parts)
+
+
+def _cost(scores: FairScores, name: str, raw: str | None) -> str:
+    """What compression costs beside all columns."""
+    if raw is None:
+        return ""
+    cost = scores.score(raw).value - scores.score(name).value
+    if abs(cost) < 0.005:
+        return ""
+    return f", {cost:.2f} less than all columns" if cost > 0 else f", {-cost:.2f} more than all columns"
+
+
+def _certainty(choice: Choice) -> str:
+    return "sure" if choice.sure else "decided" if choice.decided else f"undecided: {choice.needed}"
+
+
+def _width(diagnosis: "Diagnosis") -> str:
+    return "as an embedding" if diagnosis.k is None else f"as {diagnosis.k} number{'s' * (diagnosis.k > 1)} a view"
