@@ -47,8 +47,8 @@ class Earned:
 
     def fill(self, rows: np.ndarray, names: Sequence[str], terms: _Terms) -> None:
         """Enter what some rows earn under some representations."""
-        where = np.ix_(rows, [self.names.index(name) for name in names])
-        self.earned[where], self.alone[where], self.possible[rows] = terms
+        where = np.array([self.names.index(name) for name in names])
+        self.earned[rows[:, None], where], self.alone[rows[:, None], where], self.possible[rows] = terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +195,7 @@ def _principal(covariance, mean, k):
 
 
 def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray, "r l"],
-             choices: Sequence[Int[np.ndarray, "c"]], kind: str) -> _Terms:
+             choices: Sequence[np.ndarray], kind: str) -> _Terms:
     """What held-out rows earn under a probe of each choice of coordinates, and what they could earn.
 
     Args:
@@ -208,7 +208,7 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
     possible = np.ones((len(z), 1)) if kind == "class" else (t - train.t) ** 2
     earned = np.empty((len(z), len(choices), possible.shape[1]))
     alone = earned if kind == "class" else np.empty_like(earned)
-    present = np.flatnonzero(train.t > 0) if kind == "class" else slice(None)
+    present = np.flatnonzero(train.t > 0)  # of classes, those that can be learned here
     for place, chosen in enumerate(choices):
         zz = train.zz[np.ix_(chosen, chosen)]
         unit = inverse_scales(np.diag(zz), train.z[chosen])
@@ -223,12 +223,13 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
     return earned, alone, possible
 
 
-def read_out_arrays(parts: dict[str, Float[np.ndarray, "f n c"]], columns: Float[np.ndarray, "m l"],
+def read_out_arrays(parts: dict[str, np.ndarray], columns: Float[np.ndarray, "m l"],
                     labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "m"], kind: str) -> Earned:
     """Held-out earnings of representations whose values on all rows are given, fold by fold.
 
     Args:
-        parts: of each of some `ENCODERS`, what the encoder that was fitted without fold f makes of every row.
+        parts: of each of some `ENCODERS`, what the encoder that was fitted without fold f makes of every row, shape
+            (folds, n, c).
         columns: labels of the rows `labelled`.
         fold: of the labelled rows.
         kind: "class" or "real".

@@ -13,7 +13,7 @@ representations (`_decision`), and
 `scores_over_k` repeats linear and lifted scores over widths at little more than the price of one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -59,14 +59,14 @@ class TrainedEncoders(Protocol):
 # What of an objective's networks is an encoder, by the names of `ENCODERS`.
 _OF_OBJECTIVES = {"CA of x": ("CA", "x"), "CA of y": ("CA", "y"), "CP x->y": ("CP x->y", "x"),
                   "CP y->x": ("CP y->x", "y"), "joint": ("joint", "x")}
-Pilot = Callable[[Int[np.ndarray, "n"]], dict[str, TrainedEncoders]]
+Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objective, from the fold of each row
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
     """Bootstrap draws of scores: `of[source][name]` has shape (draws,), the same weights throughout."""
 
-    of: dict[str, dict[str, Float[np.ndarray, "draws"]]] = field(repr=False)
+    of: dict[str, dict[str, np.ndarray]] = field(repr=False)
 
     @classmethod
     def from_dict(cls, saved: Any) -> "Draws":

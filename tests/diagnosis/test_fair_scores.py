@@ -52,7 +52,7 @@ def test_joint_encoder_has_the_top_eigenvectors_of_its_closed_form():
     joint = np.cov(rng.standard_normal((300, 9)) @ rng.standard_normal((9, 9)), rowvar=False)
     xx, xy, yy = joint[:5, :5], joint[:5, 5:], joint[5:, 5:]
     roots = [scipy.linalg.inv(scipy.linalg.sqrtm(part)) for part in (xx, yy)]
-    found = shared_encoders(*roots, xy, xy, xy.T, 2)["joint"]
+    found = shared_encoders(roots[0], roots[1], xy, xy, xy.T, 2)["joint"]
 
     def expected(tilt):
         align, predict = roots[0] @ xy @ np.linalg.inv(yy) @ xy.T @ roots[0], roots[0] @ xy @ xy.T @ roots[0]
@@ -177,7 +177,7 @@ def test_groups_that_share_nothing_score_chance(kind):
     star = np.repeat(np.arange(25), 20)
     x, y = (rng.standard_normal((25, 4))[star] + 0.3 * rng.standard_normal((500, 4)) for _ in range(2))
     label = rng.permutation(np.arange(25) % 2) if kind == "class" else rng.standard_normal(25)
-    columns = np.eye(2)[label[star]] if kind == "class" else label[star, None]
+    columns = np.eye(2)[label[star].astype(int)] if kind == "class" else label[star, None]
     rows = np.arange(500)
     grouped = fair_scores(x, y, columns, rows, kind=kind, k=2, groups=star)
     assert grouped.groups == 25

@@ -129,8 +129,9 @@ def encoders(rows, d_x, k):
     moments = Moments.of(rows)
     covariance, mean = moments.covariance, moments.mean
     x, y = slice(0, d_x), slice(d_x, None)
-    roots = [correlation_whitening(covariance[view, view], mean[view], False, lambda: rows[:0])[0] for view in (x, y)]
-    return shared_encoders(*roots, covariance[x, y], covariance[x, y], covariance[y, x], k)
+    root_x, root_y = (correlation_whitening(covariance[view, view], mean[view], False, lambda: rows[:0])[0]
+                      for view in (x, y))
+    return shared_encoders(root_x, root_y, covariance[x, y], covariance[x, y], covariance[y, x], k)
 
 
 def test_encoders_are_those_of_the_solvers():
