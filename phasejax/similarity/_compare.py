@@ -203,7 +203,7 @@ def _results(family: Family, options: Options, permutations: int, resamples: int
                 nulls = {biased: float(chance), unbiased: 0.0}
     parts = _significance.resamples(statistic, state, rows, resamples, streams[1], advance, groups)
     units = (rows, len(options.x)) if groups is None or options.groups is None else \
-        (groups.max() + 1, options.groups.max() + 1)
+        (int(groups.max()) + 1, int(options.groups.max()) + 1)
     found = {}
     for name in family.names:
         low, high = _significance.interval(values[name], parts[name], *units, confidence)

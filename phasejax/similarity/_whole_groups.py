@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int
 
 # Row numbers of the groups of one size, a group in each row of the array.
-Blocks = Int[np.ndarray, "groups size"]
+Blocks = Int[np.ndarray, "_ _"]
 # Up to so many groups, which of them have one size is decided group by group, else size by size, to save time.
 _SINGLY = 1000
 
