@@ -47,12 +47,14 @@ def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, la
     """
     x, y = as_named(x, "x"), as_named(y, "y")
     for name, view, columns in (("x", x, baseline.d_x), ("y", y, baseline.d_y)):
-        if len(view.values.shape) == 2:
+        if len(view.values.shape) == 2 and view.values.shape[1] < columns:
             check_same(name, view.values.shape[1], columns, "columns")
-    of_rows: dict[str, Any] = {} if groups is None else {"groups": groups}
-    return diagnose(x, y, labels, method="moments", k=baseline.k, confidence=baseline.confidence, labelled=labelled,
-                    label_kind=label_kind, predicted_scores=False, by_position=by_position, missing=missing, seed=seed,
-                    **of_rows)
+    found = diagnose(x, y, labels, method="moments", k=baseline.k, confidence=baseline.confidence, labelled=labelled,
+                     label_kind=label_kind, groups=groups, predicted_scores=False, by_position=by_position,
+                     missing=missing, seed=seed)
+    for name, got, columns in (("x", found.d_x, baseline.d_x), ("y", found.d_y, baseline.d_y)):
+        check_same(name, got, columns, "columns")  # of those that are left where others determine some
+    return found
 
 
 def check_same(argument: str, got: int | float, expected: int | float, noun: str) -> None:

@@ -100,7 +100,7 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
         which, values = _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
     of_groups = None if groups is None else _groups_of_rows(groups, len(x), in_x, ids, by_position, notes)
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
-    if groups is not None:
+    if groups is not None and of_groups is not None:
         x, y = (without_group_column(name, view, groups, of_groups, notes) for name, view in (("x", x), ("y", y)))
     for name, view in (("x", x), ("y", y)):
         notes += suspected_identifiers(name, view)

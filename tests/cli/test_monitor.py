@@ -38,3 +38,18 @@ def test_bad_input_gets_one_line(digits, args, message, capsys, monkeypatch):
     assert err.startswith(message)
     assert err.count("\n") == 1
     assert not out
+
+
+@pytest.mark.slow
+def test_whole_groups_are_compared_and_redundant_columns_are_left_out_again(tmp_path, capsys, monkeypatch):
+    """Thirty stars of eight rows each, and a category with all of its levels; against itself nothing has moved."""
+    monkeypatch.chdir(tmp_path)
+    rng, stars = np.random.default_rng(0), np.repeat(np.arange(30), 8)
+    s = rng.standard_normal((30, 2))[stars] + 0.3 * rng.standard_normal((240, 2))
+    x = np.c_[s + rng.standard_normal((240, 2)), rng.standard_normal((240, 2)), np.eye(3)[rng.integers(0, 3, 240)]]
+    np.savez("pairs.npz", x=x, y=s + rng.standard_normal((240, 2)), labels=s, stars=stars)
+    data = ["pairs.npz:x", "pairs.npz:y", "--labels", "pairs.npz:labels", "--groups", "pairs.npz:stars"]
+    assert cli.main(["diagnose", *data, "--method", "moments", "--json", "base.json"]) == 0
+    assert "1 of 7 columns left out" in capsys.readouterr().out
+    assert cli.main(["monitor", "base.json", *data]) == 0
+    assert "none beyond chance" in capsys.readouterr().out
