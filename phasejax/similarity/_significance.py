@@ -12,8 +12,8 @@ to 0.93 for canonical correlations, and 0.93 to 1.00 for metrics of neighbours, 
 out.
 
 Where rows belong to groups, whole groups are permuted and left out (`_whole_groups`), and their number is the sample
-size: a fifth of them is left out, with as many rows as make a fifth of all. In 80 samples of 25 groups of 20 rows, or of
-5 to 40, intervals covered 0.88 to 0.89 for CKA, 0.91 to 0.93 for `mutual_knn` and 0.95 to 0.98 for canonical
+size: a fifth of them is left out, with as many rows as make a fifth of all. In 80 samples of 25 groups of 20 rows, or
+of 5 to 40, intervals covered 0.88 to 0.89 for CKA, 0.91 to 0.93 for `mutual_knn` and 0.95 to 0.98 for canonical
 correlations.
 """
 
