@@ -1,19 +1,26 @@
 """A saved diagnosis as the baseline of later ones: read it, and diagnose new data in the same way."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, overload
 
 from numpy.typing import ArrayLike
 
+from phasejax.diagnosis._content_drift import quantities
 from phasejax.diagnosis._diagnose import diagnose
 from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._saved import diagnosis_fields
+from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.io import as_named
 
 
-def load_baseline(path: str | Path) -> MomentDiagnosis:
-    """Read what `MomentDiagnosis.to_json` wrote (`phasejax diagnose --json FILE`), to compare later data with it.
+def load_baseline(path: str | Path) -> Diagnosis | MomentDiagnosis:
+    """Read what `to_json` of a diagnosis wrote (`phasejax diagnose --json FILE`), to compare later data with it.
+
+    Returns:
+        A `Diagnosis`, or a `MomentDiagnosis` where the method was "moments".
 
     Raises:
         ValueError: a file that is missing, incomplete, of another kind or of the spectral method, or numbers that
@@ -28,40 +35,92 @@ def load_baseline(path: str | Path) -> MomentDiagnosis:
     except (UnicodeDecodeError, RecursionError):
         raise ValueError(f"{path}: expected a JSON file, got something else") from None
     try:
-        return MomentDiagnosis(**diagnosis_fields(saved, origin="JSON file", finite=True))
+        return _read(saved)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
+def _read(saved: Any) -> Diagnosis | MomentDiagnosis:
+    method = saved.get("method") if isinstance(saved, dict) else None
+    if method == "content":
+        found = Diagnosis.from_dict(saved)
+        for k in found.content.ks:
+            quantities(found, k)
+        return found
+    if isinstance(method, str) and method != "moments":
+        raise ValueError(f"expected a diagnosis of method content or moments, got {method}")
+    return MomentDiagnosis(**diagnosis_fields(saved, origin="JSON file", finite=True))
+
+
+@overload
+def diagnose_again(baseline: Diagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
+                   label_kind: str = "auto", groups: Any = None, by_position: bool = False, missing: str = "error",
+                   seed: int = 0) -> Diagnosis: ...
+
+
+@overload
 def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
                    label_kind: str = "auto", groups: Any = None, by_position: bool = False, missing: str = "error",
-                   seed: int = 0) -> MomentDiagnosis:
-    """Diagnose new data with the settings of a baseline: its k and its confidence; without predicted scores.
+                   seed: int = 0) -> MomentDiagnosis: ...
+
+
+def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels: Any, *,
+                   labelled: ArrayLike | None = None, label_kind: str = "auto", groups: Any = None,
+                   by_position: bool = False, missing: str = "error", seed: int = 0) -> Diagnosis | MomentDiagnosis:
+    """Diagnose new data with the settings of a baseline: its method, its k and its confidence.
+
+    By content there are scores, and a fit of the spiked model, where the baseline has them; no networks are trained. By
+    moments there are no predicted scores.
 
     Args:
         baseline: an earlier diagnosis, as from `load_baseline`.
         x, y, labels, labelled, label_kind, groups, by_position, missing, seed: as in `diagnose`.
 
     Raises:
-        ValueError: views of other columns than the baseline's, or what `diagnose` raises.
+        ValueError: views of other columns than the baseline's, a baseline that rests on principal components, or what
+            `diagnose` raises.
     """
+    check_comparable(baseline)
     x, y = as_named(x, "x"), as_named(y, "y")
-    for name, view, columns in (("x", x, baseline.d_x), ("y", y, baseline.d_y)):
-        if len(view.values.shape) == 2 and view.values.shape[1] < columns:
-            check_same(name, view.values.shape[1], columns, "columns")
-    found = diagnose(x, y, labels, method="moments", k=baseline.k, confidence=baseline.confidence, labelled=labelled,
-                     label_kind=label_kind, groups=groups, predicted_scores=False, by_position=by_position,
-                     missing=missing, seed=seed)
-    for name, got, columns in (("x", found.d_x, baseline.d_x), ("y", found.d_y, baseline.d_y)):
-        check_same(name, got, columns, "columns")  # of those that are left where others determine some
-    return found
+    for name, view in (("x", x), ("y", y)):
+        if len(view.values.shape) == 2:
+            check_same(name, view.values.shape[1], columns_given(baseline, name), "columns")
+    again: dict[str, Any] = {"k": baseline.k, "confidence": baseline.confidence, "labelled": labelled,
+                             "label_kind": label_kind, "groups": groups, "by_position": by_position,
+                             "missing": missing, "seed": seed}
+    if isinstance(baseline, Diagnosis):
+        return diagnose(x, y, labels, predicted_scores=bool(baseline.scores), fit=baseline.fit is not None, **again)
+    return diagnose(x, y, labels, method="moments", predicted_scores=False, **again)
 
 
-def check_same(argument: str, got: int | float, expected: int | float, noun: str) -> None:
+def check_comparable(found: Diagnosis | MomentDiagnosis | SpectralDiagnosis) -> None:
+    """Refuse a diagnosis whose columns are principal components, which mean another thing in every data set.
+
+    Raises:
+        ValueError: saying so in one line.
+    """
+    if any(re.match(r"[xy]: \d+ columns reduced to \d+ principal components", warning) for warning in found.warnings):
+        raise ValueError("baseline: expected a diagnosis of the columns themselves, got one of principal components, "
+                         "which are others in other data; reduce both data sets by the same ones first")
+
+
+def columns_given(found: Diagnosis | MomentDiagnosis, view: str) -> int:
+    """The columns that a view had before those were left out that others determine."""
+    note = columns_left_out(found, view)
+    return int(note.split(" of ", 1)[1].split()[0]) if note else cast(int, getattr(found, f"d_{view}"))
+
+
+def columns_left_out(found: Diagnosis | MomentDiagnosis, view: str) -> str:
+    """What a diagnosis says about columns of a view, "x" or "y", that were left out; empty where none were."""
+    return next((warning for warning in found.warnings if re.match(rf"{view}: \d+ of \d+ columns left out: ", warning)),
+                "")
+
+
+def check_same(argument: str, got: int | float | None, expected: int | float | None, noun: str = "") -> None:
     """Refuse a number that is another one than the baseline's.
 
     Raises:
         ValueError: naming the argument that has another number.
     """
     if got != expected:
-        raise ValueError(f"{argument}: expected {expected} {noun} as in the baseline, got {got}")
+        raise ValueError(f"{argument}: expected {expected}{noun and ' ' + noun} as in the baseline, got {got}")

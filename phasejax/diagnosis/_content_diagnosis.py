@@ -17,6 +17,7 @@ from phasejax.diagnosis._moment_matching import label_directions
 from phasejax.diagnosis._paired_data import PairedRows
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._shared_signal import shared_signal
+from phasejax.diagnosis._spectra_summary import spectra_summary
 from phasejax.diagnosis._units import rows_in_like_units
 
 # Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
@@ -42,6 +43,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
     Raises:
         ValueError: k out of range, views of one column.
     """
+    in_own_units = data
     data, of_units = rows_in_like_units(data)
     top = min(data.d_x, data.d_y) - 1
     if k is not None and not 1 <= k <= top:
@@ -65,6 +67,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
             scores = ((fair_scores(data.x, data.y, data.encoded, kind=data.kind, k=k, pilot=pilot, **rows),)
                       if k is not None else
                       scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=widths, **rows))
+        spectra = spectra_summary(in_own_units, data)
     matched, of_fit = None, ()
     if fit and shared.seen:
         tell("diagnosis: moments of a spiked model", steps - 1, steps)
@@ -76,7 +79,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
     found = Diagnosis(
         method="content", n=data.n, labelled=data.m, groups=None if data.groups is None else data.number_of_groups,
         d_x=data.d_x, d_y=data.d_y, label_columns=data.q, kind=data.kind, k=k, directions=directions,
-        confidence=confidence, shared=shared, content=content, scores=scores, fit=matched)
+        confidence=confidence, shared=shared, content=content, scores=scores, fit=matched, spectra=spectra)
     return replace(found, warnings=(*of_units, *of_fit, *_limits(found, data)))
 
 

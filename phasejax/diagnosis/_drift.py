@@ -1,7 +1,8 @@
-"""Drift: has the regime or any parameter moved beyond chance since a saved diagnosis?
+"""Drift: has anything that a diagnosis rests on moved beyond chance since a saved one?
 
-Every ratio and parameter is tested (`_drift_tests`), with Holm's correction over all of them. The regime has changed
-when both diagnoses are sure of theirs and the two differ.
+Between diagnoses by content these are label content, scores and spectra (`_content_drift`), between diagnoses by
+moments the ratios and parameters of the spiked model (`_drift_tests`), with Holm's correction over all of them. The
+regime has moved when both diagnoses are sure of theirs and the two differ.
 """
 
 import json
@@ -9,10 +10,12 @@ from dataclasses import asdict, dataclass
 
 from phasejax._core.serialise import plain
 from phasejax._version import __version__
-from phasejax.diagnosis._baseline import check_same
+from phasejax.diagnosis._baseline import check_comparable, check_same, columns_given, columns_left_out
+from phasejax.diagnosis._content_drift import difference, of_like_size, quantities, width_in_common
 from phasejax.diagnosis._drift_tests import holm, least_spread, on_even_scale, two_sided_test
 from phasejax.diagnosis._estimates import NAMES, Estimate, likeliest
 from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._simulator import BOUNDS
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.theory import Regime
@@ -23,10 +26,12 @@ _RESOLUTION = 1 / 4000
 
 @dataclass(frozen=True)
 class ParameterChange:
-    """The change of one ratio or parameter between two diagnoses, and whether chance explains it.
+    """The change of one number between two diagnoses, and whether chance explains it.
 
     Args:
-        name: one of `RATIOS` or `PARAMETERS`.
+        name: by content s_CA, s_CP and s_CP y->x, "score of" a representation, "canonical correlation" 1 to 4,
+            "squared canonical correlations", "variance of" and "participation ratio of" x and y; by moments one of the
+            ratios and parameters.
         before, now: estimates with intervals.
         z: difference in standard errors; positive for an increase.
         p: two-sided probability of a difference as large without any change.
@@ -48,41 +53,38 @@ class Drift:
     """Everything that may have changed since a baseline, with tests (`detect_drift`).
 
     Args:
+        method: of both diagnoses, "content" or "moments".
         level: chance of a false alarm in any of the names.
         n_before, n_now: rows of each data set.
         changes: one for each name, in the order of the diagnosis.
+        regime_before, regime_now: by content the regimes that are stated, None where one is undecided; by moments the
+            likeliest.
         probabilities_before, probabilities_now: of the four regimes by name.
         regime_changed: probability that the regime is another one.
         warnings: what limits the answer, one sentence each.
     """
 
+    method: str
     level: float
     n_before: int
     n_now: int
     changes: tuple[ParameterChange, ...]
+    regime_before: Regime | None
+    regime_now: Regime | None
     probabilities_before: dict[str, float]
     probabilities_now: dict[str, float]
     regime_changed: float
     warnings: tuple[str, ...] = ()
 
     @property
-    def regime_before(self) -> Regime:
-        """The likeliest regime of the baseline."""
-        return likeliest(self.probabilities_before)
-
-    @property
-    def regime_now(self) -> Regime:
-        """The likeliest regime of the new data."""
-        return likeliest(self.probabilities_now)
-
-    @property
     def regime_moved(self) -> bool:
-        """Whether the regime changed with a probability above 1 - level.
+        """Whether both regimes are stated, they differ, and one has changed with a probability above 1 - level.
 
-        Without a change two posteriors must err to opposite sides of a boundary, so this adds
+        Without a change two diagnoses must err to opposite sides of a boundary, so this adds
         of the order of level squared to the false alarms.
         """
-        return self.regime_changed > 1 - self.level
+        stated = self.regime_before is not None and self.regime_now is not None
+        return stated and self.regime_before is not self.regime_now and self.regime_changed > 1 - self.level
 
     @property
     def moved(self) -> bool:
@@ -94,34 +96,43 @@ class Drift:
         for change in self.changes:
             if change.name == name:
                 return change
-        raise ValueError(f"name: expected one of {', '.join(NAMES)}, got {name!r}")
+        raise ValueError(f"name: expected one of {', '.join(one.name for one in self.changes)}, got {name!r}")
 
     def summary(self) -> str:
         """The comparison as lines of text; an asterisk marks what moved beyond chance."""
-        before, now = self.regime_before.value, self.regime_now.value
         moved = ["the regime"] * self.regime_moved + [change.name for change in self.changes if change.beyond]
+        width = max(16, *(len(change.name) + 1 for change in self.changes))
         lines = [
-            f"Drift            {'yes: ' + ', '.join(moved) if moved else 'none beyond chance'} (level {self.level:g})",
-            f"{'*' * self.regime_moved + 'Regime':<16} {before} (probability {self.probabilities_before[before]:.2f}) "
-            f"-> {now} ({self.probabilities_now[now]:.2f}), changed with probability {self.regime_changed:.2f}"]
+            f"{'Drift':<{width}} {'yes: ' + ', '.join(moved) if moved else 'none beyond chance'} "
+            f"(level {self.level:g})",
+            f"{'*' * self.regime_moved + 'Regime':<{width}} {_words(self.regime_before, self.probabilities_before)} -> "
+            f"{_words(self.regime_now, self.probabilities_now)}, changed with probability {self.regime_changed:.2f}"]
         for c in self.changes:
-            sides = " -> ".join(f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in (c.before, c.now))
-            lines.append(f"{'*' * c.beyond + c.name:<16} {sides}   z = {c.z:+.1f}, adjusted p = {c.adjusted:.2g}")
-        lines.append(f"rows             {self.n_before} -> {self.n_now}")
+            sides = " -> ".join(f"{_short(e.value)} [{_short(e.low)}, {_short(e.high)}]" for e in (c.before, c.now))
+            lines.append(f"{'*' * c.beyond + c.name:<{width}} {sides}   z = {c.z:+.1f}, adjusted p = {c.adjusted:.2g}")
+        lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def to_dict(self) -> dict:
-        """All fields and derived answers as plain Python objects."""
+        """All fields and derived answers as plain Python objects; a regime that is not stated is "undecided"."""
+        regimes = {name: regime.value if regime else "undecided" for name, regime in
+                   (("regime_before", self.regime_before), ("regime_now", self.regime_now))}
         return plain({"phasejax_version": __version__, "moved": self.moved, "regime_moved": self.regime_moved,
-                      "regime_before": self.regime_before.value, "regime_now": self.regime_now.value, **asdict(self)})
+                      **asdict(self), **regimes})
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def detect_drift(baseline: MomentDiagnosis, now: MomentDiagnosis | SpectralDiagnosis, *, level: float = 0.01) -> Drift:
-    """Whether the regime or any parameter has moved beyond chance since a baseline.
+def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentDiagnosis | SpectralDiagnosis, *,
+                 level: float = 0.01) -> Drift:
+    """Whether the regime or anything that a diagnosis measures has moved beyond chance since a baseline.
+
+    Diagnoses by content are compared by label content, scores of the linear encoders and spectra. Content and scores
+    are those of so many rows: where the numbers of rows or labels differ by more than a quarter, only the spectra are
+    compared, with a warning. Means of columns are not compared; a view in another unit shows in its variance. Diagnoses
+    by moments are compared by the ratios and parameters of the spiked model.
 
     Args:
         baseline: from `load_baseline`.
@@ -130,36 +141,105 @@ def detect_drift(baseline: MomentDiagnosis, now: MomentDiagnosis | SpectralDiagn
         level: chance of a false alarm, above 0 and below 1.
 
     Raises:
-        ValueError: a diagnosis of the spectral method, or of another number of columns, label columns or
-            signals or another confidence than the baseline's, or a level out of range.
+        ValueError: a diagnosis by another method than the baseline's, or of another number of columns, label columns
+            or signals or another confidence, principal components fitted to each data set, or a level out of range.
+
+    Source: Welch 1947 (by content), Holm 1979.
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number above 0 and below 1, got {level}")
-    if not isinstance(now, MomentDiagnosis):
-        raise ValueError(f"now: expected a diagnosis of method 'moments', got {type(now).__name__}")
-    for argument, name, noun in (("x", "d_x", "columns"), ("y", "d_y", "columns"), ("k", "k", "signals"),
+    if not isinstance(baseline, Diagnosis | MomentDiagnosis):
+        raise ValueError(f"baseline: expected a diagnosis by content or by moments, got {type(baseline).__name__}")
+    if type(now) is not type(baseline):
+        raise ValueError(f"now: expected a diagnosis of method {baseline.method!r}, got {type(now).__name__}")
+    for argument, name, noun in (("k", "k", "signals" if baseline.method == "moments" else ""),
                                  ("labels", "label_columns", "independent label columns (classes less one)"),
                                  ("confidence", "confidence", "as level of the intervals")):
         check_same(argument, getattr(now, name), getattr(baseline, name), noun)
-    differences = [two_sided_test(*(on_even_scale(name, found.draws[name]) for found in (baseline, now)),
-                          rows_ratio=baseline.n / now.n if name in BOUNDS else None, floor=least_spread(name, baseline))
-                   for name in NAMES]
-    adjusted = holm([p for _, p in differences])
-    same = sum(baseline.probabilities[regime.value] * now.probabilities[regime.value] for regime in Regime)
+    for found in (baseline, now):
+        check_comparable(found)
+    return (_by_content if isinstance(baseline, Diagnosis) else _by_moments)(baseline, now, level)
+
+
+def _by_content(baseline, now, level):
+    for view in ("x", "y"):
+        check_same(view, columns_given(now, view), columns_given(baseline, view), "columns")
+    if now.kind != baseline.kind:
+        raise ValueError(f"labels: expected those of kind {baseline.kind!r} as in the baseline, got {now.kind!r}")
+    k = width_in_common(baseline, now)
+    if not k:
+        raise ValueError("k: expected a number of components that both diagnoses have, got none")
+    like_size = of_like_size(baseline, now)
+    before, after = quantities(baseline, k), quantities(now, k)
+    names = [name for name in before if name in after and (like_size or not before[name].of_size)]
+    tests = {name: difference(before[name], after[name], baseline.n, now.n) for name in names}
+    stated = [found.content.regime(k) if found.seen else None for found in (baseline, now)]
+    probabilities = [dict(zip([Regime.from_code(code).value for code in range(4)],
+                              found.content.probabilities[found.content.ks.index(k)], strict=True))
+                     for found in (baseline, now)]
+    confidence = baseline.confidence
+    return _drift(baseline, now, level, {
+        name: (before[name].estimate(confidence), after[name].estimate(confidence), *tests[name]) for name in names},
+        stated, probabilities, tuple(_of_comparison(baseline, now, like_size)))
+
+
+def _by_moments(baseline, now, level):
+    for view in ("x", "y"):
+        check_same(view, getattr(now, f"d_{view}"), getattr(baseline, f"d_{view}"), "columns")
+    tests = [two_sided_test(*(on_even_scale(name, found.draws[name]) for found in (baseline, now)),
+                            rows_ratio=baseline.n / now.n if name in BOUNDS else None,
+                            floor=least_spread(name, baseline)) for name in NAMES]
+    probabilities = [dict(found.probabilities) for found in (baseline, now)]
+    return _drift(baseline, now, level, {
+        name: (baseline.estimates[name], now.estimates[name], *test) for name, test in zip(NAMES, tests, strict=True)},
+        list(map(likeliest, probabilities)), probabilities, tuple(_of_fits(baseline, now)))
+
+
+def _drift(baseline, now, level, changes, regimes, probabilities, warnings):
+    adjusted = holm([p for *_, p in changes.values()])
+    same = sum(probabilities[0][regime.value] * probabilities[1][regime.value] for regime in Regime)
     return Drift(
-        level=level, n_before=baseline.n, n_now=now.n,
-        changes=tuple(ParameterChange(name, baseline.estimates[name], now.estimates[name], z, p, a, a < level)
-                      for name, (z, p), a in zip(NAMES, differences, adjusted, strict=True)),
-        probabilities_before=dict(baseline.probabilities), probabilities_now=dict(now.probabilities),
-        regime_changed=1 - min(1.0, max(same, _RESOLUTION)), warnings=tuple(_warnings(baseline, now)))
+        method=baseline.method, level=level, n_before=baseline.n, n_now=now.n,
+        changes=tuple(ParameterChange(name, before, after, z, p, a, a < level)
+                      for (name, (before, after, z, p)), a in zip(changes.items(), adjusted, strict=True)),
+        regime_before=regimes[0], regime_now=regimes[1], probabilities_before=probabilities[0],
+        probabilities_now=probabilities[1], regime_changed=1 - min(1.0, max(same, _RESOLUTION)),
+        warnings=(*_of_version(baseline), *warnings, *now.warnings))
 
 
-def _warnings(baseline, now):
+def _of_version(baseline):
     if baseline.phasejax_version != __version__:
         yield (f"the baseline was written by phasejax {baseline.phasejax_version}, this is {__version__}: where the "
                "method has changed between them, that shows as drift.")
+
+
+def _of_comparison(baseline, now, like_size):
+    if not like_size:
+        yield (f"n = {now.n} with {now.labelled} labels, in the baseline {baseline.n} with {baseline.labelled}: label "
+               "content and scores depend on these numbers and are not compared, so that nothing is said about the "
+               "labels; give as many rows as the baseline has.")
+    elif bool(baseline.scores) != bool(now.scores):
+        yield "only one of the two diagnoses has scores: they are not compared."
+    if baseline.spectra is None or now.spectra is None:
+        yield "one of the two diagnoses has no spectra: they are not compared."
+    for view in ("x", "y"):
+        if columns_left_out(baseline, view) != columns_left_out(now, view):
+            yield f"{view}: other columns than in the baseline do not vary or are combinations of others."
+
+
+def _of_fits(baseline, now):
     reduced_chi2 = max(baseline.reduced_chi2, now.reduced_chi2)
     if baseline.fits_badly or now.fits_badly:
         yield (f"intervals are widened by a reduced chi-squared of {reduced_chi2:.1f}: a change within them is not "
                "seen, so that 'none' says little.")
-    yield from now.warnings
+
+
+def _words(regime, probabilities):
+    """A regime and its probability; where it is not stated, the likeliest one."""
+    name = regime.value if regime else likeliest(probabilities).value
+    return f"{'' if regime else 'undecided, likeliest '}{name} (probability {probabilities[name]:.2f})"
+
+
+def _short(value):
+    """A number with three digits behind the point, or four digits where it is large."""
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"

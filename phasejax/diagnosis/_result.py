@@ -12,6 +12,7 @@ from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._shared_signal import SharedSignal
+from phasejax.diagnosis._spectra_summary import SpectraSummary
 from phasejax.diagnosis._uses import OBJECTIVES, Use, uses_of
 from phasejax.theory import Regime
 
@@ -37,6 +38,7 @@ class Diagnosis:
         content: label content against k.
         scores: cross-validated scores of all representations, one record for each k; one only where k is given.
         fit: the spiked model that matches the moments; None where it was not asked for or could not be made.
+        spectra: the views' spectra in a few numbers, for comparison with later data.
         warnings: what limits the answer, one sentence each.
         phasejax_version: of the package that made the diagnosis.
     """
@@ -56,6 +58,7 @@ class Diagnosis:
     content: ContentCurve
     scores: tuple[FairScores, ...]
     fit: MomentDiagnosis | None = None
+    spectra: SpectraSummary | None = None
     warnings: tuple[str, ...] = ()
     phasejax_version: str = __version__
 

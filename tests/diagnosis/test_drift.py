@@ -259,7 +259,7 @@ def _with(*path, value):
 @pytest.mark.parametrize(("change", "message"), [
     (lambda read: [], "expected a diagnosis written by phasejax, got another JSON file"),
     (lambda read: {"version": 1}, "expected a diagnosis written by phasejax, got another JSON file"),
-    (_with("method", value="spectral"), "expected a diagnosis of method moments, got spectral"),
+    (_with("method", value="spectral"), "expected a diagnosis of method content or moments, got spectral"),
     (_without("draws"), "expected the field draws, got a diagnosis without it"),
     (_without("k"), "expected the field k, got a diagnosis without it"),
     (_with("k", value=2.5), "k: expected a whole number from 1, got 2.5"),

@@ -1,0 +1,187 @@
+r"""Tests of whether two diagnoses by content are further apart than chance: label content, scores and spectra.
+
+Every quantity is compared on a scale where errors are even (variances, participation ratios and sums of squares as
+logarithms, shares, scores and correlations as they are) by Welch's test,
+
+.. math:: z = (u_2 - u_1) / \sqrt{s_1^2 + s_2^2}
+
+with the degrees of freedom of the two jackknives. Three things keep it honest:
+
+- Bootstrap errors of a score are those of held-out rows for encoders as they are. Encoders fitted to other rows keep
+  another share of the signal, so the error of that share, times what the views' columns score above chance, is added.
+- Spectra of few rows are spread out. Where the numbers of rows differ, the difference that this makes, by the
+  jackknife's bias, is subtracted, and half of it counts as an error. Label content and scores are those of so many
+  rows and no formula takes them to others: they are compared only between data sets of like size.
+- A few rows in which rare features meet can make a canonical correlation of 1 without any error. So correlations are
+  known no better than in the other data set, at equal numbers of rows.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from phasejax.diagnosis._content import OBJECTIVES
+from phasejax.diagnosis._estimates import Estimate
+from phasejax.diagnosis._fair_scores import FairScores
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._spectra_summary import Measured
+
+# Ratio of the numbers of rows, or of labelled rows, up to which label content and scores are compared.
+LIKE_SIZE = 1.25
+# Standard deviations of raw columns' scores from one data set to the next are 1.0 to 1.25 times those of the bootstrap,
+# whose read-outs are not fitted anew (spiked and power-law models of 400 rows, other seeds than the tests').
+_REFITTED = 1.2
+# Whose label content an encoder's score rests on, by the names of `_representations`, and the columns it is made of.
+_RESTS_ON = {"CA": (("ca",), "x and y"), "CP both": (("cp", "cp_reverse"), "x and y"), "CA of x": (("ca",), "x"),
+             "CA of y": (("ca",), "y"), "CP x->y": (("cp",), "x"), "CP y->x": (("cp_reverse",), "y"),
+             "joint": (("ca", "cp"), "x"), "x": ((), "x"), "y": ((), "y"), "x and y": ((), "x and y")}
+_CONTENT_NAMES = ("s_CA", "s_CP", "s_CP y->x")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A monotone scale on which errors are even."""
+
+    to: Callable[[float], float]
+    back: Callable[[float], float]
+    slope: Callable[[float], float]
+
+
+_AS_IT_IS = Scale(float, float, lambda value: 1.0)
+_LOG = Scale(lambda value: math.log(max(value, 1e-300)), math.exp, lambda value: 1 / max(value, 1e-300))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of a diagnosis that is compared.
+
+    Args:
+        value: in its own units.
+        u, error, bias: the number, its standard error and its bias on the even scale.
+        freedom: degrees of freedom of the error.
+        scale: the even scale.
+        of_size: whether the number is that of so many rows, and so only comparable between data sets of like size.
+        no_better: whether its error is at least that of the other data set.
+    """
+
+    value: float
+    u: float
+    error: float
+    bias: float
+    freedom: float
+    scale: Scale
+    of_size: bool
+    no_better: bool = False
+
+    def estimate(self, confidence: float) -> Estimate:
+        """The number with its interval."""
+        reach = float(student_t.ppf((1 + confidence) / 2, self.freedom)) * self.error
+        return Estimate(self.value, *(self.scale.back(self.u + side * reach) for side in (-1, 1)))
+
+
+def quantities(found: Diagnosis, k: int) -> dict[str, Quantity]:
+    """What is compared of a diagnosis, by name, with k components.
+
+    Args:
+        found: the diagnosis.
+        k: one of the numbers of components of its content.
+
+    Raises:
+        ValueError: a number that is not finite, or an error below 0, as no diagnosis has them.
+    """
+    named = dict([*_of_content(found, k), *_of_scores(found, k), *_of_spectra(found)])
+    for name, one in named.items():
+        if not (math.isfinite(one.u) and math.isfinite(one.bias) and 0 <= one.error < math.inf and one.freedom >= 1):
+            raise ValueError(f"{name}: expected a finite number with its error, got {one.value} and {one.error}")
+    return named
+
+
+def width_in_common(before: Diagnosis, now: Diagnosis) -> int:
+    """The number of components at which two diagnoses are compared: that of the baseline, or the next below it."""
+    width = before.directions if before.k is None else before.k
+    shared = set(before.content.ks) & set(now.content.ks)
+    return max((k for k in shared if k <= width), default=min(shared, default=0))
+
+
+def of_like_size(before: Diagnosis, now: Diagnosis) -> bool:
+    """Whether both rest on about as many rows and labels."""
+    ratios = (now.n / before.n, now.labelled / before.labelled)
+    return all(1 / LIKE_SIZE <= ratio <= LIKE_SIZE for ratio in ratios)
+
+
+def difference(before: Quantity, now: Quantity, n_before: int, n_now: int) -> tuple[float, float]:
+    """z and two-sided p of a difference between two diagnoses of so many rows."""
+    coefficient = (before.bias * n_before + now.bias * n_now) / 2
+    expected = coefficient * (1 / n_now - 1 / n_before)
+    errors = np.array([before.error, now.error])
+    if before.no_better:
+        errors = np.maximum(errors, errors[::-1] * np.array([n_now / n_before, n_before / n_now]) ** 0.5)
+    away, spread = now.u - before.u - expected, math.hypot(*errors, expected / 2)
+    if spread == 0:
+        return (0.0, 1.0) if away == 0 else (math.copysign(math.inf, away), 0.0)
+    squares, z = errors**2 / spread**2, away / spread
+    freedom = 1 / max(np.sum(squares**2 / (before.freedom, now.freedom)), 1e-9)
+    return z, float(2 * student_t.sf(abs(z), freedom))
+
+
+def _of_content(found, k) -> Iterator[tuple[str, Quantity]]:
+    for name, objective in zip(_CONTENT_NAMES, OBJECTIVES, strict=True):
+        estimate = found.content.at(k)[objective]
+        yield name, _as_it_is(estimate.value, _content_error(found, k, objective), _freedom(found))
+
+
+def _of_scores(found, k) -> Iterator[tuple[str, Quantity]]:
+    scores = next((scores for scores in found.scores if scores.k == k), None)
+    if scores is None:
+        return
+    for name, (objectives, columns) in _RESTS_ON.items():
+        error, freedom = _bootstrap_error(scores, name), max(scores.units - 1.0, 1.0)
+        if objectives:
+            above = max(scores.values["linear"][columns] - scores.chance, 0.0)
+            fitted = above * max(_content_error(found, k, objective) for objective in objectives)
+            if fitted > error:
+                freedom = _freedom(found)
+            error = math.hypot(error, fitted)
+        yield f"score of {name}", _as_it_is(scores.values["linear"][name], error, freedom)
+
+
+def _of_spectra(found) -> Iterator[tuple[str, Quantity]]:
+    spectra = found.spectra
+    if spectra is None:
+        return
+    for place, measured in enumerate(spectra.correlations, 1):
+        yield f"canonical correlation {place}", _on(_AS_IT_IS, measured, spectra.freedom, no_better=True)
+    if spectra.squared_correlations is not None:
+        yield "squared canonical correlations", _on(_LOG, spectra.squared_correlations, spectra.freedom)
+    for name, measured in (("variance of x", spectra.variance_x), ("variance of y", spectra.variance_y),
+                           ("participation ratio of x", spectra.participation_x),
+                           ("participation ratio of y", spectra.participation_y)):
+        yield name, _on(_LOG, measured, spectra.freedom)
+
+
+def _on(scale: Scale, measured: Measured, freedom: int, no_better: bool = False) -> Quantity:
+    slope = scale.slope(measured.value)
+    return Quantity(measured.value, scale.to(measured.value), measured.error * slope, measured.bias * slope, freedom,
+                    scale, of_size=False, no_better=no_better)
+
+
+def _as_it_is(value, error, freedom) -> Quantity:
+    return Quantity(value, value, error, 0.0, freedom, _AS_IT_IS, of_size=True)
+
+
+def _freedom(found) -> float:
+    return max(found.content.groups - 1.0, 1.0)
+
+
+def _content_error(found, k, objective) -> float:
+    """The standard error that the interval of a content was made from."""
+    estimate, level = found.content.at(k)[objective], (1 + found.content.confidence) / 2
+    return (estimate.high - estimate.low) / 2 / float(student_t.ppf(level, _freedom(found)))
+
+
+def _bootstrap_error(scores: FairScores, name: str) -> float:
+    """The error of a score's held-out rows; where the draws do not vary at all, that of one row in all of them."""
+    return _REFITTED * max(float(np.std(scores.draws.of["linear"][name])), 0.5 / scores.units)
