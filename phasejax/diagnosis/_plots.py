@@ -1,4 +1,6 @@
-"""The spectra of a diagnosis as a figure: what each component is worth to an objective, and to the labels."""
+"""A diagnosis as a figure: scores and label content, or what each component is worth to an objective and the labels."""
+
+import textwrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,8 +10,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._representations import RAW
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._score_plots import plot_content, plot_fair_scores, plot_scores_over_k
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
+from phasejax.diagnosis._uses import SITUATIONS
 from phasejax.plotting import OBJECTIVE_COLOURS
 
 
@@ -43,19 +49,53 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     return twin
 
 
-def plot_diagnosis(diagnosis: SpectralDiagnosis | MomentDiagnosis, figure: Figure | None = None) -> Figure:
-    """Draw the classified spectra of alignment and of prediction in both directions.
+def plot_diagnosis(diagnosis: Diagnosis | MomentDiagnosis | SpectralDiagnosis, figure: Figure | None = None
+                   ) -> Figure:
+    """Draw what a diagnosis rests on.
+
+    Of the default diagnosis these are the scores of what can be trained or kept, with intervals, and the label content
+    against the number of components. Where the views share nothing that the labels measure, only scores of the views'
+    columns are drawn. Of the other methods these are the classified spectra of alignment and of prediction in both
+    directions.
 
     Args:
-        diagnosis: the result of `diagnose`, by either method.
-        figure: where to draw; by default a new figure of 13.5 by 4.6 inches.
+        diagnosis: the result of `diagnose`, by any method.
+        figure: where to draw; by default a new figure, 13.5 inches wide.
 
     Returns:
-        The figure, with the separation ratios above the panels and the regime above all.
+        The figure, with the answer above its panels.
 
-    Source: K26, Fig. 12.
+    Source: K26, Fig. 12 (spectra).
     """
-    figure = Figure(figsize=(13.5, 4.6), layout="constrained") if figure is None else figure
+    if figure is None:
+        figure = Figure(figsize=(13.5, 5.2 if isinstance(diagnosis, Diagnosis) else 4.6), layout="constrained")
+    return _plot_decision(diagnosis, figure) if isinstance(diagnosis, Diagnosis) else _plot_spectra(diagnosis, figure)
+
+
+def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:
+    """Scores on the left, label content on the right, as far as there are any."""
+    figure.suptitle("\n".join(textwrap.wrap(diagnosis.verdict.replace("->", "→").replace("R2", "R²"), 140)))
+    scores, seen = diagnosis.scores, diagnosis.seen
+    left = right = figure
+    if scores and seen:
+        places = figure.add_gridspec(1, 2, width_ratios=(3, 2))
+        left, right = figure.add_subfigure(places[0]), figure.add_subfigure(places[1])
+    if seen:
+        k = diagnosis.directions if diagnosis.k is None else diagnosis.k
+        plot_content(right.subplots(), diagnosis.content, k)
+    if scores and not seen:
+        plot_fair_scores(left.subplots(), scores[-1], RAW)
+    elif len(scores) == 1:
+        plot_fair_scores(left.subplots(), scores[0])
+    elif scores:
+        for ax, situation in zip(left.subplots(len(SITUATIONS), 1, sharex=True), SITUATIONS, strict=True):
+            plot_scores_over_k(ax, scores, situation)
+            ax.label_outer()
+    return figure
+
+
+def _plot_spectra(diagnosis: SpectralDiagnosis | MomentDiagnosis, figure: Figure) -> Figure:
+    """The three classified spectra with separation ratios above the panels and the regime above all."""
     panels = (
         ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
         ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),

@@ -26,7 +26,9 @@ def test_it_prints_and_writes(digits, tmp_path):
         assert word in done.stdout
     assert json.loads((tmp_path / "d.json").read_text()) == found.to_dict()
     assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
-    assert found.recommendation.split(":")[0] in (tmp_path / "d.html").read_text()
+    report = (tmp_path / "d.html").read_text("utf-8")
+    for text in (*(use.situation for use in found.uses), "X.npy", "Y.csv", "L.npy"):
+        assert text in report
     assert len(list(tmp_path.iterdir())) == 3
 
 

@@ -1,4 +1,4 @@
-"""The spectra of a diagnosis as figures: what they show, pixel by pixel where it matters."""
+"""Figures of a diagnosis, scores, label content and spectra: what they show, pixel by pixel where it matters."""
 
 import dataclasses
 
@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from phasejax.diagnosis import plot_diagnosis, plot_spectrum
+from phasejax.diagnosis._score_plots import REPRESENTATIONS
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
+from phasejax.diagnosis._uses import SITUATIONS
 
 # Signal below nuisance: the third component predicts the labels, the second does not.
 MIXED = ClassifiedSpectrum(values=np.array([0.9, 0.7, 0.4, 0.2]), r2=np.array([0.8, 0.0, 0.5, 0.1]),
@@ -70,3 +73,62 @@ def test_a_ratio_without_bound_is_written_as_infinity(saved_diagnosis):
     given = Figure()
     assert plot_diagnosis(found, given) is given
     assert given.axes[0].get_title().endswith(r"= \infty$")
+
+
+def drawn(found):
+    """All texts of a diagnosis's figure, and its axes."""
+    figure = plot_diagnosis(found)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    return figure.get_suptitle(), texts, figure.axes
+
+
+def test_a_decision_is_scores_and_label_content(saved_decision):
+    title, texts, axes = drawn(saved_decision)
+    assert title.replace("\n", " ") == saved_decision.verdict.replace("R2", "R²")
+    scores, content = saved_decision.scores[0], saved_decision.content
+    for name, words in REPRESENTATIONS.items():
+        score = scores.score(name)
+        assert words in texts
+        shown = f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]".replace("-", "\u2212")
+        assert shown in texts
+        lines = [line for ax in axes for line in ax.lines if list(line.get_xdata()) == [score.low, score.high]]
+        assert len(lines) == 1, name
+    points = {line.get_label(): line for ax in axes for line in ax.lines}
+    np.testing.assert_allclose(points["CP x→y"].get_ydata(), [e.value for e in content.cp])
+    np.testing.assert_allclose(points["CA"].get_ydata(), [e.value for e in content.ca])
+
+
+def test_the_best_embedding_of_a_situation_is_bold(saved_decision):
+    figure = plot_diagnosis(saved_decision)
+    bold = [text.get_text() for text in figure.axes[-1].texts + figure.axes[0].texts if text.get_weight() == "bold"]
+    best = [saved_decision.scores[0].score(name) for name in ("CA", "CA of x", "CA of y")]
+    assert [text for text in bold if "[" in text] == [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in best]
+
+
+def test_scores_at_several_widths_are_curves(saved_decision):
+    scores = saved_decision.scores[0]
+    widths = tuple(dataclasses.replace(scores, k=k) for k in (1, 2, 4, 8))
+    _, texts, axes = drawn(dataclasses.replace(saved_decision, k=None, scores=widths))
+    curves = [line for ax in axes for line in ax.lines if line.get_label() == REPRESENTATIONS["joint"]]
+    assert len(curves) == 1
+    np.testing.assert_array_equal(curves[0].get_xdata(), [1, 2, 4, 8])
+    np.testing.assert_allclose(curves[0].get_ydata(), scores.score("joint").value)
+    for situation in SITUATIONS:
+        assert f"{situation}: R²" in texts
+
+
+def test_where_nothing_is_shared_only_the_columns_are_drawn(saved_decision):
+    shared = dataclasses.replace(saved_decision.shared, views_p=0.5, labels_p=0.5)
+    title, texts, axes = drawn(dataclasses.replace(saved_decision, shared=shared))
+    assert title.startswith("no shared signal seen")
+    assert len(axes) == 1
+    assert {text for text in texts if text in REPRESENTATIONS.values()} == {
+        "x, all columns", "y, all columns", "x and y, all columns"}
+
+
+def test_without_scores_there_is_content_alone(saved_decision):
+    _, texts, axes = drawn(dataclasses.replace(saved_decision, scores=()))
+    assert len(axes) == 1
+    assert "label content s(k)" in texts

@@ -15,12 +15,24 @@ from PIL import Image
 from phasejax import Regime
 from phasejax.diagnosis import Estimate, write_report
 from phasejax.diagnosis._estimates import PARAMETERS
-from phasejax.diagnosis.report._format import FILTERS, fixed, level, number, percent, readable, signed
-from phasejax.diagnosis.report._values import phase_diagram
+from phasejax.diagnosis._fair_scores import Draws
+from phasejax.diagnosis.report._evidence import OF_A_COLUMN
+from phasejax.diagnosis.report._fit_values import phase_diagram
+from phasejax.diagnosis.report._format import (
+    FILTERS,
+    fixed,
+    level,
+    number,
+    p_value,
+    percent,
+    readable,
+    sentence,
+    signed,
+)
 from phasejax.theory import regime_code
 
-SECTIONS = ["Where these data lie", "How sure that is", "Spectra", "Predicted scores", "What would change the answer",
-            "Estimates", "Data and method"]
+SHARED, CONTENT, SCORES = "Is anything shared", "What 2 components keep", "Expected loss"
+UNLIMITED, DATA = "With unlimited rows", "Data and method"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="no browser installed: expected chromium or google-chrome")
 VOID = {"meta", "br", "link", "img", "input", "hr", "path", "use", "rect", "circle", "image", "stop", "line", "polygon"}
@@ -60,38 +72,55 @@ class Page(HTMLParser):
         return [value for _, attribute, value in self.attributes if attribute == name]
 
 
+def with_scores(scores, **values):
+    """Scores in which some representations have other values, with draws around them of the same spread."""
+    def moved(found, names, draws):
+        return {**found, **{name: draws[name] + value - names[name] if found is draws else value
+                            for name, value in values.items()}}
+
+    return dataclasses.replace(
+        scores, values={source: moved(names, names, None) for source, names in scores.values.items()},
+        draws=Draws({source: moved(draws, scores.values[source], draws) for source, draws in scores.draws.of.items()}))
+
+
 @pytest.fixture(scope="module")
-def clear(saved_diagnosis):
-    return saved_diagnosis
+def clear(saved_decision):
+    return saved_decision
 
 
 @pytest.fixture(scope="module")
 def undecided(clear):
-    """The same with draws on both sides of 1, two warnings and no predicted scores."""
-    along = np.linspace(-1, 1, 400)
-    draws = clear.draws | {"delta_ca": np.exp(along), "delta_cp": np.exp(-along**3)}
-    return dataclasses.replace(clear, draws=draws, predicted_scores=None, probabilities={
-        "Neither": 0.004, "CA only": 0.5, "CP only": 0.496, "Both": 0.0}, warnings=("tails are <heavy>.", "second."))
+    """The same with equal scores of both objectives, two regimes as likely, warnings, and a fit that does not hold."""
+    scores = with_scores(clear.scores[0], **{"CA": 0.8, "CP both": 0.8, "x and y": 0.9})
+    content = dataclasses.replace(clear.content, probabilities=((0.004, 0.5, 0.496, 0.0),))
+    return dataclasses.replace(clear, scores=(scores,), content=content, fit=with_chi2(clear.fit, 40.0),
+                               warnings=("tails are <heavy>.", "second."))
+
+
+def with_chi2(fit, value):
+    return dataclasses.replace(fit, reduced_chi2=value)
 
 
 @pytest.fixture(scope="module")
-def contrary(clear):
-    """The same with scores by which one view alone is better than alignment, and a median of nu that speaks against it.
-
-    Medians are taken one by one; the median of nu above the boundary of alignment makes no likely model.
-    """
-    scores = clear.predicted_scores
-    gains = tuple(dataclasses.replace(gain, high=-0.01) if gain.name == "CA" else gain
-                  for gain in scores.gain_over_single)
-    return dataclasses.replace(clear, predicted_scores=dataclasses.replace(scores, gain_over_single=gains),
-                               estimates=clear.estimates | {"nu": Estimate(0.99, 0.9, 1.0)})
+def noise(clear):
+    """The same where pairs agree no better than shuffled ones."""
+    return dataclasses.replace(clear, shared=dataclasses.replace(clear.shared, views_p=0.4, labels_p=0.4))
 
 
 @pytest.fixture(scope="module")
-def written(clear, undecided, contrary, tmp_path_factory):
-    """Paths of the three reports by name."""
+def open_width(clear):
+    """The same without k, at three widths; prediction is best at the first, alignment at the others."""
+    scores = [dataclasses.replace(with_scores(clear.scores[0], **{"CP both": both}), k=k)
+              for k, both in ((1, 0.99), (2, 0.7), (4, 0.7))]
+    return dataclasses.replace(clear, k=None, scores=tuple(scores))
+
+
+@pytest.fixture(scope="module")
+def written(clear, undecided, noise, open_width, tmp_path_factory):
+    """Paths of the reports by name."""
     folder = tmp_path_factory.mktemp("reports")
-    reports = {"clear": (clear, {"x": "left.npy"}), "undecided": (undecided, HOSTILE), "contrary": (contrary, None)}
+    reports = {"clear": (clear, {"x": "left.npy"}), "undecided": (undecided, HOSTILE), "noise": (noise, None),
+               "open": (open_width, None)}
     for name, (found, sources) in reports.items():
         write_report(found, folder / f"{name}.html", sources=sources)
     return {name: folder / f"{name}.html" for name in reports}
@@ -102,10 +131,18 @@ def pages(written):
     return {name: Page(path.read_text("utf-8")) for name, path in written.items()}
 
 
-@pytest.mark.parametrize("name", ["clear", "undecided", "contrary"])
-def test_page_is_complete_and_loads_nothing(written, pages, name):
+def first_screen(written, name):
+    """The text of a page's header."""
+    return Page(re.search(r"<header>.*</header>", written[name].read_text("utf-8"), re.DOTALL)[0]).text
+
+
+@pytest.mark.parametrize(("name", "sections"), [
+    ("clear", (SHARED, CONTENT, SCORES, UNLIMITED, "What would change it", "Estimates", DATA)),
+    ("undecided", (SHARED, CONTENT, SCORES, UNLIMITED, DATA)), ("noise", (SHARED, DATA)),
+    ("open", (SHARED, CONTENT, "R² at k =", UNLIMITED, DATA))])
+def test_page_is_complete_and_loads_nothing(written, pages, name, sections):
     text, page = written[name].read_text("utf-8"), pages[name]
-    for section in SECTIONS:
+    for section in sections:
         assert section in page.text
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     assert '<meta charset="utf-8">' in text
@@ -114,73 +151,147 @@ def test_page_is_complete_and_loads_nothing(written, pages, name):
     assert all(value.startswith("#") for value in page.values("href"))
 
 
-@pytest.mark.parametrize("name", ["clear", "undecided", "contrary"])
+@pytest.mark.parametrize("name", ["clear", "undecided", "noise", "open"])
 def test_ids_are_unique_and_references_resolve(written, pages, name):
     ids = pages[name].values("id")
     assert len(set(ids)) == len(ids)
     referred = re.findall(r'url\(#([^)]*)\)|href="#([^"]*)"', written[name].read_text("utf-8"))
-    assert len(referred) > 20
+    assert len(referred) > 10
     assert {first or second for first, second in referred} <= set(ids)
 
 
 def test_figures_are_named_for_those_who_cannot_see_them(pages):
-    for page, count in ((pages["clear"], 7), (pages["undecided"], 6)):
+    for name, count in (("clear", 4), ("undecided", 2), ("noise", 1), ("open", 4)):
+        page = pages[name]
         assert page.tags.count("svg") == count
         assert page.values("role").count("img") == count
         labels = [value for tag, attribute, value in page.attributes if (tag, attribute) == ("svg", "aria-label")]
         assert len(set(labels)) == count
 
 
-def test_a_clear_answer_is_stated_with_its_numbers(clear, pages):
+def test_the_first_screen_answers_by_use(clear, written):
+    text = first_screen(written, "clear")
+    assert "x and y side by side; as 2 numbers a view: align (CA)." in text
+    scores = clear.scores[0]
+    assert clear.uses[0].embedding.name == "CA"
+    parts = re.split(f"({'|'.join(use.situation for use in clear.uses)})", text)
+    lines = dict(zip(parts[1::2], parts[2::2], strict=True))
+    for use, names in zip(clear.uses, (("CA", "x and y"), ("CA of x", "x"), ("CA of y", "y"), ("CA",)), strict=True):
+        line = lines[use.situation]
+        for name in names:
+            score = scores.score(name)
+            assert f"{fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}]" in line
+        assert ("sure" if use.embedding.sure else "decided") in line
+        if not use.embedding.sure:
+            assert readable(use.embedding.needed) in line
+
+
+def test_scores_stand_with_what_a_wrong_choice_costs(clear, pages):
+    scores, text = clear.scores[0], pages["clear"].text
+    losses = scores.best(("CA of x", "CP x->y", "joint", "x at k")).expected_loss
+    for name, label in (("CP x->y", "CP x→y, encoder of x"), ("joint", "CA and CP x→y, encoder of x")):
+        score = scores.score(name)
+        sources = " ".join(fixed(scores.values[source][name]) for source in scores.sources)
+        assert (f"{label} {fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}] {sources} "
+                f"{fixed(losses[name])}") in text
+    assert losses["CP x->y"] > 0.5
+
+
+def test_tests_and_content_are_in_words(clear, pages):
     text = pages["clear"].text
+    shared = clear.shared
+    assert f"{fixed(shared.agreement)}; shuffled pairs give {fixed(shared.shuffled_agreement)}" in text
+    assert "Does what they share concern the labels? Yes" in text
     assert clear.regime is Regime.CA_ONLY
-    assert f"Regime: {clear.verdict}" in text
-    assert "alignment recovers the labelled signal" in text
+    assert "Regime at n = 300: CA only" in text
+    assert "Alignment keeps what both views tell about the labels, predicting y from x does not." in text
+    for name, share in zip(("CA", "CP x→y", "CP y→x"), clear.content.at(2).values(), strict=True):
+        assert f"{name} {fixed(share.value)} [{fixed(share.low)}, {fixed(share.high)}]" in text
+
+
+def test_real_label_columns_have_scores_of_their_own(clear, pages):
+    columns = clear.scores[0].per_column
+    assert len(columns) == 2
+    for place, column in enumerate(columns, start=1):
+        row = " ".join(fixed(column.score(name).value) for name in OF_A_COLUMN)
+        assert f"{place} {row}" in pages["clear"].text
+
+
+def test_the_theory_is_shown_where_a_model_fits(clear, pages):
+    text, fit = pages["clear"].text, clear.fit
+    assert f"reduced chi-squared {number(fit.reduced_chi2)}" in text
     assert "left.npy" in text
     for name in PARAMETERS:
-        e = clear.estimates[name]
+        e = fit.estimates[name]
         assert f"{number(e.value)} {number(e.low)} to {number(e.high)}" in text
-    assert "Reduced chi-squared " + number(clear.reduced_chi2) in text
-    drawn = " ".join(pages["clear"].values("aria-label"))
-    for score in clear.predicted_scores.scores:
-        assert f"{fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}]" in drawn
-    for change in clear.sensitivity():
+    for change in fit.sensitivity():
         if change.regime:
             assert f"\u00d7 {number(change.factor)} " in text
-            assert f"{number(clear.estimates[change.parameter].value * change.factor)} {change.regime.value}" in text
+            assert f"{number(fit.estimates[change.parameter].value * change.factor)} {change.regime.value}" in text
 
 
-def test_the_regime_is_stated_once_in_the_header(clear, undecided, contrary, written):
-    for name, found in (("clear", clear), ("undecided", undecided), ("contrary", contrary)):
-        header = written[name].read_text("utf-8").partition("</header>")[0]
-        assert header.count(found.verdict) == 1
-        assert "(regime" not in header
-        assert ("the two differ" in header) == (name == "contrary")
-
-
-def test_a_recommendation_against_the_regime_says_what_it_follows(contrary, pages):
-    assert contrary.objective == contrary.predicted_scores.best_single
-    assert contrary.regime is Regime.CA_ONLY
-    text = pages["contrary"].text
-    assert f"Keep {contrary.objective} alone" in text
-    assert "The recommendation follows the predicted scores" in text
-    assert "the regime describes the estimated model, and here the two differ." in text
-
-
-def test_medians_on_the_colour_of_another_regime_are_explained(clear, contrary, pages):
-    assert phase_diagram(clear).at_medians is clear.likeliest
-    assert "The medians lie" not in pages["clear"].text
-    assert phase_diagram(contrary).at_medians is Regime.NEITHER
-    assert "The medians lie on the colour of Neither" in pages["contrary"].text
-
-
-def test_undecided_and_no_predicted_scores_are_said(undecided, pages):
+def test_where_no_model_fits_one_sentence_says_so(undecided, pages):
     text = pages["undecided"].text
+    assert "no spiked model describes these data (reduced chi-squared 40.0" in text
+    for absent in ("What would change it", "Estimates", "Δ", "By the theory"):
+        assert absent not in text
+    assert undecided.unlimited_regime is None
+
+
+def test_nothing_shared_is_the_verdict_without_advice(noise, written, pages):
+    header, text = first_screen(written, "noise"), pages["noise"].text
+    assert header.index("No shared signal seen: check the pairing") < header.index("agree no better than shuffled")
+    for absent in ("align (CA)", "Align (CA)", "side by side", "Regime", "decided", "Δ", SCORES, "k80"):
+        assert absent not in text
+    drawn = " ".join(pages["noise"].values("aria-label"))
+    assert "of single modalities" in drawn
+    assert "CA" not in drawn
+
+
+def test_sharing_that_the_labels_do_not_measure_is_told_from_no_sharing(clear, tmp_path):
+    found = dataclasses.replace(clear, shared=dataclasses.replace(clear.shared, labels_p=0.4))
+    write_report(found, tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text("utf-8")).text
+    assert "The views share something, but nothing that the labels measure." in text
+    assert "check the pairing" not in text
+    assert "Align (CA)" not in text
+
+
+def test_undecided_says_between_what_and_what_would_settle_it(undecided, written, pages):
+    assert not undecided.uses[0].embedding.decided
+    header, text = first_screen(written, "undecided"), pages["undecided"].text
+    assert "align (CA) or predict each view from the other (CP both), undecided." in header
+    assert f"Would settle it: {readable(undecided.uses[0].embedding.needed)}" in header
+    assert "0.10 below all columns" in header
     assert undecided.regime is None
-    assert "Regime: undecided (CA only 0.50, CP only 0.50)" in text
-    assert "Undecided means that no regime reaches a probability of 90%" in text
-    assert "made without predicted scores" in text
+    assert "Regime at n = 300: undecided" in text
+    assert readable(undecided.content.reason(2)) in text
     assert "What limits this answer tails are <heavy>. second." in text
+
+
+def test_an_open_width_gives_an_answer_for_each(open_width, written, pages):
+    header = first_screen(written, "open")
+    assert "the best embedding depends on its width k" in header
+    assert re.search(r"k = 1: Predict each view from the other \(CP both\) 0\.99 .*k = 2 to 4: Align \(CA\)", header)
+    both = " ".join(fixed(scores.score("CP both").value) for scores in open_width.scores)
+    assert f"CP both ways, both encoders {both}" in pages["open"].text
+
+
+def test_without_scores_the_regime_is_the_answer(clear, tmp_path):
+    write_report(dataclasses.replace(clear, scores=(), fit=None), tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text("utf-8")).text
+    assert "Regime at n = 300: CA only." in text
+    assert "made without scores" in text
+    assert UNLIMITED not in text
+
+
+def test_medians_on_the_colour_of_another_regime_are_explained(clear, tmp_path):
+    """Medians are taken one by one; one of nu above the boundary of alignment makes no likely model."""
+    fit = dataclasses.replace(clear.fit, estimates=clear.fit.estimates | {"nu": Estimate(0.99, 0.9, 1.0)})
+    assert phase_diagram(clear.fit).at_medians is clear.fit.likeliest
+    assert phase_diagram(fit).at_medians is Regime.NEITHER
+    write_report(dataclasses.replace(clear, fit=fit), tmp_path / "report.html")
+    assert "The medians lie on the colour of Neither" in Page((tmp_path / "report.html").read_text("utf-8")).text
 
 
 def test_names_of_sources_are_text(written, pages):
@@ -193,9 +304,10 @@ def test_names_of_sources_are_text(written, pages):
 
 def test_boundaries_are_those_of_the_estimated_model(clear):
     # Decaying signals: the weakest one decides, whatever the scale of the views.
-    decaying = dataclasses.replace(clear, draws=clear.draws | {"decay": np.full(400, 0.4)})
+    fit = clear.fit
+    decaying = dataclasses.replace(fit, draws=fit.draws | {"decay": np.full(400, 0.4)})
     assert phase_diagram(decaying).weakest == pytest.approx(0.6)
-    for found in (clear, decaying):
+    for found in (fit, decaying):
         diagram = phase_diagram(found)
         kappa, ca, cp, model = diagram.kappa, diagram.ca, diagram.cp, found.model
         with jax.enable_x64(True):
@@ -209,11 +321,10 @@ def test_boundaries_are_those_of_the_estimated_model(clear):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_said(clear, tmp_path, value):
     infinite = {name: Estimate(value, 0.0, value) for name in ("delta_ca", "delta_cp", "delta_cp_reverse", "gamma_x")}
-    nothing = np.full(400, value)
-    found = dataclasses.replace(clear, estimates=clear.estimates | infinite, reduced_chi2=value,
-                                reverse_probability=np.nan, predicted_scores=None,
-                                draws=clear.draws | {"delta_ca": nothing, "kappa": nothing})
-    write_report(found, tmp_path / "report.html")
+    nothing, fit = np.full(400, value), clear.fit
+    fit = dataclasses.replace(fit, estimates=fit.estimates | infinite,
+                              draws=fit.draws | {"delta_ca": nothing, "kappa": nothing})
+    write_report(dataclasses.replace(clear, fit=fit), tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text("utf-8")).text
     assert "The phase diagram cannot be drawn: an estimate is not a finite number." in text
     assert "The plane of the separation ratios cannot be drawn" in text
@@ -222,19 +333,19 @@ def test_numbers_that_are_not_finite_are_said(clear, tmp_path, value):
     assert "nan" not in text.lower().replace("dominan", "")
 
 
-def test_some_draws_that_are_not_finite_are_counted(undecided, tmp_path):
-    draws = undecided.draws["delta_ca"].copy()
+def test_some_draws_that_are_not_finite_are_counted(clear, tmp_path):
+    draws = clear.fit.draws["delta_ca"].copy()
     draws[:7] = np.inf
-    found = dataclasses.replace(undecided, draws=undecided.draws | {"delta_ca": draws})
-    write_report(found, tmp_path / "report.html")
+    fit = dataclasses.replace(clear.fit, draws=clear.fit.draws | {"delta_ca": draws})
+    write_report(dataclasses.replace(clear, fit=fit), tmp_path / "report.html")
     assert "7 of 400 draws, with a ratio of 0 or ∞, cannot be shown" in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_a_file_that_cannot_be_written_is_one_line(clear, undecided, tmp_path):
+def test_a_file_that_cannot_be_written_is_one_line(noise, tmp_path):
     for path in (tmp_path / "missing" / "report.html", tmp_path):
         # What fails is the last step, after the page is complete.
         with pytest.raises(OSError, match="expected a file that can be written, got ") as caught:
-            write_report(undecided, path)
+            write_report(noise, path)
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -248,6 +359,8 @@ def test_numbers_are_rounded_for_reading():
     assert [signed(value) for value in (-0.001, 0.001, 0.1, -0.25)] == ["0.00", "0.00", "+0.10", "\u22120.25"]
     assert [level(share) for share in (0.9, 0.57, 0.995)] == ["90%", "57%", "99.5%"]
     assert readable("R2 -0.10 [-0.20, 0.00] of CP y->x, not-2") == "R² \u22120.10 [\u22120.20, 0.00] of CP y→x, not-2"
+    assert [p_value(value) for value in (0.004, 0.0123, 0.234)] == ["0.004", "0.01", "0.23"]
+    assert [sentence(text) for text in ("yes", "x is so.", "x-ray")] == ["Yes.", "x is so.", "X-ray."]
     assert [FILTERS["counted"](count, "pair") for count in (1, 1797)] == ["1 pair", "1,797 pairs"]
 
 
@@ -267,19 +380,19 @@ def test_a_browser_shows_it(clear, written, tmp_path, width):
     probe = ("<script>const e=document.documentElement,o=parent.document.documentElement.dataset;"
              "o.sizes=[innerWidth,e.scrollWidth,...[...document.querySelectorAll('svg')].map("
              "s=>Math.round(s.getBoundingClientRect().width))].join(' ');"
-             "o.verdict=document.querySelector('.verdict').innerText</script></body>")
+             "o.answer=document.querySelector('h1').innerText</script></body>")
     framed = html.escape(written["clear"].read_text("utf-8").replace("</body>", probe))
     (tmp_path / "page.html").write_text('<!DOCTYPE html><meta charset="utf-8"><body style="margin:0"><iframe '
-                                        f'style="border:0;width:{width}px;height:1900px" srcdoc="{framed}"></iframe>',
+                                        f'style="border:0;width:{width}px;height:6000px" srcdoc="{framed}"></iframe>',
                                         "utf-8")
-    dom = browse(tmp_path, "--window-size=1280,2000", f"--screenshot={tmp_path / 'page.png'}", "--dump-dom",
+    dom = browse(tmp_path, "--window-size=1280,6000", f"--screenshot={tmp_path / 'page.png'}", "--dump-dom",
                  (tmp_path / "page.html").as_uri())
     seen, needed, *figures = map(int, re.search(r'data-sizes="([\d ]*)"', dom)[1].split())
     assert seen == width
     assert needed <= seen
-    assert len(figures) == 7
+    assert len(figures) == 4
     assert all(0.2 * width < figure < width for figure in figures)
-    assert f'data-verdict="Regime: {clear.verdict}"' in dom
+    assert 'data-answer="x and y side by side; as 2 numbers a view: align (CA)."' in dom
     # The regimes' colours are painted, inside the frame only.
     pixels = np.asarray(Image.open(tmp_path / "page.png").convert("RGB"))
     for colour in ((0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00), (0x5B, 0x4B, 0x8A)):

@@ -21,24 +21,17 @@ from scipy.stats import gaussian_kde
 
 from phasejax.diagnosis._estimates import RATIOS
 from phasejax.diagnosis._moment_result import MomentDiagnosis
-from phasejax.diagnosis._plots import plot_spectrum
-from phasejax.diagnosis._predicted_scores import SINGLE, PredictedScores
-from phasejax.diagnosis._spectral import ClassifiedSpectrum
-from phasejax.diagnosis.report._format import (
-    NU,
-    REPRESENTATION_NAMES,
-    fixed,
-    level,
-    percent,
-    readable,
-    score_interval,
-)
-from phasejax.plotting import OBJECTIVE_COLOURS, REGIME_COLOURS, boundary_handles, plot_boundaries
+from phasejax.diagnosis._representations import RAW
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._score_plots import plot_content, plot_fair_scores, plot_scores_over_k
+from phasejax.diagnosis._uses import SITUATIONS
+from phasejax.diagnosis.report._evidence import components
+from phasejax.diagnosis.report._format import NU, level, percent
+from phasejax.plotting import REGIME_COLOURS, boundary_handles, plot_boundaries
 from phasejax.theory import Regime
 
 # Of every figure; text is drawn as paths, since the fonts of a reader's machine are unknown.
 FIGURE_STYLE = {"svg.fonttype": "path", "font.size": 9, "axes.edgecolor": "0.4", "axes.linewidth": 0.7}
-SIGNAL_COLOUR, NUISANCE_COLOUR = OBJECTIVE_COLOURS["joint"], "#a6a6a6"
 _INK = "#1b1b1b"
 _HALO: list[AbstractPathEffect] = [withStroke(linewidth=2.5, foreground="white")]
 _DRAWS = {"color": _INK, "markersize": 2.6, "markeredgecolor": "white", "markeredgewidth": 0.35, "alpha": 0.75}
@@ -117,52 +110,27 @@ def plot_ratios(diagnosis: MomentDiagnosis, inside: Bool[np.ndarray, "m"]) -> Fi
     return figure
 
 
-def plot_probabilities(diagnosis: MomentDiagnosis) -> Figure:
-    """The regimes' probabilities as bars, and the confidence from which a regime is stated."""
-    figure = Figure(figsize=(4.7, 1.7), layout="constrained")
-    ax = figure.subplots()
-    names = [member.value for member in reversed(Regime)]
-    values = [diagnosis.probabilities[name] for name in names]
-    ax.barh(names, values, color=[REGIME_COLOURS[Regime(name)] for name in names], edgecolor="0.4", linewidth=0.7)
-    for i, value in enumerate(values):
-        ax.text(np.nan_to_num(value) + 0.012, i, percent(value), va="center", ha="left", path_effects=_HALO, zorder=4)
-    ax.axvline(diagnosis.confidence, color="0.3", linestyle="--", linewidth=1)
-    ax.set(xlim=(0, 1.13), xlabel="probability", xticks=np.linspace(0, 1, 5))
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def plot_one_spectrum(spectrum: ClassifiedSpectrum, ylabel: str) -> Figure | None:
-    """A classified spectrum; None where it holds numbers that are not finite."""
-    if not (np.isfinite(spectrum.values).all() and np.isfinite(spectrum.r2).all()):
+def draw_scores(diagnosis: Diagnosis) -> Figure | None:
+    """Scores of what can be had in each situation, of one width or as curves; of columns if nothing is shared."""
+    scores = diagnosis.scores
+    if not scores:
         return None
-    figure = Figure(figsize=(3.7, 3.1), layout="constrained")
-    plot_spectrum(figure.subplots(), spectrum, ylabel).set_ylabel("R² of the labels")
+    widest = scores[-1]
+    if diagnosis.seen and len(scores) > 1:
+        figure = Figure(figsize=(5.0, 6.0), layout="constrained")
+        for ax, situation in zip(figure.subplots(len(SITUATIONS), 1, sharex=True), SITUATIONS, strict=True):
+            plot_scores_over_k(ax, scores, situation)
+            ax.label_outer()
+        return figure
+    figure = Figure(figsize=(5.0, 4.1 if diagnosis.seen else 1.5), layout="constrained")
+    plot_fair_scores(figure.subplots(), widest, () if diagnosis.seen else RAW)
     return figure
 
 
-def plot_scores(scores: PredictedScores) -> Figure:
-    """Predicted scores with their intervals, best first."""
-    ranked = scores.ranking()
-    figure = Figure(figsize=(4.7, 2.75), layout="constrained")
-    ax = figure.subplots()
-    best = scores.score(scores.best_single)
-    ax.axvline(scores.chance, color="0.3", linestyle="--", linewidth=1)
-    ax.axvline(best.value, color="0.35", linewidth=1)
-    for row, score in enumerate(reversed(ranked)):
-        colour = "0.35" if score.name in (*SINGLE, "x and y") else OBJECTIVE_COLOURS[score.name[:2]]
-        ax.plot([score.low, score.high], [row, row], color=colour, linewidth=4.5, alpha=0.45, zorder=3)
-        ax.plot(score.value, row, "o", color=colour, markersize=3.6, zorder=4)
-        ax.text(1.02, row, score_interval(score), va="center", transform=ax.get_yaxis_transform())
-    ax.set(yticks=range(len(ranked)), yticklabels=[REPRESENTATION_NAMES[score.name] for score in reversed(ranked)],
-           ylim=(-0.6, len(ranked) - 0.4), xlabel=f"predicted {readable(scores.metric)}")
-    ax.margins(x=0.08)
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right"]].set_visible(False)
-    _legend(figure, [
-        Line2D([], [], color="0.3", linestyle="--", linewidth=1, label=f"chance, {fixed(scores.chance)}"),
-        Line2D([], [], color="0.35", linewidth=1, label=f"best single modality, {scores.best_single}")], 2)
+def draw_content(diagnosis: Diagnosis) -> Figure:
+    """Label content against k."""
+    figure = Figure(figsize=(4.9, 3.9), layout="constrained")
+    plot_content(figure.subplots(), diagnosis.content, components(diagnosis))
     return figure
 
 

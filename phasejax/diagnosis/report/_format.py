@@ -4,12 +4,9 @@ import math
 import re
 from collections.abc import Callable
 
+from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._estimates import Estimate
-from phasejax.diagnosis._predicted_scores import Score
 
-REPRESENTATION_NAMES = {
-    "CA": "CA (align)", "CP x->y": "CP x→y (predict y)", "CP y->x": "CP y→x (predict x)", "x": "x alone",
-    "y": "y alone", "x and y": "x and y, all columns"}
 # Written as escapes, since each looks like another letter.
 NU, GAMMA, TIMES, MINUS = "\u03bd", "\u03b3", "\u00d7", "\u2212"
 # Letter and index of the quantities that have a symbol; the others go by their name in code.
@@ -70,6 +67,21 @@ def score_interval(score: Score) -> str:
     return interval(score, fixed)
 
 
+def p_value(value: float) -> str:
+    """A p-value to one digit, two where it is large."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+
+
+def capitalised(text: str) -> str:
+    """Words with a capital letter first; the names of the views stay as they are."""
+    return text if re.match("[xy][ :]", text) else text[:1].upper() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """Words as a sentence: with a capital letter, and a full stop where there is none."""
+    return capitalised(text) + "." * (not text.endswith((".", "?", "!")))
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun, such as "1 component" or "1,200 components"."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
@@ -80,5 +92,6 @@ def thousands(count: int) -> str:
     return f"{count:,}"
 
 
-FILTERS = {function.__name__: function for function in
-           (readable, level, percent, number, fixed, signed, interval, score_interval, counted, thousands)}
+FILTERS = {function.__name__: function for function in (
+    readable, level, percent, number, fixed, signed, interval, score_interval, p_value, capitalised, sentence, counted,
+    thousands)}

@@ -1,43 +1,48 @@
 """A diagnosis as one HTML page: the template filled with values and drawings, written in one piece."""
 
 import functools
+import platform
+from collections.abc import Mapping
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jax
 import jinja2
 import matplotlib.style
+import numpy as np
 from markupsafe import Markup
 
 from phasejax._core.atomic_files import written_whole
-from phasejax.diagnosis._moment_result import MomentDiagnosis
-from phasejax.diagnosis._predicted_scores import LEVEL
-from phasejax.diagnosis.report._figures import (
-    FIGURE_STYLE,
-    NUISANCE_COLOUR,
-    SIGNAL_COLOUR,
-    Drawing,
-    draw,
-    plot_one_spectrum,
-    plot_plane,
-    plot_probabilities,
-    plot_ratios,
-    plot_scores,
+from phasejax._version import __version__
+from phasejax.diagnosis._bootstrap import LEVEL
+from phasejax.diagnosis._content import KEPT
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._score_plots import REPRESENTATIONS
+from phasejax.diagnosis.report._answer import CERTAINTIES, headline, lines, width
+from phasejax.diagnosis.report._evidence import (
+    OF_A_COLUMN,
+    regime_at_n,
+    scores_by_column,
+    scores_by_source,
+    scores_by_width,
+    tests,
 )
-from phasejax.diagnosis.report._format import FILTERS, REPRESENTATION_NAMES, SYMBOLS
-from phasejax.diagnosis.report._values import PhaseDiagram, drawable_ratios, page_values, phase_diagram
-
-# Spectra in the order of the page: field of the diagnosis, what is trained, what the values are.
-_SPECTRA = (("ca", "Alignment", "canonical correlation"), ("cp", "Predicting y from x", "singular value, y units"),
-            ("cp_reverse", "Predicting x from y", "singular value, x units"))
+from phasejax.diagnosis.report._figures import FIGURE_STYLE, draw, draw_content, draw_scores, plot_plane, plot_ratios
+from phasejax.diagnosis.report._fit_values import described_fit, drawable_ratios, fit_values, phase_diagram
+from phasejax.diagnosis.report._format import FILTERS, SYMBOLS
+from phasejax.plotting import REGIME_COLOURS
 
 
-def write_report(diagnosis: MomentDiagnosis, path: str | Path, *, sources: dict[str, str] | None = None) -> None:
+def write_report(diagnosis: Diagnosis, path: str | Path, *, sources: dict[str, str] | None = None) -> None:
     """Write a diagnosis as one self-contained HTML file.
 
-    It holds the recommendation, the place in the phase diagram, the draws in the plane of the two
-    separation ratios, regime probabilities, spectra, predicted scores, what change would lead
-    elsewhere, all estimates, and what they rest on. It loads nothing and runs no script.
+    Its first screen says what to use with both views at hand, with one of them, and which objective to train, each
+    with its score and how sure that is, beside a picture of all scores. Below: the tests of a shared signal, the label
+    content and the regime at this number of rows, scores by source and by label column, the phase diagram where a
+    spiked model describes the data, and what all that rests on. Where nothing shared is seen, that is the answer,
+    without advice or regime. It loads nothing and runs no script.
 
     Args:
         diagnosis: what to show.
@@ -55,36 +60,40 @@ def write_report(diagnosis: MomentDiagnosis, path: str | Path, *, sources: dict[
         raise type(error)(f"{path}: expected a file that can be written, got {error.strerror or error}") from None
 
 
-def _page(diagnosis: MomentDiagnosis, sources: dict[str, str]) -> str:
+def _page(diagnosis: Diagnosis, sources: Mapping[str, str]) -> str:
     """The page as text."""
-    diagram = phase_diagram(diagnosis)
+    answer, scores, seen, fit = lines(diagnosis), diagnosis.scores, diagnosis.seen, described_fit(diagnosis)
+    diagram = None if fit is None else phase_diagram(fit)
     # A reader's own defaults (TeX, fonts, sizes) would not be those that the figures are laid out for.
     with matplotlib.style.context(["default", FIGURE_STYLE]):
         drawings = _drawings(diagnosis, diagram)
+    warnings = dict.fromkeys((*diagnosis.warnings, *diagnosis.content.warnings))
     return _template().render(
-        page_values(diagnosis, diagram, sources), drawings=drawings, style=Markup(_read("report.css")),
-        score_level=LEVEL, signal_colour=SIGNAL_COLOUR, nuisance_colour=NUISANCE_COLOUR, symbols=SYMBOLS,
-        representation_names=REPRESENTATION_NAMES)
+        diagnosis=diagnosis, headline=headline(diagnosis, answer), answer=answer, embedding=width(diagnosis),
+        certainties=CERTAINTIES, tests=tests(diagnosis), regime=regime_at_n(diagnosis) if seen else None, kept=KEPT,
+        groups=scores_by_source(scores[-1]) if seen and len(scores) == 1 else [],
+        widths=scores_by_width(scores) if seen and len(scores) > 1 else [],
+        columns=scores_by_column(scores[-1]) if seen and scores else [],
+        of_a_column=OF_A_COLUMN,
+        raw=[(REPRESENTATIONS[name], scores[-1].score(name)) for name in ("x", "y", "x and y")] if scores else [],
+        fit=None if fit is None else fit_values(fit, diagram), warnings=list(warnings), drawings=drawings,
+        style=Markup(_read("report.css")), score_level=LEVEL, symbols=SYMBOLS, sources=dict(sources),
+        regimes=[{"name": member.value, "colour": colour} for member, colour in REGIME_COLOURS.items()],
+        written=f"{datetime.now().astimezone():%d %B %Y, %H:%M %Z}",
+        versions=f"phasejax {__version__}, jax {jax.__version__}, numpy {np.__version__}, "
+                 f"Python {platform.python_version()}")
 
 
-def _drawings(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
+def _drawings(diagnosis: Diagnosis, diagram: Any) -> dict[str, Any]:
     """The drawings of a page by name; None in the place of those that cannot be made."""
-    inside, scores = drawable_ratios(diagnosis), diagnosis.predicted_scores
-    return {
-        "plane": draw(plot_plane(diagnosis, diagram.kappa, diagram.ca, diagram.cp), "plane") if diagram else None,
-        "ratios": draw(plot_ratios(diagnosis, inside), "ratios") if inside.any() else None,
-        "probabilities": draw(plot_probabilities(diagnosis), "probabilities"),
-        "spectra": [_spectrum(diagnosis, *spectrum) for spectrum in _SPECTRA],
-        "scores": draw(plot_scores(scores), "scores") if scores else None}
-
-
-def _spectrum(diagnosis: MomentDiagnosis, field: str, title: str, ylabel: str) -> dict[str, Any]:
-    """One spectrum's drawing (None where it holds numbers that are not finite) with what its caption says."""
-    spectrum = getattr(diagnosis, field)
-    figure = plot_one_spectrum(spectrum, ylabel)
-    drawing: Drawing | None = draw(figure, field.replace("_", "-")) if figure else None
-    return {"title": title, "drawing": drawing, "size": len(spectrum.values), "recovered": spectrum.recovered,
-            "signal": int(spectrum.is_signal.sum())}
+    fit = described_fit(diagnosis)
+    inside = None if fit is None else drawable_ratios(fit)
+    figures = {
+        "scores": draw_scores(diagnosis),
+        "content": draw_content(diagnosis) if diagnosis.seen else None,
+        "plane": plot_plane(fit, diagram.kappa, diagram.ca, diagram.cp) if fit is not None and diagram else None,
+        "ratios": plot_ratios(fit, inside) if fit is not None and inside is not None and inside.any() else None}
+    return {name: None if figure is None else draw(figure, name) for name, figure in figures.items()}
 
 
 @functools.cache

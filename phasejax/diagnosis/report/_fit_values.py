@@ -1,32 +1,22 @@
-"""The values that a report's template lays out, taken from a diagnosis; plain numbers, names and sentences."""
+"""What a report says of the fitted spiked model: the phase diagram around it, its estimates, what would change them."""
 
-import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from phasejax._version import __version__
 from phasejax.diagnosis._estimates import PARAMETERS, RATIOS
 from phasejax.diagnosis._moment_result import MomentDiagnosis
-from phasejax.diagnosis._predicted_scores import SINGLE
-from phasejax.plotting import REGIME_COLOURS
+from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis.report._evidence import regime_words
 from phasejax.theory import Regime, SpikedModel, ca_boundary, cp_boundary
 
-REGIME_MEANINGS = {
-    Regime.NEITHER: "neither alignment nor predicting y from x puts the labelled signal above the nuisance",
-    Regime.CA_ONLY: "alignment recovers the labelled signal, predicting y from x follows nuisance",
-    Regime.CP_ONLY: "predicting y from x recovers the labelled signal, alignment follows nuisance",
-    Regime.BOTH: "alignment and predicting y from x both recover the labelled signal"}
 RATIO_MEANINGS = {
     "delta_ca": "separation ratio of alignment, which recovers the labelled signal above 1",
     "delta_cp": "separation ratio of predicting y from x, which recovers it above 1",
     "delta_cp_reverse": "separation ratio of predicting x from y, which recovers it above 1"}
-_METHODS = {"moments": "moment matching"}
 _GRID = 241
 # Parameters without which there is no model to draw: the first six are those of the homogeneous model.
 _NEEDED = (*RATIOS, *tuple(PARAMETERS)[:6], "signal_x", "signal_y")
@@ -89,49 +79,20 @@ def _finite_and_positive(draws: Float[np.ndarray, "names m"]) -> Bool[np.ndarray
     return np.logical_and.reduce(np.isfinite(draws) & (draws > 0), axis=0)
 
 
-def page_values(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None, sources: Mapping[str, str]) -> dict[str, Any]:
-    """What the template needs besides the drawings, by the names that it uses."""
+def described_fit(diagnosis: Diagnosis) -> MomentDiagnosis | None:
+    """The fit, if there is one that describes the data and something shared that it could be about."""
+    fit = diagnosis.fit
+    return fit if diagnosis.seen and fit is not None and not fit.fits_badly else None
+
+
+def fit_values(fit: MomentDiagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
+    """What the template says of a fit, by the names that it uses."""
     return {
-        "diagnosis": diagnosis,
-        **_headline(diagnosis),
-        "regimes": [{"name": member.value, "colour": colour, "meaning": REGIME_MEANINGS[member],
-                     "probability": diagnosis.probabilities[member.value]}
-                    for member, colour in REGIME_COLOURS.items()],
-        "likeliest": _regime(diagnosis.likeliest),
-        "diagram": diagram,
-        "hidden_draws": int(np.sum(~drawable_ratios(diagnosis))),
-        "draws": len(diagnosis.draws["delta_ca"]),
-        **_sensitivity(diagnosis, diagram),
-        "estimates": [{"name": name, "meaning": meaning, "estimate": diagnosis.estimates[name]}
-                      for name, meaning in (RATIO_MEANINGS | PARAMETERS).items()],
-        "method": _METHODS.get(diagnosis.method, diagnosis.method),
-        "sources": dict(sources),
-        "written": f"{datetime.now().astimezone():%d %B %Y, %H:%M %Z}",
-        "versions": f"phasejax {__version__}, jax {jax.__version__}, numpy {np.__version__}, "
-                    f"Python {platform.python_version()}"}
-
-
-def _headline(diagnosis: MomentDiagnosis) -> dict[str, Any]:
-    """What to do, why, and whether regime and predicted scores point to the same choice."""
-    action, _, why = diagnosis.recommendation.partition(":")
-    # The regime has a line of its own on the page.
-    why = why.strip().replace(f" (regime {diagnosis.verdict})", "").replace(f"; regime {diagnosis.verdict})", ")")
-    return {"action": action.rstrip("."), "why": why[:1].upper() + why[1:],
-            "scores_overrule_regime": not _scores_agree_with_regime(diagnosis)}
-
-
-def _scores_agree_with_regime(diagnosis: MomentDiagnosis) -> bool:
-    """Whether what the scores recommend is what the likeliest regime says recovers the signal; True without scores."""
-    scores, likeliest = diagnosis.predicted_scores, diagnosis.likeliest
-    if scores is None:
-        return True
-    recovered = {"CA": likeliest in (Regime.CA_ONLY, Regime.BOTH),
-                 "CP x->y": likeliest in (Regime.CP_ONLY, Regime.BOTH),
-                 "CP y->x": diagnosis.reverse_probability >= 0.5}
-    predicted = scores.score(diagnosis.objective).low > scores.chance
-    if diagnosis.objective in SINGLE or not predicted:
-        return not any(recovered.values())
-    return recovered[diagnosis.objective]
+        "diagnosis": fit, "diagram": diagram, "likeliest": regime_words(fit.likeliest),
+        "hidden_draws": int(np.sum(~drawable_ratios(fit))), "draws": len(fit.draws["delta_ca"]),
+        **_sensitivity(fit, diagram),
+        "estimates": [{"name": name, "meaning": meaning, "estimate": fit.estimates[name]}
+                      for name, meaning in (RATIO_MEANINGS | PARAMETERS).items()]}
 
 
 def _sensitivity(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None) -> dict[str, Any]:
@@ -142,9 +103,5 @@ def _sensitivity(diagnosis: MomentDiagnosis, diagram: PhaseDiagram | None) -> di
         "changes": [{"name": change.parameter, "meaning": meanings[change.parameter], "factor": change.factor,
                      "before": diagnosis.estimates[change.parameter].value,
                      "after": diagnosis.estimates[change.parameter].value * change.factor,
-                     "regime": _regime(change.regime)} for change in changes if change.regime],
+                     "regime": regime_words(change.regime)} for change in changes if change.regime],
         "without_effect": [meanings[change.parameter] for change in changes if not change.regime]}
-
-
-def _regime(member: Regime) -> dict[str, str]:
-    return {"name": member.value, "colour": REGIME_COLOURS[member], "meaning": REGIME_MEANINGS[member]}
