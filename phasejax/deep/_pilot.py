@@ -21,13 +21,15 @@ from numpy.typing import ArrayLike
 from phasejax._core.devices import local_slots, over_cells
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_among, check_choice, check_count
-from phasejax.deep._pilot_training import ROLES, Pilot, PilotRows, PilotState, convolutions, encode, program_of
+from phasejax.deep._pilot_training import DECAYS, ROLES, Pilot, PilotRows, PilotState, convolutions, encode, program_of
 
 MakeEncoder = Callable[[nnx.Rngs, int], nnx.Module]
 ENCODERS = ("auto", "mlp", "convolutional")
 OBJECTIVES = tuple(ROLES)
 # More training rows than this are thinned out at random: a few hundred minibatches see no more than some ten thousand.
 _MOST_TRAINING_ROWS = 20_000
+# Validation rows: a fifth of the training rows, a third where they are fewer than this, and at most so many.
+_LEAST_VALIDATION, _MOST_VALIDATION = 64, 1000
 # Numbers in a view's block of rows that are embedded at a time.
 _NUMBERS_IN_A_BLOCK = 4_000_000
 # Rows of which encoders are asked what shape their outputs have; a number that no shape has by chance.
@@ -70,10 +72,11 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
         \text{CP y->x: } \mathrm{MSE}(D E_y y,\, x), \quad
         \text{joint: } \mathrm{MSE}(D E_x x,\, y) + A(E_x x, E_y y)
 
-    Views are standardised by the training rows, column by column or, for images of shape (h, w, c), channel by
-    channel, so that their units do not matter. Adam with weight decay takes `steps` minibatches, drawn without
-    replacement until all training rows have been seen, at a step size that falls to 0 along a cosine. Of more than
-    20,000 training rows that many take part, chosen at random; all rows are embedded.
+    Views are centred and divided by one number each, so that the unit of a view does not matter and those of its
+    columns do: prediction counts columns by their variance. Adam takes `steps` minibatches, drawn without
+    replacement until all training rows have been seen, at a step size that falls to 0 along a cosine. Every training is
+    repeated with three weight decays; each objective keeps the one of least loss on a fifth of the training rows,
+    which were set aside. Of more than 20,000 training rows that many take part, at random; all rows are embedded.
 
     Args:
         x, y: paired views, n rows of features (n, d) or of images (n, h, w, c), finite numbers.
@@ -113,8 +116,8 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
         raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate}")
     rng = np.random.default_rng(seed)
     training = [_thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
-    if (least := min(map(len, training))) < 2:
-        raise ValueError(f"fold: expected at least 2 rows outside each fold, got {least}")
+    if (least := min(map(len, training))) < 4:
+        raise ValueError(f"fold: expected at least 4 rows outside each fold, got {least}")
     own = (None, None) if isinstance(encoder, str) else encoder
     if isinstance(encoder, str):
         check_choice("encoder", encoder, ENCODERS)
@@ -123,18 +126,21 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
                   convolutional=encoder != "mlp", hidden=tuple(map(int, hidden)), steps=int(steps),
                   learning_rate=float(learning_rate))
     _check_encoders(pilot, encoder)
-    batches = [_batches(rng, len(rows), steps, min(batch, least)) for rows in training]
+    split = [_without_validation(rng, rows) for rows in training]
+    least = min(len(rows) for rows, _ in split)
+    batches = [_batches(rng, len(rows), steps, min(batch, least)) for rows, _ in split]
     starts = jax.random.split(jax.random.key(seed), len(training))
     with reporting(progress) as advance:
-        return _train_and_embed(pilot, views, training, batches, starts, advance)
+        return _train_and_embed(pilot, views, split, batches, starts, advance)
 
 
-def _train_and_embed(pilot, views, training, batches, starts, advance):
+def _train_and_embed(pilot, views, split, batches, starts, advance):
     """The encoders of all folds: one fold in each of several threads on a CPU, all in one batch elsewhere."""
-    folds, slots = len(training), local_slots()
+    folds, slots = len(split), local_slots()
     together = slots[0].platform != "cpu"
     groups = [list(range(folds))] if together else [[f] for f in range(folds)]
     programs = _compiled(pilot)
+    training = [rows for rows, _ in split]
     scales = [[_standardisation(view[rows]) for view in views] for rows in training]
     most, n = max(map(len, training)), len(views[0])
     found = {name: PilotEncoder(**{view: np.empty((folds, n, pilot.k), np.float32)
@@ -146,21 +152,41 @@ def _train_and_embed(pilot, views, training, batches, starts, advance):
         group = groups[number]
         x, y = (np.stack([_padded(_standardised(view[training[f]], *scales[f][i]), most) for f in group])
                 for i, view in enumerate(views))
-        rows = PilotRows(start=starts[np.array(group)], x=x, y=y, batches=np.stack([batches[f] for f in group]))
-        state = programs.start(rows)
-        marks = np.linspace(0, pilot.steps, _PARTS + 1).astype(np.int32)
-        for first, last in pairwise(marks):
-            state = programs.train(state, rows, np.full(len(group), first), np.full(len(group), last))
-            jax.block_until_ready(state)
-            with telling:
-                done[number] = int(last) * len(group)
-                advance("pilot, steps of all folds", sum(done), pilot.steps * folds)
+        states = []
+        for decay in DECAYS:
+            rows = PilotRows(start=starts[np.array(group)], decay=np.full(len(group), decay, np.float32), x=x, y=y,
+                             batches=np.stack([batches[f] for f in group]))
+            state = programs.start(rows)
+            marks = np.linspace(0, pilot.steps, _PARTS + 1).astype(np.int32)
+            for first, last in pairwise(marks):
+                state = programs.train(state, rows, np.full(len(group), first), np.full(len(group), last))
+                jax.block_until_ready(state)
+                with telling:
+                    done[number] += int(last - first) * len(group)
+                    advance("pilot, steps of all folds", sum(done), pilot.steps * folds * len(DECAYS))
+            states.append(state)
         for i, f in enumerate(group):
-            _embed(programs, jax.tree.map(lambda leaf, i=i: leaf[i], state), views, scales[f], found, f)
+            tried = [jax.tree.map(lambda leaf, i=i: leaf[i], state) for state in states]
+            held = [_standardised(view[split[f][1]], *scale) for view, scale in zip(views, scales[f], strict=True)]
+            _embed(programs, _best_by_objective(programs, tried, held), views, scales[f], found, f)
 
     with ThreadPoolExecutor(1 if together else len(slots)) as pool:
         list(pool.map(run, range(len(groups))))
     return found
+
+
+def _best_by_objective(programs, states, validation):
+    """One state in which each objective has the networks that lose least on validation rows and did not diverge."""
+    best = states[0]
+    losses = [programs.validate(state, *validation) for state in states]
+    for name in best.finite:
+        values = [float(loss[name]) if state.finite[name] else np.inf
+                  for loss, state in zip(losses, states, strict=True)]
+        chosen = states[int(np.argmin(np.where(np.isfinite(values), values, np.inf)))]
+        best = PilotState(params=best.params | {name: chosen.params[name]},
+                          others=best.others | ({name: chosen.others[name]} if name in chosen.others else {}),
+                          optimiser=best.optimiser, finite={**best.finite, name: chosen.finite[name]})
+    return best
 
 
 def _embed(programs, state, views, scales, found, f):
@@ -184,17 +210,19 @@ def _embed(programs, state, views, scales, found, f):
 
 @dataclass(frozen=True)
 class _Compiled:
-    """The compiled functions of a pilot: `start` and `train` of many cells, `embed` of one."""
+    """The compiled functions of a pilot: `start` and `train` of many cells, `validate` and `embed` of one."""
 
     start: Callable[..., PilotState]
     train: Callable[..., PilotState]
+    validate: Callable[..., dict]
     embed: Callable[..., dict]
 
 
 @lru_cache(maxsize=16)
 def _compiled(pilot):
     program, devices = program_of(pilot), jax.local_devices()[:1]
-    return _Compiled(over_cells(program.start, devices), over_cells(program.train, devices), jax.jit(program.embed))
+    return _Compiled(over_cells(program.start, devices), over_cells(program.train, devices),
+                     jax.jit(program.validate), jax.jit(program.embed))
 
 
 def _checked_views(x, y):
@@ -240,6 +268,13 @@ def _thinned(rng, rows):
     return rows if len(rows) <= _MOST_TRAINING_ROWS else np.sort(rng.choice(rows, _MOST_TRAINING_ROWS, replace=False))
 
 
+def _without_validation(rng, rows):
+    """The rows to train on, and those set aside to choose the weight decay; both in order."""
+    count = min(max(len(rows) // 5, min(_LEAST_VALIDATION, len(rows) // 3)), _MOST_VALIDATION)
+    chosen = rng.permutation(len(rows))
+    return np.sort(rows[chosen[count:]]), np.sort(rows[chosen[:count]])
+
+
 def _batches(rng, count, steps, batch) -> Int[np.ndarray, "steps batch"]:
     """Numbers of the rows in each minibatch: shuffled epochs, of which what fills no batch is left out."""
     in_epoch = count // batch
@@ -248,16 +283,19 @@ def _batches(rng, count, steps, batch) -> Int[np.ndarray, "steps batch"]:
 
 
 def _standardisation(rows):
-    """Means and reciprocal standard deviations of columns, or of the channels of images; 0 for what is constant."""
+    """Means of columns, or of the channels of images, and a factor for each: the same, or 0 for what is constant."""
     rows = rows.astype(np.float64)
     axes = (0, 1, 2) if rows.ndim == 4 else 0
     mean = rows.mean(axes)
     centred = rows - mean
     # Squares of very small or large numbers would vanish or overflow.
-    unit = np.abs(centred).max(axes)
-    unit = np.where(unit > 1e-13 * np.abs(mean), unit, 0)
-    deviation = np.sqrt(np.mean((centred / np.where(unit > 0, unit, 1)) ** 2, axes))
-    return mean, np.where(unit > 0, 1 / np.where(unit > 0, unit * deviation, 1), 0)
+    largest = np.abs(centred).max(axes)
+    varies = largest > 1e-13 * np.abs(mean)
+    unit = largest[varies].max(initial=0)
+    if not unit > 0:
+        return mean, np.zeros_like(mean)
+    deviation = np.sqrt(np.mean((np.where(varies, centred, 0) / unit) ** 2))
+    return mean, np.where(varies, 1 / unit / deviation, 0)
 
 
 def _standardised(rows, mean, scale) -> Float[np.ndarray, "n *shape"]:

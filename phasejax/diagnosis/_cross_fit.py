@@ -179,7 +179,7 @@ def _encoders(views, features, k, whiten, in_training):
     found = shared_encoders(root_x, root_y, covariance[x, y], covariance[x, features.to_y],
                             covariance[y, features.to_x], k)
     for name, view in (("x at k", x), ("y at k", y)):
-        found[name] = _principal(covariance[view, view], views.mean[view], k)
+        found[name] = _principal(covariance[view, view], k)
     maps = np.zeros((len(covariance), len(ENCODERS) * k))
     for place, name in enumerate(ENCODERS):
         view = x if of_one_view(name) == "x" else y
@@ -187,11 +187,9 @@ def _encoders(views, features, k, whiten, in_training):
     return maps, max(shrunk_x, shrunk_y)
 
 
-def _principal(covariance, mean, k):
-    """The first principal components of standardised columns."""
-    unit = inverse_scales(np.diag(covariance), mean)
-    vectors = np.linalg.eigh(covariance * np.outer(unit, unit))[1]
-    return unit[:, None] * vectors[:, ::-1][:, :k]
+def _principal(covariance, k):
+    """The first principal components of the columns as they are, in the units in which prediction counts them."""
+    return np.linalg.eigh(covariance)[1][:, ::-1][:, :k]
 
 
 def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray, "r l"],

@@ -69,7 +69,7 @@ def test_principal_components_against_ridge_regression_on_them():
     (found,), _ = cross_fitted(raw_features(x, y), t, np.arange(len(x)), fold, [2], "real", correlation_whitening,
                                ("x at k",))
     train = x[fold != 1]
-    z = (x - train.mean(0)) / train.std(0)
+    z = x - train.mean(0)
     vectors = np.linalg.svd(z[fold != 1], full_matrices=False)[2][:2]
     codes = z @ vectors.T
     scale = codes[fold != 1].std(0)
