@@ -49,7 +49,7 @@ def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) ->
         if situation:
             ax.text(-0.02, row, situation, transform=ax.get_yaxis_transform(), ha="right", va="center", weight="bold")
             row += 1
-        best = max(embeddings, key=lambda name: scores.score(name).value, default=None)
+        best = scores.best(embeddings).name if embeddings else None
         for name in (*whole, *embeddings):
             score, colour = scores.score(name), _COLOURS.get(name[:2], RAW_COLOUR)
             ax.plot([score.low, score.high], [row, row], color=colour, linewidth=4.5, alpha=0.45, zorder=3)

@@ -103,7 +103,8 @@ def test_a_decision_is_scores_and_label_content(saved_decision):
 def test_the_best_embedding_of_a_situation_is_bold(saved_decision):
     figure = plot_diagnosis(saved_decision)
     bold = [text.get_text() for text in figure.axes[-1].texts + figure.axes[0].texts if text.get_weight() == "bold"]
-    best = [saved_decision.scores[0].score(name) for name in ("CA", "CA of x", "CA of y")]
+    scores = saved_decision.scores[0]
+    best = [scores.score(scores.best(names).name) for _, names in SITUATIONS.values()]
     assert [text for text in bold if "[" in text] == [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in best]
 
 

@@ -16,6 +16,7 @@ from phasejax import Regime
 from phasejax.diagnosis import Estimate, write_report
 from phasejax.diagnosis._estimates import PARAMETERS
 from phasejax.diagnosis._fair_scores import Draws
+from phasejax.diagnosis._uses import SITUATIONS
 from phasejax.diagnosis.report._evidence import OF_A_COLUMN
 from phasejax.diagnosis.report._fit_values import phase_diagram
 from phasejax.diagnosis.report._format import (
@@ -176,9 +177,10 @@ def test_the_first_screen_answers_by_use(clear, written):
     assert clear.uses[0].embedding.name == "CA"
     parts = re.split(f"({'|'.join(use.situation for use in clear.uses)})", text)
     lines = dict(zip(parts[1::2], parts[2::2], strict=True))
-    for use, names in zip(clear.uses, (("CA", "x and y"), ("CA of x", "x"), ("CA of y", "y"), ("CA",)), strict=True):
+    for use in clear.uses:
         line = lines[use.situation]
-        for name in names:
+        whole = [scores.best(SITUATIONS[use.situation][0]).name] if use.situation in SITUATIONS else []
+        for name in (use.embedding.name, *whole):
             score = scores.score(name)
             assert f"{fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}]" in line
         assert ("sure" if use.embedding.sure else "decided") in line
@@ -263,6 +265,9 @@ def test_undecided_says_between_what_and_what_would_settle_it(undecided, written
     assert "align (CA) or predict each view from the other (CP both), undecided." in header
     assert f"Would settle it: {readable(undecided.uses[0].embedding.needed)}" in header
     assert "0.10 below all columns" in header
+    loss = undecided.best(("CA", "CP both")).expected_loss["CP both"]
+    assert 0 < loss < 0.05  # all columns, 0.1 above both, do not count among embeddings
+    assert re.search(rf"CP both ways, both encoders 0\.80 \[.{{10}}\] 0\.80 0\.80 {fixed(loss)}", text)
     assert undecided.regime is None
     assert "Regime at n = 300: undecided" in text
     assert readable(undecided.content.reason(2)) in text
@@ -275,6 +280,31 @@ def test_an_open_width_gives_an_answer_for_each(open_width, written, pages):
     assert re.search(r"k = 1: Predict each view from the other \(CP both\) 0\.99 .*k = 2 to 4: Align \(CA\)", header)
     both = " ".join(fixed(scores.score("CP both").value) for scores in open_width.scores)
     assert f"CP both ways, both encoders {both}" in pages["open"].text
+
+
+def test_scores_near_chance_are_not_advice(clear, tmp_path):
+    low = {name: 0.0 for name in clear.scores[0].values["linear"]}
+    write_report(dataclasses.replace(clear, scores=(with_scores(clear.scores[0], **low),)), tmp_path / "report.html")
+    header = first_screen({"low": tmp_path / "report.html"}, "low")
+    assert header.count("none of these is clearly above chance") == 7
+    assert "Nothing predicts these labels clearly above chance." in header
+    assert header.count("undecided") == 8  # seven answers and the key
+    assert header.count(" decided ") == 1  # the key
+
+
+def test_a_pilot_has_its_scores_and_what_did_not_train_is_said(clear, tmp_path):
+    scores = clear.scores[0]
+    trained = {name: 0.5 for name in ("CA", "CA of x", "CA of y", "CP y->x")}
+    draws = Draws(scores.draws.of | {"pilot": {name: scores.draws.of["linear"][name] for name in trained}})
+    scores = dataclasses.replace(scores, sources=(*scores.sources, "pilot"), diverged=("CP x->y", "joint"),
+                                 values=scores.values | {"pilot": trained}, draws=draws)
+    write_report(dataclasses.replace(clear, scores=(scores,)), tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text("utf-8")).text
+    assert "Score linear lifted pilot Expected loss" in text
+    assert "The pilot did not train in every fold for CP x→y, joint, which has only the other scores." in text
+    score = scores.score("CA of y")
+    values = " ".join(fixed(scores.values[source]["CA of y"]) for source in ("linear", "lifted"))
+    assert f"CA, encoder of y {fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}] {values} 0.50" in text
 
 
 def test_without_scores_the_regime_is_the_answer(clear, tmp_path):

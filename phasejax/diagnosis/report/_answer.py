@@ -6,6 +6,7 @@ from itertools import groupby
 
 from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._decision import Choice
+from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._uses import ACTIONS, OBJECTIVES, SITUATIONS
 
@@ -25,7 +26,7 @@ class Option:
         action: in words.
         first, last: scores at the least and the greatest of these widths.
         certainty: "sure", "decided" or "undecided".
-        rival: what comes next, in words; empty where the option is sure.
+        rival: what comes next, in words; empty where the option is sure or the only one.
         rival_score: its score at the greatest width.
         loss: by how much the best of the line is above this one on average, at the greatest width.
         needed: what would decide it, or make sure.
@@ -70,7 +71,7 @@ def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
     for situation, (whole, embeddings) in SITUATIONS.items():
         choice = widest.best(whole)
         score = widest.score(choice.name)
-        raw = Option("", ACTIONS[choice.name], score, score, *_certainty(choice))
+        raw = Option("", ACTIONS[choice.name], score, score, *_certainty(choice, widest))
         found.append(Line(situation, raw, tuple(ACTIONS[name] for name in choice.equal),
                           _by_width(diagnosis, embeddings, raw.last.value)))
     return (*found, Line("One objective to train", None, (), _by_width(diagnosis, OBJECTIVES, None)))
@@ -84,6 +85,8 @@ def headline(diagnosis: Diagnosis, answer: Sequence[Line]) -> str:
     if not answer:
         regime = diagnosis.regime
         return f"Regime at n = {diagnosis.n}: {regime.value if regime else 'undecided'}"
+    if not any(scores.beyond_chance for scores in diagnosis.scores):
+        return "Nothing predicts these labels clearly above chance"
     first = answer[0]
     actions = {option.action for option in first.embeddings}
     if len(actions) > 1:
@@ -107,21 +110,25 @@ def _by_width(diagnosis: Diagnosis, names: Sequence[str], whole: float | None) -
     """The best of the names by width, neighbouring widths with the same answer together."""
     choices = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
     options = []
-    for _, run in groupby(choices, lambda pair: (pair[1].name, _certainty(pair[1])[0])):
+    for _, run in groupby(choices, lambda pair: (pair[1].name, _degree(pair[1]))):
         alike = list(run)
         first, (last, choice) = alike[0][0], alike[-1]
         widths = "" if len(choices) == 1 else f"k = {first.k}" + f" to {last.k}" * (len(alike) > 1)
-        options.append(Option(widths, ACTIONS[choice.name], first.score(choice.name), last.score(choice.name),
-                              *_certainty(choice), None if whole is None else whole - last.score(choice.name).value))
+        score = last.score(choice.name)
+        options.append(Option(widths, ACTIONS[choice.name], first.score(choice.name), score,
+                              *_certainty(choice, last), None if whole is None else whole - score.value))
     return tuple(options)
 
 
-def _certainty(choice: Choice) -> tuple[str, str, float, float, str]:
+def _certainty(choice: Choice, scores: FairScores) -> tuple[str, str, float, float, str]:
     """Certainty, rival with its score, expected loss and what is needed."""
-    certainty = "sure" if choice.sure else "decided" if choice.decided else "undecided"
     others = [name for name in choice.among if name != choice.name]
     if not others:
-        return "sure", "", 0.0, 0.0, ""
+        return _degree(choice), "", 0.0, 0.0, choice.needed
     rival = max(others, key=lambda name: choice.scores[name])
-    return (certainty, "" if choice.sure else ACTIONS[rival], choice.scores[rival],
+    return (_degree(choice), "" if choice.sure else ACTIONS[rival], scores.score(rival).value,
             choice.expected_loss[choice.name], choice.needed)
+
+
+def _degree(choice: Choice) -> str:
+    return "sure" if choice.sure else "decided" if choice.decided else "undecided"

@@ -62,9 +62,9 @@ def interval(estimate: Estimate | Score, write: Callable[[float], str] = number)
     return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"
 
 
-def score_interval(score: Score) -> str:
-    """A score with its interval, two decimals each."""
-    return interval(score, fixed)
+def fixed_interval(estimate: Estimate | Score) -> str:
+    """A share or a score with its interval, two decimals each."""
+    return interval(estimate, fixed)
 
 
 def p_value(value: float) -> str:
@@ -93,5 +93,5 @@ def thousands(count: int) -> str:
 
 
 FILTERS = {function.__name__: function for function in (
-    readable, level, percent, number, fixed, signed, interval, score_interval, p_value, capitalised, sentence, counted,
+    readable, level, percent, number, fixed, signed, interval, fixed_interval, p_value, capitalised, sentence, counted,
     thousands)}
