@@ -20,8 +20,9 @@ INDIFFERENT = 0.02
 # Standard deviation of a trained network's score about any foretold one, besides the error of the rows: such that a
 # difference of 0.02 is just decided by unlimited rows.
 _METHOD_ERROR = INDIFFERENT / float(norm.ppf(DECIDED)) / math.sqrt(2)
-# Probability from which it counts that no other choice is better by more than that.
-DECIDED_WITHIN = 0.95
+# Probability from which it counts that no other choice is better by more than that, and that from which a choice may be
+# sure. Chosen, as all constants here, on the pairs for choosing of `benchmarks.decision`.
+DECIDED_WITHIN, SURE = 0.95, 0.95
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Choice:
         among: what it was chosen from.
         decided: whether it may be acted on: in 90 % of the draws no other is better, or in 95 % none is better by
             more than 0.02; and its score is clearly above chance.
-        sure: no other is better in 90 % of the draws, it is the best by each source alone, and a pilot is one of them
+        sure: no other is better in 95 % of the draws, it is the best by each source alone, and a pilot is one of them
             where networks are compared; closed forms agree on a wrong answer too often.
         probability: share of the draws in which no other is better.
         expected_loss: by name, by how much the best choice would on average be above this one.
@@ -77,13 +78,13 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     spread = np.stack([draws[one] for one in among], 1)
     loss = spread.max(1, keepdims=True) - spread
     probability = float(np.mean(loss[:, place] <= 0))
-    within = np.mean(np.abs(spread - spread[:, [place]]) < INDIFFERENT, axis=0) >= DECIDED_WITHIN
+    within = np.mean(np.abs(spread - spread[:, [place]]) < INDIFFERENT, axis=0) >= SURE
     above = scores.clearly_above_chance(name)
     decided = above and (probability >= DECIDED or
                          bool(np.mean(loss[:, place] <= INDIFFERENT) >= DECIDED_WITHIN))
     first = [max(among, key=lambda one: scores.values[source][one]) for source in _common(scores, among)]
     piloted = all(one in MEASURED or "pilot" in scores.sources_of(one) for one in among)
-    sure = decided and piloted and probability >= DECIDED and all(one == name for one in first)
+    sure = decided and piloted and probability >= SURE and all(one == name for one in first)
     return Choice(
         name=name, among=among, decided=decided, sure=sure, probability=probability,
         expected_loss=dict(zip(among, map(float, loss.mean(0)), strict=True)), scores=values,
