@@ -282,6 +282,16 @@ def test_an_open_width_gives_an_answer_for_each(open_width, written, pages):
     assert f"CP both ways, both encoders {both}" in pages["open"].text
 
 
+def test_columns_that_the_data_do_not_tell_apart_are_both_named(clear, tmp_path):
+    draws = {source: {**of, "y": of["y"] + 0.03 * np.sin(7.0 * np.arange(len(of["y"])))}
+             for source, of in clear.scores[0].draws.of.items()}
+    close = with_scores(dataclasses.replace(clear.scores[0], draws=Draws(draws)), **{"x and y": 0.9, "y": 0.89, "x": 0.5})
+    assert not close.best(("x and y", "x", "y")).decided
+    write_report(dataclasses.replace(clear, scores=(close,)), tmp_path / "report.html")
+    header = first_screen({"close": tmp_path / "report.html"}, "close")
+    assert "x and y side by side or y as it is; as 2 numbers" in header
+
+
 def test_scores_near_chance_are_not_advice(clear, tmp_path):
     low = {name: 0.0 for name in clear.scores[0].values["linear"]}
     write_report(dataclasses.replace(clear, scores=(with_scores(clear.scores[0], **low),)), tmp_path / "report.html")

@@ -96,8 +96,9 @@ def headline(diagnosis: Diagnosis, answer: Sequence[Line]) -> str:
         undecided = any(one.certainty == "undecided" for one in first.embeddings)
         embedding = (f"{width(diagnosis)}: " + (f"{option.action} or {option.rival}, undecided" if undecided
                                                 else option.action))
-    whole = first.whole.action if first.whole else ""
-    return f"{whole}; {embedding}"
+    whole = first.whole
+    alternative = f" or {whole.rival}" if whole and whole.certainty == "undecided" and whole.rival else ""
+    return f"{whole.action if whole else ''}{alternative}; {embedding}"
 
 
 def width(diagnosis: Diagnosis) -> str:
