@@ -285,7 +285,8 @@ def test_an_open_width_gives_an_answer_for_each(open_width, written, pages):
 def test_columns_that_the_data_do_not_tell_apart_are_both_named(clear, tmp_path):
     draws = {source: {**of, "y": of["y"] + 0.03 * np.sin(7.0 * np.arange(len(of["y"])))}
              for source, of in clear.scores[0].draws.of.items()}
-    close = with_scores(dataclasses.replace(clear.scores[0], draws=Draws(draws)), **{"x and y": 0.9, "y": 0.89, "x": 0.5})
+    close = dataclasses.replace(clear.scores[0], draws=Draws(draws))
+    close = with_scores(close, **{"x and y": 0.9, "y": 0.89, "x": 0.5})
     assert not close.best(("x and y", "x", "y")).decided
     write_report(dataclasses.replace(clear, scores=(close,)), tmp_path / "report.html")
     header = first_screen({"close": tmp_path / "report.html"}, "close")
