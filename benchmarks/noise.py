@@ -3,10 +3,12 @@
 Sets of noise of many kinds, of 100 to 5000 rows and 5 to 100 columns, classes and real labels in turn: how often do the
 two tests of `shared_signal` find something at level 0.01, and how often both? Then sets in which the views share
 signals that labels measure, from far too weak to plain: how often do both tests find it where held-out
-probes of fitted linear encoders (CA and both CP encoders, k = 1 to 8) beat chance by three standard errors?
+probes of fitted linear encoders (CA and both CP encoders, k = 1 to 8) beat chance by three standard errors? At last the
+whole of `diagnose`, without a pilot: how often does it state a regime or decide between objectives on noise?
 """
 
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import Row, row
-from phasejax import __version__
+from phasejax import __version__, diagnose
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
 from phasejax.diagnosis import SharedSignal, shared_signal
@@ -54,19 +56,23 @@ class Sample:
     groups: np.ndarray | None = None
 
 
-def run(count: int = 540, shared: int = 200, store: Path | None = None,
+def run(count: int = 540, shared: int = 200, diagnosed: int = 200, store: Path | None = None,
         progress: bool | ProgressCallback = False) -> list[Row]:
     """False alarms by kind of noise, and power.
 
     Args:
         count: sets of noise.
         shared: sets with a shared signal.
+        diagnosed: sets of noise that are diagnosed as a whole.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
         progress: False, True for a bar, or a callback that is called after every part.
     """
     points = [("noise", number) for number in range(count)] + [("shared", number) for number in range(shared)]
+    points += [("diagnosed", number) for number in range(diagnosed)]
 
     def measure(part: str, number: int) -> dict[str, object]:
+        if part == "diagnosed":
+            return stated(noise_set(number))
         sample = noise_set(number) if part == "noise" else shared_set(number)
         found = tested(sample)
         return {"kind": sample.kind, "views": found.views_share, "labels": found.labels_concerned, "seen": found.seen,
@@ -85,11 +91,28 @@ def run(count: int = 540, shared: int = 200, store: Path | None = None,
             counted = [part for part in found if metric != "views" or str(part["kind"]) not in SHARING]
             name = "views found to share" if kind in SHARING and metric == "views" else f"false alarms, {metric}"
             rows.append(row(kind, name, np.mean([part[metric] for part in counted or found]), "1"))
-    above = [part for part in parts[count:] if part["probe"] > 3]
+    above = [part for part in parts[count:count + shared] if part["probe"] > 3]
     rows += [row("shared signal", "sets where a probe beats chance by 3 standard errors", len(above), "1")]
     for metric in ("views", "labels", "seen"):
         rows.append(row("shared signal", f"found there, {metric}", np.mean([part[metric] for part in above]), "1"))
+    for metric in ("regime", "objective"):
+        found = [part[metric] for part in parts[count + shared:]]
+        rows.append(row("noise, diagnosed as a whole", f"{metric} stated", np.mean(found) if found else np.nan, "1"))
     return rows
+
+
+def stated(sample: Sample) -> dict[str, object]:
+    """Whether `diagnose` states a regime, and whether it decides between objectives of any kind."""
+    among = (("CA", "CP x->y", "CP y->x"), ("CA", "CP both"), ("CA of x", "CP x->y"), ("CA of y", "CP y->x"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # notes about the input
+        try:
+            found = diagnose(sample.x, sample.y, sample.labels, labelled=sample.labelled, groups=sample.groups,
+                             label_kind=sample.label_kind, k=3, fit=False)
+        except ValueError as error:  # too few groups, or columns: nothing is stated
+            print(f"{sample.kind}: {error}", flush=True)
+            return {"regime": False, "objective": False}
+    return {"regime": found.regime is not None, "objective": any(found.best(names).decided for names in among)}
 
 
 def tested(sample: Sample) -> SharedSignal:
