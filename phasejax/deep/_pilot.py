@@ -21,7 +21,17 @@ from numpy.typing import ArrayLike
 from phasejax._core.devices import local_slots, over_cells
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_among, check_choice, check_count
-from phasejax.deep._pilot_training import DECAYS, ROLES, Pilot, PilotRows, PilotState, convolutions, encode, program_of
+from phasejax.deep._pilot_training import (
+    DECAYS,
+    ROLES,
+    WIDTHS,
+    Pilot,
+    PilotRows,
+    PilotState,
+    convolutions,
+    encode,
+    program_of,
+)
 
 MakeEncoder = Callable[[nnx.Rngs, int], nnx.Module]
 ENCODERS = ("auto", "mlp", "convolutional")
@@ -59,7 +69,8 @@ class PilotEncoder:
 def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
                      encoder: str | tuple[MakeEncoder, MakeEncoder] = "auto", steps: int = 300, batch: int = 256,
                      hidden: Sequence[int] = (128,), learning_rate: float = 2e-3, seed: int = 0,
-                     progress: bool | ProgressCallback = False, objectives: Sequence[str] = OBJECTIVES
+                     progress: bool | ProgressCallback = False, objectives: Sequence[str] = OBJECTIVES,
+                     widths: Sequence[int] = WIDTHS, weight_decays: Sequence[float] | None = None
                      ) -> dict[str, PilotEncoder]:
     r"""Outputs of small encoders that were trained, without labels, on the rows outside each fold.
 
@@ -75,7 +86,7 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
     Views are centred and divided by one number each, so that the unit of a view does not matter and those of its
     columns do: prediction counts columns by their variance. Adam takes `steps` minibatches, drawn without
     replacement until all training rows have been seen, at a step size that falls to 0 along a cosine. Every training is
-    repeated with three weight decays; each objective keeps the one of least loss on a fifth of the training rows,
+    repeated with several weight decays; each objective keeps the one of least loss on a fifth of the training rows,
     which were set aside. Of more than 20,000 training rows that many take part, at random; all rows are embedded.
 
     Args:
@@ -92,6 +103,9 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
         seed: of first parameters and minibatches; the same seed gives the same bits on the same machine.
         progress: False for silence, True for bars on a terminal, or a callback of (task, steps done, steps in all).
         objectives: names out of `OBJECTIVES`.
+        widths: channels after each convolution, first to last; images of few pixels have the first ones only.
+        weight_decays: shares of every parameter that the first step takes away, each of which is tried; 0.0006, 0.006
+            and 0.06 when left out. With a single one nothing is chosen, and no rows are set aside.
 
     Returns:
         For each objective what its encoders make of all rows.
@@ -112,6 +126,11 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
     for name, value in (("k", k), ("steps", steps), ("batch", batch)):
         check_count(name, value)
     check_among("objectives", objectives, OBJECTIVES)
+    decays = DECAYS if weight_decays is None else tuple(weight_decays)
+    if not decays or not all(0 <= decay < 1 for decay in decays):
+        raise ValueError(f"weight_decays: expected numbers from 0 to below 1, got {weight_decays}")
+    for width in widths:
+        check_count("widths", width)
     if not learning_rate > 0:
         raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate}")
     rng = np.random.default_rng(seed)
@@ -123,18 +142,18 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
         check_choice("encoder", encoder, ENCODERS)
     pilot = Pilot(shape_x=views[0].shape[1:], shape_y=views[1].shape[1:], k=int(k),
                   objectives=tuple(name for name in OBJECTIVES if name in objectives), encoders=own,
-                  convolutional=encoder != "mlp", hidden=tuple(map(int, hidden)), steps=int(steps),
-                  learning_rate=float(learning_rate))
+                  convolutional=encoder != "mlp", widths=tuple(map(int, widths)), hidden=tuple(map(int, hidden)),
+                  steps=int(steps), learning_rate=float(learning_rate))
     _check_encoders(pilot, encoder)
-    split = [_without_validation(rng, rows) for rows in training]
+    split = [(rows, rows[:0]) if len(decays) == 1 else _without_validation(rng, rows) for rows in training]
     least = min(len(rows) for rows, _ in split)
     batches = [_batches(rng, len(rows), steps, min(batch, least)) for rows, _ in split]
     starts = jax.random.split(jax.random.key(seed), len(training))
     with reporting(progress) as advance:
-        return _train_and_embed(pilot, views, split, batches, starts, advance)
+        return _train_and_embed(pilot, decays, views, split, batches, starts, advance)
 
 
-def _train_and_embed(pilot, views, split, batches, starts, advance):
+def _train_and_embed(pilot, decays, views, split, batches, starts, advance):
     """The encoders of all folds: one fold in each of several threads on a CPU, all in one batch elsewhere."""
     folds, slots = len(split), local_slots()
     together = slots[0].platform != "cpu"
@@ -153,7 +172,7 @@ def _train_and_embed(pilot, views, split, batches, starts, advance):
         x, y = (np.stack([_padded(_standardised(view[training[f]], *scales[f][i]), most) for f in group])
                 for i, view in enumerate(views))
         states = []
-        for decay in DECAYS:
+        for decay in decays:
             rows = PilotRows(start=starts[np.array(group)], decay=np.full(len(group), decay, np.float32), x=x, y=y,
                              batches=np.stack([batches[f] for f in group]))
             state = programs.start(rows)
@@ -163,7 +182,7 @@ def _train_and_embed(pilot, views, split, batches, starts, advance):
                 jax.block_until_ready(state)
                 with telling:
                     done[number] += int(last - first) * len(group)
-                    advance("pilot, steps of all folds", sum(done), pilot.steps * folds * len(DECAYS))
+                    advance("pilot, steps of all folds", sum(done), pilot.steps * folds * len(decays))
             states.append(state)
         for i, f in enumerate(group):
             tried = [jax.tree.map(lambda leaf, i=i: leaf[i], state) for state in states]
@@ -178,6 +197,8 @@ def _train_and_embed(pilot, views, split, batches, starts, advance):
 def _best_by_objective(programs, states, validation):
     """One state in which each objective has the networks that lose least on validation rows and did not diverge."""
     best = states[0]
+    if len(states) == 1:
+        return best
     losses = [programs.validate(state, *validation) for state in states]
     for name in best.finite:
         values = [float(loss[name]) if state.finite[name] else np.inf
@@ -252,7 +273,7 @@ def _checked_fold(fold, n) -> Int[np.ndarray, "n"]:
 
 def _check_encoders(pilot, encoder):
     for view, shape in (("x", pilot.shape_x), ("y", pilot.shape_y)):
-        if encoder == "convolutional" and not convolutions(shape):
+        if encoder == "convolutional" and not convolutions(shape, len(pilot.widths)):
             raise ValueError(f"encoder: expected square images with an even side of at least 8 for convolutions, got "
                              f"rows of {view} of shape {shape}")
         rows = jax.ShapeDtypeStruct((_ROWS, *shape), np.float32)

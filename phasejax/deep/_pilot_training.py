@@ -24,7 +24,7 @@ from phasejax.deep._networks import MLP, Decoder, Encoder
 ROLES = {"CA": ("encoder_x", "encoder_y"), "CP x->y": ("encoder_x", "decoder_y"),
          "CP y->x": ("encoder_y", "decoder_x"), "joint": ("encoder_x", "encoder_y", "decoder_y")}
 # Channels after each convolution (K26, appendix B); images of few pixels have fewer convolutions.
-_WIDTHS = (32, 32, 64, 64)
+WIDTHS = (32, 32, 64, 64)
 # DeepCCA's program grows with the number of outputs, and in a batch of some hundred rows the correlations of many
 # outputs are large whatever the encoders do. With more outputs than this alignment is VICReg.
 _OUTPUTS_OF_DEEPCCA = 16
@@ -46,6 +46,7 @@ class Pilot:
         objectives: names out of `ROLES`.
         encoders: for x and for y a function of (rngs, k) that makes an encoder, or None for the package's own.
         convolutional: whether the package's networks of square images are convolutional; dense layers otherwise.
+        widths: channels after each convolution; images of few pixels have the first ones only.
         hidden: widths of the hidden dense layers of an encoder, from first to last; decoders have them in reverse.
         steps: number of minibatches.
         learning_rate: step size of Adam at the first minibatch; it falls to 0 along a cosine.
@@ -57,6 +58,7 @@ class Pilot:
     objectives: tuple[str, ...]
     encoders: tuple[Callable[[nnx.Rngs, int], nnx.Module] | None, Callable[[nnx.Rngs, int], nnx.Module] | None]
     convolutional: bool
+    widths: tuple[int, ...]
     hidden: tuple[int, ...]
     steps: int
     learning_rate: float
@@ -97,12 +99,12 @@ class PilotState:
     finite: Mapping[str, Bool[Array, "*cells"]]
 
 
-def convolutions(shape: tuple[int, ...]) -> int:
+def convolutions(shape: tuple[int, ...], most: int = len(WIDTHS)) -> int:
     """How many convolutions that halve its sides the rows of this shape can have; 0 where they are no square images."""
     if len(shape) != 3 or shape[0] != shape[1]:
         return 0
     side, number = shape[0], 0
-    while number < len(_WIDTHS) and side % 2 == 0 and side >= 8:
+    while number < most and side % 2 == 0 and side >= 8:
         side, number = side // 2, number + 1
     return number
 
@@ -112,8 +114,8 @@ def encode(pilot: Pilot, view: str, rngs: nnx.Rngs) -> Callable[..., Any]:
     shape, own = (pilot.shape_x, pilot.encoders[0]) if view == "x" else (pilot.shape_y, pilot.encoders[1])
     if own is not None:
         return own(rngs, pilot.k)
-    if pilot.convolutional and (number := convolutions(shape)):
-        return Encoder(shape[2], size=shape[0], widths=_WIDTHS[:number], hidden=pilot.hidden, outputs=pilot.k,
+    if pilot.convolutional and (number := convolutions(shape, len(pilot.widths))):
+        return Encoder(shape[2], size=shape[0], widths=pilot.widths[:number], hidden=pilot.hidden, outputs=pilot.k,
                        rngs=rngs)
     return MLP((_entries(shape), *pilot.hidden, pilot.k), rngs=rngs)
 
@@ -121,8 +123,8 @@ def encode(pilot: Pilot, view: str, rngs: nnx.Rngs) -> Callable[..., Any]:
 def _decode(pilot, view, rngs):
     """A new decoder that predicts the view "x" or "y" from k outputs."""
     shape = pilot.shape_x if view == "x" else pilot.shape_y
-    if pilot.convolutional and (number := convolutions(shape)):
-        return Decoder(shape[2], size=shape[0], widths=_WIDTHS[:number], hidden=pilot.hidden, inputs=pilot.k,
+    if pilot.convolutional and (number := convolutions(shape, len(pilot.widths))):
+        return Decoder(shape[2], size=shape[0], widths=pilot.widths[:number], hidden=pilot.hidden, inputs=pilot.k,
                        rngs=rngs)
     return MLP((pilot.k, *reversed(pilot.hidden), _entries(shape)), shape=shape, rngs=rngs)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from phasejax.deep import MLP, PilotEncoder, _pilot, losses, pilot_embeddings
+from phasejax.deep import MLP, PilotEncoder, losses, pilot_embeddings
 from phasejax.deep._pilot import _batches, _standardisation, _standardised, _thinned
 from phasejax.deep._pilot_training import alignment_loss, convolutions
 
@@ -132,15 +132,12 @@ def test_views_are_centred_and_scaled_as_a_whole_in_float64(unit):
     assert standard[:, 7].std() > 2 * standard[:, 0].std()
 
 
-def test_each_objective_keeps_the_decay_that_its_validation_rows_prefer(monkeypatch):
-    """With one decay to choose from the outputs are those of some decay; with three, each objective has one of them."""
+def test_each_objective_keeps_the_decay_that_its_validation_rows_prefer():
+    """Tried twice, a decay gives the outputs of one training; of two decays each objective has one of them."""
     few = partial(pilot, *alignable(0)[:2], FOLD, 2, steps=60, objectives=("CA", "CP x->y"))
-    alone = []
-    for decay in (0.0006, 0.5):
-        monkeypatch.setattr(_pilot, "DECAYS", (decay,))
-        alone.append(few())
-    monkeypatch.setattr(_pilot, "DECAYS", (0.0006, 0.5))
-    chosen = few()
+    # A single one would also train on the validation rows.
+    alone = [few(weight_decays=(decay, decay)) for decay in (0.0006, 0.5)]
+    chosen = few(weight_decays=(0.0006, 0.5))
     for name in ("CA", "CP x->y"):
         for f in range(2):
             assert any(np.array_equal(chosen[name].x[f], one[name].x[f]) for one in alone)
@@ -236,6 +233,8 @@ def test_bad_arguments_are_refused():
             ((x, y, fold, 2), dict(encoder="lin"), "encoder: expected one of auto, mlp, convolutional, got 'lin'"),
             ((x, y, fold, 2), dict(encoder="convolutional"), r"encoder: expected square images .* rows of x of shape"),
             ((x, y, fold, 2), dict(objectives=("CP",)), "objectives: expected one of CA, CP x->y, .*, got 'CP'"),
+            ((x, y, fold, 2), dict(weight_decays=()), r"weight_decays: expected numbers from 0 to below 1, got \(\)"),
+            ((x, y, fold, 2), dict(widths=(4, 0)), "widths: expected a whole number of at least 1, got 0"),
             ((x, y, fold, 2), dict(learning_rate=0.0), "learning_rate: expected a number above 0, got 0.0")):
         with pytest.raises(ValueError, match=f"^{message}"):
             pilot_embeddings(*arguments, **options)
@@ -268,6 +267,19 @@ def test_alignment_of_few_and_of_many_outputs():
 def test_which_images_have_convolutions():
     assert [convolutions(shape) for shape in ((64, 64, 3), (28, 28, 1), (8, 8, 1), (7, 7, 1), (8, 4, 1), (64,))] == [
         4, 2, 1, 0, 0, 0]
+    assert convolutions((64, 64, 3), 2) == 2
+
+
+def test_a_single_weight_decay_sets_no_rows_aside():
+    """Of 5 rows outside the fold all take part in each step, so that any change of one changes what is learnt."""
+    x, y = few_rows[:, :6]
+    fold = np.array([0, -1, -1, -1, -1, -1])
+    train = partial(pilot_embeddings, y=y, fold=fold, k=1, steps=2, hidden=(4,), objectives=("CP x->y",))
+    before = train(x, weight_decays=(0.006,))["CP x->y"].x
+    for row in range(1, 6):
+        moved = x.copy()
+        moved[row] += 1
+        assert not np.array_equal(train(moved, weight_decays=(0.006,))["CP x->y"].x[0, 0], before[0, 0])
 
 
 @pytest.mark.slow
