@@ -12,14 +12,14 @@ from phasejax.cli._files import LabelKind, Missing, read_files, write_json
 
 @dataclass(frozen=True)
 class Monitor:
-    """Has the regime or any parameter moved beyond chance since a saved diagnosis?
+    """Has the regime, label content, a score or a spectrum moved beyond chance since a saved diagnosis?
 
-    Diagnoses the new arrays as the baseline was (same k, same confidence) and compares. Exit code
-    0 when nothing moved, 3 when something has.
+    Diagnoses the new arrays as the baseline was (same method, same k, same confidence) and compares: the parameters of
+    the spiked model where the baseline is one by moments. Exit code 0 when nothing moved, 3 when something has.
     """
 
     baseline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASELINE.json")]
-    """What phasejax diagnose --json wrote."""
+    """What phasejax diagnose --json wrote, by content or by moments."""
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
     """One view now, with the baseline's columns; formats as in diagnose."""
     y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]

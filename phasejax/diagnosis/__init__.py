@@ -8,8 +8,8 @@ this n, `_fair_scores` what encoders would score (with `_representations`, `_lif
 Beside it stand two methods of K26 (Kamai et al., arXiv 2606.11190): `_moment_diagnosis` finds the spiked model whose
 simulated statistics are those of the data (`_simulator`, `_moment_matching`, `_search`, `_precision`, `_posterior`,
 `_programs`, `_estimates`, `_moment_result`), with the ratios of Proposition 3.1; `_spectral_diagnosis` is Algorithm 1.
-`_baseline` and `_drift` compare with later data, `report` and `_plots` show the answer, `_advice` gives its estimator,
-`_agreement` sets it beside trained encoders of `phasejax.deep`.
+`_baseline` and `_drift` compare with later data (`_content_drift`, `_spectra_summary`, `_drift_tests`), `report` and
+`_plots` show the answer, `_advice` gives its estimator, `_agreement` sets it beside trained encoders.
 """
 
 import lazy_loader

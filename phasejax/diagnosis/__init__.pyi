@@ -24,6 +24,8 @@ from ._predicted_scores import predict_scores as predict_scores
 from ._result import Diagnosis as Diagnosis
 from ._shared_signal import SharedSignal as SharedSignal
 from ._shared_signal import shared_signal as shared_signal
+from ._spectra_summary import Measured as Measured
+from ._spectra_summary import SpectraSummary as SpectraSummary
 from ._spectral_result import SpectralDiagnosis as SpectralDiagnosis
 from ._uses import Use as Use
 from .report import write_report as write_report

@@ -12,8 +12,9 @@ with the degrees of freedom of the two jackknives. Three things keep it honest:
 - Spectra of few rows are spread out. Where the numbers of rows differ, the difference that this makes, by the
   jackknife's bias, is subtracted, and half of it counts as an error. Label content and scores are those of so many
   rows and no formula takes them to others: they are compared only between data sets of like size.
-- A few rows in which rare features meet can make a canonical correlation of 1 without any error. So correlations are
-  known no better than in the other data set, at equal numbers of rows.
+- A few rows in which rare features meet can make a canonical correlation of 1 without any error, and where directions
+  change from one data set to the next, one of the two may happen not to show that. So correlations, content and scores
+  are known no better than in the other data set, at equal numbers of rows.
 """
 
 import math
@@ -38,6 +39,8 @@ _REFITTED = 1.2
 _RESTS_ON = {"CA": (("ca",), "x and y"), "CP both": (("cp", "cp_reverse"), "x and y"), "CA of x": (("ca",), "x"),
              "CA of y": (("ca",), "y"), "CP x->y": (("cp",), "x"), "CP y->x": (("cp_reverse",), "y"),
              "joint": (("ca", "cp"), "x"), "x": ((), "x"), "y": ((), "y"), "x and y": ((), "x and y")}
+# Largest standard deviation of a share of the signal, which lies between 0 and 1.
+_MOST = 0.5
 _CONTENT_NAMES = ("s_CA", "s_CP", "s_CP y->x")
 
 
@@ -141,7 +144,7 @@ def _of_scores(found, k) -> Iterator[tuple[str, Quantity]]:
         error, freedom = _bootstrap_error(scores, name), max(scores.units - 1.0, 1.0)
         if objectives:
             above = max(scores.values["linear"][columns] - scores.chance, 0.0)
-            fitted = above * max(_content_error(found, k, objective) for objective in objectives)
+            fitted = above * min(_MOST, max(_content_error(found, k, objective) for objective in objectives))
             if fitted > error:
                 freedom = _freedom(found)
             error = math.hypot(error, fitted)
@@ -164,12 +167,12 @@ def _of_spectra(found) -> Iterator[tuple[str, Quantity]]:
 
 def _on(scale: Scale, measured: Measured, freedom: int, no_better: bool = False) -> Quantity:
     slope = scale.slope(measured.value)
-    return Quantity(measured.value, scale.to(measured.value), measured.error * slope, measured.bias * slope, freedom,
-                    scale, of_size=False, no_better=no_better)
+    return Quantity(measured.value, scale.to(measured.value), measured.error * slope, measured.bias * slope,
+                    float(freedom), scale, of_size=False, no_better=no_better)
 
 
 def _as_it_is(value, error, freedom) -> Quantity:
-    return Quantity(value, value, error, 0.0, freedom, _AS_IT_IS, of_size=True)
+    return Quantity(value, value, error, 0.0, freedom, _AS_IT_IS, of_size=True, no_better=True)
 
 
 def _freedom(found) -> float:

@@ -9,7 +9,10 @@ from phasejax.datasets import load_digit_halves
 
 @pytest.mark.slow
 def test_it_exits_3_when_something_moved(digits, tmp_path, capsys, monkeypatch):
-    """Against itself nothing has moved; with the pairs of y's rows shuffled within each digit, much has."""
+    """Against itself nothing has moved; with the pairs of y's rows shuffled within each digit, much has.
+
+    The baseline is what `phasejax diagnose` writes by default.
+    """
     monkeypatch.chdir(digits)
     x, y, labels = load_digit_halves()
     rng, shuffled = np.random.default_rng(0), np.arange(len(labels))
@@ -17,12 +20,13 @@ def test_it_exits_3_when_something_moved(digits, tmp_path, capsys, monkeypatch):
         rows = np.flatnonzero(labels == digit)
         shuffled[rows] = rng.permutation(rows)
     np.save(tmp_path / "y.npy", 2 * y[shuffled])
-    (tmp_path / "base.json").write_text(diagnose(x, y, labels, method="moments", predicted_scores=False).to_json())
+    (tmp_path / "base.json").write_text(diagnose(x, y, labels, k=8, fit=False).to_json())
     for views, code, word in (("Y.csv", 0, "none beyond chance"),
                               (str(tmp_path / "y.npy"), 3, "Drift            yes")):
         assert cli.main(["monitor", str(tmp_path / "base.json"), "X.npy", views, "--labels", "L.npy"]) == code
         out, err = capsys.readouterr()
         assert word in out
+        assert ("*squared canonical correlations" in out) == (code == 3)
         assert all(line.startswith("note: Y.csv") for line in err.splitlines())
 
 
@@ -41,7 +45,8 @@ def test_bad_input_gets_one_line(digits, args, message, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_whole_groups_are_compared_and_redundant_columns_are_left_out_again(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("method", ["content", "moments"])
+def test_whole_groups_are_compared_and_redundant_columns_are_left_out_again(method, tmp_path, capsys, monkeypatch):
     """Thirty stars of eight rows each, and a category with all of its levels; against itself nothing has moved."""
     monkeypatch.chdir(tmp_path)
     rng, stars = np.random.default_rng(0), np.repeat(np.arange(30), 8)
@@ -49,7 +54,7 @@ def test_whole_groups_are_compared_and_redundant_columns_are_left_out_again(tmp_
     x = np.c_[s + rng.standard_normal((240, 2)), rng.standard_normal((240, 2)), np.eye(3)[rng.integers(0, 3, 240)]]
     np.savez("pairs.npz", x=x, y=s + rng.standard_normal((240, 2)), labels=s, stars=stars)
     data = ["pairs.npz:x", "pairs.npz:y", "--labels", "pairs.npz:labels", "--groups", "pairs.npz:stars"]
-    assert cli.main(["diagnose", *data, "--method", "moments", "--json", "base.json"]) == 0
+    assert cli.main(["diagnose", *data, "--method", method, "--json", "base.json"]) == 0
     assert "1 of 7 columns left out" in capsys.readouterr().out
     assert cli.main(["monitor", "base.json", *data]) == 0
     assert "none beyond chance" in capsys.readouterr().out

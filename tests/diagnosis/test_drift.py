@@ -2,17 +2,24 @@
 
 import dataclasses
 import json
+import math
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from phasejax import Regime, diagnose
-from phasejax.diagnosis import Drift, detect_drift, diagnose_again, load_baseline
+from phasejax.datasets import load_digit_halves
+from phasejax.diagnosis import Diagnosis, Drift, Measured, SpectraSummary, detect_drift, diagnose_again, load_baseline
+from phasejax.diagnosis._content_drift import difference, quantities
 from phasejax.diagnosis._estimates import NAMES, PARAMETERS, RATIOS
+from phasejax.diagnosis._paired_data import paired_rows
+from phasejax.diagnosis._spectra_summary import spectra_summary
 from tests.diagnosis.conftest import SAVED
 from tests.diagnosis.simulated import K, N, simulated
 
-BASE = {"kappa": 1.5, "nu": 0.3, "nuisance_y": 2.0}
+BASE: dict[str, Any] = {"kappa": 1.5, "nu": 0.3, "nuisance_y": 2.0}
 
 
 def drawn(seed, **changed):
@@ -296,3 +303,275 @@ def test_no_file_no_text_and_half_a_file_are_refused(tmp_path, found):
         with pytest.raises(ValueError, match="expected a complete JSON file, got") as raised:
             load_baseline(path)
         assert "\n" not in str(raised.value)
+
+
+# Diagnoses by content
+
+
+def by_content(x, y, labels, **settings):
+    return diagnose(x, y, labels, fit=False, **settings)
+
+
+def shuffled_within(labels, seed=0):
+    """A permutation of the rows that keeps every row's class."""
+    rng, order = np.random.default_rng(seed), np.arange(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        order[rows] = rng.permutation(rows)
+    return order
+
+
+def with_classes(seed, **changed):
+    """Rows of the model at `BASE` with the quadrant of the signals as classes."""
+    x, y, s = simulated(**BASE | changed, seed=seed)
+    return x, y, (s[:, 0] > 0) + 2 * (s[:, 1] > 0)
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """A baseline by content, saved and read back."""
+    path = tmp_path_factory.mktemp("baseline") / "content.json"
+    path.write_text(by_content(*with_classes(0), k=K).to_json())
+    return load_baseline(path)
+
+
+@pytest.fixture(scope="module")
+def content_now(content):
+    return diagnose_again(content, *with_classes(1))
+
+
+CONTENT_NAMES = [
+    "s_CA", "s_CP", "s_CP y->x", *(f"score of {name}" for name in (
+        "CA", "CP both", "CA of x", "CA of y", "CP x->y", "CP y->x", "joint", "x", "y", "x and y")),
+    *(f"canonical correlation {place}" for place in (1, 2, 3, 4)), "squared canonical correlations", "variance of x",
+    "variance of y", "participation ratio of x", "participation ratio of y"]
+
+
+def test_the_default_baseline_is_one_by_content(content, content_now):
+    assert isinstance(content, Diagnosis)
+    assert (content_now.k, content_now.confidence, content_now.fit) == (content.k, content.confidence, None)
+    same = detect_drift(content, content)
+    assert {(change.z, change.p, change.adjusted) for change in same.changes} == {(0.0, 1.0, 1.0)}
+    drift = detect_drift(content, content_now)
+    assert [change.name for change in drift.changes] == CONTENT_NAMES
+    assert not drift.moved
+    assert (drift.method, drift.regime_before, drift.regime_now) == ("content", Regime.BOTH, Regime.BOTH)
+    for change in drift.changes:
+        assert change.before.low <= change.before.value <= change.before.high, change.name
+        assert change.adjusted >= change.p
+    read = json.loads(drift.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (read["moved"], read["method"], read["regime_now"]) == (False, "content", "Both")
+    assert drift.summary().splitlines()[0].split(maxsplit=1) == ["Drift", "none beyond chance (level 0.01)"]
+
+
+@pytest.mark.parametrize(("changed", "names"), [
+    ({"nuisance_y": 4.0}, {"variance of y"}),
+    pytest.param({"gamma": 1.0}, {"score of CA", "score of CP both", "score of y"}, marks=pytest.mark.slow),
+    pytest.param({"nu": 0.7}, {"squared canonical correlations", "canonical correlation 3"}, marks=pytest.mark.slow),
+])
+def test_a_change_of_the_data_is_found_by_content(content, changed, names):
+    """Nuisance of twice the variance, signals with twice the noise, nuisance that is more correlated."""
+    drift = detect_drift(content, diagnose_again(content, *with_classes(2, **changed)))
+    assert drift.moved
+    assert names <= {change.name for change in drift.changes if change.beyond}
+    assert "yes: " in drift.summary().splitlines()[0]
+
+
+def test_pairs_that_are_shuffled_within_their_classes_are_found(content):
+    x, y, labels = with_classes(1)
+    drift = detect_drift(content, diagnose_again(content, x, y[shuffled_within(labels)], labels))
+    beyond = {change.name for change in drift.changes if change.beyond}
+    assert {"canonical correlation 1", "squared canonical correlations"} <= beyond
+    # What each view is and says about the labels is unchanged.
+    assert not beyond & {"score of x", "score of y", "variance of x", "participation ratio of y"}
+
+
+@pytest.mark.slow
+def test_labels_that_mean_something_else_are_found(content):
+    x, y, labels = with_classes(1)
+    drift = detect_drift(content, diagnose_again(content, x, y, np.random.default_rng(0).permutation(labels)))
+    beyond = {change.name for change in drift.changes if change.beyond}
+    assert {"score of CA", "score of x", "score of x and y"} <= beyond
+    assert not any(name.startswith(("canonical", "variance", "participation")) for name in beyond)
+
+
+@pytest.mark.slow
+def test_a_new_unit_shows_in_the_variance_alone(content, content_now):
+    x, y, labels = with_classes(1)
+    moved = detect_drift(content, diagnose_again(content, x + 7.0, 4 * y, labels))
+    assert {change.name for change in moved.changes if change.beyond} == {"variance of y"}
+    plain = {change.name: change for change in detect_drift(content, content_now).changes}
+    for change in moved.changes:
+        if change.name != "variance of y":
+            assert change.z == pytest.approx(plain[change.name].z, abs=1e-6), change.name
+
+
+def test_spectra_of_other_numbers_of_rows_are_compared_and_content_is_not(content):
+    """A third of the rows spreads canonical correlations out; by the bias of each that is no drift."""
+    drift = detect_drift(content, diagnose_again(content, *(array[:200] for array in with_classes(1))))
+    assert not any(change.name.startswith(("s_C", "score")) for change in drift.changes)
+    assert any("n = 200 with 200 labels, in the baseline 600 with 600: label content and scores" in warning
+               for warning in drift.warnings)
+    assert not drift.moved
+    squares = drift.change("squared canonical correlations")
+    assert squares.now.value > squares.before.value
+    assert abs(squares.z) < 3
+
+
+def measured(name, found):
+    return quantities(found, found.k)[name]
+
+
+def test_the_test_is_that_of_welch(content, content_now):
+    """z and p by SciPy's Welch test of two samples with the same means, errors and degrees of freedom."""
+    before, now = (measured("variance of x", found) for found in (content, content_now))
+    change = detect_drift(content, content_now).change("variance of x")
+    assert difference(before, now, N, N) == (change.z, change.p)
+    size = before.freedom + 1
+    reference = scipy.stats.ttest_ind_from_stats(now.u, now.error * size**0.5, size, before.u,
+                                                 before.error * size**0.5, size, equal_var=False)
+    assert difference(before, now, N, N) == pytest.approx((reference.statistic, reference.pvalue))
+    z, p = difference(before, now, N, 2 * N)
+    expected = (before.bias * N + now.bias * 2 * N) / 2 * (1 / (2 * N) - 1 / N)
+    assert z == pytest.approx((now.u - before.u - expected) / math.hypot(before.error, now.error, expected / 2))
+    assert 0 < p <= 1
+
+
+def test_a_correlation_of_one_by_a_few_rows_is_no_certainty(content):
+    """Without an error of its own it gets that of the other data set."""
+    one = dataclasses.replace(measured("canonical correlation 1", content), value=1.0, u=1.0, error=0.0, bias=0.0)
+    other = dataclasses.replace(one, value=0.97, u=0.97, error=0.02)
+    assert difference(one, other, N, N)[0] == pytest.approx(-0.03 / (0.02 * 2**0.5))
+    assert difference(one, one, N, N) == (0.0, 1.0)
+
+
+def test_regimes_move_where_both_are_stated(content, content_now):
+    def regimes(before, now, level=0.05, label_z=20.0):
+        sides = [dataclasses.replace(found, content=dataclasses.replace(
+            found.content, probabilities=(tuple(ps),) * len(found.content.ks), label_z=z))
+            for found, ps, z in ((content, before, 20.0), (content_now, now, label_z))]
+        return detect_drift(*sides, level=level)
+
+    drift = regimes([0.01, 0.01, 0.0, 0.98], [0.0, 0.99, 0.0, 0.01])
+    assert (drift.regime_before, drift.regime_now, drift.regime_moved) == (Regime.BOTH, Regime.CA_ONLY, True)
+    assert "*Regime" in drift.summary()
+    assert not regimes([0.01, 0.01, 0.0, 0.98], [0.0, 0.92, 0.0, 0.08]).regime_moved
+    undecided = regimes([0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], label_z=1.0)
+    assert (undecided.regime_now, undecided.regime_moved) == (None, False)
+    assert undecided.to_dict()["regime_now"] == "undecided"
+    assert "undecided, likeliest CA only (probability 1.00)" in undecided.summary()
+
+
+@pytest.mark.slow
+def test_a_width_that_was_left_open_stays_open():
+    x, y, labels = with_classes(0)
+    baseline = by_content(x, y, labels, predicted_scores=False)
+    again = diagnose_again(baseline, *with_classes(1))
+    assert (baseline.k, again.k, again.scores) == (None, None, ())
+    assert not detect_drift(baseline, again).moved
+    # As many label directions are not always counted: compared is the next width below that both have.
+    fewer = dataclasses.replace(again, directions=1)
+    assert [change.name for change in detect_drift(baseline, fewer).changes][:3] == CONTENT_NAMES[:3]
+    assert detect_drift(baseline, fewer).change("s_CA") == detect_drift(baseline, again).change("s_CA")
+
+
+def test_redundant_columns_are_left_out_again(content):
+    x, y, labels = with_classes(0)
+    wide = [np.c_[view, view[:, :2].sum(1)] for view in (x, with_classes(1)[0])]
+    baseline = by_content(wide[0], y, labels, k=K, predicted_scores=False)
+    assert baseline.d_x == 12
+    again = diagnose_again(baseline, wide[1], *with_classes(1)[1:])
+    assert not detect_drift(baseline, again).moved
+    with pytest.raises(ValueError, match=r"^x: expected 13 columns as in the baseline, got 12$"):
+        diagnose_again(baseline, x, y, labels)
+    constant = np.c_[x, np.zeros(len(x))]
+    other = detect_drift(baseline, by_content(constant, y, labels, k=K, predicted_scores=False))
+    assert any(warning.startswith("x: other columns than in the baseline") for warning in other.warnings)
+
+
+def test_principal_components_are_no_baseline():
+    x, y, labels = with_classes(0)
+    baseline = by_content(x, y, labels, k=K, pca=6, predicted_scores=False)
+    for compare in (lambda: diagnose_again(baseline, x, y, labels), lambda: detect_drift(baseline, baseline)):
+        with pytest.raises(ValueError, match=r"^baseline: expected a diagnosis of the columns themselves, got one of "
+                                             r"principal components, .*$"):
+            compare()
+
+
+def test_other_methods_and_designs_are_no_comparison(content, content_now, found):
+    with pytest.raises(ValueError, match=r"^now: expected a diagnosis of method 'content', got MomentDiagnosis$"):
+        detect_drift(content, found)
+    with pytest.raises(ValueError, match=r"^now: expected a diagnosis of method 'moments', got Diagnosis$"):
+        detect_drift(found, content)
+    for changed, message in (({"k": 3}, "k: expected 2 as in the baseline, got 3"),
+                             ({"d_y": 11}, "y: expected 12 columns as in the baseline, got 11"),
+                             ({"kind": "real"}, "labels: expected those of kind 'class' as in the baseline, got 're"),
+                             ({"label_columns": 2}, "labels: expected 3 independent label columns")):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            detect_drift(content, dataclasses.replace(content_now, **changed))
+
+
+def test_a_baseline_without_spectra_or_scores_is_compared_by_the_rest(content, content_now):
+    bare = dataclasses.replace(content, spectra=None, scores=())
+    drift = detect_drift(bare, content_now)
+    assert [change.name for change in drift.changes] == CONTENT_NAMES[:3]
+    assert sum("they are not compared" in warning for warning in drift.warnings) == 2
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (_without("content"), "expected the field content, got none"),
+    (_with("spectra", "variance_x", "value", value="nan"), "variance of x: expected a finite number with its error"),
+    (_with("spectra", "variance_x", "error", value=-1), "variance of x: expected a finite number with its error"),
+    (_with("spectra", "freedom", value=0), "canonical correlation 1: expected a finite number with its error"),
+    (_with("k", value="two"), "expected int in the field k, got 'two'"),
+])
+def test_another_content_is_refused_in_one_line(tmp_path, content, change, message):
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(change(json.loads(content.to_json()))))
+    with pytest.raises(ValueError, match=f"^{path}: {message}") as raised:
+        load_baseline(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_spectra_against_their_definitions():
+    """Values by scikit-learn's and NumPy's routes, errors by deleting the rows of each group from the data."""
+    x, y, _ = simulated(**BASE)
+    data = paired_rows(x, y, x[:, :1], seed=3)
+    found = spectra_summary(data, data)
+    assert isinstance(found, SpectraSummary)
+    assert isinstance(found.squared_correlations, Measured)
+    orthogonal = [np.linalg.qr(view - view.mean(0))[0] for view in (x, y)]
+    rho = np.linalg.svd(orthogonal[0].T @ orthogonal[1], compute_uv=False)
+    np.testing.assert_allclose([one.value for one in found.correlations], rho[:4])
+    assert found.squared_correlations.value == pytest.approx(np.sum(rho**2))
+    assert found.variance_y.value == pytest.approx(y.var(0, ddof=1).sum())
+    values = np.linalg.svd(y - y.mean(0), compute_uv=False) ** 2
+    assert found.participation_y.value == pytest.approx(values.sum() ** 2 / np.sum(values**2))
+    # Sum of the variances: the spread over many data sets, and no bias.
+    others = np.array([simulated(**BASE, seed=seed)[1].var(0, ddof=1).sum() for seed in range(100, 200)])
+    assert found.variance_y.error == pytest.approx(others.std(), rel=0.6)  # 3.6 standard errors: 19 degrees of freedom
+    assert abs(found.variance_y.bias) < 0.1 * found.variance_y.error
+
+
+def test_the_jackknife_of_a_mean_is_that_of_the_textbook():
+    """Of one column in equal groups: the squared error is that of the mean over groups, the bias is 0."""
+    x, y, _ = simulated(**BASE, n=400)
+    data = paired_rows(x, y, x[:, :1])
+    error = spectra_summary(data, data).variance_x.error
+    traces = np.array([np.trace(one[:12, :12]) for one in data.without])
+    assert error == pytest.approx(np.sqrt(19 / 20 * np.sum((traces - traces.mean()) ** 2)))
+    assert error != pytest.approx(np.sqrt(np.sum((traces - traces.mean()) ** 2) / 19), rel=0.1)
+
+
+@pytest.mark.slow
+def test_false_alarms_of_halves_of_the_digits_and_power():
+    """Two random halves (898 rows each) are alike; pairs shuffled within the digits are not."""
+    x, y, labels = load_digit_halves()
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(x))
+        first, second = np.sort(order[:898]), np.sort(order[898:1796])
+        baseline = by_content(x[first], y[first], labels[first], k=8)
+        assert not detect_drift(baseline, by_content(x[second], y[second], labels[second], k=8)).moved
+    other = y[second][shuffled_within(labels[second])]
+    drift = detect_drift(baseline, by_content(x[second], other, labels[second], k=8))
+    assert "squared canonical correlations" in {change.name for change in drift.changes if change.beyond}
