@@ -20,8 +20,6 @@ from phasejax.diagnosis._shared_signal import shared_signal
 from phasejax.diagnosis._spectra_summary import spectra_summary
 from phasejax.diagnosis._units import rows_in_like_units
 
-# Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
-_REDUNDANT_GAIN = 0.005
 # Widths that are scored where none is given.
 _WIDTHS = (1, 2, 4, 8, 16, 32)
 
@@ -58,15 +56,15 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         tell("diagnosis: is anything shared", 0, steps)
         shared = shared_signal(data.x, data.y, data.encoded, kind=kind, **rows)
         tell("diagnosis: label content", 1, steps)
-        widths = sorted({k} if k is not None else {*(width for width in _WIDTHS if width <= top), directions})
-        content = label_content(data.x, data.y, data.encoded, ks=sorted({*widths, directions}), confidence=confidence,
-                                **rows)
+        several = sorted({*(width for width in _WIDTHS if width <= top), directions})
+        content = label_content(data.x, data.y, data.encoded, ks=sorted({*several, k or directions}),
+                                confidence=confidence, **rows)
         scores: tuple[FairScores, ...] = ()
         if predicted_scores:
             tell("diagnosis: scores of what can be trained", 2, steps)
             scores = ((fair_scores(data.x, data.y, data.encoded, kind=data.kind, k=k, pilot=pilot, **rows),)
                       if k is not None else
-                      scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=widths, **rows))
+                      scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=several, **rows))
         spectra = spectra_summary(in_own_units, data)
     matched, of_fit = None, ()
     if fit and shared.seen:
@@ -95,6 +93,6 @@ def _limits(diagnosis: Diagnosis, data: PairedRows) -> Iterator[str]:
     if data.views_share_a_column:
         yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
     for scores in diagnosis.scores[:1]:
-        for single, other in (("x", "y"), ("y", "x")):
-            if scores.redundant() == other:
-                yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."
+        if diagnosis.seen and scores.beyond_chance and (other := scores.redundant()) is not None:
+            single = "x" if other == "y" else "y"
+            yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."

@@ -166,6 +166,7 @@ class Diagnosis:
         elif self.scores:
             lines.append(f"{'Labels alone':<20} {self._single_words()}")
         lines.append(f"{'Regime at n = ' + str(self.n):<20} {self._regime_words()}")
+        lines += self._lines_by_label_column()
         if self.fit is not None and self.seen:
             lines.append(f"{'With unlimited rows':<20} {self._unlimited_words()}")
         groups = "" if self.groups is None else f" in {self.groups} groups"
@@ -178,6 +179,13 @@ class Diagnosis:
         if not self.seen:
             return "none: the views share nothing that the labels measure"
         return _regime_words(self.content, self._width)
+
+    def _lines_by_label_column(self) -> list[str]:
+        columns = self.scores[-1].per_column if self.scores else ()
+        names = ("x", "y", "x and y", "CA", "CP both")
+        return [f"{f'Label column {number}':<20} {self.scores[-1].metric} from "
+                + ", ".join(f"{name} {column.score(name).value:.2f}" for name in names)
+                for number, column in enumerate(columns) if len(columns) > 1]
 
     def _single_words(self) -> str:
         scores = self.scores[-1]
@@ -224,6 +232,6 @@ def _regime_words(content: ContentCurve, k: int) -> str:
     shares = ", ".join(f"s_{label} = {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for label, e in
                        zip(("CA", "CP", "CP y->x"), content.at(k).values(), strict=True))
     regime, place = content.regime(k), content.ks.index(k)
-    stated = (f"undecided ({content.reason(k)})" if regime is None else
+    stated = (f"undecided ({content.reason(k).rstrip('.')})" if regime is None else
               f"{regime.value} (probability {max(content.probabilities[place]):.2f})")
     return f"{stated} with {k} component{'s' * (k > 1)}: {shares}"

@@ -67,9 +67,13 @@ def uses_of(diagnosis: "Diagnosis") -> tuple[Use, ...]:
 
 def _use(diagnosis: "Diagnosis", situation: str, whole: tuple[str, ...], embeddings: tuple[str, ...]) -> Use:
     everything, embedding = diagnosis.best((*whole, *embeddings)), diagnosis.best(embeddings)
-    raw = diagnosis.best(whole).name if len(whole) > 1 else whole[0]
+    raw = diagnosis.best(whole).name
     widest = diagnosis.scores[-1]
     score = widest.score(raw)
+    if not any(widest.clearly_above_chance(name) for name in (*whole, *embeddings)):
+        text = (f"nothing predicts the labels clearly above chance, {widest.chance:.2f}: {ACTIONS[raw]}, "
+                f"{widest.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]")
+        return Use(situation, everything, embedding, False, text)
     text = (f"{ACTIONS[raw]}, {widest.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]; "
             f"{_width(diagnosis)}: {_by_width(diagnosis, embeddings, raw)}")
     return Use(situation, everything, embedding, embedding.decided, text)
@@ -79,7 +83,7 @@ def _by_width(diagnosis: "Diagnosis", names: Sequence[str], raw: str | None = No
     """The best of the names at each width, widths with one answer together."""
     answers = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
     parts = []
-    for name, run in groupby(answers, lambda answer: answer[1].name):
+    for (name, _), run in groupby(answers, lambda answer: (answer[1].name, _certainty(answer[1]).split(":")[0])):
         alike: list[tuple[FairScores, Choice]] = list(run)
         first, (scores, choice) = alike[0][0].k, alike[-1]
         widths = "" if len(diagnosis.scores) == 1 else (
