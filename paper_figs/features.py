@@ -1,4 +1,4 @@
-"""Features of trained deep encoders: their maps by UMAP, and what the diagnosis predicts from them."""
+"""Deep encoders: maps of their embeddings by UMAP, and which objective a diagnosis before training foretells."""
 
 import itertools
 import warnings
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.colors import ListedColormap, TwoSlopeNorm
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from paper_figs.nonlinear import STYLES
@@ -20,10 +20,12 @@ from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._objectives import ALIGNMENTS
 from phasejax.deep.data._sprites import SHAPES
 from phasejax.diagnosis import compare_with_diagnosis
-from phasejax.theory import Regime
 
 _SHAPE_COLOURS = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
 _MOST_POINTS = 1500
+_SOURCE_STYLES = {"linear": ("s", "#56B4E9"), "lifted": ("^", "#E69F00"), "pilot": ("D", "#CC3311")}
+# Marks of what a prediction says of itself; those of undecided ones are hollow.
+_CERTAINTY = {"undecided": "o", "decided": "o", "sure": "*"}
 
 
 def compute_umap(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
@@ -80,51 +82,73 @@ def draw_umap(data: xr.Dataset) -> Figure:
 
 
 def compute_agreement(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
-    """Train CA and CP in both directions, diagnose the features of the latter, compare."""
+    """Train CA and CP, diagnose the pairs that they were trained on, compare."""
     whole = PRESETS[preset.experiment]
-    experiment = replace(whole, objectives=(_alignment_objective(whole), "cp", "cp_reverse"))
+    experiment = replace(whole, objectives=(_alignment_objective(whole), "cp"))
     trained = train_grid(experiment, store=store, progress=progress)
     found = compare_with_diagnosis(trained, evaluate(trained, progress=progress), alignment=_alignment_objective(whole),
                                    progress=progress)
     # netCDF has no booleans.
-    return found.assign(tie=found.tie.astype("int8")).assign_attrs(experiment=experiment.to_json())
+    return found.assign({name: found[name].astype("int8") for name in ("tie", "decided", "sure", "seen")}
+                        ).assign_attrs(experiment=experiment.to_json())
 
 
 def tabulate_agreement(data: xr.Dataset) -> pd.DataFrame:
-    """A row for each cell with what the diagnosis predicts and what was measured; rates of agreement on all rows."""
-    return data.to_dataframe()
+    """A row for each cell with what is foretold and what was measured; shares of agreement on all rows."""
+    by_source = {f"predicted_{source}": data.by_source.sel(source=source, drop=True) for source in data.source.values}
+    return data.drop_vars(["by_source", "source"]).assign(by_source).to_dataframe()
 
 
 def draw_agreement(data: xr.Dataset) -> Figure:
-    """Predicted against measured difference, and the predicted regime of every cell on the measured one."""
-    jitters, columns = data.sizes["jitter"], data.sizes["noise"] * data.sizes["seed"]
-    figure = Figure(figsize=(5.2 + max(4.0, 1.05 * columns), 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(4.2, max(4.0, 1.05 * columns)))
-    for jitter in data.jitter.values:
-        part = data.sel(jitter=jitter)
-        left.errorbar(part.measured.values.ravel(), part.predicted.values.ravel(), xerr=part.error.values.ravel(),
-                      fmt="o", markersize=5, label=rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}")
-    left.axhline(0, color="0.6", linewidth=0.8)
-    left.axvline(0, color="0.6", linewidth=0.8)
-    left.set(xlabel="measured: accuracy of CA - accuracy of CP", ylabel="predicted from features",
-             title=f"signs agree: {_as_percent(data.agreement)} of cells\n"
-                   f"winner that the regime names: {_as_percent(data.agreement_regime)}")
-    left.legend(frameon=False, fontsize=8)
-    measured = data.measured.stack(column=("noise", "seed")).values
-    limit = float(np.nanmax(np.abs(measured)))
-    shown = right.imshow(measured, cmap="RdBu", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    regimes = data.regime.stack(column=("noise", "seed")).values
-    probabilities = data.probability.stack(column=("noise", "seed")).values
-    for row, column in np.ndindex(regimes.shape):
-        strong = abs(measured[row, column]) > 0.6 * limit
-        right.text(column, row, f"{_regime_label(regimes[row, column])}\n{probabilities[row, column]:.2f}", ha="center",
-                   va="center", fontsize=8, color="white" if strong else "black")
-    right.set(yticks=range(jitters), yticklabels=[f"{jitter:g}" for jitter in data.jitter.values],
-              ylabel=r"$\sigma_\mathrm{jitter}$", xticks=range(columns), xlabel="noise on y, seed",
-              xticklabels=[f"{noise:g}, {seed}" for noise in data.noise.values for seed in data.seed.values],
-              title="predicted regime and its probability")
-    figure.colorbar(shown, ax=right, label="measured: CA - CP")
+    """Predicted against measured difference of CA and CP, and for every cell what each source of scores predicts."""
+    cells = data.stack(cell=("jitter", "noise", "seed"))
+    height = max(4.6, 0.32 * cells.sizes["cell"] + 1.4)
+    figure = Figure(figsize=(11.0, height), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(4.6, 5.4))
+    _draw_differences(left, data)
+    rows = np.arange(cells.sizes["cell"])
+    right.barh(rows, cells.measured.values, xerr=cells.error.values, height=0.72, color="0.85",
+               error_kw={"ecolor": "0.5", "elinewidth": 1}, label="measured")
+    for source in data.source.values:
+        marker, colour = _SOURCE_STYLES[str(source)]
+        right.plot(cells.by_source.sel(source=source).values, rows, marker, color=colour, markersize=6,
+                   label=f"predicted, {source}")
+    right.axvline(0, color="0.4", linewidth=0.8)
+    labels = [f"{jitter:g}, {noise:g}, {seed}" for jitter, noise, seed in cells.cell.values]
+    right.set(yticks=rows, yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), ylabel="jitter, noise on y, seed",
+              xlabel="CA - CP", title="each source of scores")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=1 + len(data.source),
+                  frameon=False, fontsize=8)
     return figure
+
+
+def _draw_differences(ax, data):
+    """Predicted against measured, a colour for each jitter and a mark for how sure the prediction is."""
+    ends = [data.measured - data.error, data.measured + data.error, data.predicted - data.predicted_error,
+            data.predicted + data.predicted_error]
+    limit = 1.08 * max(float(np.nanmax(np.abs(end))) for end in ends)
+    ax.plot([-limit, limit], [-limit, limit], color="0.8", linewidth=0.8, linestyle="--")
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.axvline(0, color="0.6", linewidth=0.8)
+    certainty = np.where(data.sure, 2, np.where(data.decided, 1, 0))
+    for number, jitter in enumerate(data.jitter.values):
+        colour, here = f"C{number}", (data.jitter == jitter).broadcast_like(data.measured).values
+        for level, marker in enumerate(_CERTAINTY.values()):
+            which = here & (certainty == level)
+            values = [data[name].values[which] for name in ("measured", "predicted", "error", "predicted_error")]
+            ax.errorbar(*values[:2], xerr=values[2], yerr=values[3], fmt=marker, color=colour, elinewidth=0.8,
+                        markersize=7, markerfacecolor=colour if level else "white")
+        ax.plot([], [], "s", color=colour, label=f"jitter {jitter:g}")
+    for level, (name, marker) in enumerate(_CERTAINTY.items()):
+        ax.plot([], [], marker, color="0.3", markerfacecolor="0.3" if level else "white", label=name)
+    if (tied := data.tie.values.astype(bool)).any():
+        ax.plot(data.measured.values[tied], data.predicted.values[tied], "o", color="0.3", markersize=15,
+                markerfacecolor="none", markeredgewidth=0.8, label="tie: measured within 2 s.e. of 0")
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="measured: accuracy of CA - accuracy of CP",
+           ylabel="predicted from the pairs and some labels",
+           title=f"signs agree: {_as_percent(data.agreement)} of cells\n"
+                 f"pilot alone {_as_percent(data.agreement_pilot)}, decided {_as_percent(data.agreement_decided)}")
+    ax.legend(frameon=False, fontsize=8, loc="upper left")
 
 
 def _umap():
@@ -144,15 +168,11 @@ def _alignment_objective(experiment: Experiment) -> str:
 
 
 def _as_percent(share: xr.DataArray) -> str:
-    return f"{100 * float(share):.0f}%" if np.isfinite(share) else "named in no cell"
-
-
-def _regime_label(regime: str) -> str:
-    return {Regime.CA_ONLY.value: "CA", Regime.CP_ONLY.value: "CP"}.get(str(regime), str(regime))
+    return f"{100 * float(share):.0f}%" if np.isfinite(share) else "no cell"
 
 
 FIGURES = {
     "fig5": Recipe("maps of the embeddings of CA and CP by UMAP", compute_umap, draw_umap, resumable=True),
-    "agreement": Recipe("what the diagnosis of features predicts against the measured winner", compute_agreement,
+    "agreement": Recipe("what a diagnosis before training predicts against the measured winner", compute_agreement,
                         draw_agreement, tabulate=tabulate_agreement, resumable=True),
 }

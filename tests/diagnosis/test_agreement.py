@@ -1,4 +1,4 @@
-"""What the diagnosis foretells of trained encoders, beside what their probes measured."""
+"""What is foretold of trained encoders, beside what their probes measured."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import xarray as xr
 
 from paper_figs import features
 from phasejax.deep import evaluate, train_grid
-from phasejax.diagnosis import compare_with_diagnosis
+from phasejax.diagnosis import _agreement, compare_with_diagnosis
 from phasejax.diagnosis._agreement import _with_agreement
 from tests.deep.conftest import TINY
 from tests.deep.test_evaluation import pixels
@@ -22,16 +22,28 @@ def scores(trained):
     return evaluate(trained)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def brief():
+    """Few steps of the pilot, few principal components."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_agreement, "_STEPS", 20)
+        patch.setattr(_agreement, "_COMPONENTS", 8)
+        yield
+
+
 @pytest.fixture(scope="module")
 def agreement(trained, scores):
-    return compare_with_diagnosis(trained, scores, rows=200, components=4)
+    return compare_with_diagnosis(trained, scores, rows=200)
 
 
 @pytest.mark.slow
-def test_diagnosed_and_measured_winners_are_compared_cell_by_cell(trained, scores, agreement):
+def test_foretold_and_measured_differences_are_compared_cell_by_cell(trained, scores, agreement):
     assert agreement.predicted.dims == ("jitter", "noise", "seed")
+    assert agreement.source.values.tolist() == ["linear", "lifted", "pilot"]
+    np.testing.assert_allclose(agreement.predicted, agreement.by_source.mean("source"))
+    assert not (agreement.sure & ~agreement.decided).any()
     accuracy = scores.accuracy.sel(probe_size=200)
-    votes, regime_votes = [], []
+    votes, pilot_votes = [], []
     for jitter in TINY.jitters:
         for seed in range(2):
             ca, cp = (float(accuracy.sel(objective=o, jitter=jitter, noise=0.5, seed=seed)) for o in ("vicreg", "cp"))
@@ -42,21 +54,36 @@ def test_diagnosed_and_measured_winners_are_compared_cell_by_cell(trained, score
             assert bool(cell.tie) == (abs(ca - cp) <= 2 * error)
             if not cell.tie:
                 votes.append((float(cell.predicted) > 0) == (ca > cp))
-                if str(cell.regime.values) in ("CA only", "CP only"):
-                    regime_votes.append((str(cell.regime.values) == "CA only") == (ca > cp))
-    for found, expected in ((agreement.agreement, votes), (agreement.agreement_regime, regime_votes)):
+                pilot_votes.append((float(cell.by_source.sel(source="pilot")) > 0) == (ca > cp))
+    for found, expected in ((agreement.agreement, votes), (agreement.agreement_pilot, pilot_votes)):
         np.testing.assert_allclose(found, np.mean(expected) if expected else np.nan)
+
+
+@pytest.mark.slow
+def test_without_a_pilot_only_closed_forms_foretell(trained, scores, agreement):
+    found = compare_with_diagnosis(trained, scores, rows=200, pilot=False)
+    xr.testing.assert_allclose(found.by_source, agreement.by_source.sel(source=["linear", "lifted"]))
+    assert np.isnan(found.agreement_pilot)
+    assert not found.sure.any()
+
+
+@pytest.mark.slow
+def test_a_missing_objective_is_named(trained, scores):
     with pytest.raises(ValueError, match="trained: expected the objective deepcca, got vicreg, cp, cp_reverse"):
         compare_with_diagnosis(trained, scores, alignment="deepcca")
 
 
 def test_ties_do_not_vote():
+    by_source = xr.DataArray([[0.1, -0.1], [0.1, 0.1], [0.0, -0.2], [0.2, 0.2], [0.2, -0.6]], dims=("cell", "source"),
+                             coords={"source": ["linear", "pilot"]})
     found = _with_agreement(xr.Dataset({
-        "regime": ("cell", ["CA only", "CP only", "CA only", "Both", "CP only"]),
-        "predicted": ("cell", [0.1, 0.1, -0.1, 0.2, -0.2]), "measured": ("cell", [0.3, 0.01, -0.3, 0.3, -0.2]),
+        "by_source": by_source, "predicted": by_source.mean("source") + 0.01,
+        "measured": ("cell", [0.3, 0.01, -0.3, 0.3, -0.2]), "decided": ("cell", [True, True, True, False, False]),
         "tie": ("cell", [False, True, False, False, False])}))
     assert found.agreement == 1.0
-    assert found.agreement_regime == pytest.approx(2 / 3)
+    assert found.agreement_pilot == 0.75
+    assert found.agreement_decided == 1.0
+    assert np.isnan(_with_agreement(found.assign(tie=~found.tie, decided=found.decided & False)).agreement_decided)
 
 
 @pytest.mark.slow
@@ -66,5 +93,8 @@ def test_the_figure_and_its_table_show_what_was_found(agreement):
     assert drawn[0].min() > 250  # the margin is white: nothing is cut off
     assert drawn[:, [0, -1]].min() > 250
     cells = features.tabulate_agreement(agreement).reset_index().set_index(["jitter", "seed"])
-    assert cells.loc[(0.3, 1), "reduced_chi2"] == float(agreement.reduced_chi2.sel(jitter=0.3, seed=1).item())
+    for source in ("linear", "lifted", "pilot"):
+        expected = agreement.by_source.sel(source=source, jitter=0.3, seed=1).item()
+        assert cells.loc[(0.3, 1), f"predicted_{source}"] == expected
+    assert len(cells) == 4
     assert set(cells.regime) <= {"Both", "CA only", "CP only", "Neither"}
