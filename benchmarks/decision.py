@@ -108,7 +108,8 @@ def _labelled(pair: decision_pairs.Pair, m: int, seed: int = 0) -> _Labelled:
 
 def _by_scores(given: _Labelled, k: int, m: int, pilot: bool) -> dict[str, np.ndarray]:
     """Choices by each source of cross-validated scores, and by several."""
-    from phasejax.diagnosis._fair_scores import Draws, fair_scores
+    from phasejax.diagnosis._fair_scores import Draws
+    from phasejax.diagnosis._scoring import fair_scores
 
     def train(fold) -> Any:
         from phasejax.deep import pilot_embeddings

@@ -62,7 +62,7 @@ class Diagnose:
     flatten: bool = False
     """Make each image of a batch (n, height, width) or (n, height, width, channels) a row."""
     seed: int = 0
-    """Seed of all random draws: folds, permutations, bootstrap, networks and simulations."""
+    """Seed of a pilot's networks, and of all that method moments draws."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write everything that was estimated to this file."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

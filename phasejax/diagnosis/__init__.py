@@ -2,8 +2,8 @@
 
 `diagnose` answers from two paired views and labels. Read the modules in this order: `_reduced_views` and `_paired_data`
 prepare the rows; `_shared_signal` asks whether anything is shared, `_content` which share of it each objective keeps at
-this n, `_fair_scores` what encoders would score (with `_representations`, `_lift`, `_cross_fit`, `_folds` and
-`_bootstrap`), `_decision` chooses; `_content_diagnosis` puts them together, `_result` and `_uses` are the answer.
+this n, `_scoring` what encoders would score (`_fair_scores`, with `_representations`, `_lift`, `_cross_fit`, `_folds`
+and `_bootstrap`), `_decision` chooses; `_content_diagnosis` puts them together, `_result` and `_uses` are the answer.
 
 Beside it stand two methods of K26 (Kamai et al., arXiv 2606.11190): `_moment_diagnosis` finds the spiked model whose
 simulated statistics are those of the data (`_simulator`, `_moment_matching`, `_search`, `_precision`, `_posterior`,

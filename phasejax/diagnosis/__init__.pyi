@@ -14,14 +14,14 @@ from ._drift import ParameterChange as ParameterChange
 from ._drift import detect_drift as detect_drift
 from ._estimates import Estimate as Estimate
 from ._fair_scores import FairScores as FairScores
-from ._fair_scores import fair_scores as fair_scores
-from ._fair_scores import scores_over_k as scores_over_k
 from ._moment_result import MomentDiagnosis as MomentDiagnosis
 from ._plots import plot_diagnosis as plot_diagnosis
 from ._plots import plot_spectrum as plot_spectrum
 from ._predicted_scores import PredictedScores as PredictedScores
 from ._predicted_scores import predict_scores as predict_scores
 from ._result import Diagnosis as Diagnosis
+from ._scoring import fair_scores as fair_scores
+from ._scoring import scores_over_k as scores_over_k
 from ._shared_signal import SharedSignal as SharedSignal
 from ._shared_signal import shared_signal as shared_signal
 from ._spectra_summary import Measured as Measured

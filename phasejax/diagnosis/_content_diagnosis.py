@@ -11,11 +11,12 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.progress import ProgressCallback
 from phasejax.diagnosis._content import label_content
-from phasejax.diagnosis._fair_scores import FairScores, fair_scores, scores_over_k
+from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
 from phasejax.diagnosis._moment_matching import label_directions
 from phasejax.diagnosis._paired_data import PairedRows
 from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._scoring import fair_scores, scores_over_k
 from phasejax.diagnosis._shared_signal import shared_signal
 from phasejax.diagnosis._spectra_summary import spectra_summary
 from phasejax.diagnosis._units import rows_in_like_units
@@ -25,7 +26,7 @@ _WIDTHS = (1, 2, 4, 8, 16, 32)
 
 
 def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, predicted_scores: bool, fit: bool,
-                        pilot: Callable[..., Any] | None, seed: int, tell: ProgressCallback) -> Diagnosis:
+                        pilot: Callable[..., Any] | None, tell: ProgressCallback) -> Diagnosis:
     """Test, measure and score checked rows.
 
     Args:
@@ -35,7 +36,6 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         predicted_scores: whether to score representations.
         fit: whether to match the moments of a spiked model too.
         pilot: called with the fold of each row and k, gives the embeddings of trained networks; None for no pilot.
-        seed: of folds, permutations, bootstrap and simulation.
         tell: told of every part that is done.
 
     Raises:
@@ -48,7 +48,8 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
     if top < 1:
         raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
-    rows: dict[str, Any] = {"labelled": data.labelled, "groups": data.groups, "seed": seed}
+    # Tests, content, scores and fit draw the same numbers at every call, so that the answer stays the same.
+    rows: dict[str, Any] = {"labelled": data.labelled, "groups": data.groups, "seed": 0}
     kind = cast(Literal["class", "real"], data.kind)
     steps = 2 + predicted_scores + fit
     with threadpool_limits(1, "blas"):
@@ -62,7 +63,8 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         scores: tuple[FairScores, ...] = ()
         if predicted_scores:
             tell("diagnosis: scores of what can be trained", 2, steps)
-            scores = ((fair_scores(data.x, data.y, data.encoded, kind=data.kind, k=k, pilot=pilot, **rows),)
+            scores = ((fair_scores(data.x, data.y, data.encoded, kind=data.kind, k=k,
+                                  pilot=pilot if shared.seen else None, **rows),)
                       if k is not None else
                       scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=several, **rows))
         spectra = spectra_summary(in_own_units, data)
@@ -70,7 +72,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
     if fit and shared.seen:
         tell("diagnosis: moments of a spiked model", steps - 1, steps)
         try:
-            matched = diagnose_by_moments(data, directions if k is None else min(k, top), confidence, False, seed)
+            matched = diagnose_by_moments(data, directions if k is None else min(k, top), confidence, False, 0)
         except ValueError as error:
             of_fit = (f"no spiked model was fitted ({error}).",)
     tell("diagnosis", steps, steps)

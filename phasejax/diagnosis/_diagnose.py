@@ -20,6 +20,7 @@ from phasejax.diagnosis._reduced_views import reduced_views
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._spectral_diagnosis import diagnose_by_spectra
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
+from phasejax.diagnosis._units import rows_in_like_units
 from phasejax.io import Table
 from phasejax.io._arrays import check_views
 from phasejax.io._duplicates import near_duplicates
@@ -119,7 +120,9 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values in the views: "error", "drop" keeps complete rows, "mean" fills in
             the means of columns, taken over all rows.
-        seed: of folds, permutations, bootstrap, networks and simulation.
+        seed: of the networks of a pilot, and of all that "moments" draws. All else that is drawn (folds, permutations,
+            random features, bootstrap) is drawn several times, pooled, and the same at every call: its spread is in
+            the intervals and probabilities, and the same data give the same words.
         progress: False, True for bars on a terminal, or a callback.
 
     Returns:
@@ -149,7 +152,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         arrays = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in views)
         found = diagnose_by_spectra(*check_views(*arrays), of_rows, matched.labelled, kind, ridge)
     else:
-        data = paired_rows(*views, of_rows, matched.labelled, kind, seed, matched.groups)
+        drawn = seed if method == "moments" else 0
+        data = paired_rows(*views, of_rows, matched.labelled, kind, drawn, matched.groups)
         if method == "moments":
             found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
         else:
@@ -157,7 +161,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
             with reporting(progress) as tell:
                 trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
-                                            fit=fit, pilot=trained, seed=seed, tell=tell)
+                                            fit=fit, pilot=trained, tell=tell)
     announce((*matched.readings, *matched.notes))
     return replace(found, warnings=(*matched.notes, *of_columns, *found.warnings))
 
@@ -202,7 +206,8 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
         return None
     from phasejax.deep import pilot_embeddings
 
-    rows = [data.x, data.y]
+    like, _ = rows_in_like_units(data)
+    rows = [like.x, like.y]
     for place, (view, shape) in enumerate(zip((matched.x, matched.y), shapes, strict=True)):
         if shape is not None:
             rows[place] = np.asarray(view, np.float32).reshape(len(view), *shape)

@@ -11,10 +11,10 @@ from sklearn.linear_model import Ridge
 
 from phasejax.diagnosis import FairScores, _lift, fair_scores, predict_scores, scores_over_k
 from phasejax.diagnosis._cross_fit import cross_fitted, raw_features
-from phasejax.diagnosis._fair_scores import _LOST_IN_TRAINING
 from phasejax.diagnosis._folds import assign_folds
 from phasejax.diagnosis._lift import lifted_features, rows_to_lift
 from phasejax.diagnosis._representations import ENCODERS, NAMES, correlation_whitening, shared_encoders
+from phasejax.diagnosis._scoring import _LOST_IN_TRAINING
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def one_hot(t):
 def test_linear_scores_are_those_of_predict_scores_less_what_training_loses(kind):
     x, y, t = pairs()
     columns, rows = (t if kind == "real" else one_hot(t)), np.arange(len(x))
-    found = fair_scores(x, y, columns, rows, kind=kind, k=2)
+    found = fair_scores(x, y, columns, rows, kind=kind, k=2, repeats=1)
     known = predict_scores(x, y, columns, k=2, kind=kind)
     for score in known.scores:
         lost = _LOST_IN_TRAINING.get(score.name, 0.0)
@@ -88,7 +88,7 @@ def test_the_lift_sees_what_linear_encoders_do_not():
     x = np.c_[s**2 - 1 / 3, s, rng.standard_normal((n, 2))] + 0.05 * rng.standard_normal((n, 4))
     y = np.c_[np.cos(3 * s), rng.standard_normal((n, 3))] + 0.05 * rng.standard_normal((n, 4))
     label = (np.abs(s) < 0.5).astype(int)
-    found = fair_scores(x[:, 1:], y, np.eye(2)[label], np.arange(n), kind="class", k=1)
+    found = fair_scores(x[:, 1:], y, np.eye(2)[label], np.arange(n), kind="class", k=1, repeats=1)
     assert found.score("x", "lifted").value > 0.9
     assert found.score("CA of x", "lifted").value > 0.9
     assert found.score("x", "linear").value < 0.65
@@ -179,7 +179,7 @@ def test_groups_that_share_nothing_score_chance(kind):
     label = rng.permutation(np.arange(25) % 2) if kind == "class" else rng.standard_normal(25)
     columns = np.eye(2)[label[star].astype(int)] if kind == "class" else label[star, None]
     rows = np.arange(500)
-    grouped = fair_scores(x, y, columns, rows, kind=kind, k=2, groups=star)
+    grouped = fair_scores(x, y, columns, rows, kind=kind, k=2, groups=star, repeats=1)
     assert grouped.groups == 25
     assert not grouped.beyond_chance
     assert not grouped.best().decided
@@ -235,3 +235,22 @@ def test_many_rows_are_lifted_in_part():
 def test_order_of_representations():
     assert set(ENCODERS) < set(NAMES)
     assert NAMES[:2] == ("CA", "CP both")
+
+
+def test_several_divisions_are_averaged_and_scatter_in_the_draws():
+    """Values are means over divisions; the draws' mean is theirs and their spread not below that of one division."""
+    x, y, t = pairs()
+    rows = np.arange(len(x))
+    several = fair_scores(x, y, t, rows, kind="real", k=2, repeats=3)
+    alone = fair_scores(x, y, t, rows, kind="real", k=2, repeats=1)
+    assert several.score("CA", "linear").value != alone.score("CA", "linear").value
+    for source in ("linear", "lifted"):
+        for name in ("CA", "CP x->y", "x"):
+            one, three = alone.draws.of[source][name], several.draws.of[source][name]
+            assert three.mean() == pytest.approx(several.values[source][name], abs=3 * three.std() / 10)
+            assert three.std() > 0.8 * one.std()
+    # What is left of chance is inside the interval.
+    other = fair_scores(x, y, t, rows, kind="real", k=2, seed=1)
+    pooled = fair_scores(x, y, t, rows, kind="real", k=2)
+    for name in ("CA", "CP both", "CA of x", "CP x->y", "x"):
+        assert pooled.score(name).low <= other.score(name).value <= pooled.score(name).high

@@ -1,0 +1,269 @@
+"""Cross-validation of all representations of one width, by closed forms and by a pilot: `fair_scores`.
+
+The rows are divided into folds several times; within a division one set of folds serves every representation and
+source. Scores are what networks are expected to reach: those of closed-form encoders that predict are lowered by what
+training loses. `scores_over_k` repeats linear and lifted scores over widths at little more than the price of one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
+
+from phasejax._core.devices import cores
+from phasejax.diagnosis._bootstrap import column_scores, weighted_sums
+from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
+from phasejax.diagnosis._fair_scores import Draws, FairScores
+from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
+from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
+from phasejax.diagnosis._predicted_scores import check_sizes
+from phasejax.diagnosis._representations import NAMES, correlation_whitening
+
+# Divisions into folds, and the numbers of rows and of columns of both views above which there is a single one.
+_REPEATS, _MANY_ROWS, _MANY_COLUMNS = 4, 10_000, 300
+# By how much a closed-form encoder of one view that predicts, alone or beside alignment, scores above a network that is
+# trained to do so on rows as few as usual: the mean over the pairs for choosing constants of `benchmarks.decision`,
+# against networks of three sizes; encoders that align score like theirs, and so do both that predict side by side.
+# The closer to chance or to a perfect score, the less there is to lose.
+_LOST_IN_TRAINING = {"CP x->y": 0.04, "CP y->x": 0.04, "joint": 0.04}
+_FULLY_LOST = 0.1
+# Digits after the point of a score's draws; more would make saved scores longer and nothing clearer.
+_DIGITS = 4
+
+
+class TrainedEncoders(Protocol):
+    """What a pilot returns for an objective: outputs on all rows of networks trained without each fold.
+
+    Attributes:
+        x, y: shape (folds, n, k), or None for a view that the objective does not encode.
+        diverged: whether each fold's training diverged, shape (folds,).
+    """
+
+    x: Any
+    y: Any
+    diverged: Any
+
+
+# What of an objective's networks is an encoder, by the names of `ENCODERS`.
+_OF_OBJECTIVES = {"CA of x": ("CA", "x"), "CA of y": ("CA", "y"), "CP x->y": ("CP x->y", "x"),
+                  "CP y->x": ("CP y->x", "y"), "joint": ("joint", "x")}
+Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objective, from the fold of each row
+
+
+def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
+                labelled: Int[np.ndarray, "m"], *, kind: str, k: int, groups: Int[np.ndarray, "n"] | None = None,
+                pilot: Pilot | None = None, seed: int = 0, folds: int = 5, repeats: int | None = None) -> FairScores:
+    """Held-out scores of every representation at width k, from each source, with paired draws.
+
+    Args:
+        x, y: paired views, finite, of checked shapes. What prediction predicts are the columns as they are: their
+            relative units count, that of a whole view does not.
+        columns: one-hot or real label columns of the rows `labelled`.
+        labelled: indices of rows.
+        kind: "class" or "real".
+        k: width of each encoder, at most min(d_x, d_y).
+        groups: of the rows; whole groups go into a fold and are weighted together.
+        pilot: called with the fold of each row (-1 where no fold holds it out), returns trained encoders by
+            objective: "CA", "CP x->y", "CP y->x", "joint". It is trained for the first division only.
+        seed: of folds, lift and bootstrap.
+        folds: at most; fewer where there are fewer groups, or fewer than two rows for each.
+        repeats: divisions of the rows into folds, each with random features of its own, whose scores are averaged;
+            when left out 4, and 1 for more than 10,000 rows or 300 columns, where chance matters less and time more.
+
+    Raises:
+        ValueError: too few rows for the classes or k, or a pilot whose outputs have another shape.
+    """
+    divisions = _divisions(x, y, columns, labelled, kind, [k], groups, seed, folds, repeats)
+    pilot_scores, diverged = {}, ()
+    if pilot is not None:
+        fold, count = divisions[0].fold, divisions[0].folds
+        parts, diverged = _encoder_outputs(pilot(fold), (count, len(x)))
+        if parts:
+            with threadpool_limits(1, "blas"):
+                pilot_scores["pilot"] = (np.arange(len(labelled)), read_out_arrays(
+                    parts, divisions[0].columns, labelled, fold[labelled], kind))
+    with threadpool_limits(1, "blas"):
+        return _record(divisions, 0, pilot_scores, kind, k, diverged)
+
+
+def scores_over_k(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
+                  labelled: Int[np.ndarray, "m"], *, kind: str, ks: Sequence[int],
+                  groups: Int[np.ndarray, "n"] | None = None, seed: int = 0, folds: int = 5,
+                  repeats: int | None = None) -> tuple[FairScores, ...]:
+    """Linear and lifted scores at several widths, in the order of `ks`: those of `fair_scores` at each.
+
+    Args are those of `fair_scores`.
+    """
+    divisions = _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats)
+    with threadpool_limits(1, "blas"):
+        return tuple(_record(divisions, place, {}, kind, k, ()) for place, k in enumerate(ks))
+
+
+@dataclass(frozen=True, eq=False)
+class _Division:
+    """One division of the rows into folds, and what the closed forms earn under it.
+
+    Args:
+        columns: of the labels, in range.
+        fold: of each row.
+        folds: their number.
+        groups: of the labelled rows.
+        seed: of the bootstrap, the same for all divisions.
+        earned: for each source and each width the labelled rows that it scores and what they earn.
+        shrinkage: the largest share of the identity that went into a correlation matrix of the linear source.
+    """
+
+    columns: Float[np.ndarray, "m l"]
+    fold: Int[np.ndarray, "n"]
+    folds: int
+    groups: Int[np.ndarray, "m"] | None
+    seed: int
+    earned: dict[str, list]
+    shrinkage: float
+
+
+def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) -> list[_Division]:
+    if repeats is None:
+        repeats = _REPEATS if len(x) <= _MANY_ROWS and x.shape[1] + y.shape[1] <= _MANY_COLUMNS else 1
+    own_groups = None if groups is None else groups[labelled]
+    folds = usable_folds(folds, len(labelled), own_groups)
+    check_sizes(max(ks), folds, x, y, columns, kind, own_groups)
+    if kind == "real":
+        columns = in_range(columns)
+    classes = columns.argmax(1) if kind == "class" else np.zeros(len(labelled), int)
+
+    def divide(number):
+        rng = np.random.default_rng(seed if number == 0 else [seed, 3, number])
+        fold = folds_of_all_rows(len(x), labelled, assign_folds(rng, classes, own_groups, folds), groups)
+        earned, shrinkage = _closed_form(x, y, columns, labelled, fold, ks, kind,
+                                         [seed, 1] if number == 0 else [seed, 1, number])
+        return _Division(columns, fold, folds, own_groups, seed, earned, shrinkage)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(divide, range(repeats)))
+
+
+def _record(divisions, place, pilot_scores, kind, k, diverged) -> FairScores:
+    """The scores at the width with this place, averaged over divisions."""
+    first = divisions[0]
+    found = [_summarised({source: earned[place] for source, earned in one.earned.items()}
+                         | (pilot_scores if one is first else {}), one, kind) for one in divisions]
+    totals, *by_column = [_pooled(parts) for parts in zip(*found, strict=True)]
+    return FairScores(
+        metric="balanced accuracy" if kind == "class" else "R2",
+        chance=1 / first.columns.shape[1] if kind == "class" else 0.0, k=k, labelled=len(first.columns),
+        groups=None if first.groups is None else len(np.unique(first.groups)), folds=first.folds,
+        sources=tuple(totals[0]), values=totals[0],
+        draws=Draws({source: {name: np.round(drawn, _DIGITS) for name, drawn in names.items()}
+                     for source, names in totals[1].items()}),
+        per_column=tuple(column_scores(*_combined(*pooled)) for pooled in by_column), diverged=diverged,
+        shrinkage=max(one.shrinkage for one in divisions))
+
+
+def _pooled(parts):
+    """Mean values over divisions, and draws that weight the divisions at random, as they do the rows.
+
+    So the draws also scatter as a score does from one division to another.
+    """
+    size = len(next(iter(next(iter(parts[0][1].values())).values())))
+    weights = np.random.default_rng(len(parts)).standard_exponential((len(parts), size))
+    values, draws = {}, {}
+    for source, names in parts[0][0].items():
+        having = [place for place, part in enumerate(parts) if source in part[0]]
+        share = weights[having] / weights[having].sum(0)
+        values[source] = {name: float(np.mean([parts[one][0][source][name] for one in having])) for name in names}
+        draws[source] = {name: sum(share[row] * parts[one][1][source][name] for row, one in enumerate(having))
+                         for name in names}
+    return values, draws
+
+
+def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
+    """For each of the sources linear and lifted and each width: labelled rows that it scores, what they earn."""
+    linear, shrinkage = cross_fitted(raw_features(x, y), columns, labelled, fold, ks, kind, correlation_whitening,
+                                     NAMES)
+    rng = np.random.default_rng(seed)
+    rows, scored = rows_to_lift(rng, len(x), labelled, columns.argmax(1) if kind == "class" else None)
+    features = lifted_features(rng, x[rows], y[rows])
+    lifted, _ = cross_fitted(features, columns[scored], np.searchsorted(rows, labelled[scored]), fold[rows], ks, kind,
+                             ridge_whitening, NAMES)
+    everyone = np.arange(len(labelled))
+    return {"linear": [(everyone, earned) for earned in linear],
+            "lifted": [(scored, earned) for earned in lifted]}, shrinkage
+
+
+def _encoder_outputs(trained, shape):
+    """Outputs by the names of `ENCODERS` of what was trained in every fold, and the names of what was not."""
+    parts, diverged = {}, []
+    for name, (objective, view) in _OF_OBJECTIVES.items():
+        if objective not in trained:
+            continue
+        outputs = getattr(trained[objective], view)
+        values = np.asarray(outputs, np.float64) if outputs is not None else np.empty(0)
+        if values.ndim != 3 or values.shape[:2] != shape:
+            raise ValueError(f"pilot: expected outputs of shape ({shape[0]}, {shape[1]}, k) for {name}, got "
+                             f"{values.shape}")
+        if np.any(trained[objective].diverged) or not np.isfinite(values).all():
+            diverged.append(name)
+        else:
+            parts[name] = values
+    return parts, tuple(diverged)
+
+
+def _summarised(by_source, division, kind):
+    """Values and draws of the scores by source and name, of all label columns and of each real one alone."""
+    columns, groups, seed = division.columns, division.groups, division.seed
+    classes = columns.argmax(1) if kind == "class" else np.zeros(len(columns), int)
+    totals = {source: (rows, earned.names, earned.earned.sum(2), earned.possible.sum(1))
+              for source, (rows, earned) in by_source.items()}
+    chance = 1 / columns.shape[1] if kind == "class" else 0.0
+    found = [_of_networks(*_ratios(totals, classes, groups, seed), chance)]
+    for column in range(columns.shape[1] if kind == "real" else 0):
+        single = {source: (rows, earned.names, earned.alone[:, :, column], earned.possible[:, column])
+                  for source, (rows, earned) in by_source.items()}
+        found.append(_of_networks(*_ratios(single, classes, groups, seed), chance))
+    return found
+
+
+def _of_networks(values, draws, chance):
+    """The scores that networks would reach, where they are those of closed-form encoders."""
+    for source in values.keys() - {"pilot"}:
+        for name, most in _LOST_IN_TRAINING.items():
+            value = values[source][name]
+            lost = most * float(np.clip(min(value - chance, 1 - value) / _FULLY_LOST, 0, 1))
+            values[source][name] = value - lost
+            draws[source][name] = draws[source][name] - lost
+    return values, draws
+
+
+def _combined(values, draws):
+    """Names, means over the sources that have each, and those of the draws."""
+    having = {name: [source for source in values if name in values[source]] for name in NAMES}
+    return (NAMES, np.array([np.mean([values[source][name] for source in having[name]]) for name in NAMES]),
+            np.stack([np.mean([draws[source][name] for source in having[name]], axis=0) for name in NAMES], 1))
+
+
+def _ratios(totals, classes, groups, seed):
+    """Scores and their draws from what each row earns, under the same weights for all sources."""
+    terms, where = [], {}
+    for source, (rows, names, earned, possible) in totals.items():
+        own = np.zeros((len(classes), 1 + len(names)))
+        own[rows] = np.column_stack([possible, earned])
+        where[source] = len(terms) and sum(part.shape[1] for part in terms)
+        terms.append(own)
+    terms = np.hstack(terms)
+    exact = np.zeros((int(classes.max()) + 1, terms.shape[1]))
+    np.add.at(exact, classes, terms)
+    sums = weighted_sums(np.random.default_rng([seed, 2]), terms, classes, groups)
+    values, draws = {}, {}
+    for source, (_, names, *_) in totals.items():
+        first = where[source]
+        columns = slice(first + 1, first + 1 + len(names))
+        value = (exact[:, columns] / exact[:, [first]]).mean(0)
+        drawn = (sums[:, :, columns] / sums[:, :, [first]]).mean(0)
+        values[source] = dict(zip(names, map(float, value), strict=True))
+        draws[source] = dict(zip(names, drawn.T, strict=True))
+    return values, draws
