@@ -144,7 +144,8 @@ def _draw_differences(ax, data):
     if (tied := data.tie.values.astype(bool)).any():
         ax.plot(data.measured.values[tied], data.predicted.values[tied], "o", color="0.3", markersize=15,
                 markerfacecolor="none", markeredgewidth=0.8, label="tie: measured within 2 s.e. of 0")
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="measured: accuracy of CA - accuracy of CP",
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit),
+           xlabel="measured: accuracy of CA - accuracy of CP (bars: one s.e.)",
            ylabel="predicted from the pairs and some labels",
            title=f"signs agree: {_as_percent(data.agreement)} of cells\n"
                  f"pilot alone {_as_percent(data.agreement_pilot)}, decided {_as_percent(data.agreement_decided)}")

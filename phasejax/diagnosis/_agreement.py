@@ -23,7 +23,8 @@ from phasejax.deep._grid import DIMS, TrainedGrid, cells_of
 from phasejax.deep.data._batch import Source
 from phasejax.deep.data._sources import open_source
 from phasejax.diagnosis._diagnose import Pilot, diagnose
-from phasejax.diagnosis._fair_scores import SOURCES, FairScores, fair_scores
+from phasejax.diagnosis._fair_scores import SOURCES, FairScores
+from phasejax.diagnosis._scoring import fair_scores
 from phasejax.io._reduction import PrincipalComponents
 
 # Accuracies that differ by less than so many standard errors of the difference are a tie.
@@ -37,6 +38,9 @@ _COMPONENTS = 64
 # either objective to find the shape on pairs of a seed (7) that this preset does not have. The weight decay is the
 # middle one of those that a pilot on few rows chooses from.
 _FOLDS, _STEPS, _DECAY = 2, 300, 0.006
+# Least number of rows in a minibatch of alignment: on few rows correlations are large whatever the encoders do, and in
+# 300 steps of 128 rows it learns little of the shape.
+_LEAST_BATCH = 256
 
 
 def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignment: str = "vicreg", rows: int = 2000,
@@ -46,7 +50,7 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
 
     For every cell the diagnosis sees the training pairs, at most 16,000, and the labels of the first `rows`. Closed
     forms work on 64 principal components of either view. The pilot trains, on two folds, small networks for 300
-    minibatches of the experiment's size, with the widths of the experiment's networks.
+    minibatches of the experiment's size, or 256 rows for CA, with the widths of the experiment's networks.
 
     Args:
         trained: a grid whose objectives include cp and `alignment`.
@@ -156,9 +160,10 @@ def _pilot(experiment: Experiment, x: np.ndarray, y: np.ndarray, k: int, pilot: 
     """What trains, without each fold, encoders whose outputs are as wide as what the frozen probes see."""
     def train(fold):
         found = {}
-        for objective, width in (("CA", k), ("CP x->y", experiment.embedding)):
+        for objective, width, batch in (("CA", k, max(experiment.batch, _LEAST_BATCH)),
+                                        ("CP x->y", experiment.embedding, experiment.batch)):
             found |= pilot_embeddings(x, y, fold, width, encoder="auto" if pilot is True else cast(Any, pilot),
-                                      steps=_STEPS, batch=experiment.batch, learning_rate=experiment.learning_rate,
+                                      steps=_STEPS, batch=batch, learning_rate=experiment.learning_rate,
                                       widths=experiment.widths, hidden=experiment.hidden, weight_decays=(_DECAY,),
                                       objectives=(objective,))
         return found
