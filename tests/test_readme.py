@@ -21,7 +21,7 @@ def test_the_example_is_short_and_runs():
                           check=False)
     assert done.returncode == 0, done.stderr
     assert "CA_ONLY" in done.stdout
-    assert "Regime           undecided" in done.stdout
+    assert "One objective        align (CA)" in done.stdout
 
 
 def test_commands_pictures_and_pages_exist():

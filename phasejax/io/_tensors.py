@@ -56,9 +56,8 @@ def named_tensors(path: str, flatten: bool = False) -> NamedRows:
         ValueError: as `open_tensors`.
     """
     split = split_tensor_path(path)
-    assert split is not None
-    file = Path(split[0])
-    if not file.exists():
+    file = Path(path if split is None else split[0])
+    if split is None or not file.exists():
         raise ValueError(f"{path}: expected a readable file, got No such file or directory")
     stored = _stored(file, split[1], path)
     notes = (f"{file.name}: {BFLOAT16_NOTE}",) if stored.brief else ()
