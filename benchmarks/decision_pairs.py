@@ -19,7 +19,6 @@ variance; pixels and components keep their scale, since prediction depends on it
 One half of the pairs of every kind serves to choose the constants of the diagnosis, the other to report on it.
 """
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
+
+from benchmarks.decision_files import blood_cells, emoji
 
 FOLDER = "PHASEJAX_PAIRS"
 ROWS, COLUMNS = 2000, 80
@@ -289,49 +290,12 @@ _SIMULATIONS: dict[str, dict[str, Any]] = {
 # Collections read from a folder.
 
 def _cells() -> Pair:
-    """800 blood cells: 50 components of the logarithms of RNA counts, and of those of protein counts; 8 cell types."""
-    import h5py
-
-    with h5py.File(Path(os.environ[FOLDER], "quickstart_pbmc_mosaic.h5mu")) as file:
-        tables, names, types = [], [], []
-        for modality in ("rna", "adt"):
-            group = cast(Any, file[f"mod/{modality}"])
-            counts = np.zeros(group["X"].attrs["shape"])
-            ends = group["X/indptr"][:]
-            counts[np.repeat(np.arange(len(counts)), np.diff(ends)), group["X/indices"][:]] = group["X/data"][:]
-            total = counts.sum(1, keepdims=True)
-            tables.append(np.log1p(counts / np.maximum(total, 1) * np.median(total)))
-            names.append(group["obs/_index"][:])
-            types.append(group["obs/celltype/codes"][:])
-    _, left, right = np.intersect1d(*names, return_indices=True)
-    return Pair(_components(tables[0][left], 50), _components(tables[1][right], 50), types[0][left], "class")
+    rna, protein, types = blood_cells(Path(os.environ[FOLDER]))
+    return Pair(_components(rna, 50), _components(protein, 50), types, "class")
 
 
 def _emoji(label: str, cut: str) -> Pair:
-    """Emoji as two artists drew them, on white, 16 x 16 pixels of three colours, 64 components; or one artist's halves.
-
-    Args:
-        label: "category", or "face" for whether the emoji is a smiley, a person or an animal.
-        cut: "artists" or "sides".
-    """
-    from PIL import Image
-
-    folder = Path(os.environ[FOLDER])
-    emoji = [entry for entry in json.loads((folder / "emoji.json").read_text())
-             if entry["has_img_google"] and entry["has_img_twitter"] and entry["category"] != "Component"]
-    sheets = {}
-    for artist in ("google", "twitter"):
-        image = Image.open(folder / f"{artist}.png").convert("RGBA")
-        sheet = np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")) / 255
-        # A pixel of margin on each side of the 32.
-        images = np.stack([sheet[34 * e["sheet_y"] + 1:, 34 * e["sheet_x"] + 1:][:32, :32] for e in emoji])
-        sheets[artist] = images.reshape(len(emoji), 16, 2, 16, 2, 3).mean((2, 4))
-    names = np.array([e["category"] for e in emoji])
-    labels = (np.unique(names, return_inverse=True)[1] if label == "category" else
-              np.isin(names, ["Smileys & Emotion", "People & Body", "Animals & Nature"]).astype(int))
-    google = sheets["google"]
-    x, y = (google, sheets["twitter"]) if cut == "artists" else (google[:, :, :8], google[:, :, 8:])
-    return Pair(x, y, labels, "class")
+    return Pair(*emoji(Path(os.environ[FOLDER]), label, cut), "class")
 
 
 def _sources() -> dict[str, Source]:

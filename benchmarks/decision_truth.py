@@ -25,14 +25,14 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
+
+from benchmarks.decision_networks import DECAYS, KS, make_task, trained_codes
+from benchmarks.decision_probes import Probed, coded, probe, raw_views, split_rows
 
 if TYPE_CHECKING:
     from benchmarks.report import Row
@@ -40,331 +40,10 @@ if TYPE_CHECKING:
 
 REPRESENTATIONS = ("CA", "CP both", "CA of x", "CA of y", "CP x->y", "CP y->x", "joint", "x", "y", "x and y",
                    "x at k", "y at k")
-KS = (4, 8, 16)
 SIZES = {"256": (256,), "64": (64,), "256-256": (256, 256)}
 SPLITS = 3
 TRUTH = Path(__file__).parent / "data" / "decision_truth.json"
-# Every array has room for these numbers of rows, columns and outputs.
-_ROWS, _COLUMNS, _OUTPUTS = 2000, 80, max(KS)
-_TRAINING, _VALIDATION = 0.6, 0.15
-_BATCH, _VALIDATED = 256, 400
-_RATE, _RIDGE = 1e-3, 1e-3
-# Weight decays, relative to the step size. Every objective has the one that its own validation loss prefers: alignment
-# on noisy views needs a hundred times as much as prediction, and with one decay for all the comparison would be between
-# networks that fit noise and networks that do not.
-_DECAYS = (0.3, 3.0, 30.0, 100.0)
-_PENALTIES = (0.01, 0.1, 1.0)
-_EXACT = jax.lax.Precision.HIGHEST
 
-
-class Task(NamedTuple):
-    """One pair with one split of its rows, or several with a leading axis.
-
-    Args:
-        x, y: centred views of mean variance 1, zero beyond their own rows and columns.
-        d_x, d_y: their numbers of columns.
-        order: numbers of the training rows, then zeros.
-        count: number of training rows.
-        validated: rows on which the objectives are validated, repeated where there are fewer.
-    """
-
-    x: Any
-    y: Any
-    d_x: Any
-    d_y: Any
-    order: Any
-    count: Any
-    validated: Any
-
-
-def split_rows(labels: np.ndarray, kind: str, seed: int) -> tuple[Any, Any, Any]:
-    """Rows for training, for validation and for the score; classes are spread over them alike."""
-    from sklearn.model_selection import train_test_split
-
-    def cut(rows, share):
-        return train_test_split(rows, test_size=share, random_state=seed,
-                                stratify=labels[rows] if kind == "class" else None)
-
-    rest, scored = cut(np.arange(len(labels)), 1 - _TRAINING - _VALIDATION)
-    trained, validated = cut(rest, _VALIDATION / (_TRAINING + _VALIDATION))
-    return trained, validated, scored
-
-
-def make_task(x: np.ndarray, y: np.ndarray, trained: np.ndarray, validated: np.ndarray) -> Task:
-    """The arrays of a pair and a split, with room for every other pair's."""
-    def room(view):
-        view = view - view[trained].mean(0)
-        padded = np.zeros((_ROWS, _COLUMNS), np.float32)
-        padded[:len(view), :view.shape[1]] = view / np.sqrt(np.mean(view[trained] ** 2))
-        return padded
-
-    return Task(room(x), room(y), np.int32(x.shape[1]), np.int32(y.shape[1]),
-                np.resize(trained, _ROWS).astype(np.int32), np.int32(len(trained)),
-                np.resize(validated, _VALIDATED).astype(np.int32))
-
-
-# Networks: lists of (weights, biases).
-
-def _network(key, inputs, widths, last, used=None):
-    """Dense layers; the variance of the first one's weights counts only the inputs that are used."""
-    sizes, layers = (inputs, *widths, last), []
-    for i, (a, b) in enumerate(pairwise(sizes)):
-        fan = used if i == 0 and used is not None else a
-        gain = 2.0 if i < len(sizes) - 2 else 1.0
-        layers.append((jnp.sqrt(gain / fan) * jax.random.normal(jax.random.fold_in(key, i), (a, b)), jnp.zeros(b)))
-    return layers
-
-
-def _apply(layers, values):
-    for weights, biases in layers[:-1]:
-        values = jax.nn.relu(values @ weights + biases)
-    weights, biases = layers[-1]
-    return values @ weights + biases
-
-
-def _start(key, hidden, d_x, d_y, k):
-    """First parameters of every objective; the same encoders for all."""
-    keys = jax.random.split(key, 4)
-    x = _network(keys[0], _COLUMNS, hidden, _OUTPUTS, d_x)
-    y = _network(keys[1], _COLUMNS, hidden, _OUTPUTS, d_y)
-    to_x, to_y = (_network(key, _OUTPUTS, hidden[::-1], _COLUMNS, k) for key in keys[2:])
-    return {"deepcca": {"x": x, "y": y}, "vicreg": {"x": x, "y": y}, "cp": {"x": x, "decoder": to_y},
-            "cp_reverse": {"y": y, "decoder": to_x}, "joint": {"x": x, "y": y, "decoder": to_y}}
-
-
-def _moments(z_x, z_y):
-    z_x, z_y = z_x - z_x.mean(0), z_y - z_y.mean(0)
-
-    def product(a, b):
-        return jnp.matmul(a.T, b, precision=_EXACT) / (len(a) - 1)
-
-    return product(z_x, z_x), product(z_x, z_y), product(z_y, z_y)
-
-
-def _whitened(c_x, m, c_y, mask):
-    """Roots of both covariances' inverses, and the correlations of the outputs that they whiten."""
-    def root(c):
-        # The ridge is relative to the mean variance of the outputs in use; the others get 1.
-        ridge = _RIDGE * jnp.trace(c) / mask.sum() + 1e-6
-        lower = jnp.linalg.cholesky(c + jnp.diag(ridge * mask + 1 - mask))
-        return jax.scipy.linalg.solve_triangular(lower, jnp.eye(len(c)), lower=True)
-
-    w_x, w_y = root(c_x), root(c_y)
-    return w_x, w_y, jnp.matmul(jnp.matmul(w_x, m, precision=_EXACT), w_y.T, precision=_EXACT)
-
-
-def _deepcca(z_x, z_y, mask):
-    """Minus the sum of squared canonical correlations, over k: it has the optima of DeepCCA."""
-    return -jnp.sum(_whitened(*_moments(z_x, z_y), mask)[2] ** 2) / mask.sum()
-
-
-def _deepcca_validated(fitted, held, mask):
-    """Minus the squared correlations that maps fitted to other rows reach on held-out ones, over k.
-
-    With T the fitted correlations of the whitened outputs, and A, M, B their held-out second moments, minus
-
-        2 tr T'M - tr T'A T B
-
-    whose second term is what directions cost that do not generalise.
-
-    Source: the VAMP-E score of Wu and Noe 2020.
-    """
-    w_x, w_y, t = _whitened(*_moments(*fitted), mask)
-    c_x, m, c_y = _moments(*held)
-    a, m, b = w_x @ c_x @ w_x.T, w_x @ m @ w_y.T, w_y @ c_y @ w_y.T
-    return -(2 * jnp.sum(t * m) - jnp.sum((a @ t) * (t @ b))) / mask.sum()
-
-
-def _vicreg(z_x, z_y, mask):
-    k = mask.sum()
-    total = 25 * jnp.sum(jnp.mean((z_x - z_y) ** 2, 0)) / k
-    c_x, _, c_y = _moments(z_x, z_y)
-    for c in (c_x, c_y):
-        variances = jnp.diag(c)
-        total += (25 * jnp.sum(mask * jax.nn.relu(1 - jnp.sqrt(variances + 1e-4)))
-                  + jnp.sum(c**2) - jnp.sum(variances**2)) / k
-    return total
-
-
-def _predicted(network, view, target, columns, mask):
-    """Mean squared error over the columns that the target has."""
-    error = (_apply(network["decoder"], mask * _apply(network["x" if "x" in network else "y"], view)) - target) ** 2
-    return jnp.sum(jnp.where(jnp.arange(_COLUMNS) < columns, error, 0)) / (len(view) * columns)
-
-
-def _losses(networks, task, rows, mask, fitted=None):
-    """Loss of every objective; on validation rows if `fitted` are the rows to which the networks were fitted."""
-    x, y = task.x[rows], task.y[rows]
-
-    def outputs(name, x=x, y=y):
-        return mask * _apply(networks[name]["x"], x), mask * _apply(networks[name]["y"], y)
-
-    def aligned(name):
-        if fitted is None:
-            return _deepcca(*outputs(name), mask)
-        return _deepcca_validated(outputs(name, task.x[fitted], task.y[fitted]), outputs(name), mask)
-
-    return {"deepcca": aligned("deepcca"), "vicreg": _vicreg(*outputs("vicreg"), mask),
-            "cp": _predicted(networks["cp"], x, y, task.d_y, mask),
-            "cp_reverse": _predicted(networks["cp_reverse"], y, x, task.d_x, mask),
-            "joint": _predicted(networks["joint"], x, y, task.d_y, mask) + aligned("joint")}
-
-
-def _each(function, values):
-    """The function of every value: batched, but on a CPU, where two factorisations in a batched program can hang."""
-    return jax.lax.map(function, values) if jax.default_backend() == "cpu" else jax.vmap(function)(values)
-
-
-def _train(key, task: Task, k, *, hidden, steps, checks):
-    """What has the least validation loss over steps and decays, by objective: outputs on all rows, step and decay."""
-    decays = jnp.array(_DECAYS)
-    codes, least, reached = cast(Any, _each(
-        lambda decay: _train_with(decay, key, task, k, hidden=hidden, steps=steps, checks=checks), decays))
-    chosen = {name: jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf)) for name, values in least.items()}
-    codes = {name: jax.tree.map(lambda part, name=name: part[chosen[name]], codes[name]) for name in codes}
-    return (codes, {name: reached[name][chosen[name]] for name in chosen},
-            {name: decays[chosen[name]] for name in chosen})
-
-
-def _train_with(decay, key, task, k, *, hidden, steps, checks):
-    """Outputs on all rows of the networks with the least validation loss over the steps, that loss, and its step."""
-    mask = (jnp.arange(_OUTPUTS) < k).astype(jnp.float32)
-    networks = _start(key, hidden, task.d_x, task.d_y, k)
-    every = steps // checks
-    optimizer = optax.adamw(optax.cosine_decay_schedule(_RATE, steps), weight_decay=decay)
-
-    def validated(networks):
-        return _losses(networks, task, task.validated, mask, fitted=task.order[:1024])
-
-    def step(carry, key):
-        networks, state = carry
-        rows = task.order[jax.random.randint(key, (_BATCH,), 0, task.count)]
-        slope = jax.grad(lambda networks: sum(_losses(networks, task, rows, mask).values()))(networks)
-        change, state = optimizer.update(slope, state, networks)
-        return (cast(Any, optax.apply_updates(networks, change)), state), None
-
-    def check(carry, i):
-        networks, state, best, least, reached = carry
-        (networks, state), _ = jax.lax.scan(step, (networks, state),
-                                            jax.random.split(jax.random.fold_in(key, i), every))
-        found = validated(networks)
-        better = {name: found[name] < least[name] for name in found}
-        best = {name: jax.tree.map(lambda a, b, name=name: jnp.where(better[name], a, b), networks[name], best[name])
-                for name in found}
-        least = {name: jnp.where(better[name], found[name], least[name]) for name in found}
-        reached = {name: jnp.where(better[name], (i + 1) * every, reached[name]) for name in found}
-        return (networks, state, best, least, reached), None
-
-    first = validated(networks)
-    carry = (networks, optimizer.init(networks), networks, first, {name: 0 for name in first})
-    (_, _, best, least, reached), _ = jax.lax.scan(check, carry, jnp.arange(checks))
-    codes = {name: {view: mask * _apply(best[name][view], getattr(task, view)) for view in ("x", "y")
-                    if view in best[name]} for name in best}
-    return codes, least, reached
-
-
-def trained_codes(tasks: Task, hidden: tuple[int, ...], *, steps: int, checks: int, seeds: np.ndarray):
-    """Codes (tasks, bottlenecks, rows, outputs) by objective and view; steps and decays of each objective.
-
-    Args:
-        tasks: several, with a leading axis.
-        hidden: widths of the encoders' hidden layers.
-        steps: gradient steps, a multiple of `checks`.
-        checks: validations.
-        seeds: one for each task.
-    """
-    return _program(hidden, steps, checks)(seeds, tasks, np.array(KS, np.int32))
-
-
-_PROGRAMS: dict[tuple, Any] = {}
-
-
-def _program(hidden, steps, checks):
-    def one(given):
-        seed, task = given
-        return lambda k: _train(jax.random.key(seed), task, k, hidden=hidden, steps=steps, checks=checks)
-
-    def program(seeds, tasks, ks):
-        return _each(lambda given: _each(one(given), ks), (seeds, tasks))
-
-    key = hidden, steps, checks
-    if key not in _PROGRAMS:
-        _PROGRAMS[key] = jax.jit(program)
-    return _PROGRAMS[key]
-
-
-# Probes, in processes of their own.
-
-class Probed(NamedTuple):
-    """One split of a pair with codes to be probed.
-
-    Args:
-        codes: representation and bottleneck to codes of all rows, shape (n, any).
-        labels: of all rows.
-        kind: "class" or "real".
-        rows: for fitting, for the choice of a penalty and of CA's loss, and for the score.
-    """
-
-    codes: Mapping[tuple[str, int], np.ndarray]
-    labels: np.ndarray
-    kind: str
-    rows: tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def probe(given: Probed) -> dict[tuple[str, int], tuple[float, float]]:
-    """Score on the validation rows and on the scored rows, of every representation."""
-    import warnings
-
-    warnings.simplefilter("ignore")
-    return {name: _probe(np.asarray(code, np.float64), given) for name, code in given.codes.items()}
-
-
-def _probe(code, given):
-    from sklearn.linear_model import LogisticRegression, RidgeCV
-    from sklearn.metrics import balanced_accuracy_score, log_loss, r2_score
-
-    fitted, chosen, scored = given.rows
-    scale = code[fitted].std(0)
-    code = (code - code[fitted].mean(0)) / np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, np.inf)
-    labels = given.labels
-    if not np.isfinite(code).all():
-        return float("nan"), float("nan")
-    if given.kind == "real":
-        ridge = RidgeCV(np.logspace(-2, 4, 13)).fit(code[fitted], labels[fitted])
-        on_chosen, on_scored = (float(r2_score(labels[rows], ridge.predict(code[rows]))) for rows in (chosen, scored))
-        return on_chosen, on_scored
-    fits = [LogisticRegression(C=c, max_iter=300).fit(code[fitted], labels[fitted]) for c in _PENALTIES]
-    losses = [log_loss(labels[chosen], fit.predict_proba(code[chosen]), labels=fit.classes_) for fit in fits]
-    best = fits[int(np.argmin(losses))]
-    on_chosen, on_scored = (float(balanced_accuracy_score(labels[rows], best.predict(code[rows])))
-                            for rows in (chosen, scored))
-    return on_chosen, on_scored
-
-
-def _raw(x, y, trained):
-    """The views whole, side by side, and by their first principal components."""
-    found = {("x", 0): x, ("y", 0): y, ("x and y", 0): np.hstack([x, y])}
-    for name, view in (("x at k", x), ("y at k", y)):
-        rows = view - view[trained].mean(0)
-        directions = np.linalg.svd(rows[trained], full_matrices=False)[2]
-        found |= {(name, k): rows @ directions[:k].T for k in KS}
-    return found
-
-
-def _coded(codes, task, n):
-    """Codes of one task by representation and bottleneck, of the n rows that there are."""
-    found = {}
-    for i, k in enumerate(KS):
-        z = {name: {view: values[task, i, :n, :k] for view, values in by.items()} for name, by in codes.items()}
-        for loss in ("deepcca", "vicreg"):
-            found |= {(f"CA {loss}", k): np.hstack([z[loss]["x"], z[loss]["y"]]),
-                      (f"CA of x {loss}", k): z[loss]["x"], (f"CA of y {loss}", k): z[loss]["y"]}
-        found |= {("CP both", k): np.hstack([z["cp"]["x"], z["cp_reverse"]["y"]]), ("CP x->y", k): z["cp"]["x"],
-                  ("CP y->x", k): z["cp_reverse"]["y"], ("joint", k): z["joint"]["x"]}
-    return found
-
-
-# Everything together.
 
 def train_all(pairs: Mapping[str, Mapping[str, np.ndarray]], file: Path, *, sizes: Iterable[str] = tuple(SIZES),
               splits: int = SPLITS, steps: int = 1200, checks: int = 40, group: int = 13, limit: float = np.inf,
@@ -383,7 +62,7 @@ def train_all(pairs: Mapping[str, Mapping[str, np.ndarray]], file: Path, *, size
         command: command that is written into the file.
     """
     begin = time.monotonic()
-    settings = {"splits": splits, "steps": steps, "checks": checks, "decays": list(_DECAYS), "ks": list(KS)}
+    settings = {"splits": splits, "steps": steps, "checks": checks, "decays": list(DECAYS), "ks": list(KS)}
     found = json.loads(file.read_text()) if file.is_file() else {}
     if found.get("settings") != settings:
         found = {"command": command, "device": "", "settings": settings, "pairs": {}}
@@ -418,7 +97,7 @@ def _begin(pool, pairs, names, size, splits, steps, checks, group):
             for name in names for s in range(splits)}
     reached = {}
     if size == "raw":
-        codes = [_raw(pairs[name]["x"], pairs[name]["y"], rows[name, s][0]) for name, s in rows]
+        codes = [raw_views(pairs[name]["x"], pairs[name]["y"], rows[name, s][0]) for name, s in rows]
     else:
         tasks = [make_task(pairs[name]["x"], pairs[name]["y"], *rows[name, s][:2]) for name, s in rows]
         # Every group has the same shapes, so that one program serves all.
@@ -430,7 +109,7 @@ def _begin(pool, pairs, names, size, splits, steps, checks, group):
         reached = {name: {objective: [[round(float(np.median(values[i * splits:(i + 1) * splits, j])), 1)
                                        for j in range(len(KS))] for values in (steps_of, decays[objective])]
                           for objective, steps_of in reached.items()} for i, name in enumerate(names)}
-        codes = [_coded(outputs, i, len(pairs[name]["x"])) for i, (name, _) in enumerate(rows)]
+        codes = [coded(outputs, i, len(pairs[name]["x"])) for i, (name, _) in enumerate(rows)]
     futures = [pool.submit(probe, Probed(code, pairs[name]["labels"], str(pairs[name]["kind"]), rows[name, s]))
                for code, (name, s) in zip(codes, rows, strict=True)]
     return size, names, futures, reached

@@ -92,7 +92,7 @@ def _restored_as(hint: Any, saved: Any, path: str) -> Any:
     elif origin is Literal:
         if saved in arguments:
             return saved
-    elif hasattr(hint, "from_dict"):
+    elif hasattr(hint, "from_dict") and isinstance(saved, dict):
         return hint.from_dict(saved)
     elif is_dataclass(hint) and isinstance(hint, type):
         return restored(hint, saved, path)

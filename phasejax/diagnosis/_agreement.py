@@ -29,8 +29,8 @@ from phasejax.io._reduction import PrincipalComponents
 
 # Accuracies that differ by less than so many standard errors of the difference are a tie.
 _TIE = 2.0
-# Training rows that the diagnosis sees at most, most of them without labels. On 2000 pairs alone a convolutional pilot
-# still tells which objective wins, but less clearly: its minibatches repeat them twenty times.
+# Training rows that the diagnosis sees at most, most of them without labels: the minibatches of a convolutional pilot
+# would repeat fewer many times.
 _MOST_ROWS = 16_000
 # Principal components of either view that closed forms see.
 _COMPONENTS = 64

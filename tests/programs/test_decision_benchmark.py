@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import decision, decision_pairs, decision_truth
+from benchmarks import decision, decision_networks, decision_pairs, decision_probes, decision_truth
 
 
 def test_both_halves_hold_every_kind_of_pair(monkeypatch):
@@ -74,7 +74,7 @@ def test_the_loss_of_alignment_is_minus_the_squared_canonical_correlations():
     squares = np.linalg.svd(orthonormal(x).T @ orthonormal(y), compute_uv=False) ** 2
     zeros = np.zeros((500, 2))
     for views, mask in (((x, y), np.ones(3)), ((np.hstack([x, zeros]), np.hstack([y, zeros])), [1, 1, 1, 0, 0])):
-        loss = decision_truth._deepcca(jnp.asarray(views[0]), jnp.asarray(views[1]), jnp.array(mask, float))
+        loss = decision_networks._deepcca(jnp.asarray(views[0]), jnp.asarray(views[1]), jnp.array(mask, float))
         # The ridge of 0.001 lowers the correlations a little.
         assert float(loss) == pytest.approx(-squares.sum() / 3, abs=0.01)
 
@@ -83,22 +83,22 @@ def test_validation_of_alignment_costs_what_does_not_generalise():
     """On the rows of the fit it is the loss itself; on others directions fitted to noise make it positive."""
     mask = jnp.ones(3)
     fitted, held = (tuple(map(jnp.asarray, _correlated(2000, 0))) for _ in range(2))
-    assert float(decision_truth._deepcca_validated(fitted, held, mask)) == pytest.approx(
-        float(decision_truth._deepcca(fitted[0], fitted[1], mask)), abs=0.03)
+    assert float(decision_networks._deepcca_validated(fitted, held, mask)) == pytest.approx(
+        float(decision_networks._deepcca(fitted[0], fitted[1], mask)), abs=0.03)
     noise = np.random.default_rng(1).normal(size=(4, 40, 16))
     few, other = (jnp.asarray(noise[0]), jnp.asarray(noise[1])), (jnp.asarray(noise[2]), jnp.asarray(noise[3]))
-    assert float(decision_truth._deepcca(few[0], few[1], jnp.ones(16))) < -0.3
-    assert float(decision_truth._deepcca_validated(few, other, jnp.ones(16))) > 0
+    assert float(decision_networks._deepcca(few[0], few[1], jnp.ones(16))) < -0.3
+    assert float(decision_networks._deepcca_validated(few, other, jnp.ones(16))) > 0
 
 
 def test_rows_are_split_once_and_padding_is_no_data():
     labels = np.repeat([0, 1, 2], [100, 60, 40])
-    parts = decision_truth.split_rows(labels, "class", 0)
+    parts = decision_probes.split_rows(labels, "class", 0)
     assert sorted(np.concatenate(parts)) == list(range(200))
     assert [len(part) for part in parts] == [120, 30, 50]
     assert np.bincount(labels[parts[2]]).tolist() == [25, 15, 10]
     rng = np.random.default_rng(0)
-    task = decision_truth.make_task(5 + 3 * rng.normal(size=(200, 4)), rng.normal(size=(200, 7)), *parts[:2])
+    task = decision_networks.make_task(5 + 3 * rng.normal(size=(200, 4)), rng.normal(size=(200, 7)), *parts[:2])
     assert set(task.order) == set(parts[0])
     assert set(task.validated) == set(parts[1])
     assert not task.x[200:].any()
