@@ -80,7 +80,7 @@ def test_it_is_saved_and_read_back(found):
     ({"phasejax_version": 3}, "expected a diagnosis written by phasejax, got another object"),
     ({"n": "600"}, "expected int in the field n, got '600'"),
     ({"shared": {"views_p": "small"}}, "expected float in the field shared.views_p, got 'small'"),
-    ({"content": None}, "expected ContentCurve in the field content, got None"),
+    ({"content": None}, "expected an object in the field content, got None"),
     ({"scores": 3}, "expected tuple.* in the field scores, got 3"),
 ])
 def test_a_damaged_file_is_refused_in_one_line(found, changed, message):
