@@ -137,7 +137,8 @@ def test_columns_in_units_of_their_own_leave_alignment_as_it_is_and_are_said():
     assert (found.regime, found.r_ca) == (expected.regime, expected.r_ca)
     for name, warning in zip("xy", found.warnings, strict=False):
         assert warning.startswith(f"{name}: its columns seem to be in different units")
-    moments, others = (diagnose(X * UNITS_X * factor, Y * UNITS_Y, CLASSES, method="moments") for factor in (1.0, 1e-15))
+    moments, others = (diagnose(X * UNITS_X * factor, Y * UNITS_Y, CLASSES, method="moments")
+                       for factor in (1.0, 1e-15))
     close(moments.ca.values, expected.ca.values)
     assert moments.warnings[0][:60] == found.warnings[0][:60]
     assert moments.regime == others.regime

@@ -60,9 +60,8 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     A draw weights the held-out rows at random, the same weights for every source, and the sources as well (uniformly
     on the simplex): a sign on which they disagree is not a matter of more rows.
 
-    Columns of the data have no pilot. Beside representations that have one, x is compared as if the pilot changed its
-    score by as much as that of the best of the others: x - w is then the mean difference over the sources that x and
-    w have in common, while all others are compared by all sources.
+    What is trained is compared by the sources that all of it has: without the pilot where one training diverged.
+    Columns of the data and their principal components are not trained, so that a pilot has nothing to add to them.
 
     Args:
         scores: of `fair_scores`.
@@ -97,25 +96,16 @@ def _common(scores, among):
 
 
 def _compared(scores, among):
-    """Values and draws of the combined scores, on one footing."""
+    """Values and draws of the combined scores."""
     rng = np.random.default_rng(0)
     size = len(next(iter(next(iter(scores.draws.of.values())).values())))
     weight = dict(zip(scores.sources, rng.standard_exponential((len(scores.sources), size)), strict=True))
-    equal = dict.fromkeys(scores.sources, 1.0)
-
-    def mean(of, name, sources, weights):
-        return sum(weights[one] * of[one][name] for one in sources) / sum(weights[one] for one in sources)
-
-    most = max((scores.sources_of(name) for name in among), key=len)
-    trained = [name for name in among if scores.sources_of(name) == most]
-    leader = max(trained, key=lambda name: mean(scores.values, name, most, equal))
+    trained = [name for name in among if name not in MEASURED]
     values, draws = {}, {}
     for name in among:
-        own = scores.sources_of(name)
-        for of, weights, found in ((scores.values, equal, values), (scores.draws.of, weight, draws)):
-            found[name] = mean(of, name, own, weights)
-            if own != most:
-                found[name] = found[name] + mean(of, leader, most, weights) - mean(of, leader, own, weights)
+        used = scores.sources_of(name) if name in MEASURED else _common(scores, trained)
+        values[name] = np.mean([scores.values[one][name] for one in used])
+        draws[name] = sum(weight[one] * scores.draws.of[one][name] for one in used) / sum(weight[one] for one in used)
     for name in NAMES:  # all, so that a name's error does not depend on what it is compared with
         off = _METHOD_ERROR * rng.standard_normal(size)
         if name in draws and name not in MEASURED:

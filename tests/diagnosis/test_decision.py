@@ -77,14 +77,17 @@ def test_noise_is_never_decided():
     assert "above chance" in found.needed
 
 
-def test_columns_of_the_data_are_compared_where_both_have_scores():
-    # The pilot adds 0.2 to CA; x has no pilot. Over linear and lifted x is above CA by 0.05, and so it is here.
+def test_what_is_not_trained_gains_nothing_by_a_pilot():
     given = {"linear": {"CA": 0.5, "CP both": 0.4, "x": 0.55}, "lifted": {"CA": 0.5, "CP both": 0.4, "x": 0.55},
              "pilot": {"CA": 0.7, "CP both": 0.5}}
     found = scores(given).best(("CA", "CP both", "x"))
-    assert found.name == "x"
-    assert found.scores["x"] - found.scores["CA"] == pytest.approx(0.05)
-    assert found.scores["CA"] - found.scores["CP both"] == pytest.approx((0.1 + 0.1 + 0.2) / 3)
+    assert found.name == "CA"
+    assert found.scores == pytest.approx({"CA": 1.7 / 3, "CP both": 1.3 / 3, "x": 0.55})
+    # A pilot that has diverged for one objective counts for none.
+    diverged = scores(given)
+    for of in (diverged.values, diverged.draws.of):
+        del of["pilot"]["CP both"]
+    assert diverged.best(("CA", "CP both", "x")).scores == pytest.approx({"CA": 0.5, "CP both": 0.4, "x": 0.55})
 
 
 def test_number_of_labels_that_would_decide():
