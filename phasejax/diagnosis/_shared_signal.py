@@ -19,7 +19,13 @@ from threadpoolctl import threadpool_limits
 
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
 from phasejax.diagnosis._shared_directions import Axes, fourier_features, shared_directions, standardised
-from phasejax.diagnosis._sharing_statistics import DIRECTIONS, LabelStatistics, PairStatistics, label_targets
+from phasejax.diagnosis._sharing_statistics import (
+    DIRECTIONS,
+    LabelStatistics,
+    PairStatistics,
+    PredictionAgreement,
+    label_targets,
+)
 
 # Multiplications that all permutations of one test may take, beyond the least number of them; and at most in any case
 # (about a third of a second on a core).
@@ -153,8 +159,7 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     with threadpool_limits(1, "blas"):
         data = _Data.of(x, y, groups, rng)
         least = max(_LEAST, int(np.ceil(2 / level)) - 1)  # twice as many as would let a test reject at all
-        predictions = _label_predictions(data, columns, labelled, kind, rng)
-        views, pairs = _views_test(data, predictions, rng, least)
+        views, pairs = _views_test(data, columns, labelled, kind, rng, least)
         labels, labelled_size, label_names = _labels_test(data, columns, labelled, kind, rng, least)
     at, label_at = int(np.argmax(views.deviations)), int(np.argmax(labels.deviations))
     agreement, by_chance = (float(np.sqrt(values[0] ** 3 / pairs.dimension))
@@ -196,25 +201,26 @@ class _Data:
         return shared_directions(axes_x, axes_y, axes_x.to_axes.T @ cross @ axes_y.to_axes, k, methods)
 
 
-def _label_predictions(data, columns, labelled, kind, rng):
-    """Least-squares predictions of the labels from x and from y, of every row by a fit without its fold."""
+def _agreement_of_predictions(data, columns, labelled, kind, blocks, fold):
+    """What compares predictions of the labels from x, fitted to other folds, with those from y."""
+    targets = np.zeros((len(data.x), columns.shape[1]))
+    chosen = label_targets(columns, kind)
+    targets = targets[:, :chosen.shape[1]]
+    targets[labelled] = chosen
+    parts = [data.x[fold == f].T @ targets[fold == f] for f in range(_FOLDS)]
+    axes, predicted = data.axes["x"], np.zeros_like(targets)
+    for f in range(_FOLDS):
+        weights = axes.whitening[:, None] ** 2 * (axes.to_axes.T @ sum(parts[:f] + parts[f + 1:]))
+        predicted[fold == f] = data.x[fold == f] @ (axes.to_axes @ weights)
+    axes, rows = data.axes["y"], blocks.rows
+    return PredictionAgreement((data.y[rows] @ axes.to_axes) * axes.whitening, predicted[rows], targets[rows],
+                               fold[rows])
+
+
+def _views_test(data, columns, labelled, kind, rng, least):
+    """The test of the views, and the statistics that it used."""
     units = np.arange(len(data.x)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
     fold = (rng.permutation(units.max() + 1) % _FOLDS)[units]
-    targets = label_targets(columns, kind)
-    predictions = []
-    for side, view in (("x", data.x), ("y", data.y)):
-        axes = data.axes[side]
-        predicted = np.zeros((len(view), targets.shape[1]))
-        parts = [view[labelled[fold[labelled] == f]].T @ targets[fold[labelled] == f] for f in range(_FOLDS)]
-        for f in range(_FOLDS):
-            weights = axes.whitening[:, None] ** 2 * (axes.to_axes.T @ sum(parts[:f] + parts[f + 1:]))
-            predicted[fold == f] = view[fold == f] @ (axes.to_axes @ weights)
-        predictions.append(predicted)
-    return predictions
-
-
-def _views_test(data, predictions, rng, least):
-    """The test of the views, and the statistics that it used."""
     blocks = Blocks.of(data.groups, len(data.x), rng)
     ranks = [min(len(blocks.rows), axes.to_axes.shape[1]) for axes in data.axes.values()]
     # Multiplications per row and permutation of a product of both views, and of their features.
@@ -232,7 +238,7 @@ def _views_test(data, predictions, rng, least):
             x, y = (view @ np.hstack([found["CA"][side], found["PLS"][side]]) for side, view in enumerate((x, y)))
             learned = x.shape[1] // 2
     pairs = PairStatistics(blocks, [("", x, y), ("Fourier features' ", data.features_x, data.features_y)], learned,
-                   predictions)
+                           _agreement_of_predictions(data, columns, labelled, kind, blocks, fold))
     count = int(np.clip(_BUDGET / max(1, pairs.cost), least, _MOST))
     return permutation_test(pairs.statistics, blocks, rng, count), pairs
 

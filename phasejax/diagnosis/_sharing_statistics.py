@@ -11,7 +11,7 @@ DIRECTIONS = (1, 2, 4, 8)
 class PairStatistics:
     """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them."""
 
-    def __init__(self, blocks, views, learned, predictions):
+    def __init__(self, blocks, views, learned, agreement):
         self.size = blocks.number
         self.names: list[str] = []
         self.products: list[tuple[bool, _Product]] = []
@@ -27,18 +27,16 @@ class PairStatistics:
                                for norm in ("sum of squares", "largest")]
                 if not name:
                     self.names.append(f"{level}largest correlation of two columns")
-            # Sums of products of columns that belong together: the predictions of labels, and learned directions.
-            x, y = (part(view) for view in predictions)
-            self.matched.append((by_row, x - x.mean(0), y, [x.shape[1]]))
-            self.names.append(f"{level}agreement of the predictions of labels")
-            if learned:
+            if learned:  # sums of products of columns that belong together
                 x, y = (_unit_columns(part(view)) for view in views[0][1:])
                 ks = sorted({min(k, learned) for k in (1, 4, learned)})
                 for side, method in (slice(learned), "CA"), (slice(learned, None), "PLS"):
                     self.matched.append((by_row, x[:, side], y[:, side], ks))
                     self.names += [f"{level}agreement of {k} learned directions of {method}" for k in ks]
+        self.agreement = agreement
+        self.names.append("agreement of the predictions of labels")
         self.dimension = max(1, min(self.products[0][1].plain.shape))
-        self.cost = sum(product.cost for _, product in self.products)
+        self.cost = sum(product.cost for _, product in self.products) + agreement.cost
 
     def statistics(self, of_groups, of_rows):
         values = []
@@ -47,7 +45,37 @@ class PairStatistics:
         for by_row, x, y, ks in self.matched:
             agreeing = np.einsum("ij,ij->j", x, y[of_rows if by_row else of_groups])
             values += [agreeing[:k].sum() for k in ks]
-        return np.array(values)
+        return np.array([*values, self.agreement.of(of_rows)])
+
+
+class PredictionAgreement:
+    """The sum of products of the labels' predictions from x and from y, under permutations of y's rows.
+
+    The prediction of a row is by least squares on the rows of other folds. Labels stay with x, so that for y every
+    permutation is another regression: its sums of y t' over each fold are computed anew.
+
+    Args:
+        y: rows of y in whitened principal coordinates, shape (m, r).
+        predicted: predictions from x of the same rows, shape (m, l).
+        targets: label columns, zero in rows without labels, shape (m, l).
+        fold: of each row.
+    """
+
+    def __init__(self, y, predicted, targets, fold):
+        by_fold = np.argsort(fold, kind="stable")
+        self._order, self._y = by_fold, y
+        both = np.hstack([predicted - predicted.mean(0), targets])[by_fold]
+        self._parts = np.split(both, np.flatnonzero(np.diff(fold[by_fold])) + 1)
+        self.cost = y.size * both.shape[1]
+
+    def of(self, order):
+        """The agreement when the rows of y are in this order."""
+        y, start, sums = self._y[order][self._order], 0, []
+        for part in self._parts:
+            sums.append(np.split(y[start:start + len(part)].T @ part, 2, axis=1))
+            start += len(part)
+        total = sum(with_targets for _, with_targets in sums)
+        return sum(np.sum(with_predictions * (total - with_targets)) for with_predictions, with_targets in sums)
 
 
 class _Product:
