@@ -8,6 +8,7 @@ import tyro
 
 from phasejax._core.atomic_files import check_writable_path
 from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax.cli._inspect import say_headlines
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Monitor:
     label_kind: LabelKind = "auto"
     """What the labels are, where their type does not tell."""
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
-    """Which rows belong together (patient, donor, star): a file, or one column of a table (FILE.csv:patient)."""
+    """Which rows belong together (patient, donor, star), where the baseline has groups: a file, or one column of a
+    table (FILE.csv:patient)."""
     level: float = 0.01
     """Chance of a false alarm, over all that is compared."""
     id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -56,6 +58,8 @@ class Monitor:
         baseline = load_baseline(self.baseline)
         files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id)
         labelled = None if self.labelled is None else load_array(self.labelled)
+        say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
+                      missing=self.missing)
         now = diagnose_again(baseline, **files, labelled=labelled, label_kind=self.label_kind,
                              by_position=self.by_position, missing=self.missing, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)

@@ -77,14 +77,18 @@ def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels
         x, y, labels, labelled, label_kind, groups, by_position, missing, seed: as in `diagnose`.
 
     Raises:
-        ValueError: views of other columns than the baseline's, a baseline that rests on principal components, or what
-            `diagnose` raises.
+        ValueError: views of other columns or labels of another kind than the baseline's, groups where the baseline has
+            none or the reverse, a baseline that rests on principal components, or what `diagnose` raises.
     """
     check_comparable(baseline)
     x, y = as_named(x, "x"), as_named(y, "y")
     for name, view in (("x", x), ("y", y)):
         if len(view.values.shape) == 2:
             check_same(name, view.values.shape[1], columns_given(baseline, name), "columns")
+    if isinstance(baseline, Diagnosis):
+        check_groups(baseline.groups, None if groups is None else "some")
+        if label_kind in ("class", "real"):
+            check_kind(label_kind, baseline.kind)
     again: dict[str, Any] = {"k": baseline.k, "confidence": baseline.confidence, "labelled": labelled,
                              "label_kind": label_kind, "groups": groups, "by_position": by_position,
                              "missing": missing, "seed": seed}
@@ -114,6 +118,34 @@ def columns_left_out(found: Diagnosis | MomentDiagnosis, view: str) -> str:
     """What a diagnosis says about columns of a view, "x" or "y", that were left out; empty where none were."""
     return next((warning for warning in found.warnings if re.match(rf"{view}: \d+ of \d+ columns left out: ", warning)),
                 "")
+
+
+def check_groups(expected: int | None, got: int | str | None) -> None:
+    """Refuse groups where the baseline has none, and none where it has groups: errors are those of whole groups.
+
+    Args:
+        expected: number of groups in the baseline.
+        got: number of groups now, or a word for it.
+
+    Raises:
+        ValueError: saying so in one line.
+    """
+    if expected is not None and got is None:
+        raise ValueError("groups: expected which rows belong together, as in the baseline "
+                         f"({expected} groups), got none")
+    if expected is None and got is not None:
+        raise ValueError(f"groups: expected none, as in the baseline, got {got}{' groups' * isinstance(got, int)}")
+
+
+def check_kind(got: str, expected: str) -> None:
+    """Refuse labels of another kind than the baseline's.
+
+    Raises:
+        ValueError: saying so in one line.
+    """
+    if got != expected:
+        raise ValueError(f"labels: expected those of kind {expected!r} as in the baseline, got {got!r} (label_kind "
+                         "says what they are where their type does not)")
 
 
 def check_same(argument: str, got: int | float | None, expected: int | float | None, noun: str = "") -> None:

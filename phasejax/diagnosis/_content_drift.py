@@ -8,13 +8,20 @@ logarithms, shares, scores and correlations as they are) by Welch's test,
 with the degrees of freedom of the two jackknives. Three things keep it honest:
 
 - Bootstrap errors of a score are those of held-out rows for encoders as they are. Encoders fitted to other rows keep
-  another share of the signal, so the error of that share, times what the views' columns score above chance, is added.
+  another share of the signal, so the error of that share, times what the views' columns score above chance, is added:
+  at most the score's own distance to chance, known to within its error. Where fits are unstable in both data sets, the
+  larger score lends its error to the smaller, so that z stays below 1 however the shares fall; where the larger
+  score is known well, a fall to chance is seen although nothing is left of which a share could be measured.
 - Spectra of few rows are spread out. Where the numbers of rows differ, the difference that this makes, by the
   jackknife's bias, is subtracted, and half of it counts as an error. Label content and scores are those of so many
   rows and no formula takes them to others: they are compared only between data sets of like size.
 - A few rows in which rare features meet can make a canonical correlation of 1 without any error, and where directions
   change from one data set to the next, one of the two may happen not to show that. So correlations, content and scores
   are known no better than in the other data set, at equal numbers of rows.
+
+A number whose interval covers all that it could be is not measurable, and neither is a share of a signal that was not
+seen. It is not compared, but counts in Holm's correction as if it had not moved. No alarm is lost by that: any other
+number in the range would be less than the interval's half-width away.
 
 Of 200 pairs of data sets of one model (400 rows each), at level 0.05 over all numbers, 6 gave an alarm for the spiked
 model, 6 for power-law spectra, none with t5 tails; and 3 of 200 pairs of random halves of the digits (898 rows each).
@@ -23,6 +30,7 @@ model, 6 for power-law spectra, none with t5 tails; and 3 of 200 pairs of random
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -71,6 +79,9 @@ class Quantity:
         scale: the even scale.
         of_size: whether the number is that of so many rows, and so only comparable between data sets of like size.
         no_better: whether its error is at least that of the other data set.
+        least, most: between which the number lies by what it is; an estimate may lie outside.
+        floor: what it is without any information, the score by chance; `least` when left out.
+        seen: whether there is something that it is a number of.
     """
 
     value: float
@@ -81,11 +92,20 @@ class Quantity:
     scale: Scale
     of_size: bool
     no_better: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+    floor: float | None = None
+    seen: bool = True
 
-    def estimate(self, confidence: float) -> Estimate:
-        """The number with its interval."""
+    def estimate(self, confidence: float) -> Estimate | None:
+        """The number with its interval, within the numbers that it can be; None where it is not measurable."""
         reach = float(student_t.ppf((1 + confidence) / 2, self.freedom)) * self.error
-        return Estimate(self.value, *(self.scale.back(self.u + side * reach) for side in (-1, 1)))
+        low = min(self.scale.back(self.u - reach), self.value)  # back and forth may round
+        high = max(self.scale.back(self.u + reach), self.value)
+        floor = self.least if self.floor is None else self.floor
+        if not self.seen or (math.isfinite(floor) and low <= floor and high >= self.most):
+            return None
+        return Estimate(*(min(max(number, self.least), self.most) for number in (self.value, low, high)))
 
 
 def quantities(found: Diagnosis, k: int) -> dict[str, Quantity]:
@@ -136,22 +156,26 @@ def difference(before: Quantity, now: Quantity, n_before: int, n_now: int) -> tu
 def _of_content(found, k) -> Iterator[tuple[str, Quantity]]:
     for name, objective in zip(_CONTENT_NAMES, OBJECTIVES, strict=True):
         estimate = found.content.at(k)[objective]
-        yield name, _as_it_is(estimate.value, _content_error(found, k, objective), _freedom(found))
+        yield name, _as_it_is(estimate.value, _content_error(found, k, objective), _freedom(found), least=0.0,
+                              seen=found.seen)
 
 
 def _of_scores(found, k) -> Iterator[tuple[str, Quantity]]:
     scores = next((scores for scores in found.scores if scores.k == k), None)
     if scores is None:
         return
+    least = 0.0 if scores.metric == "balanced accuracy" else -math.inf
     for name, (objectives, columns) in _RESTS_ON.items():
         error, freedom = _bootstrap_error(scores, name), max(scores.units - 1.0, 1.0)
         if objectives:
-            above = max(scores.values["linear"][columns] - scores.chance, 0.0)
+            above, own = (max(scores.values["linear"][one] - scores.chance, 0.0) for one in (columns, name))
             fitted = above * min(_MOST, max(_content_error(found, k, objective) for objective in objectives))
+            fitted = min(fitted, own + error)
             if fitted > error:
                 freedom = _freedom(found)
             error = math.hypot(error, fitted)
-        yield f"score of {name}", _as_it_is(scores.values["linear"][name], error, freedom)
+        yield f"score of {name}", _as_it_is(scores.values["linear"][name], error, freedom, least=least,
+                                            floor=scores.chance)
 
 
 def _of_spectra(found) -> Iterator[tuple[str, Quantity]]:
@@ -159,23 +183,26 @@ def _of_spectra(found) -> Iterator[tuple[str, Quantity]]:
     if spectra is None:
         return
     for place, measured in enumerate(spectra.correlations, 1):
-        yield f"canonical correlation {place}", _on(_AS_IT_IS, measured, spectra.freedom, no_better=True)
+        yield f"canonical correlation {place}", _on(_AS_IT_IS, measured, spectra.freedom, no_better=True,
+                                                      least=0.0, most=1.0)
     if spectra.squared_correlations is not None:
-        yield "squared canonical correlations", _on(_LOG, spectra.squared_correlations, spectra.freedom)
-    for name, measured in (("variance of x", spectra.variance_x), ("variance of y", spectra.variance_y),
-                           ("participation ratio of x", spectra.participation_x),
-                           ("participation ratio of y", spectra.participation_y)):
+        yield "squared canonical correlations", _on(_LOG, spectra.squared_correlations, spectra.freedom, least=0.0,
+                                                    most=float(min(found.d_x, found.d_y)))
+    for name, measured in (("variance of x", spectra.variance_x), ("variance of y", spectra.variance_y)):
         yield name, _on(_LOG, measured, spectra.freedom)
+    for name, measured, columns in (("participation ratio of x", spectra.participation_x, found.d_x),
+                                    ("participation ratio of y", spectra.participation_y, found.d_y)):
+        yield name, _on(_LOG, measured, spectra.freedom, least=1.0, most=float(columns))
 
 
-def _on(scale: Scale, measured: Measured, freedom: int, no_better: bool = False) -> Quantity:
+def _on(scale: Scale, measured: Measured, freedom: int, **of: Any) -> Quantity:
     slope = scale.slope(measured.value)
     return Quantity(measured.value, scale.to(measured.value), measured.error * slope, measured.bias * slope,
-                    float(freedom), scale, of_size=False, no_better=no_better)
+                    float(freedom), scale, of_size=False, **of)
 
 
-def _as_it_is(value, error, freedom) -> Quantity:
-    return Quantity(value, value, error, 0.0, freedom, _AS_IT_IS, of_size=True, no_better=True)
+def _as_it_is(value, error, freedom, **of: Any) -> Quantity:
+    return Quantity(value, value, error, 0.0, freedom, _AS_IT_IS, of_size=True, no_better=True, most=1.0, **of)
 
 
 def _freedom(found) -> float:

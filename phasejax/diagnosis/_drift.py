@@ -10,7 +10,14 @@ from dataclasses import asdict, dataclass
 
 from phasejax._core.serialise import plain
 from phasejax._version import __version__
-from phasejax.diagnosis._baseline import check_comparable, check_same, columns_given, columns_left_out
+from phasejax.diagnosis._baseline import (
+    check_comparable,
+    check_groups,
+    check_kind,
+    check_same,
+    columns_given,
+    columns_left_out,
+)
 from phasejax.diagnosis._content_drift import difference, of_like_size, quantities, width_in_common
 from phasejax.diagnosis._drift_tests import holm, least_spread, on_even_scale, two_sided_test
 from phasejax.diagnosis._estimates import NAMES, Estimate, likeliest
@@ -32,20 +39,26 @@ class ParameterChange:
         name: by content s_CA, s_CP and s_CP y->x, "score of" a representation, "canonical correlation" 1 to 4,
             "squared canonical correlations", "variance of" and "participation ratio of" x and y; by moments one of the
             ratios and parameters.
-        before, now: estimates with intervals.
-        z: difference in standard errors; positive for an increase.
+        before, now: estimates with intervals, within the numbers that the name can have; None where its error is so
+            large that it is not measurable.
+        z: difference in standard errors; positive for an increase. 0 where the two are not compared, and p is 1.
         p: two-sided probability of a difference as large without any change.
         adjusted: p after Holm's correction over all names.
         beyond: whether the adjusted p is below the level, so that the name has moved beyond chance.
     """
 
     name: str
-    before: Estimate
-    now: Estimate
+    before: Estimate | None
+    now: Estimate | None
     z: float
     p: float
     adjusted: float
     beyond: bool
+
+    @property
+    def compared(self) -> bool:
+        """Whether the name was measurable both times."""
+        return self.before is not None and self.now is not None
 
 
 @dataclass(frozen=True)
@@ -57,11 +70,13 @@ class Drift:
         level: chance of a false alarm in any of the names.
         n_before, n_now: rows of each data set.
         changes: one for each name, in the order of the diagnosis.
-        regime_before, regime_now: by content the regimes that are stated, None where one is undecided; by moments the
-            likeliest.
-        probabilities_before, probabilities_now: of the four regimes by name.
-        regime_changed: probability that the regime is another one.
+        regime_before, regime_now: by content the regimes that are stated, None where one is undecided or there is
+            none; by moments the likeliest.
+        probabilities_before, probabilities_now: of the four regimes by name; none where there is no regime.
+        regime_changed: probability that the regime is another one; None where one of the two has no regime.
         warnings: what limits the answer, one sentence each.
+        unseen_before, unseen_now: by content why no regime exists, where no shared signal that concerns the labels was
+            seen; empty where one was.
     """
 
     method: str
@@ -73,8 +88,10 @@ class Drift:
     regime_now: Regime | None
     probabilities_before: dict[str, float]
     probabilities_now: dict[str, float]
-    regime_changed: float
+    regime_changed: float | None
     warnings: tuple[str, ...] = ()
+    unseen_before: str = ""
+    unseen_now: str = ""
 
     @property
     def regime_moved(self) -> bool:
@@ -83,8 +100,9 @@ class Drift:
         Without a change two diagnoses must err to opposite sides of a boundary, so this adds
         of the order of level squared to the false alarms.
         """
-        stated = self.regime_before is not None and self.regime_now is not None
-        return stated and self.regime_before is not self.regime_now and self.regime_changed > 1 - self.level
+        if self.regime_before is None or self.regime_now is None or self.regime_changed is None:
+            return False
+        return self.regime_before is not self.regime_now and self.regime_changed > 1 - self.level
 
     @property
     def moved(self) -> bool:
@@ -101,22 +119,32 @@ class Drift:
     def summary(self) -> str:
         """The comparison as lines of text; an asterisk marks what moved beyond chance."""
         moved = ["the regime"] * self.regime_moved + [change.name for change in self.changes if change.beyond]
-        width = max(16, *(len(change.name) + 1 for change in self.changes))
+        width = max(20, *(len(change.name) + 1 for change in self.changes))
+        left_out = sum(not change.compared for change in self.changes)
+        of_all = f", {left_out} of {len(self.changes)} numbers not compared" if left_out else ""
+        changed = "" if self.regime_changed is None else f", changed with probability {self.regime_changed:.2f}"
         lines = [
             f"{'Drift':<{width}} {'yes: ' + ', '.join(moved) if moved else 'none beyond chance'} "
-            f"(level {self.level:g})",
-            f"{'*' * self.regime_moved + 'Regime':<{width}} {_words(self.regime_before, self.probabilities_before)} -> "
-            f"{_words(self.regime_now, self.probabilities_now)}, changed with probability {self.regime_changed:.2f}"]
+            f"(level {self.level:g}{of_all})",
+            f"{'*' * self.regime_moved + 'Regime':<{width}} "
+            f"{_words(self.regime_before, self.probabilities_before, self.unseen_before)} -> "
+            f"{_words(self.regime_now, self.probabilities_now, self.unseen_now)}{changed}"]
+        lines += [f"{'Shared signal ' + when:<{width}} {reason}" for when, reason in
+                  (("before", self.unseen_before), ("now", self.unseen_now)) if reason]
         for c in self.changes:
-            sides = " -> ".join(f"{_short(e.value)} [{_short(e.low)}, {_short(e.high)}]" for e in (c.before, c.now))
-            lines.append(f"{'*' * c.beyond + c.name:<{width}} {sides}   z = {c.z:+.1f}, adjusted p = {c.adjusted:.2g}")
+            test = f"z = {c.z:+.1f}, adjusted p = {c.adjusted:.2g}" if c.compared else "not compared"
+            lines.append(f"{'*' * c.beyond + c.name:<{width}} {_interval(c.before)} -> {_interval(c.now)}   {test}")
         lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def to_dict(self) -> dict:
-        """All fields and derived answers as plain Python objects; a regime that is not stated is "undecided"."""
-        regimes = {name: regime.value if regime else "undecided" for name, regime in
-                   (("regime_before", self.regime_before), ("regime_now", self.regime_now))}
+        """All fields and derived answers as plain Python objects.
+
+        A regime that is not stated is "undecided", one that does not exist is "none".
+        """
+        regimes = {name: regime.value if regime else "none" if unseen else "undecided" for name, regime, unseen in
+                   (("regime_before", self.regime_before, self.unseen_before),
+                    ("regime_now", self.regime_now, self.unseen_now))}
         return plain({"phasejax_version": __version__, "moved": self.moved, "regime_moved": self.regime_moved,
                       **asdict(self), **regimes})
 
@@ -142,7 +170,8 @@ def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentD
 
     Raises:
         ValueError: a diagnosis by another method than the baseline's, or of another number of columns, label columns
-            or signals or another confidence, principal components fitted to each data set, or a level out of range.
+            or signals, another kind of labels or another confidence, groups in only one of the two (by content),
+            principal components fitted to each data set, or a level out of range.
 
     Source: Welch 1947 (by content), Holm 1979.
     """
@@ -152,6 +181,9 @@ def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentD
         raise ValueError(f"baseline: expected a diagnosis by content or by moments, got {type(baseline).__name__}")
     if type(now) is not type(baseline):
         raise ValueError(f"now: expected a diagnosis of method {baseline.method!r}, got {type(now).__name__}")
+    if isinstance(baseline, Diagnosis) and isinstance(now, Diagnosis):
+        check_kind(now.kind, baseline.kind)
+        check_groups(baseline.groups, now.groups)
     for argument, name, noun in (("k", "k", "signals" if baseline.method == "moments" else ""),
                                  ("labels", "label_columns", "independent label columns (classes less one)"),
                                  ("confidence", "confidence", "as level of the intervals")):
@@ -164,23 +196,24 @@ def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentD
 def _by_content(baseline, now, level):
     for view in ("x", "y"):
         check_same(view, columns_given(now, view), columns_given(baseline, view), "columns")
-    if now.kind != baseline.kind:
-        raise ValueError(f"labels: expected those of kind {baseline.kind!r} as in the baseline, got {now.kind!r}")
     k = width_in_common(baseline, now)
     if not k:
         raise ValueError("k: expected a number of components that both diagnoses have, got none")
     like_size = of_like_size(baseline, now)
     before, after = quantities(baseline, k), quantities(now, k)
     names = [name for name in before if name in after and (like_size or not before[name].of_size)]
-    tests = {name: difference(before[name], after[name], baseline.n, now.n) for name in names}
+    changes = {}
+    for name in names:
+        sides = [one[name].estimate(baseline.confidence) for one in (before, after)]
+        test = difference(before[name], after[name], baseline.n, now.n) if None not in sides else (0.0, 1.0)
+        changes[name] = (*sides, *test)
     stated = [found.content.regime(k) if found.seen else None for found in (baseline, now)]
     probabilities = [dict(zip([Regime.from_code(code).value for code in range(4)],
                               found.content.probabilities[found.content.ks.index(k)], strict=True))
-                     for found in (baseline, now)]
-    confidence = baseline.confidence
-    return _drift(baseline, now, level, {
-        name: (before[name].estimate(confidence), after[name].estimate(confidence), *tests[name]) for name in names},
-        stated, probabilities, tuple(_of_comparison(baseline, now, like_size)))
+                     if found.seen else {} for found in (baseline, now)]
+    warnings = (*_of_comparison(baseline, now, like_size), *_of_unmeasurable(changes))
+    return _drift(baseline, now, level, changes, stated, probabilities, warnings,
+                  *("" if found.seen else found.shared.reason() for found in (baseline, now)))
 
 
 def _by_moments(baseline, now, level):
@@ -195,16 +228,19 @@ def _by_moments(baseline, now, level):
         list(map(likeliest, probabilities)), probabilities, tuple(_of_fits(baseline, now)))
 
 
-def _drift(baseline, now, level, changes, regimes, probabilities, warnings):
+def _drift(baseline, now, level, changes, regimes, probabilities, warnings, unseen_before="", unseen_now=""):
     adjusted = holm([p for *_, p in changes.values()])
-    same = sum(probabilities[0][regime.value] * probabilities[1][regime.value] for regime in Regime)
+    changed = None
+    if all(probabilities):
+        same = sum(probabilities[0][regime.value] * probabilities[1][regime.value] for regime in Regime)
+        changed = 1 - min(1.0, max(same, _RESOLUTION))
     return Drift(
         method=baseline.method, level=level, n_before=baseline.n, n_now=now.n,
         changes=tuple(ParameterChange(name, before, after, z, p, a, a < level)
                       for (name, (before, after, z, p)), a in zip(changes.items(), adjusted, strict=True)),
         regime_before=regimes[0], regime_now=regimes[1], probabilities_before=probabilities[0],
-        probabilities_now=probabilities[1], regime_changed=1 - min(1.0, max(same, _RESOLUTION)),
-        warnings=(*_of_version(baseline), *warnings, *now.warnings))
+        probabilities_now=probabilities[1], regime_changed=changed,
+        warnings=(*_of_version(baseline), *warnings, *now.warnings), unseen_before=unseen_before, unseen_now=unseen_now)
 
 
 def _of_version(baseline):
@@ -227,6 +263,13 @@ def _of_comparison(baseline, now, like_size):
             yield f"{view}: other columns than in the baseline do not vary or are combinations of others."
 
 
+def _of_unmeasurable(changes):
+    names = [name for name, (before, now, *_) in changes.items() if before is None or now is None]
+    if names:
+        yield (f"not measurable, and not compared: {', '.join(names)}; the error is as large as all that the number "
+               "could be, or there is no shared signal of which it is a share.")
+
+
 def _of_fits(baseline, now):
     reduced_chi2 = max(baseline.reduced_chi2, now.reduced_chi2)
     if baseline.fits_badly or now.fits_badly:
@@ -234,10 +277,17 @@ def _of_fits(baseline, now):
                "seen, so that 'none' says little.")
 
 
-def _words(regime, probabilities):
-    """A regime and its probability; where it is not stated, the likeliest one."""
+def _words(regime, probabilities, unseen):
+    """A regime and its probability; where it is not stated, the likeliest one; where there is none, that."""
+    if unseen:
+        return "none: the views share nothing that the labels measure"
     name = regime.value if regime else likeliest(probabilities).value
     return f"{'' if regime else 'undecided, likeliest '}{name} (probability {probabilities[name]:.2f})"
+
+
+def _interval(estimate):
+    return ("not measurable" if estimate is None else
+            f"{_short(estimate.value)} [{_short(estimate.low)}, {_short(estimate.high)}]")
 
 
 def _short(value):

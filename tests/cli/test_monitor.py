@@ -27,7 +27,10 @@ def test_it_exits_3_when_something_moved(digits, tmp_path, capsys, monkeypatch):
         out, err = capsys.readouterr()
         assert word in out
         assert ("*squared canonical correlations" in out) == (code == 3)
-        assert all(line.startswith("note: Y.csv") for line in err.splitlines())
+        notes = err.splitlines()
+        assert notes[0] == "note: 1797 rows paired by position, of 1797 in x and 1797 in y"
+        assert any(note.startswith("note: Y.csv") for note in notes) is (views == "Y.csv")
+        assert all(note.startswith("note: ") for note in notes)
 
 
 @pytest.mark.parametrize(("args", "message"), [
@@ -58,3 +61,7 @@ def test_whole_groups_are_compared_and_redundant_columns_are_left_out_again(meth
     assert "1 of 7 columns left out" in capsys.readouterr().out
     assert cli.main(["monitor", "base.json", *data]) == 0
     assert "none beyond chance" in capsys.readouterr().out
+    if method == "content":
+        assert cli.main(["monitor", "base.json", *data[:-2]]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == (
+            "error: groups: expected which rows belong together, as in the baseline (30 groups), got none")

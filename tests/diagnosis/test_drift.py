@@ -94,6 +94,7 @@ def test_a_crossed_boundary_is_found(at_base):
     drift = detect_drift(at_base, diagnosed(12, nuisance_y=40.0))
     assert (drift.regime_before, drift.regime_now) == (Regime.BOTH, Regime.CA_ONLY)
     assert drift.regime_moved
+    assert drift.regime_changed is not None
     assert drift.regime_changed > 0.99
     assert "yes: the regime" in drift.summary()
     read = json.loads(drift.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -357,6 +358,7 @@ def test_the_default_baseline_is_one_by_content(content, content_now):
     assert not drift.moved
     assert (drift.method, drift.regime_before, drift.regime_now) == ("content", Regime.BOTH, Regime.BOTH)
     for change in drift.changes:
+        assert change.before is not None
         assert change.before.low <= change.before.value <= change.before.high, change.name
         assert change.adjusted >= change.p
     read = json.loads(drift.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -414,6 +416,8 @@ def test_spectra_of_other_numbers_of_rows_are_compared_and_content_is_not(conten
                for warning in drift.warnings)
     assert not drift.moved
     squares = drift.change("squared canonical correlations")
+    assert squares.before is not None
+    assert squares.now is not None
     assert squares.now.value > squares.before.value
     assert abs(squares.z) < 3
 
@@ -505,10 +509,97 @@ def test_other_methods_and_designs_are_no_comparison(content, content_now, found
         detect_drift(found, content)
     for changed, message in (({"k": 3}, "k: expected 2 as in the baseline, got 3"),
                              ({"d_y": 11}, "y: expected 12 columns as in the baseline, got 11"),
-                             ({"kind": "real"}, "labels: expected those of kind 'class' as in the baseline, got 're"),
+                             ({"kind": "real", "label_columns": 7},
+                              "labels: expected those of kind 'class' as in the baseline, got 'real' .label_kind says"),
+                             ({"groups": 40}, "groups: expected none, as in the baseline, got 40 groups$"),
                              ({"label_columns": 2}, "labels: expected 3 independent label columns")):
         with pytest.raises(ValueError, match=f"^{message}"):
             detect_drift(content, dataclasses.replace(content_now, **changed))
+
+
+def test_groups_and_kinds_are_those_of_the_baseline(content, content_now):
+    x, y, labels = with_classes(1)
+    grouped = dataclasses.replace(content, groups=40)
+    missing = (r"^groups: expected which rows belong together, as in the baseline \(40 groups\), got none$")
+    with pytest.raises(ValueError, match=missing):
+        detect_drift(grouped, content_now)
+    with pytest.raises(ValueError, match=missing):
+        diagnose_again(grouped, x, y, labels)
+    with pytest.raises(ValueError, match=r"^groups: expected none, as in the baseline, got some$"):
+        diagnose_again(content, x, y, labels, groups=np.arange(len(x)) // 2)
+    with pytest.raises(ValueError, match=r"^labels: expected those of kind 'class' as in the baseline, got 'real' "):
+        diagnose_again(content, x, y, labels, label_kind="real")
+    # Another number of groups is no other design.
+    assert detect_drift(grouped, dataclasses.replace(content_now, groups=41)).n_now == content_now.n
+
+
+@pytest.mark.parametrize("views_p", [0.4, 0.002])
+@pytest.mark.parametrize("when", ["before", "now"])
+def test_where_nothing_shared_is_seen_there_is_no_regime(content, content_now, views_p, when):
+    """Shuffled pairs, and shuffled labels: as `diagnose` says it, before anything else."""
+    sides = {"before": content, "now": content_now}
+    shared = dataclasses.replace(content_now.shared, views_p=views_p, labels_p=0.4)
+    sides[when] = dataclasses.replace(sides[when], shared=shared)
+    drift = detect_drift(sides["before"], sides["now"])
+    lines = drift.summary().splitlines()
+    assert "none: the views share nothing that the labels measure" in lines[1]
+    assert "probability" not in lines[1].split("->")[when == "now"]
+    assert lines[2].split(maxsplit=3) == ["Shared", "signal", when, shared.reason()]
+    read = drift.to_dict()
+    assert (read[f"regime_{when}"], read["regime_changed"], read["regime_moved"]) == ("none", None, False)
+    assert (read[f"unseen_{when}"], read[f"probabilities_{when}"]) == (shared.reason(), {})
+    # A share of nothing is no number, and is counted as not compared.
+    assert [change.name for change in drift.changes if not change.compared] == CONTENT_NAMES[:3]
+    assert {(change.z, change.p, change.beyond) for change in drift.changes[:3]} == {(0.0, 1.0, False)}
+    assert lines[0].endswith("(level 0.01, 3 of 22 numbers not compared)")
+    assert lines[3].startswith("s_CA ")
+    assert lines[3].endswith("   not compared")
+    assert "not measurable" in lines[3]
+    assert any(warning.startswith("not measurable, and not compared: s_CA, s_CP, s_CP y->x;")
+               for warning in drift.warnings)
+
+
+def test_intervals_end_where_numbers_do(content, content_now):
+    """A share of 1.02 has an interval up to 1; one that could be anything between 0 and 1 has none."""
+    def with_share(value, half):
+        share = dataclasses.replace(content.content.ca[0], value=value, low=value - half, high=value + half)
+        return dataclasses.replace(content, content=dataclasses.replace(
+            content.content, ca=(share,) * len(content.content.ks)))
+
+    before = detect_drift(with_share(1.02, 0.1), content_now).change("s_CA").before
+    assert before is not None
+    assert (before.value, before.low, before.high) == pytest.approx((1.0, 0.92, 1.0))
+    vague = detect_drift(with_share(0.6, 0.7), content_now)
+    assert vague.to_dict()["changes"][0]["before"] is None
+    assert "not measurable -> " in vague.summary()
+    assert not vague.change("s_CA").compared
+    # It counts in the correction as one that has not moved.
+    first = min(vague.changes, key=lambda change: change.p)
+    assert first.adjusted == pytest.approx(min(1.0, first.p * len(CONTENT_NAMES)))
+    for one in quantities(content, K).values():
+        for error in (0.0, 0.3, 5.0):
+            estimate = dataclasses.replace(one, error=error).estimate(0.9)
+            assert estimate is None or one.least <= estimate.low <= estimate.value <= estimate.high <= one.most
+
+
+def test_an_unknown_share_hides_no_fall_to_chance(content, content_now):
+    """Encoders that are at chance cannot lose more, however little is known about the content."""
+    wide = tuple(dataclasses.replace(one, low=one.value - 3, high=one.value + 3) for one in content_now.content.ca)
+    unsure = dataclasses.replace(content_now, content=dataclasses.replace(content_now.content, ca=wide))
+
+    def fall(found, to):
+        scores = found.scores[0]
+        values = {"linear": scores.values["linear"] | {"CA": to}}
+        return detect_drift(content, dataclasses.replace(
+            found, scores=(dataclasses.replace(scores, values=scores.values | values),))).change("score of CA")
+
+    chance = content.scores[0].chance
+    assert fall(unsure, chance + 0.02).beyond
+    # The same uncertainty where the score is high is that of its share, half of what the columns know.
+    before = measured("score of CA", content)
+    assert not fall(unsure, before.value - 0.1).beyond
+    columns = content_now.scores[0].values["linear"]["x and y"]
+    assert measured("score of CA", unsure).error == pytest.approx(0.5 * (columns - chance), rel=0.1)
 
 
 def test_a_baseline_without_spectra_or_scores_is_compared_by_the_rest(content, content_now):
