@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -47,7 +48,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable_path(path: str | Path | None, flag: str | None = None) -> None:
-    """Refuse an output file whose folder does not exist: before a long computation, not after it.
+    """Refuse an output file that cannot be written: before a long computation, not after it.
 
     Args:
         path: file to be written later; None where none was asked for.
@@ -62,8 +63,41 @@ def check_writable_path(path: str | Path | None, flag: str | None = None) -> Non
     ...
     ValueError: --out: expected a file in an existing folder, got missing/results.json
     """
-    if path is None or Path(path).absolute().parent.is_dir():
+    if path is None:
         return
-    if flag is not None:
-        raise ValueError(f"{flag}: expected a file in an existing folder, got {path}")
-    raise ValueError(f"{path}: expected a file in an existing folder, got no folder {Path(path).parent}")
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        if flag is not None:
+            raise ValueError(f"{flag}: expected a file in an existing folder, got {path}")
+        raise ValueError(f"{path}: expected a file in an existing folder, got no folder {Path(path).parent}")
+    called = path if flag is None else flag
+    if Path(path).is_dir():
+        raise ValueError(f"{called}: expected a file to write, got the folder {path}")
+    try:
+        handle, probe = tempfile.mkstemp(dir=folder, prefix=".writable-")
+    except OSError as error:
+        raise ValueError(f"{called}: expected a folder that can be written, got {folder} ({error.strerror})") from None
+    os.close(handle)
+    Path(probe).unlink()
+
+
+def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | None] = ()) -> None:
+    """Refuse output files that cannot be written, that are the same, or that are one of the inputs.
+
+    Args:
+        outputs: files to be written later; None where none was asked for.
+        inputs: what is read; a part of a file is named after a colon or in brackets.
+
+    Raises:
+        ValueError: in one line.
+    """
+    wanted = [Path(path) for path in outputs if path is not None]
+    for path in wanted:
+        check_writable_path(path)
+    places = [path.resolve() for path in wanted]
+    for number, (path, place) in enumerate(zip(wanted, places, strict=True)):
+        if place in places[:number]:
+            raise ValueError(f"{path}: expected a file for each output, got the same twice")
+        for read in inputs:
+            if read is not None and place in {Path(part).resolve() for part in (read, re.split(r":|\[", read)[0])}:
+                raise ValueError(f"{path}: expected an output other than the inputs, got the input {read}")

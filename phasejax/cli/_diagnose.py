@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax._core.atomic_files import check_outputs
+from phasejax.cli._files import LabelKind, Missing, printable, read_files, write_json
 from phasejax.cli._inspect import say_headlines
 
 
@@ -78,8 +78,7 @@ class Diagnose:
         from phasejax.diagnosis import Diagnosis, diagnose
         from phasejax.io import load_array
 
-        for path in (self.json, self.figure, self.report):
-            check_writable_path(path)
+        check_outputs((self.json, self.figure, self.report), (self.x, self.y, self.labels, self.labelled, self.groups))
         if self.figure and self.figure.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"--figure: expected a file ending in .png, .pdf or .svg, got {self.figure}")
         if self.report and self.method != "content":
@@ -104,5 +103,5 @@ class Diagnose:
             from phasejax.diagnosis import write_report
 
             write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})
-        print(found.summary())
+        print(printable(found.summary()))
         return 0

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax._core.atomic_files import check_outputs
+from phasejax.cli._files import LabelKind, Missing, printable, read_files, write_json
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Inspect:
         """Look at the files, write the file that was asked for, and print the screen."""
         from phasejax.io import inspect_pair, load_array
 
-        check_writable_path(self.json)
+        check_outputs([self.json], (self.x, self.y, self.labels, self.labelled, self.groups))
         if self.labels is None and self.labelled is not None:
             raise ValueError("--labelled: expected --labels with it, got none")
         files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
@@ -56,7 +56,7 @@ class Inspect:
         found = inspect_pair(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
                              missing=self.missing)
         write_json(self.json, found)
-        print(found.summary())
+        print(printable(found.summary()))
         return 0
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import Missing, read_files, write_json
+from phasejax._core.atomic_files import check_outputs
+from phasejax.cli._files import Missing, printable, read_files, write_json
 from phasejax.cli._inspect import say_headlines
 
 
@@ -66,7 +66,7 @@ class Similarity:
         from phasejax._core.progress import progress_bars
         from phasejax.similarity import compare_representations
 
-        check_writable_path(self.json)
+        check_outputs([self.json], (self.x, self.y, self.groups))
         files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
         say_headlines(**files, by_position=self.by_position, missing=self.missing)
         with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
@@ -76,5 +76,5 @@ class Similarity:
                 confidence=self.confidence, pca=self.pca, by_position=self.by_position, missing=self.missing,
                 seed=self.seed, progress=progress)
         write_json(self.json, found)
-        print(found.summary())
+        print(printable(found.summary()))
         return 0

@@ -146,7 +146,8 @@ def _foretell(experiment: Experiment, source: Source, x: Float[np.ndarray, "n *x
     return _Foretold(
         difference=float(np.mean(list(by_source.values()))), error=_error(scores, aligned, list(by_source)),
         by_source=by_source, decided=choice.decided, sure=choice.sure, seen=diagnosis.seen,
-        regime=diagnosis.content.likeliest(k).value, probability=max(diagnosis.content.probabilities[0]))
+        regime=diagnosis.content.likeliest(k).value,
+        probability=max(diagnosis.content.probabilities[diagnosis.content.ks.index(k)]))
 
 
 def _error(scores: FairScores, aligned: str, sources: list[str]) -> float:

@@ -8,7 +8,7 @@ seen. With more rows weak signals rise above the noise, so it can differ from th
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -146,7 +146,8 @@ class ContentCurve:
 
 def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
                   labelled: Int[np.ndarray, "m"], *, groups: Int[np.ndarray, "n"] | None = None,
-                  ks: Sequence[int] | None = None, seed: int = 0, confidence: float = 0.9) -> ContentCurve:
+                  ks: Sequence[int] | None = None, beyond_rank: Literal["error", "drop"] = "error", seed: int = 0,
+                  confidence: float = 0.9) -> ContentCurve:
     r"""Cross-fitted label content of paired views, with its uncertainty.
 
     .. math::
@@ -166,6 +167,7 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
         labelled: the m rows that have labels, increasing.
         groups: integers, shape (n,); rows of a group are left out together. None: each row is a group of its own.
         ks: numbers of components; powers of two and the number of label directions, below the rank, when left out.
+        beyond_rank: what to do about a k beyond the rank.
         seed: of the division of the rows into groups.
         confidence: level of the intervals, and probability at which a regime is stated.
 
@@ -194,6 +196,8 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
             if not len(view.to):
                 raise ValueError(f"{name}: expected a column that varies, got none")
         rank, used = min(len(of_x.to), len(of_y.to)), len(of_x.to) + len(of_y.to)
+        if ks is not None and beyond_rank == "drop":
+            ks = [k for k in ks if k <= rank] or [rank]
         shown = _checked_ks(ks, rank, columns)
         origin = reduce(Moments.merged, [views for views, _ in moments]).mean
 

@@ -12,11 +12,12 @@ from threadpoolctl import threadpool_limits
 from phasejax._core.progress import ProgressCallback
 from phasejax.diagnosis._content import label_content
 from phasejax.diagnosis._fair_scores import FairScores
+from phasejax.diagnosis._folds import usable_folds
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
 from phasejax.diagnosis._moment_matching import label_directions
 from phasejax.diagnosis._paired_data import PairedRows
 from phasejax.diagnosis._result import Diagnosis
-from phasejax.diagnosis._scoring import fair_scores, scores_over_k
+from phasejax.diagnosis._scoring import FOLDS, fair_scores, scores_over_k
 from phasejax.diagnosis._shared_signal import shared_signal
 from phasejax.diagnosis._spectra_summary import spectra_summary
 from phasejax.diagnosis._units import rows_in_like_units
@@ -59,7 +60,11 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         tell("diagnosis: label content", 1, steps)
         several = sorted({*(width for width in _WIDTHS if width <= top), directions})
         content = label_content(data.x, data.y, data.encoded, ks=sorted({*several, k or directions}),
-                                confidence=confidence, **rows)
+                                beyond_rank="drop", confidence=confidence, **rows)
+        if k is not None and k > content.rank:
+            raise ValueError(f"k: expected 1 to {content.rank}, the lesser rank of the views, got {k}")
+        directions = min(directions, content.rank)
+        several = [width for width in several if width <= min(content.rank, most_width(data))]
         scores: tuple[FairScores, ...] = ()
         if predicted_scores:
             tell("diagnosis: scores of what can be trained", 2, steps)
@@ -69,6 +74,8 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
                       scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=several, **rows))
         spectra = spectra_summary(in_own_units, data)
     matched, of_fit = None, ()
+    if pilot is not None and not shared.seen:
+        of_fit = ("no pilot was trained, since nothing shared concerns the labels.",)
     if fit and shared.seen:
         tell("diagnosis: moments of a spiked model", steps - 1, steps)
         try:
@@ -83,6 +90,13 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
     return replace(found, warnings=(*of_units, *of_fit, *_limits(found, data)))
 
 
+def most_width(data: PairedRows) -> int:
+    """The widest encoders that can be fitted without a fold of the labelled rows."""
+    groups = None if data.groups is None else data.groups[data.labelled]
+    folds = usable_folds(FOLDS, len(data.labelled), groups)
+    return max(1, len(data.x) - -(-len(data.labelled) // folds) - 1)
+
+
 def _limits(diagnosis: Diagnosis, data: PairedRows) -> Iterator[str]:
     """What limits the answer of a diagnosis, one sentence each."""
     n, d = data.number_of_groups, data.d_x + data.d_y
@@ -95,6 +109,9 @@ def _limits(diagnosis: Diagnosis, data: PairedRows) -> Iterator[str]:
     if data.views_share_a_column:
         yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
     for scores in diagnosis.scores[:1]:
+        if scores.diverged:
+            yield (f"the pilot's training diverged for {', '.join(scores.diverged)}: these are scored without it, the "
+                   "others stand.")
         if diagnosis.seen and scores.beyond_chance and (other := scores.redundant()) is not None:
             single = "x" if other == "y" else "y"
             yield f"{other} is redundant for these labels: beside {single} it adds nothing to the predicted score."

@@ -119,7 +119,7 @@ def _needed(scores, name, among, values, above, decided):
     if not above:
         return f"labels that {name} predicts: none of these is clearly above chance with {scores.units} {things}"
     others = [one for one in among if one != name]
-    untried = "pilot" not in scores.sources and not set(among) <= set(MEASURED)
+    untried = not ("pilot" in scores.sources or scores.diverged or set(among) <= set(MEASURED))
     if decided:
         return "a pilot" if untried else "both trained in full: the sources disagree on the order, or it is too close"
     rival = max(others, key=lambda one: values[one])

@@ -24,14 +24,12 @@ from phasejax.diagnosis._units import rows_in_like_units
 from phasejax.io import Table
 from phasejax.io._arrays import check_views
 from phasejax.io._duplicates import near_duplicates
+from phasejax.io._inspection import too_few_labels
 from phasejax.io._matching import MatchedRows, announce, match_labelled
 
 METHODS = ("content", "moments", "spectral")
 # Members that a class needs: as many as there are folds.
 LEAST_MEMBERS = 5
-# Labelled rows, or groups of them, below which nothing is said.
-LEAST_LABELLED = 20
-
 Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]]
 
 
@@ -92,8 +90,9 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     Args:
         x: one view, shape (n, d_x), finite numbers; an array, DataFrame, file or whatever else
             `phasejax.io.as_named` takes, or a `phasejax.io.Table` of any length, which is read in blocks.
-            All but the moments then rest on 50,000 rows. Columns that others determine are left out, with a warning;
-            where rows are too few for the columns, their principal components take their place, with a warning.
+            Of views with more than 5e7 numbers all but the moments rests on 50,000 rows. In smaller ones columns
+            that others determine are left out, and where there are no more rows than columns, principal components
+            take their place, each with a warning.
         y: the other view, shape (n, d_y). Rows are matched with x's by identifiers where both have them (the
             index of a DataFrame), else by position (`phasejax.io.match_rows`).
         labels: shape (m,) or (m, L): classes (integers, booleans, text, floats that are a few whole numbers) or real
@@ -106,7 +105,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         groups: which rows belong together and are not independent (those of one patient, star or image), one value for
             each row, matched as labels are. Whole groups go into folds, permutations, bootstrap and jackknife.
         pilot: True trains small networks with k outputs on parts of the rows, tens of seconds, and counts their scores
-            too; "convolutional" for images; or two functions of (rngs, k) that return Flax modules, for x and for y.
+            too; "mlp" or "convolutional" (for images) says which, or two functions of (rngs, k) that return Flax
+            modules, for x and for y.
         pca: principal components of each view that everything rests on, fitted without the labels.
         fit: whether "content" matches the moments of a spiked model too, the slower part.
         labelled: the m rows that have labels, as indices; all rows when left out. The other rows
@@ -137,7 +137,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     >>> diagnose(*load_digit_halves(), method="spectral").regime
     <Regime.NEITHER: 'Neither'>
     """
-    _check_options(method, k, labelled, groups, pilot, ridge, confidence)
+    _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, confidence)
     shapes = tuple(map(_image_shape, (x, y))) if pilot else (None, None)
     x, y = (view if shape is None else np.reshape(np.asarray(view), (len(view), -1))
             for view, shape in zip((x, y), shapes, strict=True))
@@ -157,7 +157,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         if method == "moments":
             found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
         else:
-            _check_enough(data)
+            if (refusal := too_few_labels(matched)) is not None:
+                raise ValueError(refusal)
             with reporting(progress) as tell:
                 trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
@@ -166,7 +167,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     return replace(found, warnings=(*matched.notes, *of_columns, *found.warnings))
 
 
-def _check_options(method, k, labelled, groups, pilot, ridge, confidence):
+def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, confidence):
     check_choice("ridge", ridge, ("relative", "published"))
     if method not in METHODS:
         raise ValueError(f"method: expected {', '.join(map(repr, METHODS[:-1]))} or {METHODS[-1]!r}, got {method!r}")
@@ -180,17 +181,18 @@ def _check_options(method, k, labelled, groups, pilot, ridge, confidence):
         raise ValueError(f"ridge: expected 'relative' with method {method!r}, got 'published'")
     if pilot and method != "content":
         raise ValueError(f"pilot: expected none with method {method!r}, which scores no networks")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer | None):
+        raise ValueError(f"k: expected a whole number, got {k!r}")
+    if not isinstance(pilot, bool) and pilot not in ("mlp", "convolutional") and not (
+            isinstance(pilot, tuple | list) and len(pilot) == 2 and all(map(callable, pilot))):
+        raise ValueError("pilot: expected True, 'mlp', 'convolutional' or two functions of (rngs, k) that make Flax "
+                         f"modules, got {pilot!r}")
+    if pilot and not predicted_scores:
+        raise ValueError("pilot: expected none with predicted_scores=False, since its scores are what it is for")
     if pilot and k is None:
         raise ValueError("k: expected the width of your embedding with pilot, got none")
     if not 0.5 <= confidence < 1:
         raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
-
-
-def _check_enough(data):
-    counted = data.m if data.groups is None else len(np.unique(data.groups[data.labelled]))
-    if counted < LEAST_LABELLED:
-        noun = "labelled rows" if data.groups is None else "groups with labelled rows"
-        raise ValueError(f"labels: expected at least {LEAST_LABELLED} {noun}, got {counted}")
 
 
 def _image_shape(view: Any) -> tuple[int, ...] | None:
@@ -213,7 +215,7 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
             rows[place] = np.asarray(view, np.float32).reshape(len(view), *shape)
     if any(len(view) != len(data.x) for view in rows):
         raise ValueError(f"x: expected at most {len(data.x)} images with pilot, got {len(matched.x)}")
-    encoder: Any = "auto" if pilot is True else pilot
+    encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
 
     def train(fold):
         return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), encoder=encoder, seed=seed, progress=tell)

@@ -152,6 +152,8 @@ class FairScores:
             ValueError: something else, or not all of it, in one line.
         """
         found = restored(cls, saved)
+        if not set(found.sources) == found.values.keys() == found.draws.of.keys() or not found.sources:
+            raise ValueError("sources: expected those of the values and the draws, got others")
         for source in found.sources:
             if found.values.get(source, {}).keys() != found.draws.of.get(source, {}).keys():
                 raise ValueError(f"draws: expected those of the scores of the source {source}, got others")

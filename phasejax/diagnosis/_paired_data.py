@@ -22,6 +22,8 @@ SAMPLE_ROWS = 50_000
 GROUPS = 20
 # Numbers of a view that are read at a time while a sample of its rows is gathered.
 _BLOCK_NUMBERS = 2**24
+# Rows of each class in the sample, where there are so many.
+_LEAST_OF_CLASS = 20
 # Least eigenvalue of the correlations of (x, y), each of full rank, below which the views share a column.
 _COPIED = 1e-10
 
@@ -107,6 +109,7 @@ def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, l
             if n <= view.shape[1]:
                 raise ValueError(f"{view.name}: expected more rows than its {view.shape[1]} columns, got {n}")
         kept = np.sort(rng.permutation(n)[:SAMPLE_ROWS]) if everything else _with_labels_first(rng, which, n)
+        kept = _with_every_class(rng, kept, which, labels, label_kind)
         rows_x, rows_y = _gathered(x, kept), _gathered(y, kept)
     encoded = in_like_units(encode_labels(labels, len(which), label_kind), resolved_kind(labels, label_kind))
     columns = _independent(encoded)
@@ -212,6 +215,19 @@ def _with_labels_first(rng, which, n):
     others = np.setdiff1d(np.arange(n), which)
     ordered = np.concatenate([rng.permutation(which), rng.permutation(others)])
     return np.sort(ordered[:SAMPLE_ROWS])
+
+
+def _with_every_class(rng, kept, which, labels, label_kind):
+    """The sample with some rows of every class, so that rare ones can be cross-validated too."""
+    values = np.asarray(labels)
+    if resolved_kind(values, label_kind) != "class" or len(values) != len(which):
+        return kept
+    codes = np.unique(values, return_inverse=True)[1].reshape(-1)
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    first = np.searchsorted(codes[order], np.arange(codes.max() + 1))
+    rank = np.arange(len(order)) - first[codes[order]]
+    return np.union1d(kept, which[order[rank < _LEAST_OF_CLASS]])
 
 
 def _gathered(table, rows):

@@ -46,6 +46,8 @@ def reduced_views(x: np.ndarray | Table, y: np.ndarray | Table, *, units: int, p
         finite_view(name, view)
     (x, of_x), (y, of_y) = reduce_to_rank("x", x), reduce_to_rank("y", y)
     notes = [note for note in (of_x, of_y) if note]
+    if pca is not None and pca >= units:
+        raise ValueError(f"pca: expected fewer components than the {units} rows or groups, got {pca}")
     widths = fit_width(units, x.shape[1], y.shape[1]) if pca is None else (min(pca, x.shape[1]), min(pca, y.shape[1]))
     views = []
     for name, view, width in (("x", x, widths[0]), ("y", y, widths[1])):
@@ -55,5 +57,7 @@ def reduced_views(x: np.ndarray | Table, y: np.ndarray | Table, *, units: int, p
             view = components.transform(view)
             why = "" if pca is not None else f", since {units} rows or groups are too few for them"
             notes += [*of_units, components.note(name) + why]
+        elif pca is not None:
+            notes.append(f"{name}: keeps its {view.shape[1]} columns, no more than the {pca} components asked for")
         views.append(view)
     return (views[0], views[1]), tuple(notes)

@@ -11,6 +11,7 @@ from phasejax.diagnosis._content import ContentCurve
 from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._representations import MEASURED
 from phasejax.diagnosis._shared_signal import SharedSignal
 from phasejax.diagnosis._spectra_summary import SpectraSummary
 from phasejax.diagnosis._uses import OBJECTIVES, Use, uses_of
@@ -125,7 +126,7 @@ class Diagnosis:
             The choice; never decided between objectives where the views do not share what the labels measure.
 
         Raises:
-            ValueError: an unknown name, fewer than two names, a k that was not scored, no scores.
+            ValueError: an unknown name, a k that was not scored, no scores.
         """
         if not self.scores:
             raise ValueError("best: expected a diagnosis with predicted scores, got one without")
@@ -136,7 +137,7 @@ class Diagnosis:
             choice = _unanimous([scores.best(among) for scores in self.scores])
         else:
             choice = (known[k] if k is not None else self.scores[0]).best(among)
-        if not self.seen and any(name not in ("x", "y", "x and y", "x at k", "y at k") for name in choice.among):
+        if not self.seen and not set(choice.among) <= set(MEASURED):
             return replace(choice, decided=False, sure=False, needed=self.shared.reason())
         return choice
 
@@ -221,10 +222,12 @@ def _unanimous(choices: Sequence[Choice]) -> Choice:
     losses = {name: sum(choice.expected_loss[name] for choice in choices) / len(choices) for name in choices[0].among}
     name = min(losses, key=lambda one: losses[one])
     agreed = all(choice.name == name for choice in choices)
-    most = max(choices, key=lambda choice: choice.expected_loss[name])
-    return replace(most, name=name, expected_loss=losses, decided=agreed and all(c.decided for c in choices),
-                   sure=agreed and all(choice.sure for choice in choices),
-                   needed=most.needed if agreed else "the width of your embedding (k): which is best changes with it")
+    if not agreed:
+        return replace(choices[-1], name=name, expected_loss=losses, decided=False, sure=False, probability=0.0,
+                       equal=(), needed="the width of your embedding (k): which is best changes with it")
+    # The width at which least is known.
+    least = min(choices, key=lambda choice: (choice.decided, choice.sure, choice.probability))
+    return replace(least, expected_loss=losses)
 
 
 def _regime_words(content: ContentCurve, k: int) -> str:

@@ -25,6 +25,7 @@ from phasejax.diagnosis._representations import NAMES, correlation_whitening
 
 # Divisions into folds, and the numbers of rows and of columns of both views above which there is a single one.
 _REPEATS, _MANY_ROWS, _MANY_COLUMNS = 4, 10_000, 300
+FOLDS = 5
 # By how much a closed-form encoder of one view that predicts, alone or beside alignment, scores above a network that is
 # trained to do so on rows as few as usual: the mean over the pairs for choosing constants of `benchmarks.decision`,
 # against networks of three sizes; encoders that align score like theirs, and so do both that predict side by side.
@@ -56,7 +57,8 @@ Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objec
 
 def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
                 labelled: Int[np.ndarray, "m"], *, kind: str, k: int, groups: Int[np.ndarray, "n"] | None = None,
-                pilot: Pilot | None = None, seed: int = 0, folds: int = 5, repeats: int | None = None) -> FairScores:
+                pilot: Pilot | None = None, seed: int = 0, folds: int = FOLDS,
+                repeats: int | None = None) -> FairScores:
     """Held-out scores of every representation at width k, from each source, with paired draws.
 
     Args:
@@ -81,18 +83,19 @@ def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], co
     pilot_scores, diverged = {}, ()
     if pilot is not None:
         fold, count = divisions[0].fold, divisions[0].folds
-        parts, diverged = _encoder_outputs(pilot(fold), (count, len(x)))
+        parts, diverged = _encoder_outputs(pilot(fold), (count, len(x)), labelled)
         if parts:
+            everyone = np.arange(len(labelled))
             with threadpool_limits(1, "blas"):
-                pilot_scores["pilot"] = (np.arange(len(labelled)), read_out_arrays(
-                    parts, divisions[0].columns, labelled, fold[labelled], kind))
+                pilot_scores["pilot"] = (everyone, read_out_arrays(parts, divisions[0].columns, everyone,
+                                                                   fold[labelled], kind))
     with threadpool_limits(1, "blas"):
         return _record(divisions, 0, pilot_scores, kind, k, diverged)
 
 
 def scores_over_k(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
                   labelled: Int[np.ndarray, "m"], *, kind: str, ks: Sequence[int],
-                  groups: Int[np.ndarray, "n"] | None = None, seed: int = 0, folds: int = 5,
+                  groups: Int[np.ndarray, "n"] | None = None, seed: int = 0, folds: int = FOLDS,
                   repeats: int | None = None) -> tuple[FairScores, ...]:
     """Linear and lifted scores at several widths, in the order of `ks`: those of `fair_scores` at each.
 
@@ -195,21 +198,21 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
             "lifted": [(scored, earned) for earned in lifted]}, shrinkage
 
 
-def _encoder_outputs(trained, shape):
-    """Outputs by the names of `ENCODERS` of what was trained in every fold, and the names of what was not."""
+def _encoder_outputs(trained, shape, labelled):
+    """Outputs on labelled rows by the names of `ENCODERS` of what was trained in every fold; names of what was not."""
     parts, diverged = {}, []
     for name, (objective, view) in _OF_OBJECTIVES.items():
         if objective not in trained:
             continue
         outputs = getattr(trained[objective], view)
-        values = np.asarray(outputs, np.float64) if outputs is not None else np.empty(0)
+        values = np.asarray(outputs) if outputs is not None else np.empty(0)
         if values.ndim != 3 or values.shape[:2] != shape:
             raise ValueError(f"pilot: expected outputs of shape ({shape[0]}, {shape[1]}, k) for {name}, got "
                              f"{values.shape}")
         if np.any(trained[objective].diverged) or not np.isfinite(values).all():
             diverged.append(name)
         else:
-            parts[name] = values
+            parts[name] = values[:, labelled].astype(np.float64)
     return parts, tuple(diverged)
 
 

@@ -38,7 +38,7 @@ class Use:
 
     Args:
         situation: in words.
-        choice: the best of all that can be had there; None where only one thing can.
+        choice: the best of all that can be had there.
         embedding: the best embedding of k numbers a view.
         certain: whether `embedding` is decided.
         text: the answer in one line.
@@ -83,12 +83,13 @@ def _by_width(diagnosis: "Diagnosis", names: Sequence[str], raw: str | None = No
     """The best of the names at each width, widths with one answer together."""
     answers = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
     parts = []
-    for (name, _), run in groupby(answers, lambda answer: (answer[1].name, _certainty(answer[1]).split(":")[0])):
+    for (name, _), run in groupby(answers, lambda answer: (answer[1].name, _certainty(answer[1]).split(";")[0])):
         alike: list[tuple[FairScores, Choice]] = list(run)
         first, (scores, choice) = alike[0][0].k, alike[-1]
         widths = "" if len(diagnosis.scores) == 1 else (
             f"k = {first}" + (f" to {scores.k}" if len(alike) > 1 else "") + ": ")
-        parts.append(f"{widths}{ACTIONS[name]}, {scores.score(name).value:.2f}{_cost(scores, name, raw)} "
+        parts.append(f"{widths}{ACTIONS[name]}, {scores.score(name).value:.2f}"
+                     f"{f' at k = {scores.k}' if len(alike) > 1 else ''}{_cost(scores, name, raw)} "
                      f"({_certainty(choice)})")
     return "; ".join(parts)
 
@@ -97,14 +98,15 @@ def _cost(scores: FairScores, name: str, raw: str | None) -> str:
     """What compression costs beside all columns."""
     if raw is None:
         return ""
-    cost = scores.score(raw).value - scores.score(name).value
+    # The difference of the numbers that are shown.
+    cost = round(scores.score(raw).value, 2) - round(scores.score(name).value, 2)
     if abs(cost) < 0.005:
         return ""
     return f", {cost:.2f} less than all columns" if cost > 0 else f", {-cost:.2f} more than all columns"
 
 
 def _certainty(choice: Choice) -> str:
-    return "sure" if choice.sure else "decided" if choice.decided else f"undecided: {choice.needed}"
+    return "sure" if choice.sure else "decided" if choice.decided else f"undecided; would settle it: {choice.needed}"
 
 
 def _width(diagnosis: "Diagnosis") -> str:

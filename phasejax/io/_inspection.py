@@ -23,6 +23,8 @@ from phasejax.io._view_facts import ViewFacts, view_facts
 
 # Members that a class needs, to be in every fold of a cross-validation.
 _LEAST_MEMBERS = 5
+# Labelled rows, or groups of them, below which nothing is said.
+LEAST_LABELLED = 20
 # Ratio of standard deviations of columns from which they count as quantities in different units.
 _MIXED_UNITS = 1e3
 _CLASSES_SHOWN = 8
@@ -221,7 +223,7 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
             facts = [view_facts(name, view, rows) for name, view, rows in zip("xy", (x, y), sample, strict=True)]
             repeated = repeated_rows(*sample)
         of_labels, problem = _label_facts(matched, kind, n)
-        refusal = refusal or problem or _refusal(facts, *sample)
+        refusal = refusal or problem or _refusal(facts, *sample) or too_few_labels(matched)
     notes = () if matched is None else matched.notes
     return Inspection(
         x=facts[0], y=facts[1], labels=of_labels, n=n,
@@ -292,6 +294,16 @@ def _refusal(facts, x, y) -> str | None:
     if x.shape == y.shape and np.array_equal(x, y):
         return "y: expected another view of the same things, got x itself"
     return None
+
+
+def too_few_labels(matched: MatchedRows) -> str | None:
+    """Why a diagnosis has too few labelled rows, or groups of them; None where there are enough or none at all."""
+    if matched.labels is None:
+        return None
+    which = np.arange(len(matched.labels)) if matched.labelled is None else matched.labelled
+    counted = len(which) if matched.groups is None else len(np.unique(matched.groups[which]))
+    noun = "labelled rows" if matched.groups is None else "groups with labelled rows"
+    return None if counted >= LEAST_LABELLED else f"labels: expected at least {LEAST_LABELLED} {noun}, got {counted}"
 
 
 def _plan(x, y, matched, facts, labels, refusal, k) -> Iterator[str]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from phasejax._core.atomic_files import check_writable_path, written_whole
+from phasejax._core.atomic_files import check_outputs, check_writable_path, written_whole
 from tests.support import as_users_run
 
 
@@ -82,3 +82,19 @@ def test_places_of_files_are_checked_before(tmp_path, monkeypatch):
         check_writable_path("no/a.json")
     with pytest.raises(ValueError, match=r"^--out: expected a file in an existing folder, got no/a.nc$"):
         check_writable_path("no/a.nc", "--out")
+
+
+def test_outputs_are_no_folders_no_inputs_and_not_the_same(tmp_path):
+    x = tmp_path / "x.npy"
+    x.write_bytes(b"")
+    check_outputs([tmp_path / "a.json", None, tmp_path / "b.html"], [str(x), None])
+    for outputs, inputs, message in (
+            ([tmp_path], [], "expected a file to write, got the folder"),
+            ([tmp_path / "a", tmp_path / "." / "a"], [], "expected a file for each output, got the same twice"),
+            ([x], [str(x)], "expected an output other than the inputs"),
+            ([tmp_path / "t.csv"], [f"{tmp_path}/t.csv:label"], "expected an output other than the inputs"),
+            ([tmp_path / "h.h5ad"], [f"{tmp_path}/h.h5ad[GEX]"], "expected an output other than the inputs"),
+            (["/proc/x.json"], [], "expected a folder that can be written")):
+        with pytest.raises(ValueError, match=message):
+            check_outputs(outputs, inputs)
+    assert not list(tmp_path.glob(".writable*"))

@@ -135,6 +135,18 @@ def test_views_with_more_columns_than_rows_are_reduced_and_said():
     assert (asked.d_x, asked.d_y) == (5, 5)
 
 
+def test_hardly_more_rows_than_columns_and_columns_that_nearly_repeat():
+    """Widths stop where a fold's training rows or the rank end."""
+    rng = np.random.default_rng(5)
+    signal = rng.standard_normal((40, 1))
+    found = diagnose(*(signal + rng.standard_normal((40, 39)) for _ in "xy"), signal[:, 0], fit=False)
+    assert max(scores.k for scores in found.scores) <= 31
+    x, y = (signal + rng.standard_normal((40, 3)) for _ in "xy")
+    x, y = (np.c_[view, view + 2e-5 * rng.standard_normal(view.shape)] for view in (x, y))
+    found = diagnose(x, y, signal[:, 0], fit=False)
+    assert max(scores.k for scores in found.scores) <= found.content.rank == 3
+
+
 @pytest.mark.parametrize("factor", [1e-20, 1e20])
 def test_units_do_not_matter(found, factor):
     x, y, s = simulated(*CASES[Regime.CA_ONLY])
@@ -158,7 +170,12 @@ X, Y, S = simulated(*CASES[Regime.BOTH], n=60)
     ({"groups": np.arange(60) // 4}, "labels: expected at least 20 groups with labelled rows, got 15"),
     ({"pilot": True}, "k: expected the width of your embedding with pilot, got none"),
     ({"pilot": True, "method": "moments"}, "pilot: expected none with method 'moments'"),
+    ({"pilot": "lstm", "k": 2}, r"pilot: expected True, 'mlp', 'convolutional' or two functions of \(rngs, k\)"),
+    ({"pilot": (print,), "k": 2}, "pilot: expected True, 'mlp'"),
+    ({"pilot": True, "k": 2, "predicted_scores": False}, "pilot: expected none with predicted_scores=False"),
+    ({"k": 2.0}, "k: expected a whole number, got 2.0"),
     ({"pca": 1}, "pca: expected a whole number of components from 2 on, got 1"),
+    ({"pca": 60}, "pca: expected fewer components than the 60 rows or groups, got 60"),
     ({"groups": np.arange(60) // 2, "method": "spectral"}, "groups: expected none with method 'spectral'"),
 ])
 def test_bad_options_are_refused_in_one_line(options, message):
