@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from phasejax._core.atomic_files import check_writable_path
-from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax._core.atomic_files import check_outputs
+from phasejax.cli._files import LabelKind, Missing, printable, read_files, write_json
 from phasejax.cli._inspect import say_headlines
 
 
@@ -52,7 +52,7 @@ class Monitor:
         from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
         from phasejax.io import load_array
 
-        check_writable_path(self.json)
+        check_outputs([self.json], (self.baseline, self.x, self.y, self.labels, self.labelled, self.groups))
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)
@@ -64,5 +64,5 @@ class Monitor:
                              by_position=self.by_position, missing=self.missing, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)
         write_json(self.json, drift)
-        print(drift.summary())
+        print(printable(drift.summary()))
         return 3 if drift.moved else 0

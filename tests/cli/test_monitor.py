@@ -37,6 +37,7 @@ def test_it_exits_3_when_something_moved(digits, tmp_path, capsys, monkeypatch):
     (["L.npy", "X.npy", "Y.csv", "--labels", "L.npy"], "error: L.npy: expected a JSON file"),
     (["L.npy", "X.npy", "Y.csv", "--labels", "L.npy", "--level", "2"], "error: --level: expected a number above 0"),
     (["L.npy", "X.npy", "Y.csv", "--labels", "L.npy", "--json", "no/m.json"], "error: no/m.json: expected a file in"),
+    (["b.json", "X.npy", "Y.csv", "--labels", "L.npy", "--json", "b.json"], "error: b.json: expected an output other"),
 ])
 def test_bad_input_gets_one_line(digits, args, message, capsys, monkeypatch):
     monkeypatch.chdir(digits)
