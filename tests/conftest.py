@@ -1,7 +1,9 @@
 """Shared settings of all tests."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from tests.support import ROOT
@@ -17,6 +19,22 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Workers compile the same programs, and so does the next run: keep them all.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+# Linux gives a process 65,530 memory maps, and every compiled program takes some: a worker that has run thousands of
+# programs would end in a segmentation fault.
+_MANY_MAPS = 20_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """After a module, drop compiled programs where there are many; they are found again in the cache on disk."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        import jax
+
+        jax.clear_caches()
 
 
 def pytest_addoption(parser):
