@@ -25,6 +25,9 @@ number in the range would be less than the interval's half-width away.
 
 Of 200 pairs of data sets of one model (400 rows each), at level 0.05 over all numbers, 6 gave an alarm for the spiked
 model, 6 for power-law spectra, none with t5 tails; and 3 of 200 pairs of random halves of the digits (898 rows each).
+That was without the bound on the added error. Where it matters most it changes no alarm: of the 190 pairs among 20 data
+sets whose signal is seen in 9 of them, 4 gave one with and without it, all by spectra; of those among 20 with shuffled
+pairs none, with a largest z of an encoder's score of 1.9.
 """
 
 import math
