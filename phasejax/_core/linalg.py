@@ -227,6 +227,30 @@ def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, 
     return basis @ basis.T
 
 
+def leading_traces(matrix: Float[HostOrDevice, "d d"], form: Float[HostOrDevice, "d d"]) -> Float[Array, "d"]:
+    r"""Traces of a form on the spans of the k leading eigenvectors of a symmetric matrix, for k = 1 to d.
+
+    .. math::  s_k = \mathrm{tr}(P_k F), \qquad
+        ds_k = \mathrm{tr}(P_k\, dF) + \sum_{i \le k < j} (v_i^\top dM v_j)(F_{ij} + F_{ji}) / (\lambda_i - \lambda_j)
+
+    with the projector P_k and F in coordinates along the eigenvectors v_i. The first derivative is exact where there
+    is a gap after the k-th eigenvalue; only first derivatives are right.
+
+    Args:
+        matrix: symmetric, shape (d, d).
+        form: F, shape (d, d).
+    """
+    values, vectors = _eigh(jax.lax.stop_gradient(jnp.asarray(matrix)))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    turned, form = vectors.T @ matrix @ vectors, vectors.T @ form @ vectors
+    gaps = values[:, None] - values
+    # Zero but for its derivative.
+    moved = (turned - jax.lax.stop_gradient(turned)) / jnp.where(gaps == 0, 1, gaps)
+    across = jnp.triu(jnp.where(gaps == 0, 0, moved) * (form + form.T), 1)
+    # Pairs with i <= k < j are those with i <= k less those with j <= k.
+    return jnp.cumsum(jnp.diagonal(form) + jnp.sum(across, axis=1) - jnp.sum(across, axis=0))
+
+
 @jax.custom_jvp
 def singular_values(matrix: Float[HostOrDevice, "d_x d_y"]) -> Float[Array, "m"]:
     r"""All m = min(d_x, d_y) singular values of a matrix, largest first.

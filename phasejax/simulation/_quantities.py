@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from phasejax import linear, theory
+from phasejax._core.linalg import leading_traces
 from phasejax.linear import Covariances, Whitened, _solvers
 from phasejax.simulation._population import population_covariances, signal_covariances
 from phasejax.theory import SpikedModel
@@ -108,16 +109,25 @@ class Cell:
     @cached_property
     def content_curves(self) -> tuple[Array, ...]:
         """Label content s(k) as in `content`, for k = 1, 2, ... min(d_x, d_y)."""
-        shares = self._content_shares(linear.solve_ca(self.whitened, self.components).encoder_x,
-                                      linear.solve_cp(self.whitened, self.components).encoder,
-                                      linear.solve_cp(self.whitened.reverse(), self.components).encoder)
-        return tuple(jnp.cumsum(share) for share in shares)
+        labels_x, labels_y, slopes_x, slopes_y = self._of_labels
+        root_x, root_y, xy = self.whitened.root_x, self.whitened.root_y, self.covariances.xy
+        b, reverse = root_x @ xy, root_y @ xy.T
+        c = b @ root_y.T
+        of_x = (root_x @ labels_x) @ (root_x @ xy @ slopes_y).T
+        of_y = (root_y @ labels_y) @ (root_y @ xy.T @ slopes_x).T
+        whole = jnp.sum(slopes_x * (xy @ slopes_y))
+        return tuple(leading_traces(matrix @ matrix.T, form)[:self.components] / whole
+                     for matrix, form in ((c, of_x), (b, of_x), (reverse, of_y)))
+
+    @cached_property
+    def _of_labels(self):
+        """Covariances of both views with the signals, and the coefficients of least squares."""
+        labels = [jnp.asarray(self.model.kappa) * directions.T for directions in (self.directions_x, self.directions_y)]
+        roots = self.whitened.root_x, self.whitened.root_y
+        return (*labels, *(root.T @ (root @ label) for root, label in zip(roots, labels, strict=True)))
 
     def _content_shares(self, ca, cp, cp_reverse):
-        labels_x, labels_y = (jnp.asarray(self.model.kappa) * directions.T
-                              for directions in (self.directions_x, self.directions_y))
-        slopes_x, slopes_y = (root.T @ (root @ labels) for root, labels in (
-            (self.whitened.root_x, labels_x), (self.whitened.root_y, labels_y)))
+        labels_x, labels_y, slopes_x, slopes_y = self._of_labels
         return content_of_encoders(ca, cp, cp_reverse, self.covariances.xy, labels_x, labels_y, slopes_x, slopes_y)
 
     @property

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasejax._core import linalg
-from phasejax._core.linalg import singular_values, top_k_eigenspace, top_k_projector, whitening
+from phasejax._core.linalg import leading_traces, singular_values, top_k_eigenspace, top_k_projector, whitening
 from phasejax.linear import _subspaces, principal_angles
 
 
@@ -214,3 +214,19 @@ def test_gradients_commute_with_vmap():
     np.testing.assert_allclose(jax.jit(jax.vmap(gradient))(batch), one_by_one, rtol=1e-9, atol=1e-9)
     of_sum = jax.jit(jax.grad(lambda b: jax.vmap(scalar)(b).sum()))
     np.testing.assert_allclose(of_sum(batch), one_by_one, rtol=1e-9, atol=1e-9)
+
+
+def test_leading_traces_are_those_of_projectors_and_so_are_their_derivatives():
+    rng = np.random.default_rng(0)
+    matrix, form, along = rng.standard_normal((3, 5, 5))
+    matrix, along = matrix + matrix.T, along + along.T
+    with jax.enable_x64(True):
+        values, moved = jax.jvp(lambda m: leading_traces(m, form), (matrix,), (along,))
+        expected = [jnp.sum(top_k_projector(jnp.asarray(matrix), k) * form) for k in range(1, 6)]
+        np.testing.assert_allclose(values, expected, atol=1e-12)
+        for k in range(1, 5):
+            _, slope = jax.jvp(lambda m, k=k: jnp.sum(top_k_projector(m, k) * form), (jnp.asarray(matrix),),
+                               (jnp.asarray(along),))
+            np.testing.assert_allclose(moved[k - 1], slope, atol=1e-9)
+        gradient = jax.grad(lambda m: leading_traces(m, form)[1])(jnp.asarray(matrix))
+        np.testing.assert_allclose(np.sum(gradient * along), moved[1], atol=1e-9)

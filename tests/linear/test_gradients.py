@@ -26,7 +26,8 @@ SMOOTH = {name: quantity for name, quantity in OF_MODELS.items() if name not in 
 # coordinate has one slope up and another down; a change of a whole field moves tied values together.
 ORDERED = ("canonical_correlations", "regression_singular_values", "gap_ca", "gap_cp", "separation_ca",
            "separation_cp", "separation_cp_reverse", "delta_ca", "delta_cp", "delta_cp_reverse", "spectrum_ca",
-           "spectrum_cp", "regression_singular_values_reverse")
+           "spectrum_cp", "regression_singular_values_reverse", "content_curve_ca", "content_curve_cp",
+           "content_curve_cp_reverse")
 # What is differentiable in ordered values even where they tie: sums over a group.
 SUMS = {"sum of the k largest canonical correlations": Quantity(lambda c: jnp.sum(c.ca.spectrum[:c.model.k]), ""),
         "sum of the k largest values of A": Quantity(lambda c: jnp.sum(c.cp.spectrum[:c.model.k]), ""),
