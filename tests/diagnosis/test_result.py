@@ -193,14 +193,11 @@ def test_a_pilot_counts_beside_the_closed_forms():
 
 @pytest.mark.slow
 def test_the_same_words_whatever_the_seed():
-    """Digit halves, eight seeds: the objective, whether it is decided, and the regime are the same."""
-    x, y, labels = load_digit_halves()
-    words = set()
-    for seed in range(8):
-        found = diagnose(x, y, labels, k=8, fit=False, seed=seed)
-        choice = found.best()
-        words.add((choice.name, choice.decided, found.regime, found.seen))
-    assert words == {("CA", True, Regime.BOTH, True)}
+    """Digit halves: nothing but a pilot's networks depends on the seed."""
+    x, y, labels = (array[:600] for array in load_digit_halves())
+    first, second = (diagnose(x, y, labels, k=8, fit=False, seed=seed) for seed in (0, 1))
+    assert first.best().name == "CA"
+    assert first.to_json() == second.to_json()
 
 
 def test_readings_and_matches_are_noted():
