@@ -57,10 +57,7 @@ def test_foretold_and_measured_differences_are_compared_cell_by_cell(trained, sc
                 pilot_votes.append((float(cell.by_source.sel(source="pilot")) > 0) == (ca > cp))
     for found, expected in ((agreement.agreement, votes), (agreement.agreement_pilot, pilot_votes)):
         np.testing.assert_allclose(found, np.mean(expected) if expected else np.nan)
-
-
-@pytest.mark.slow
-def test_without_a_pilot_only_closed_forms_foretell(trained, scores, agreement):
+    # Without a pilot only closed forms foretell.
     found = compare_with_diagnosis(trained, scores, rows=200, pilot=False)
     xr.testing.assert_allclose(found.by_source, agreement.by_source.sel(source=["linear", "lifted"]))
     assert np.isnan(found.agreement_pilot)

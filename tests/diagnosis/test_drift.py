@@ -379,6 +379,7 @@ def test_a_change_of_the_data_is_found_by_content(content, changed, names):
     assert "yes: " in drift.summary().splitlines()[0]
 
 
+@pytest.mark.slow
 def test_pairs_that_are_shuffled_within_their_classes_are_found(content):
     x, y, labels = with_classes(1)
     drift = detect_drift(content, diagnose_again(content, x, y[shuffled_within(labels)], labels))
@@ -408,6 +409,7 @@ def test_a_new_unit_shows_in_the_variance_alone(content, content_now):
             assert change.z == pytest.approx(plain[change.name].z, abs=1e-6), change.name
 
 
+@pytest.mark.slow
 def test_spectra_of_other_numbers_of_rows_are_compared_and_content_is_not(content):
     """A third of the rows spreads canonical correlations out; by the bias of each that is no drift."""
     drift = detect_drift(content, diagnose_again(content, *(array[:200] for array in with_classes(1))))
@@ -479,6 +481,7 @@ def test_a_width_that_was_left_open_stays_open():
     assert detect_drift(baseline, fewer).change("s_CA") == detect_drift(baseline, again).change("s_CA")
 
 
+@pytest.mark.slow
 def test_redundant_columns_are_left_out_again(content):
     x, y, labels = with_classes(0)
     wide = [np.c_[view, view[:, :2].sum(1)] for view in (x, with_classes(1)[0])]

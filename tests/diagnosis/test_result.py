@@ -53,6 +53,7 @@ def test_unknown_choices_are_refused_with_the_nearest_one(found):
         choose_estimator(found, name="PCA")
 
 
+@pytest.mark.slow
 def test_without_a_width_the_answer_is_a_curve(found):
     curve = diagnose(*simulated(*CASES[Regime.CA_ONLY]), fit=False)
     assert (curve.k, curve.directions) == (None, 2)
@@ -123,6 +124,7 @@ def test_groups_are_the_sample_size():
     assert by_stars.scores[0].groups == 25
 
 
+@pytest.mark.slow
 def test_views_with_more_columns_than_rows_are_reduced_and_said():
     rng = np.random.default_rng(4)
     signal = rng.standard_normal((120, 2))
@@ -135,6 +137,7 @@ def test_views_with_more_columns_than_rows_are_reduced_and_said():
     assert (asked.d_x, asked.d_y) == (5, 5)
 
 
+@pytest.mark.slow
 def test_hardly_more_rows_than_columns_and_columns_that_nearly_repeat():
     """Widths stop where a fold's training rows or the rank end."""
     rng = np.random.default_rng(5)
@@ -147,6 +150,7 @@ def test_hardly_more_rows_than_columns_and_columns_that_nearly_repeat():
     assert max(scores.k for scores in found.scores) <= found.content.rank == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-20, 1e20])
 def test_units_do_not_matter(found, factor):
     x, y, s = simulated(*CASES[Regime.CA_ONLY])
