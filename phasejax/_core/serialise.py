@@ -1,5 +1,6 @@
 """Results as JSON: nested containers of arrays as plain Python objects, and records made again from what JSON holds."""
 
+import json
 import math
 import re
 import types
@@ -107,6 +108,18 @@ def _restored_as(hint: Any, saved: Any, path: str) -> Any:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def from_text(text: str) -> Any:
+    """What JSON text holds.
+
+    Raises:
+        ValueError: text that is no JSON, or not all of it, in one line.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected a complete JSON text, got {error}") from None
 
 
 def lines_of_lists(text: str) -> str:

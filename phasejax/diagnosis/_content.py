@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.serialise import restored
 from phasejax.diagnosis._content_fits import GroupMoments, Terms, coordinates, cross_fitted, transformed
+from phasejax.diagnosis._cross_fit import first_columns
 from phasejax.diagnosis._estimates import Estimate
 from phasejax.diagnosis._folds import assign_folds
 from phasejax.io import Moments, accumulate
@@ -242,14 +243,9 @@ def _moments(x, y, columns, labelled, block) -> list[tuple[Moments, Moments]]:
     """Moments of each block, of the views of all its rows, and of views and labels of its labelled rows."""
     if len(labelled) == len(x):
         both = accumulate([x, y, columns], block)
-        return [(_without_labels(part, x.shape[1] + y.shape[1]), part) for part in both]
+        return [(first_columns(part, x.shape[1] + y.shape[1]), part) for part in both]
     parts = accumulate([x, y], block), accumulate([x[labelled], y[labelled], columns], block[labelled])
     return list(zip(*parts, strict=True))
-
-
-def _without_labels(moments, p):
-    return Moments(n=moments.n, mean=moments.mean[:p], scatter=moments.scatter[:p, :p], low=moments.low[:p],
-                   high=moments.high[:p])
 
 
 def _checked_ks(ks, rank, columns) -> tuple[int, ...]:

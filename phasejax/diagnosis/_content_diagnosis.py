@@ -15,7 +15,7 @@ from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._folds import usable_folds
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
 from phasejax.diagnosis._moment_matching import label_directions
-from phasejax.diagnosis._paired_data import PairedRows
+from phasejax.diagnosis._paired_data import PairedRows, most_components
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._scoring import FOLDS, fair_scores, scores_over_k
 from phasejax.diagnosis._shared_signal import shared_signal
@@ -44,11 +44,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
     """
     in_own_units = data
     data, of_units = rows_in_like_units(data)
-    top = min(data.d_x, data.d_y) - 1
-    if k is not None and not 1 <= k <= top:
-        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
-    if top < 1:
-        raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
+    top = most_components(data, k)
     # Tests, content, scores and fit draw the same numbers at every call, so that the answer stays the same.
     rows: dict[str, Any] = {"labelled": data.labelled, "groups": data.groups, "seed": 0}
     kind = cast(Literal["class", "real"], data.kind)

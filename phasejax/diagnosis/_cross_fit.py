@@ -124,7 +124,7 @@ def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled
     shrinkage = 0.0
     # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
     for f, train in enumerate(each_left_out(accumulate([np.hstack([rows, columns])], of_labelled))):
-        views = _first_columns(train, p)
+        views = first_columns(train, p)
         for part, moments in parts.items():
             views = views if part == f else views.merged(moments)
         held_out = np.flatnonzero(of_labelled == f)
@@ -151,7 +151,8 @@ def _moments_of_folds(rows, fold, others):
     return {int(f): Moments.of(rows[others & (fold == f)]) for f in np.unique(fold[others])}
 
 
-def _first_columns(moments, p):
+def first_columns(moments: Moments, p: int) -> Moments:
+    """Moments of the first p columns alone."""
     return Moments(n=moments.n, mean=moments.mean[:p], scatter=moments.scatter[:p, :p], low=moments.low[:p],
                    high=moments.high[:p])
 

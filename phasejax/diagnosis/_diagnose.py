@@ -24,12 +24,10 @@ from phasejax.diagnosis._units import rows_in_like_units
 from phasejax.io import Table
 from phasejax.io._arrays import check_views
 from phasejax.io._duplicates import near_duplicates
-from phasejax.io._inspection import too_few_labels
+from phasejax.io._inspection import LEAST_MEMBERS, too_few_labels
 from phasejax.io._matching import MatchedRows, announce, match_labelled
 
 METHODS = ("content", "moments", "spectral")
-# Members that a class needs: as many as there are folds.
-LEAST_MEMBERS = 5
 Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]]
 
 

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from phasejax.diagnosis._estimates import summarise_posterior
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
 from phasejax.diagnosis._moment_result import MomentDiagnosis
-from phasejax.diagnosis._paired_data import PairedRows
+from phasejax.diagnosis._paired_data import PairedRows, most_components
 from phasejax.diagnosis._predicted_scores import scores_of_checked_data
 from phasejax.diagnosis._simulator import Design
 from phasejax.diagnosis._spectral import classify_spectra
@@ -34,11 +34,7 @@ def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, pred
         ValueError: k out of range, views of one column, a singular covariance.
     """
     data, of_units = rows_in_like_units(data)
-    top = min(data.d_x, data.d_y) - 1
-    if k is not None and not 1 <= k <= top:
-        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
-    if top < 1:
-        raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
+    top = most_components(data, k)
     q = data.q
     signals = min(label_directions(data.joint, data.d_x, data.d_y, q, data.m), top) if k is None else k
     design = Design(data.d_x, data.d_y, q, signals, data.n - 1, data.m - 1)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from phasejax._core.serialise import plain
+from phasejax._core.serialise import from_text, plain
 from phasejax._version import __version__
 from phasejax.diagnosis._estimates import RATIOS, Estimate, likeliest
 from phasejax.diagnosis._predicted_scores import PredictedScores
@@ -105,11 +105,7 @@ class MomentDiagnosis:
         Raises:
             ValueError: text that is no JSON, or what `from_dict` refuses, in one line.
         """
-        try:
-            saved = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected a complete JSON text, got {error}") from None
-        return cls(**diagnosis_fields(saved, origin="JSON text"))
+        return cls(**diagnosis_fields(from_text(text), origin="JSON text"))
 
     @property
     def delta_ca(self) -> float:

@@ -130,6 +130,20 @@ def paired_rows(x: ArrayLike | Table, y: ArrayLike | Table, labels: ArrayLike, l
                       number_of_groups=n if of_rows is None else int(of_rows.max()) + 1)
 
 
+def most_components(data: PairedRows, k: int | None) -> int:
+    """The most components that leave one for nuisance in each view.
+
+    Raises:
+        ValueError: a k beyond it, or views of one column.
+    """
+    top = min(data.d_x, data.d_y) - 1
+    if k is not None and not 1 <= k <= top:
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
+    if top < 1:
+        raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
+    return top
+
+
 def in_like_units(columns: Float[np.ndarray, "m l"], kind: str) -> Float[np.ndarray, "m l"]:
     """Several real label columns with unit variances, so that none counts more because of its unit."""
     return columns / columns.std(0) if kind == "real" and columns.shape[1] > 1 else columns

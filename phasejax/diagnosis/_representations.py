@@ -30,8 +30,6 @@ TOGETHER = {"CA": ("CA of x", "CA of y"), "CP both": ("CP x->y", "CP y->x")}
 RAW = ("x", "y", "x and y")
 # What needs no training, so that its score is measured rather than foretold.
 MEASURED = (*RAW, "x at k", "y at k")
-# Comparisons between equal numbers of columns.
-FAIR_PAIRS = (("CA", "CP both"), ("CA of x", "CP x->y"), ("CA of y", "CP y->x"))
 # Least eigenvalue of a correlation matrix that is whitened as it is. With a smaller one whitening would amplify the
 # error that rounding left, so the matrix is shrunk first.
 LEAST_EIGENVALUE = 1e-8

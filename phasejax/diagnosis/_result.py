@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from phasejax._core.serialise import lines_of_lists, plain, restored
+from phasejax._core.serialise import from_text, lines_of_lists, plain, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._content import ContentCurve
 from phasejax.diagnosis._decision import Choice
@@ -83,11 +83,7 @@ class Diagnosis:
         Raises:
             ValueError: text that is no JSON, or what `from_dict` refuses, in one line.
         """
-        try:
-            saved = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected a complete JSON text, got {error}") from None
-        return cls.from_dict(saved)
+        return cls.from_dict(from_text(text))
 
     @property
     def seen(self) -> bool:

@@ -22,7 +22,7 @@ from phasejax.io._suspected_groups import suspected_groups
 from phasejax.io._view_facts import ViewFacts, view_facts
 
 # Members that a class needs, to be in every fold of a cross-validation.
-_LEAST_MEMBERS = 5
+LEAST_MEMBERS = 5
 # Labelled rows, or groups of them, below which nothing is said.
 LEAST_LABELLED = 20
 # Ratio of standard deviations of columns from which they count as quantities in different units.
@@ -253,7 +253,7 @@ def _matched(x, y, labels, label_kind, missing, options) -> tuple[MatchedRows | 
             if labels is None:
                 return match_rows(x, y, missing=attempt, **options), label_kind, refusal
             return *match_labelled(x, y, labels, label_kind=label_kind, missing=attempt,
-                                   least_members=_LEAST_MEMBERS, **options), refusal
+                                   least_members=LEAST_MEMBERS, **options), refusal
         except ValueError as error:
             refusal = refusal or str(error)
     try:  # without labels, which may be what is wrong
