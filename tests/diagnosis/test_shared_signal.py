@@ -9,6 +9,7 @@ import pytest
 from phasejax.diagnosis import SharedSignal, _shared_signal, shared_signal
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
 from phasejax.diagnosis._shared_directions import Axes, shared_directions
+from phasejax.diagnosis._sharing_statistics import PredictionAgreement
 
 SETS = 60
 # At level .05, 3 alarms are expected among 60 sets, standard error 1.7. More than 9, 3.6 standard errors, has
@@ -209,3 +210,15 @@ def test_reason_says_what_was_found():
     noise = SharedSignal(0.43, 0.43, 0.01, 100, 100, 0.2, 0.19, 0.1, 0.1, "", "", 99, 99)
     assert noise.reason().startswith("no shared signal seen: x and y agree no better than shuffled pairs do (p = .43;")
     assert noise.reason().endswith("check the pairing")
+
+
+def test_agreement_of_predictions_is_that_of_regressions_without_each_fold():
+    """For a permutation of y's rows, least squares of the labels on y is fitted anew to the other folds."""
+    rng = np.random.default_rng(0)
+    y, predicted, targets = rng.standard_normal((3, 40, 2))
+    fold, order = rng.integers(0, 4, 40), rng.permutation(40)
+    expected, moved = 0.0, y[order]
+    for f in range(4):
+        weights = moved[fold != f].T @ targets[fold != f]
+        expected += np.sum((predicted - predicted.mean(0))[fold == f] * (moved[fold == f] @ weights))
+    assert PredictionAgreement(y, predicted, targets, fold).of(order) == pytest.approx(expected)
