@@ -42,7 +42,7 @@ BENCHMARKS = {
                          content.run, resumable=True),
     "diagnosis": Benchmark("how often the diagnosis names the right regime; half an hour and more", diagnosis.run,
                            resumable=True),
-    "groups": Benchmark("false alarms where rows come in groups; an hour", groups.run, resumable=True),
+    "groups": Benchmark("false alarms where rows come in groups; half an hour", groups.run, resumable=True),
     "noise": Benchmark("false alarms of the tests for shared signal, and their power; half an hour", noise.run,
                        resumable=True),
     "decision": Benchmark("how often the diagnosis chooses the objective that trained networks prefer; hours",

@@ -1,9 +1,11 @@
 """False alarms where rows come in groups: 25 stars, each measured several times, and nothing shared.
 
 What is proper to a star is drawn independently in x and in y, and its class is a coin toss: whatever a method finds is
-an accident of 25 stars. It is asked at level 0.05, with and without being told which rows belong together: the share of
-data sets where something is found should be 0.05, with a standard error of 0.011 over 400 of them. The stars have 20
-rows each, or 5 to 40; their rows are nearly alike, or spread as wide as the stars do.
+an accident of 25 stars. It is asked at level 0.05, with and without being told which rows belong together, and the
+share of data sets where something is found should be 0.05 when it is told. The stars have 20 rows each, or 5 to 40;
+their rows are nearly alike, or spread as wide as the stars do. With 500 data sets of each of these four kinds, a share
+has a standard error of 0.010 in one kind and of 0.005 over all. Without being told nearly everything is found, which 60
+data sets show as well.
 """
 
 import json
@@ -31,12 +33,13 @@ _SPREADS = (0.3, 1.0)
 _AT_ONCE = 20  # data sets of one part
 
 
-def run(samples: int = 400, permutations: int = 99, store: Path | None = None,
+def run(samples: int = 500, untold_samples: int = 60, permutations: int = 99, store: Path | None = None,
         progress: bool | ProgressCallback = False) -> list[Row]:
     """The share of false alarms of each metric of `similarity`, and of the tests and scores of the diagnosis.
 
     Args:
-        samples: data sets of each kind.
+        samples: data sets of each kind, where groups are told.
+        untold_samples: where they are not.
         permutations: random pairings of each data set.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
         progress: False, True for a bar, or a callback that is called after every part.
@@ -45,25 +48,33 @@ def run(samples: int = 400, permutations: int = 99, store: Path | None = None,
         "similarity": partial(_similarity_alarms, permutations), "diagnosis": _diagnosis_alarms}
     kinds = [(method, sizes, spread, told) for method, sizes, spread, told in
              product(methods, _SIZES, _SPREADS, ("told", "untold"))]
-    points = [(*kind, first) for kind in kinds for first in range(0, samples, _AT_ONCE)]
+    counts = {"told": samples, "untold": untold_samples}
+    points = [(*kind, first) for kind in kinds for first in range(0, counts[kind[-1]], _AT_ONCE)]
 
     def measure(method, sizes, spread, told, first):
         found = []
+        kind = [list(_SIZES).index(sizes), _SPREADS.index(spread)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputNote)  # that rows lie in groups
-            for seed in range(first, min(first + _AT_ONCE, samples)):
-                x, y, labels, stars = repeated_measurements(np.random.default_rng(seed), _SIZES[sizes], spread)
+            for seed in range(first, min(first + _AT_ONCE, counts[told])):
+                rng = np.random.default_rng([*kind, seed])  # other data in each kind, so that shares can be averaged
+                x, y, labels, stars = repeated_measurements(rng, _SIZES[sizes], spread)
                 found.append(methods[method](x, y, labels, stars if told == "told" else None, seed))
         return {name: [each[name] for each in found] for name in found[0]}
 
-    parts = compute_parts(points, measure, settings=json.dumps([__version__, samples, permutations]), store=store,
-                          progress=progress, precision=None, workers=1, task="groups")
-    rows = []
+    settings = json.dumps([__version__, samples, untold_samples, permutations])
+    parts = compute_parts(points, measure, settings=settings, store=store, progress=progress, precision=None,
+                          workers=1, task="groups")
+    shares = {}
     for kind in kinds:
         here = [part for point, part in zip(points, parts, strict=True) if point[:-1] == kind]
-        method, sizes, spread, told = kind
-        case = f"{method}, {sizes}, spread {spread}, groups {told}"
-        rows += [row(case, name, np.mean(np.concatenate([part[name] for part in here])), "1") for name in here[0]]
+        shares[kind] = {name: np.mean(np.concatenate([part[name] for part in here])) for name in here[0]}
+    rows = [row(f"{method}, {sizes}, spread {spread}, groups {told}, {counts[told]} sets", name, share, "1")
+            for (method, sizes, spread, told), found in shares.items() for name, share in found.items()]
+    for method, (told, count) in product(methods, counts.items()):
+        alike = [found for kind, found in shares.items() if kind[0] == method and kind[-1] == told]
+        rows += [row(f"{method}, groups {told}, all {len(alike) * count} sets", name,
+                     np.mean([found[name] for found in alike]), "1") for name in alike[0]]
     return rows
 
 

@@ -24,11 +24,14 @@ def test_every_kind_has_its_rows_and_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(groups, "compare_representations",
                         lambda *views, compare=groups.compare_representations, **options:
                         compare(*views, metrics=["cka"], **options))
-    rows = groups.run(samples=2, permutations=19, store=tmp_path)
+    rows = groups.run(samples=3, untold_samples=2, permutations=19, store=tmp_path)
     found = {(row["case"], row["metric"]): row["value"] for row in rows}
-    assert len(found) == len(rows) == 8 + 8 * 4
+    assert len(found) == len(rows) == 10 + 10 * 4
     for method, metric in (("similarity", "cka"), ("diagnosis", "views found to share"),
                            ("diagnosis", "labels found to be predicted")):
-        assert found[f"{method}, 20 rows each, spread 0.3, groups untold", metric] == 1
-    assert groups.run(samples=2, permutations=19, store=tmp_path) == rows
+        assert found[f"{method}, 20 rows each, spread 0.3, groups untold, 2 sets", metric] == 1
+    told = [found["similarity, " + kind + ", groups told, 3 sets", "cka"] for kind in (
+        "20 rows each, spread 0.3", "20 rows each, spread 1.0", "5 to 40 rows, spread 0.3", "5 to 40 rows, spread 1.0")]
+    assert found["similarity, groups told, all 12 sets", "cka"] == np.mean(told)
+    assert groups.run(samples=3, untold_samples=2, permutations=19, store=tmp_path) == rows
     assert len(list(tmp_path.iterdir())) == 16
