@@ -6,6 +6,7 @@ data and its first parameters, depends on its seed alone, so that cells of one s
 compared. With a store, the state of every chunk is saved while it trains.
 """
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -18,14 +19,13 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-from phasejax._core.atomic_files import written_whole
 from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
-from phasejax.deep._checkpoints import Checkpoints
 from phasejax.deep._experiment import Experiment
 from phasejax.deep._objectives import Architecture
 from phasejax.deep._training import Training
+from phasejax.deep._training_store import TrainingStore
 from phasejax.deep.data import Cell
 from phasejax.deep.data._batch import Source
 from phasejax.deep.data._sources import open_source
@@ -61,7 +61,8 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
     Args:
         experiment: what to train.
         store: a folder where the states of the trainings are kept, so that a run that was killed goes on to the same
-            result when it is called again; the experiment is saved with them as experiment.json.
+            result when it is called again; the experiment is saved with them as experiment.json. Every file has a
+            checksum: a state that was damaged is named in a warning, and the one before it is used.
         cells_at_once: number of cells of an objective in one program, rounded up to a multiple of the devices;
             one for each device on a CPU, 64 elsewhere, when left out.
         progress: False for silence, True for bars on a terminal, or a callback. It is called after every epoch with
@@ -72,8 +73,8 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
         The best parameters of all cells, and their learning curves.
 
     Raises:
-        ValueError: a store with another experiment (what differs is named) or with a damaged state; data of the
-            wrong layout.
+        ValueError: a store that another run is using (its host, process and age are named), with another experiment,
+            with other data, or begun with other versions (what differs is named); data of the wrong layout.
 
     Source: K26, section 4.
     """
@@ -82,22 +83,21 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
     if cells_at_once is None:
         cells_at_once = len(devices) if devices[0].platform == "cpu" else _CELLS_AT_ONCE
     check_count("cells_at_once", cells_at_once)
-    folder = None if store is None else _claim_folder(Path(store), experiment)
     cells = cells_of(experiment)
     count = len(cells.jitter)
     at_once = math.ceil(min(cells_at_once, count) / len(devices)) * len(devices)
     params: dict[str, PyTree] = {}
     curves: list[xr.Dataset] = []
-    with reporting(progress) as advance:
+    keeping = contextlib.nullcontext() if store is None else TrainingStore(Path(store), experiment)
+    with keeping as kept, reporting(progress) as advance:
         for objective in experiment.objectives:
             chunks, found = _Chunks(training_of(experiment, objective, source), devices, at_once), []
             for start in range(0, count, at_once):
                 cells_here = f"cells {start + 1} to {min(start + at_once, count)} of {count}"
-                place = None if folder is None else Checkpoints(folder / f"{objective}-{start}-{at_once}")
                 # The last cell fills the last chunk.
                 which = np.minimum(np.arange(start, start + at_once), count - 1)
                 found.append(chunks.run(
-                    jax.tree.map(lambda leaf, which=which: leaf[which], cells), place,
+                    jax.tree.map(lambda leaf, which=which: leaf[which], cells), kept, f"{objective}-{start}-{at_once}",
                     lambda detail, epoch, objective=objective, cells_here=cells_here: advance(
                         f"{objective}, epochs ({cells_here}, {detail})", epoch, experiment.max_epochs)))
             states, losses = (jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *parts)
@@ -137,18 +137,21 @@ class _Chunks:
         self._start = over_cells(training.start, devices)
         self._epoch = over_cells(training.epoch, devices)
 
-    def run(self, cells, place, told):
+    def run(self, cells, kept, name, told):
         """States after the last epoch, and losses of shape (cells, max_epochs, 2).
 
-        `place` is where the state is kept, if anywhere; `told` is called with a text and the epochs done.
+        `kept` is where states are kept, if anywhere, by this name; `told` is called with a text and the epochs done.
         """
         if len(self._devices) > 1:
             cells = jax.device_put(cells, NamedSharding(Mesh(self._devices, ("cells",)), PartitionSpec("cells")))
         training = self._training
         losses = np.full((self._at_once, training.max_epochs, 2), np.nan, np.float32)
+        place = None if kept is None else kept.checkpoints(name)
         saved = None if place is None else place.restore((jax.eval_shape(self._start, cells), losses))
         states, losses = (self._start(cells), losses) if saved is None else saved[1]
         states, losses = jax.tree.map(jnp.asarray, states), losses.copy()
+        if kept is not None and not np.asarray(training.stopped(states)).all():
+            kept.check_may_train()
         last_save, began, first_epoch = time.monotonic(), time.monotonic(), None
         while not np.asarray(training.stopped(states)).all():
             # All cells that are still training have done the same number of epochs, which no stopped cell exceeds.
@@ -166,24 +169,6 @@ class _Chunks:
                 place.save(epoch + 1, (states, losses))
                 last_save = time.monotonic()
         return jax.tree.map(np.asarray, states), losses
-
-
-def _claim_folder(folder, experiment):
-    """Make the folder and save the experiment in it, or check that the saved one is the same; return the folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"store: expected a folder, got a file {folder}") from None
-    saved = folder / "experiment.json"
-    if saved.exists():
-        different = experiment.difference(Experiment.from_json(saved.read_text()))
-        if different:
-            raise ValueError(f"store: expected one with this experiment, got another in {folder} "
-                             f"({'; '.join(different)})")
-    else:
-        with written_whole(saved) as unfinished:
-            unfinished.write_text(experiment.to_json())
-    return folder
 
 
 def _curve_dataset(experiment, states, losses):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from phasejax.deep import Experiment, train_grid
+from phasejax.deep import Experiment, _grid, train_grid
+from phasejax.deep._checkpoints import DamagedCheckpoint
 from phasejax.deep._grid import cells_of
 from tests.deep.conftest import TINY
 from tests.support import ROOT
@@ -73,13 +74,16 @@ def test_another_experiment_in_the_store_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_state_is_named(tmp_path):
-    train_grid(ONE_CELL, store=tmp_path)
-    for path in (tmp_path / "cp-0-1").rglob("*"):
-        if path.is_file() and path.stat().st_size > 200:
-            path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="store: expected a checkpoint of this training, got a damaged one in"):
-        train_grid(ONE_CELL, store=tmp_path)
+def test_a_damaged_state_is_named_and_the_one_before_it_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(_grid, "_SECONDS_BETWEEN_SAVES", 0.0)
+    expected = train_grid(ONE_CELL, store=tmp_path)
+    (tmp_path / "cp-0-1" / "3" / "_METADATA").write_bytes(b"")
+    damaged = re.escape(f"{tmp_path}/cp-0-1/3/_METADATA is not what was written: the state before it is used instead")
+    calls = []
+    with pytest.warns(DamagedCheckpoint, match=damaged):
+        found = train_grid(ONE_CELL, store=tmp_path, progress=lambda *call: calls.append(call))
+    assert [call[1:] for call in calls] == [(3, 3)]
+    assert_same(found, expected)
 
 
 def test_a_file_is_no_store(tmp_path):
