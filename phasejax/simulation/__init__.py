@@ -8,8 +8,9 @@ such sweeps. `run_checks` compares the three with each other.
 Read `_sampling` (draws from the model) and `_population` (their limit for infinitely many pairs)
 first, then `_quantities` and `_trained_quantities` (what can be evaluated in a cell). `_sweep` is the
 public door. Behind it, `_grid` describes the cells, `_stage` computes all quantities of one source,
-`_executor` runs a compiled program over chunks of cells, and `_store` keeps the results, in memory
-or on disk, so that a sweep that was killed goes on. `_self_check` is `phasejax check`.
+`_executor` runs a compiled program over chunks of cells, `_store` keeps the results in memory, and
+`_zarr_store` on disk, so that a sweep that was killed goes on, with `_chunk_writer` (a chunk from any
+process) and `_journal` (what is finished, with checksums). `_self_check` is `phasejax check`.
 
 K26 is Kamai et al., arXiv 2606.11190.
 """

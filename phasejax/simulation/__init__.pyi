@@ -14,3 +14,4 @@ from ._self_check import Verdict as Verdict
 from ._self_check import run_checks as run_checks
 from ._sweep import sweep as sweep
 from ._trained_quantities import TRAINED as TRAINED
+from ._zarr_store import open_sweep as open_sweep

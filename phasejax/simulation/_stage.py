@@ -23,7 +23,7 @@ from phasejax.simulation._grid import Grid, Group, chunk_origins, clipped_chunk_
 from phasejax.simulation._population import population_covariances
 from phasejax.simulation._quantities import Cell, Quantity
 from phasejax.simulation._sampling import bartlett_factor, colour_whitened
-from phasejax.simulation._store import Memory, Region, ZarrStore
+from phasejax.simulation._store import Region, Results
 from phasejax.theory import SpikedModel
 
 Source = Literal["theory", "population", "sampled"]
@@ -88,7 +88,7 @@ class Stage:
                 least[dim] = min(side, least.get(dim, side))
         return tuple(least.get(dim, 1) for dim in self.dims)
 
-    def run(self, results: Memory | ZarrStore, budget: Budget, chunk_shape: tuple[int, ...],
+    def run(self, results: Results, budget: Budget, chunk_shape: tuple[int, ...],
             advance: Callable[[int], None]) -> None:
         """Compute what `results` does not hold yet, and write it there chunk by chunk.
 
@@ -107,7 +107,7 @@ class Stage:
             for first_seed in range(0, self._seeds, self._seeds_at_once):
                 seeds = min(self._seeds_at_once, self._seeds - first_seed)
                 lengths = (*tuple(varying.values())[:-1], seeds)
-                # Stores keep these keys in their journals: a change of their form would make old stores restart.
+                # Stores keep these keys in their journals: a change of their form would make old stores begin anew.
                 chunk_keys = {origin: f"{self.source} {number} {first_seed} {origin}"
                               for origin in chunk_origins(lengths, inner)}
                 missing = [origin for origin, chunk_key in chunk_keys.items() if not results.is_done(chunk_key)]

@@ -4,6 +4,7 @@ The arguments are checked here, once and before anything is compiled. Then the q
 by what they are computed from, one stage for each source, and the stages run one after the other.
 """
 
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -24,7 +25,8 @@ from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
 from phasejax.simulation._quantities import QUANTITIES, Quantity
 from phasejax.simulation._stage import Source, Stage
-from phasejax.simulation._store import DatasetTemplate, Memory, Variable, ZarrStore
+from phasejax.simulation._store import DatasetTemplate, Memory, Variable
+from phasejax.simulation._zarr_store import ZarrStore
 from phasejax.theory import Regime, SpikedModel
 
 # Names of axes that belong to the sample and to the solvers, not to the model.
@@ -121,7 +123,7 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     names = [quantities] if isinstance(quantities, str) else list(quantities)
     template = _template(names, stages, chunk_shapes, grid, attrs, seeds if sampled else None)
     results = Memory(template) if store is None else _open_store(store, template)
-    with reporting(progress) as report:
+    with contextlib.closing(results), reporting(progress) as report:
         done, total = 0, sum(stage.cells for stage in stages)
 
         def advance(cells: int) -> None:
@@ -132,9 +134,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
         for stage in stages:
             # A store may have been made with another memory budget, and keeps its chunks.
             stage.run(results, budget, results.chunk_shape(next(iter(stage.quantities))), advance)
-    if store is not None:
-        _synchronise("sweep finished")
-    return results.finish()
+        if store is not None:
+            _synchronise("sweep finished")
+        return results.finish()
 
 
 def _sorted_by_source(quantities: str | Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
@@ -227,9 +229,9 @@ def _open_store(store: str | Path, template: DatasetTemplate) -> ZarrStore:
     if not first:
         _synchronise("store made")
     results = ZarrStore(store, template, writes=first)
+    results.resume()
     if first:
         _synchronise("store made")
-    results.resume()
     _synchronise("store read")  # no process writes before all have read what is there
     return results
 
