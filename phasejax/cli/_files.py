@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from phasejax._core.terminal import one_line
+
 LabelKind = Literal["auto", "class", "real"]
 Missing = Literal["error", "drop", "mean"]
 
@@ -66,15 +68,6 @@ def _named_files(paths, id_column, flatten):
     return found
 
 
-def printable(text: str) -> str:
-    """Text without control characters other than line breaks: names in files may hold what a terminal would obey.
-
-    >>> printable("a\\x1b[31mb")
-    'a\\\\x1b[31mb'
-    """
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
-
-
 @contextmanager
 def notes_on_standard_error() -> Iterator[None]:
     """Print how inputs were read, a line each, once the command has done its work; an error stays a single line."""
@@ -93,4 +86,4 @@ def notes_on_standard_error() -> Iterator[None]:
         warnings.showwarning = show
         yield
     for note in dict.fromkeys(notes):
-        print("note: " + printable(note).replace("\n", "\\n"), file=sys.stderr)
+        print("note: " + one_line(note), file=sys.stderr)

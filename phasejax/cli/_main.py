@@ -7,11 +7,12 @@ import sys
 
 import tyro
 
+from phasejax._core.terminal import one_line
 from phasejax._version import __version__
 from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
 from phasejax.cli._diagnose import Diagnose
-from phasejax.cli._files import notes_on_standard_error, printable
+from phasejax.cli._files import notes_on_standard_error
 from phasejax.cli._inspect import Inspect
 from phasejax.cli._monitor import Monitor
 from phasejax.cli._similarity import Similarity
@@ -41,7 +42,7 @@ def main(args: list[str] | None = None) -> int:
         with notes_on_standard_error():
             return command.run()
     except (ValueError, OSError) as error:
-        print("error: " + printable(str(error)).replace("\n", "\\n"), file=sys.stderr)
+        print("error: " + one_line(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

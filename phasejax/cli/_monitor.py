@@ -7,7 +7,8 @@ from typing import Annotated
 import tyro
 
 from phasejax._core.atomic_files import check_outputs
-from phasejax.cli._files import LabelKind, Missing, printable, read_files, write_json
+from phasejax._core.terminal import printable
+from phasejax.cli._files import LabelKind, Missing, read_files, write_json
 from phasejax.cli._inspect import say_headlines
 
 
