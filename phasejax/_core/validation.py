@@ -1,27 +1,43 @@
 """Checks of what users pass in, one line each: the name of the argument, what was expected and what was given.
 
-They are made once, in public functions. Whatever a compiled program may be computing (`is_traced`) cannot be
-inspected and is not checked.
+They are made once, in public functions. A number comes out as one of Python's own, whatever type it had, so that
+results that hold it can be saved. Whatever a compiled program may be computing (`is_traced`) cannot be inspected and is
+not checked.
 """
 
+import math
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, SupportsIndex, TypeAlias
 
+import jax
+import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array, Key, UInt32
+
+# What a function that draws takes: a key of JAX, of the new or the old kind, or a whole number to make one of.
+KeyLike: TypeAlias = Key[Array, ""] | UInt32[Array, "2"] | SupportsIndex
+_MOST_SEED = 2**64 - 1
+_LONGEST_SHOWN = 60
 
 
-def check_count(name: str, value: Any) -> None:
-    """Refuse what is not a whole number of at least 1.
+def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Refuse what is not a whole number of at least 1, or within other bounds.
 
     Args:
         name: the argument, as the error calls it.
         value: what was given for it.
+        least: the least number that is allowed.
+        most: the greatest one, if there is one.
+
+    Returns:
+        The number.
 
     Raises:
         ValueError: naming the argument and what was given.
 
-    >>> check_count("seeds", 3)
+    >>> check_count("seeds", np.int64(3))
+    3
     >>> check_count("seeds", 2.5)
     Traceback (most recent call last):
     ...
@@ -30,9 +46,102 @@ def check_count(name: str, value: Any) -> None:
     try:
         whole = operator.index(value)
     except TypeError:
-        whole = 0
-    if whole < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
+        whole = None
+    if whole is None or whole < least or (most is not None and whole > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name}: expected a whole number {bounds}, got {shown(value)}")
+    return whole
+
+
+def check_number(name: str, value: Any, *, least: int | float | None = None, above: int | float | None = None,
+                 most: int | float | None = None, below: int | float | None = None) -> float:
+    """Refuse what is not a finite real number within the given bounds.
+
+    Args:
+        name: the argument, as the error calls it.
+        value: what was given for it.
+        least, above: the number must be at least so large, or larger.
+        most, below: it must be at most so large, or smaller.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: naming the argument and what was given.
+
+    >>> check_number("confidence", np.float32(0.5), least=0.5, below=1)
+    0.5
+    >>> check_number("confidence", None, least=0.5, below=1)
+    Traceback (most recent call last):
+    ...
+    ValueError: confidence: expected a number of at least 0.5 and below 1, got None
+    """
+    number = math.nan
+    if not isinstance(value, str | bytes):
+        try:
+            if np.ndim(value) == 0:
+                number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    if not (math.isfinite(number) and (least is None or number >= least) and (above is None or number > above)
+            and (most is None or number <= most) and (below is None or number < below)):
+        bounds = [f"{words} {bound:g}" for words, bound in (("of at least", least), ("above", above),
+                                                            ("of at most", most), ("below", below))
+                  if bound is not None]
+        raise ValueError(f"{name}: expected a number {' and '.join(bounds)}".rstrip() + f", got {shown(value)}")
+    return number
+
+
+def check_confidence(value: Any) -> float:
+    """Refuse what is no level of an interval, from 0.5 to below 1, and return it."""
+    return check_number("confidence", value, least=0.5, below=1)
+
+
+def check_seed(name: str, value: Any) -> int:
+    """Refuse what is no seed, a whole number from 0 to 2^64 - 1, and return it."""
+    try:
+        return check_count(name, value, 0, _MOST_SEED)
+    except ValueError:
+        raise ValueError(f"{name}: expected a whole number from 0 to 2^64 - 1, got {shown(value)}") from None
+
+
+def check_key(name: str, value: Any) -> Key[Array, ""]:
+    """The random key that was given, or that of the seed that was given.
+
+    All 64 bits of a seed count, whatever precision is enabled.
+
+    Args:
+        name: the argument, as the error calls it.
+        value: a key, of the new or the old kind, or a whole number from 0 to 2^64 - 1.
+
+    Raises:
+        ValueError: naming the argument and what was given.
+
+    >>> bool((check_key("key", 5) == jax.random.key(5)).all())
+    True
+    """
+    if isinstance(value, jax.Array):
+        if jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
+            if value.shape == ():
+                return value
+        elif value.dtype == np.uint32 and value.shape == (2,):
+            return jax.random.wrap_key_data(value)
+        elif is_traced(value) and value.shape == () and np.issubdtype(value.dtype, np.integer):
+            return jax.random.key(value)
+    try:
+        seed = check_seed(name, value)
+    except ValueError:
+        raise ValueError(f"{name}: expected a random key or a whole number from 0 to 2^64 - 1, got {shown(value)}"
+                         ) from None
+    with jax.enable_x64(True):  # 32 bits are all that a seed has otherwise
+        return jax.random.key(np.uint64(seed).astype(np.int64))
+
+
+def shown(value: Any) -> str:
+    """A value in one line of an error: numbers as they are, other things as Python writes them, cut where long."""
+    text = str(value) if isinstance(value, int | float | np.generic | np.ndarray | jax.Array) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN - 3]}..."
 
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
@@ -52,11 +161,11 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     ValueError: precision: expected one of float32, bfloat16, got 'float16'
     """
     known = tuple(known)
-    if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+    if not any(isinstance(value, str) and value == one for one in known):
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {shown(value)}")
 
 
-def check_among(name: str, values: Iterable[Any], known: Iterable[str]) -> None:
+def check_among(name: str, values: Any, known: Iterable[str]) -> None:
     """Refuse values of which any is none of the known ones, as `check_choice` does for a single value.
 
     Args:
@@ -65,9 +174,12 @@ def check_among(name: str, values: Iterable[Any], known: Iterable[str]) -> None:
         known: what may be among them.
 
     Raises:
-        ValueError: naming the argument, the known values and the first other one that was given.
+        ValueError: naming the argument, the known values and the first other one that was given; a text alone, or
+            what holds no values.
     """
     known = tuple(known)
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ValueError(f"{name}: expected a list of names out of {', '.join(known)}, got {shown(values)}")
     for value in values:
         check_choice(name, value, known)
 
