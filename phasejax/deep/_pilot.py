@@ -15,12 +15,23 @@ from threading import Lock
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from phasejax._core.devices import local_slots, over_cells
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_among, check_choice, check_count
+from phasejax.deep._pilot_rows import (
+    batches_of,
+    checked_fold,
+    checked_groups,
+    checked_views,
+    padded,
+    standardisation,
+    standardised,
+    thinned,
+    without_validation,
+)
 from phasejax.deep._pilot_training import (
     DECAYS,
     ROLES,
@@ -32,20 +43,15 @@ from phasejax.deep._pilot_training import (
     encode,
     program_of,
 )
+from phasejax.io._fold_view import FoldView
 
 MakeEncoder = Callable[[nnx.Rngs, int], nnx.Module]
 ENCODERS = ("auto", "mlp", "convolutional")
 OBJECTIVES = tuple(ROLES)
-# More training rows than this are thinned out at random: a few hundred minibatches see no more than some ten thousand.
-_MOST_TRAINING_ROWS = 20_000
-# Validation rows: a fifth of the training rows, a third where they are fewer than this, and at most so many.
-_LEAST_VALIDATION, _MOST_VALIDATION = 64, 1000
 # Numbers in a view's block of rows that are embedded at a time.
 _NUMBERS_IN_A_BLOCK = 4_000_000
 # Rows of which encoders are asked what shape their outputs have; a number that no shape has by chance.
 _ROWS = 1009
-# Standard deviations beyond which a row is brought to this distance, so that no output on it overflows.
-_FARTHEST = 1e6
 # Parts of a training after which progress is told.
 _PARTS = 10
 
@@ -66,7 +72,8 @@ class PilotEncoder:
     diverged: Bool[np.ndarray, "folds"]
 
 
-def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
+def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: ArrayLike, k: int, *,
+                     groups: ArrayLike | None = None, pca: int | None = None,
                      encoder: str | tuple[MakeEncoder, MakeEncoder] = "auto", steps: int = 300, batch: int = 256,
                      hidden: Sequence[int] = (128,), learning_rate: float = 2e-3, seed: int = 0,
                      progress: bool | ProgressCallback = False, objectives: Sequence[str] = OBJECTIVES,
@@ -87,12 +94,16 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
     columns do: prediction counts columns by their variance. Adam takes `steps` minibatches, drawn without
     replacement until all training rows have been seen, at a step size that falls to 0 along a cosine. Every training is
     repeated with several weight decays; each objective keeps the one of least loss on a fifth of the training rows,
-    which were set aside. Of more than 20,000 training rows that many take part, at random; all rows are embedded.
+    which were set aside, whole groups where there are any. Of more than 20,000 training rows that many take part, at
+    random; all rows are embedded.
 
     Args:
         x, y: paired views, n rows of features (n, d) or of images (n, h, w, c), finite numbers.
         fold: for each row the fold, from 0 on, that holds it out; -1 for a row that no fold holds out.
         k: number of outputs of each encoder, the bottleneck.
+        groups: of the rows, integers; rows of a group are not independent. None if all rows are.
+        pca: principal components, of the training rows of each fold, that networks see in place of the columns of a
+            view with more of them; None for all columns.
         encoder: "mlp" for dense layers, "convolutional" for convolutions, "auto" for convolutions of square images
             and dense layers of all else; or a pair of functions, for x and for y, that make an encoder of (rngs, k): an
             NNX module from (n, *shape of a row) to (n, k).
@@ -121,8 +132,9 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
     >>> found["CP x->y"].x.shape, found["CP x->y"].y, found["CP x->y"].diverged.tolist()
     ((2, 60, 1), None, [False, False])
     """
-    views = _checked_views(x, y)
-    fold = _checked_fold(fold, len(views[0]))
+    views = checked_views(x, y, pca)
+    groups = None if groups is None else checked_groups(groups, len(views[0]))
+    fold = checked_fold(fold, len(views[0]))
     for name, value in (("k", k), ("steps", steps), ("batch", batch)):
         check_count(name, value)
     check_among("objectives", objectives, OBJECTIVES)
@@ -134,7 +146,7 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
     if not learning_rate > 0:
         raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate}")
     rng = np.random.default_rng(seed)
-    training = [_thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
+    training = [thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
     if (least := min(map(len, training))) < 4:
         raise ValueError(f"fold: expected at least 4 rows outside each fold, got {least}")
     own = (None, None) if isinstance(encoder, str) else encoder
@@ -145,23 +157,30 @@ def pilot_embeddings(x: ArrayLike, y: ArrayLike, fold: ArrayLike, k: int, *,
                   convolutional=encoder != "mlp", widths=tuple(map(int, widths)), hidden=tuple(map(int, hidden)),
                   steps=int(steps), learning_rate=float(learning_rate))
     _check_encoders(pilot, encoder)
-    split = [(rows, rows[:0]) if len(decays) == 1 else _without_validation(rng, rows) for rows in training]
+    split = [(rows, rows[:0]) if len(decays) == 1 else
+             without_validation(rng, rows, None if groups is None else groups[rows]) for rows in training]
     least = min(len(rows) for rows, _ in split)
-    batches = [_batches(rng, len(rows), steps, min(batch, least)) for rows, _ in split]
+    batches = [batches_of(rng, len(rows), steps, min(batch, least)) for rows, _ in split]
     starts = jax.random.split(jax.random.key(seed), len(training))
+    views = [[view.fitted_to(fold != f) for view in views] for f in range(len(training))]
     with reporting(progress) as advance:
         return _train_and_embed(pilot, decays, views, split, batches, starts, advance)
 
 
 def _train_and_embed(pilot, decays, views, split, batches, starts, advance):
-    """The encoders of all folds: one fold in each of several threads on a CPU, all in one batch elsewhere."""
+    """The encoders of all folds: one fold in each of several threads on a CPU, all in one batch elsewhere.
+
+    Args:
+        views: for each fold both views, all rows.
+        split: for each fold the numbers of the rows to train on, and of those to choose the weight decay.
+    """
     folds, slots = len(split), local_slots()
     together = slots[0].platform != "cpu"
     groups = [list(range(folds))] if together else [[f] for f in range(folds)]
     programs = _compiled(pilot)
     training = [rows for rows, _ in split]
-    scales = [[_standardisation(view[rows]) for view in views] for rows in training]
-    most, n = max(map(len, training)), len(views[0])
+    scales = [[standardisation(view[rows]) for view in own] for own, rows in zip(views, training, strict=True)]
+    most, n = max(map(len, training)), len(views[0][0])
     found = {name: PilotEncoder(**{view: np.empty((folds, n, pilot.k), np.float32)
                                    if f"encoder_{view}" in ROLES[name] else None for view in ("x", "y")},
                                 diverged=np.zeros(folds, bool)) for name in pilot.objectives}
@@ -169,8 +188,8 @@ def _train_and_embed(pilot, decays, views, split, batches, starts, advance):
 
     def run(number):
         group = groups[number]
-        x, y = (np.stack([_padded(_standardised(view[training[f]], *scales[f][i]), most) for f in group])
-                for i, view in enumerate(views))
+        x, y = (np.stack([padded(standardised(views[f][i][training[f]], *scales[f][i]), most) for f in group])
+                for i in (0, 1))
         states = []
         for decay in decays:
             rows = PilotRows(start=starts[np.array(group)], decay=np.full(len(group), decay, np.float32), x=x, y=y,
@@ -186,8 +205,8 @@ def _train_and_embed(pilot, decays, views, split, batches, starts, advance):
             states.append(state)
         for i, f in enumerate(group):
             tried = [jax.tree.map(lambda leaf, i=i: leaf[i], state) for state in states]
-            held = [_standardised(view[split[f][1]], *scale) for view, scale in zip(views, scales[f], strict=True)]
-            _embed(programs, _best_by_objective(programs, tried, held), views, scales[f], found, f)
+            held = [standardised(view[split[f][1]], *scale) for view, scale in zip(views[f], scales[f], strict=True)]
+            _embed(programs, _best_by_objective(programs, tried, held), views[f], scales[f], found, f)
 
     with ThreadPoolExecutor(1 if together else len(slots)) as pool:
         list(pool.map(run, range(len(groups))))
@@ -216,7 +235,7 @@ def _embed(programs, state, views, scales, found, f):
     size = min(n, max(1, _NUMBERS_IN_A_BLOCK // max(view[0].size for view in views)))
     for start in range(0, n, size):
         block = slice(start, start + size)
-        outputs = programs.embed(state, *(_padded(_standardised(view[block], *scale), size)
+        outputs = programs.embed(state, *(padded(standardised(view[block], *scale), size)
                                           for view, scale in zip(views, scales, strict=True)))
         for name, of_views in outputs.items():
             for view, values in of_views.items():
@@ -246,30 +265,6 @@ def _compiled(pilot):
                      jax.jit(program.validate), jax.jit(program.embed))
 
 
-def _checked_views(x, y):
-    views = []
-    for name, value in (("x", x), ("y", y)):
-        array = np.asarray(value)
-        if array.ndim < 2 or 0 in array.shape or array.dtype.kind not in "biuf":
-            raise ValueError(f"{name}: expected rows of numbers, (n, d) or (n, h, w, c), got shape {array.shape} of "
-                             f"{array.dtype}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-        views.append(array)
-    if len(views[0]) != len(views[1]):
-        raise ValueError(f"y: expected {len(views[0])} rows as in x, got {len(views[1])}")
-    return views
-
-
-def _checked_fold(fold, n) -> Int[np.ndarray, "n"]:
-    fold = np.asarray(fold)
-    if fold.shape != (n,) or fold.dtype.kind not in "iu":
-        raise ValueError(f"fold: expected {n} whole numbers, one for each row, got shape {fold.shape} of {fold.dtype}")
-    if fold.min() < -1 or sorted({*fold.tolist()} - {-1}) != list(range(fold.max() + 1)) or fold.max() < 0:
-        raise ValueError("fold: expected numbers from 0 on without a gap, or -1, got "
-                         f"{', '.join(map(str, np.unique(fold)[:6]))}")
-    return fold
-
 
 def _check_encoders(pilot, encoder):
     for view, shape in (("x", pilot.shape_x), ("y", pilot.shape_y)):
@@ -282,48 +277,3 @@ def _check_encoders(pilot, encoder):
             sides = ["n" if side == _ROWS else str(side) for side in getattr(found, "shape", ())]
             got = f"({', '.join(sides)})" if hasattr(found, "shape") else type(found).__name__
             raise ValueError(f"encoder: expected outputs of shape (n, {pilot.k}), got {got} from the encoder of {view}")
-
-
-def _thinned(rng, rows):
-    """The rows, or as many of them, chosen at random, as take part in a training; in order."""
-    return rows if len(rows) <= _MOST_TRAINING_ROWS else np.sort(rng.choice(rows, _MOST_TRAINING_ROWS, replace=False))
-
-
-def _without_validation(rng, rows):
-    """The rows to train on, and those set aside to choose the weight decay; both in order."""
-    count = min(max(len(rows) // 5, min(_LEAST_VALIDATION, len(rows) // 3)), _MOST_VALIDATION)
-    chosen = rng.permutation(len(rows))
-    return np.sort(rows[chosen[count:]]), np.sort(rows[chosen[:count]])
-
-
-def _batches(rng, count, steps, batch) -> Int[np.ndarray, "steps batch"]:
-    """Numbers of the rows in each minibatch: shuffled epochs, of which what fills no batch is left out."""
-    in_epoch = count // batch
-    order = [rng.permutation(count)[:in_epoch * batch] for _ in range(-(-steps // in_epoch))]
-    return np.concatenate(order).reshape(-1, batch)[:steps].astype(np.int32)
-
-
-def _standardisation(rows):
-    """Means of columns, or of the channels of images, and a factor for each: the same, or 0 for what is constant."""
-    rows = rows.astype(np.float64)
-    axes = (0, 1, 2) if rows.ndim == 4 else 0
-    mean = rows.mean(axes)
-    centred = rows - mean
-    # Squares of very small or large numbers would vanish or overflow.
-    largest = np.abs(centred).max(axes)
-    varies = largest > 1e-13 * np.abs(mean)
-    unit = largest[varies].max(initial=0)
-    if not unit > 0:
-        return mean, np.zeros_like(mean)
-    deviation = np.sqrt(np.mean((np.where(varies, centred, 0) / unit) ** 2))
-    return mean, np.where(varies, 1 / unit / deviation, 0)
-
-
-def _standardised(rows, mean, scale) -> Float[np.ndarray, "n *shape"]:
-    return np.clip((rows - mean) * scale, -_FARTHEST, _FARTHEST).astype(np.float32)
-
-
-def _padded(rows, count):
-    """Rows of zeros at the end, up to `count`; they are never looked at."""
-    return rows if len(rows) == count else np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]),
-                                                                          rows.dtype)])

@@ -64,10 +64,10 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         scores: tuple[FairScores, ...] = ()
         if predicted_scores:
             tell("diagnosis: scores of what can be trained", 2, steps)
-            scores = ((fair_scores(data.x, data.y, data.encoded, kind=data.kind, k=k,
+            scores = ((fair_scores(*data.scored, data.encoded, kind=data.kind, k=k,
                                   pilot=pilot if shared.seen else None, **rows),)
                       if k is not None else
-                      scores_over_k(data.x, data.y, data.encoded, kind=data.kind, ks=several, **rows))
+                      scores_over_k(*data.scored, data.encoded, kind=data.kind, ks=several, **rows))
         spectra = spectra_summary(in_own_units, data)
     matched, of_fit = None, ()
     if pilot is not None and not shared.seen:

@@ -6,11 +6,11 @@ among them. Every fit needs second moments only, so a fold costs a few factorisa
 there are columns, whatever the number of rows, and further widths k cost probes of a few columns each.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from phasejax.diagnosis._linear_readout import discriminant, inverse_scales, ridge_regression
 from phasejax.diagnosis._representations import ENCODERS, RAW, TOGETHER, of_one_view, places, shared_encoders
@@ -19,6 +19,7 @@ from phasejax.io._moments import each_left_out
 
 # What rows earn (rows, representations, columns), under one probe and one for each column, and could earn.
 _Terms = tuple[np.ndarray, np.ndarray, np.ndarray]
+_ALL = slice(None)
 # (covariance, mean, crowded, centred rows) -> W with W S W' = 1, and the share of the identity in S.
 Whitening = Callable[[np.ndarray, np.ndarray, bool, Callable[[], np.ndarray]], tuple[np.ndarray, float]]
 
@@ -68,18 +69,26 @@ class Features:
     to_y: slice
 
 
-def raw_features(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"]) -> Features:
-    """The columns of two views as they are."""
+def raw_features(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
+                 training: Bool[np.ndarray, "n"] | slice = _ALL) -> Features:
+    """The columns of two views as they are; `training` as for `in_range`."""
     first, second = slice(0, x.shape[1]), slice(x.shape[1], x.shape[1] + y.shape[1])
-    return Features(np.hstack([in_range(x), in_range(y)]), x=first, y=second, to_x=first, to_y=second)
+    return Features(np.hstack([in_range(x, training), in_range(y, training)]), x=first, y=second, to_x=first,
+                    to_y=second)
 
 
-def in_range(array: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n p"]:
-    """The view, centred and scaled so that sums of squares neither overflow nor vanish; no score depends on either."""
+def in_range(array: Float[np.ndarray, "n p"], training: Bool[np.ndarray, "n"] | slice = _ALL
+             ) -> Float[np.ndarray, "n p"]:
+    """The view, centred and scaled so that sums of squares neither overflow nor vanish; no score depends on either.
+
+    Args:
+        array: any finite numbers.
+        training: the rows that say where the centre is and what the scale.
+    """
     # A power of 2 rounds nothing, so that what a large mean leaves of the digits is not lost before it is subtracted.
-    array = np.ldexp(array, -int(np.frexp(np.abs(array).max())[1]))
-    array = array - array[0]
-    return array - array.mean(0)
+    array = np.ldexp(array, -int(np.frexp(np.abs(array[training]).max())[1]))
+    array = array - array[training][0]
+    return array - array[training].mean(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +103,13 @@ class _Training:
     tt: Float[np.ndarray, "l"]
 
 
-def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"],
-                 fold: Int[np.ndarray, "n"], ks: Sequence[int], kind: str, whiten: Whitening, names: Sequence[str]
-                 ) -> tuple[list[Earned], float]:
+def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndarray, "m l"],
+                 labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "n"], ks: Sequence[int], kind: str,
+                 whiten: Whitening, names: Sequence[str]) -> tuple[list[Earned], float]:
     """Held-out earnings of the representations named, for each width.
 
     Args:
-        features: of all rows.
+        features: of all rows; one for each fold where they depend on its training rows.
         columns: one-hot or real labels of the rows `labelled`.
         fold: of each row; -1 for rows that are trained on in every fold.
         ks: widths of the encoders.
@@ -111,25 +120,18 @@ def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled
     Returns:
         One `Earned` for each width, and the largest share of the identity that went into a matrix before whitening.
     """
-    p, widest = features.rows.shape[1], max(ks)
-    rows, of_labelled = features.rows[labelled], fold[labelled]
-    others = np.ones(len(fold), bool)
-    others[labelled] = False
-    parts = _moments_of_folds(features.rows, fold, others)
+    widest, of_labelled = max(ks), fold[labelled]
     raw = [name for name in names if name in RAW]
     trained = [name for name in names if name not in RAW]
-    slices = {"x": features.x, "y": features.y, "x and y": slice(features.x.start, features.y.stop)}
     per_column = 1 if kind == "class" else columns.shape[1]
-    found = [Earned.empty(names, len(rows), per_column) for _ in ks]
+    found = [Earned.empty(names, len(labelled), per_column) for _ in ks]
     shrinkage = 0.0
-    # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
-    for f, train in enumerate(each_left_out(accumulate([np.hstack([rows, columns])], of_labelled))):
-        views = first_columns(train, p)
-        for part, moments in parts.items():
-            views = views if part == f else views.merged(moments)
+    for f, (own, train, views) in enumerate(_training_sets(features, columns, labelled, fold)):
+        p = own.rows.shape[1]
+        slices = {"x": own.x, "y": own.y, "x and y": slice(own.x.start, own.y.stop)}
         held_out = np.flatnonzero(of_labelled == f)
         t = columns[held_out]
-        centred = rows[held_out] - train.mean[:p]
+        centred = own.rows[labelled[held_out]] - train.mean[:p]
         for name in raw:
             chosen = slices[name]
             z = centred[:, chosen]
@@ -137,13 +139,32 @@ def cross_fitted(features: Features, columns: Float[np.ndarray, "m l"], labelled
             for one in found:
                 one.fill(held_out, [name], terms)
         if trained:
-            maps, shrunk = _encoders(views, features, widest, whiten, fold != f)
+            maps, shrunk = _encoders(views, own, widest, whiten, fold != f)
             shrinkage = max(shrinkage, shrunk)
             reduced, z = _training(train, p, maps), centred @ maps
             for one, k in zip(found, ks, strict=True):
                 one.fill(held_out, trained,
                          read_out(reduced, z, t, [places(name, k, widest) for name in trained], kind))
     return found, shrinkage
+
+
+def _training_sets(features, columns, labelled, fold) -> Iterator[tuple[Features, Moments, Moments]]:
+    """For each fold the features, and the moments of the training rows: labelled ones with labels, all without."""
+    of_labelled, others = fold[labelled], np.ones(len(fold), bool)
+    others[labelled] = False
+    if not isinstance(features, Features):
+        for f, own in enumerate(features):
+            train = Moments.of(np.hstack([own.rows[labelled], columns])[of_labelled != f])
+            views, rest = first_columns(train, own.rows.shape[1]), others & (fold != f)
+            yield own, train, views.merged(Moments.of(own.rows[rest])) if rest.any() else views
+        return
+    rows, parts = features.rows[labelled], _moments_of_folds(features.rows, fold, others)
+    # Moments of all folds but one, added up: the total minus one fold would lose digits to an outlier in that fold.
+    for f, train in enumerate(each_left_out(accumulate([np.hstack([rows, columns])], of_labelled))):
+        views = first_columns(train, features.rows.shape[1])
+        for part, moments in parts.items():
+            views = views if part == f else views.merged(moments)
+        yield features, train, views
 
 
 def _moments_of_folds(rows, fold, others):

@@ -90,7 +90,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
             `phasejax.io.as_named` takes, or a `phasejax.io.Table` of any length, which is read in blocks.
             Of views with more than 5e7 numbers all but the moments rests on 50,000 rows. In smaller ones columns
             that others determine are left out, and where there are no more rows than columns, principal components
-            take their place, each with a warning.
+            take their place as with `pca`, each with a warning.
         y: the other view, shape (n, d_y). Rows are matched with x's by identifiers where both have them (the
             index of a DataFrame), else by position (`phasejax.io.match_rows`).
         labels: shape (m,) or (m, L): classes (integers, booleans, text, floats that are a few whole numbers) or real
@@ -105,7 +105,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         pilot: True trains small networks with k outputs on parts of the rows, tens of seconds, and counts their scores
             too; "mlp" or "convolutional" (for images) says which, or two functions of (rngs, k) that return Flax
             modules, for x and for y.
-        pca: principal components of each view that everything rests on, fitted without the labels.
+        pca: principal components of each view that everything rests on, fitted without the labels; scores, by closed
+            forms and by a pilot, to those of the training rows of each fold.
         fit: whether "content" matches the moments of a spiked model too, the slower part.
         labelled: the m rows that have labels, as indices; all rows when left out. The other rows
             count for the covariances.
@@ -145,13 +146,13 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         matched = replace(matched, notes=(*matched.notes, of_copies))
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
-    views, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
+    views, in_folds, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
     if method == "spectral":
         arrays = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in views)
         found = diagnose_by_spectra(*check_views(*arrays), of_rows, matched.labelled, kind, ridge)
     else:
         drawn = seed if method == "moments" else 0
-        data = paired_rows(*views, of_rows, matched.labelled, kind, drawn, matched.groups)
+        data = replace(paired_rows(*views, of_rows, matched.labelled, kind, drawn, matched.groups), in_folds=in_folds)
         if method == "moments":
             found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
         else:
@@ -206,8 +207,7 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
         return None
     from phasejax.deep import pilot_embeddings
 
-    like, _ = rows_in_like_units(data)
-    rows = [like.x, like.y]
+    rows: list[Any] = list(rows_in_like_units(data)[0].scored)
     for place, (view, shape) in enumerate(zip((matched.x, matched.y), shapes, strict=True)):
         if shape is not None:
             rows[place] = np.asarray(view, np.float32).reshape(len(view), *shape)
@@ -216,6 +216,7 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
     encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
 
     def train(fold):
-        return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), encoder=encoder, seed=seed, progress=tell)
+        return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.groups, encoder=encoder, seed=seed,
+                                progress=tell)
 
     return train

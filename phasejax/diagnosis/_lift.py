@@ -13,7 +13,7 @@ Source: random features, Rahimi and Recht 2007; canonical correlations with a ri
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import pdist
 
 from phasejax.diagnosis._cross_fit import Features, in_range
@@ -56,18 +56,20 @@ def rows_to_lift(rng: np.random.Generator, n: int, labelled: Int[np.ndarray, "m"
     return np.sort(labelled[scored]), scored
 
 
-def lifted_features(rng: np.random.Generator, x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"]) -> Features:
-    """Both views lifted, each with its own columns first."""
-    first, second = (_lifted(rng, view) for view in (x, y))
+def lifted_features(rng: np.random.Generator, x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
+                    training: Bool[np.ndarray, "n"] | slice = slice(None)) -> Features:
+    """Both views lifted, each with its own columns first; means and distances are those of the rows `training`."""
+    first, second = (_lifted(rng, view, training) for view in (x, y))
     edge = first.shape[1]
     return Features(np.hstack([first, second]), x=slice(0, edge), y=slice(edge, edge + second.shape[1]),
                     to_x=slice(0, x.shape[1]), to_y=slice(edge, edge + y.shape[1]))
 
 
-def _lifted(rng, view):
-    view = in_range(view)
-    view = view / np.sqrt(np.mean(np.sum(view**2, 1)))
-    some = view if len(view) <= _DISTANCE_ROWS else view[rng.choice(len(view), _DISTANCE_ROWS, replace=False)]
+def _lifted(rng, view, training):
+    view = in_range(view, training)
+    view = view / np.sqrt(np.mean(np.sum(view[training] ** 2, 1)))
+    some = view[training]
+    some = some if len(some) <= _DISTANCE_ROWS else some[rng.choice(len(some), _DISTANCE_ROWS, replace=False)]
     # Where most rows are copies of one another, the root mean square distance, which is 2^(1/2) here.
     width = float(np.median(pdist(some))) or np.sqrt(2.0)
     waves = rng.standard_normal((view.shape[1], _FEATURES)) / width

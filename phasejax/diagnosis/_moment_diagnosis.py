@@ -42,7 +42,7 @@ def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, pred
     with threadpool_limits(1):
         posterior = match_moments(data.joint, design, without=data.without, seed=seed)
         spectra = classify_spectra(data.x, data.y, data.encoded, labelled=data.labelled, signals=signals)
-        scores = scores_of_checked_data(data.x, data.y, data.encoded, k=signals, kind=data.kind,
+        scores = scores_of_checked_data(*data.scored, data.encoded, k=signals, kind=data.kind,
                                         labelled=data.labelled, seed=seed) if predicted_scores else None
     found = MomentDiagnosis(
         method="moments", n=data.n, labelled=data.m, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,

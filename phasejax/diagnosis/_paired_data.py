@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from phasejax.io import Moments, Table, accumulate, encode_labels, open_table
 from phasejax.io._arrays import check_views
+from phasejax.io._fold_view import FoldView
 from phasejax.io._labels import labelled_rows, resolved_kind
 from phasejax.io._moments import check_varying, each_left_out, merge_all
 
@@ -47,6 +48,8 @@ class PairedRows:
         groups: numbers of the groups of dependent rows that the rows of the sample belong to; None where every row
             stands for itself.
         number_of_groups: how many groups the n rows are in; n where every row stands for itself.
+        in_folds: of each view whose columns are principal components of all rows, what reduces it by the training
+            rows of a fold alone; None where the columns are the data's own.
     """
 
     n: int
@@ -60,6 +63,12 @@ class PairedRows:
     labelled: Int[np.ndarray, "s"]
     groups: Int[np.ndarray, "r"] | None = None
     number_of_groups: int = 0
+    in_folds: tuple[FoldView | None, FoldView | None] = (None, None)
+
+    @property
+    def scored(self) -> tuple[FoldView, FoldView]:
+        """Both views as they are scored on held-out rows."""
+        return self.in_folds[0] or FoldView(self.x), self.in_folds[1] or FoldView(self.y)
 
     @property
     def d_x(self) -> int:

@@ -20,6 +20,7 @@ from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows
 from phasejax.diagnosis._representations import correlation_whitening
 from phasejax.io._arrays import finite_view
+from phasejax.io._fold_view import FoldView, fold_views
 from phasejax.io._labels import labelled_rows
 
 Kind = Literal["class", "real"]
@@ -118,7 +119,7 @@ def _with_interval(score):
 
 def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, kind: str,
                    labelled: ArrayLike | None = None, folds: int = 5, repeats: int = 1, seed: int = 0,
-                   groups: ArrayLike | None = None) -> PredictedScores:
+                   groups: ArrayLike | None = None, pca: int | None = None) -> PredictedScores:
     r"""Cross-validated scores of six representations: "CA", "CP x->y", "CP y->x", "x", "y", "x and y".
 
     CA has the k scores of both encoders side by side, CP the k scores of its one encoder; the others
@@ -159,6 +160,8 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
         seed: of the folds and of the bootstrap.
         groups: of the n rows, integers: rows of one patient, star or image. Whole groups go into a fold and are
             weighted together by the bootstrap.
+        pca: principal components that take the place of the columns of a view with more of them, in each fold those of
+            its training rows, so that no held-out row has a part in them; None for all columns.
 
     Raises:
         ValueError: naming the argument, what was expected and what was given.
@@ -181,13 +184,12 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
     groups = None if groups is None else _checked_groups(groups, len(x))
     for name, count in (("k", k), ("folds", folds), ("repeats", repeats)):
         check_count(name, count)
-    return scores_of_checked_data(x, y, columns, k=k, kind=kind, labelled=labelled, folds=folds, repeats=repeats,
-                                  seed=seed, groups=groups)
+    return scores_of_checked_data(*fold_views(x, y, pca), columns, k=k, kind=kind, labelled=labelled, folds=folds,
+                                  repeats=repeats, seed=seed, groups=groups)
 
 
-def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
-                           columns: Float[np.ndarray, "m l"], *, k: int, kind: str, labelled: Int[np.ndarray, "m"],
-                           folds: int = 5, repeats: int = 1, seed: int = 0,
+def scores_of_checked_data(x: FoldView, y: FoldView, columns: Float[np.ndarray, "m l"], *, k: int, kind: str,
+                           labelled: Int[np.ndarray, "m"], folds: int = 5, repeats: int = 1, seed: int = 0,
                            groups: Int[np.ndarray, "n"] | None = None) -> PredictedScores:
     """`predict_scores` of views and label columns that have been checked one by one, but not against each other.
 
@@ -199,7 +201,6 @@ def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "
     rng = np.random.default_rng(seed)
     classes = columns.argmax(1) if kind == "class" else np.zeros(m, int)
     own_groups = None if groups is None else groups[labelled]
-    features = raw_features(x, y)
     targets = columns if kind == "class" else in_range(columns)
     # Threads of BLAS spin while they wait for one another: for these small matrices, and on a busy machine, they take
     # up to twenty times as long as one thread alone.
@@ -207,7 +208,7 @@ def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "
         parts = []
         for _ in range(repeats):
             fold = folds_of_all_rows(len(x), labelled, assign_folds(rng, classes, own_groups, folds), groups)
-            parts.append(cross_fitted(features, targets, labelled, fold, [k], kind, correlation_whitening,
+            parts.append(cross_fitted(_features(x, y, fold), targets, labelled, fold, [k], kind, correlation_whitening,
                                       REPRESENTATIONS))
         earned = np.mean([found[0].earned for found, _ in parts], 0)
         possible = np.mean([found[0].possible for found, _ in parts], 0)
@@ -227,6 +228,13 @@ def scores_of_checked_data(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "
         gain_over_single=gains[:reference] + gains[reference + 1:], best=REPRESENTATIONS[int(np.argmax(values))],
         best_single=single, k=operator.index(k), shrinkage=max(shrunk for _, shrunk in parts), per_column=by_column,
         groups=None if own_groups is None else len(np.unique(own_groups)))
+
+
+def _features(x, y, fold):
+    """The columns of both views, of one kind for all folds unless they are components of training rows."""
+    if x.width is None and y.width is None:
+        return raw_features(x.rows, y.rows)
+    return [raw_features(x.fitted_to(fold != f), y.fitted_to(fold != f), fold != f) for f in range(fold.max() + 1)]
 
 
 def _checked_columns(columns, kind, rows):
@@ -251,8 +259,8 @@ def _checked_groups(groups, n) -> Int[np.ndarray, "n"]:
     return groups.astype(np.int64)
 
 
-def check_sizes(k: int, folds: int, x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"],
-                columns: Float[np.ndarray, "m l"], kind: str, groups: Int[np.ndarray, "m"] | None) -> None:
+def check_sizes(k: int, folds: int, x: FoldView, y: FoldView, columns: Float[np.ndarray, "m l"], kind: str,
+                groups: Int[np.ndarray, "m"] | None) -> None:
     """Refuse too few rows for the folds, the classes or the width k.
 
     Args:

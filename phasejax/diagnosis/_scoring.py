@@ -22,10 +22,13 @@ from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_fo
 from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
 from phasejax.diagnosis._predicted_scores import check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening
+from phasejax.io._fold_view import FoldView, fold_views
 
 # Divisions into folds, and the numbers of rows and of columns of both views above which there is a single one.
 _REPEATS, _MANY_ROWS, _MANY_COLUMNS = 4, 10_000, 300
 FOLDS = 5
+# Multiplications for one fold's principal components above which there is a single division too.
+_DEAR = 1e9
 # By how much a closed-form encoder of one view that predicts, alone or beside alignment, scores above a network that is
 # trained to do so on rows as few as usual: the mean over the pairs for choosing constants of `benchmarks.decision`,
 # against networks of three sizes; encoders that align score like theirs, and so do both that predict side by side.
@@ -55,10 +58,10 @@ _OF_OBJECTIVES = {"CA of x": ("CA", "x"), "CA of y": ("CA", "y"), "CP x->y": ("C
 Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objective, from the fold of each row
 
 
-def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
-                labelled: Int[np.ndarray, "m"], *, kind: str, k: int, groups: Int[np.ndarray, "n"] | None = None,
-                pilot: Pilot | None = None, seed: int = 0, folds: int = FOLDS,
-                repeats: int | None = None) -> FairScores:
+def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
+                columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, k: int,
+                groups: Int[np.ndarray, "n"] | None = None, pilot: Pilot | None = None, seed: int = 0,
+                folds: int = FOLDS, repeats: int | None = None, pca: int | None = None) -> FairScores:
     """Held-out scores of every representation at width k, from each source, with paired draws.
 
     Args:
@@ -67,7 +70,7 @@ def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], co
         columns: one-hot or real label columns of the rows `labelled`.
         labelled: indices of rows.
         kind: "class" or "real".
-        k: width of each encoder, at most min(d_x, d_y).
+        k: width of each encoder, at most min(d_x, d_y), of the reduced views where there is `pca`.
         groups: of the rows; whole groups go into a fold and are weighted together.
         pilot: called with the fold of each row (-1 where no fold holds it out), returns trained encoders by
             objective: "CA", "CP x->y", "CP y->x", "joint". It is trained for the first division only.
@@ -75,10 +78,13 @@ def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], co
         folds: at most; fewer where there are fewer groups, or fewer than two rows for each.
         repeats: divisions of the rows into folds, each with random features of its own, whose scores are averaged;
             when left out 4, and 1 for more than 10,000 rows or 300 columns, where chance matters less and time more.
+        pca: principal components that take the place of the columns of a view with more of them, in each fold those of
+            its training rows; None for all columns.
 
     Raises:
         ValueError: too few rows for the classes or k, or a pilot whose outputs have another shape.
     """
+    x, y = fold_views(x, y, pca)
     divisions = _divisions(x, y, columns, labelled, kind, [k], groups, seed, folds, repeats)
     pilot_scores, diverged = {}, ()
     if pilot is not None:
@@ -93,14 +99,15 @@ def fair_scores(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], co
         return _record(divisions, 0, pilot_scores, kind, k, diverged)
 
 
-def scores_over_k(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
-                  labelled: Int[np.ndarray, "m"], *, kind: str, ks: Sequence[int],
+def scores_over_k(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
+                  columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, ks: Sequence[int],
                   groups: Int[np.ndarray, "n"] | None = None, seed: int = 0, folds: int = FOLDS,
-                  repeats: int | None = None) -> tuple[FairScores, ...]:
+                  repeats: int | None = None, pca: int | None = None) -> tuple[FairScores, ...]:
     """Linear and lifted scores at several widths, in the order of `ks`: those of `fair_scores` at each.
 
     Args are those of `fair_scores`.
     """
+    x, y = fold_views(x, y, pca)
     divisions = _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats)
     with threadpool_limits(1, "blas"):
         return tuple(_record(divisions, place, {}, kind, k, ()) for place, k in enumerate(ks))
@@ -131,7 +138,8 @@ class _Division:
 
 def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) -> list[_Division]:
     if repeats is None:
-        repeats = _REPEATS if len(x) <= _MANY_ROWS and x.shape[1] + y.shape[1] <= _MANY_COLUMNS else 1
+        few = len(x) <= _MANY_ROWS and x.shape[1] + y.shape[1] <= _MANY_COLUMNS
+        repeats = _REPEATS if few and max(_cost_of_components(view) for view in (x, y)) <= _DEAR else 1
     own_groups = None if groups is None else groups[labelled]
     folds = usable_folds(folds, len(labelled), own_groups)
     check_sizes(max(ks), folds, x, y, columns, kind, own_groups)
@@ -148,6 +156,11 @@ def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) 
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(divide, range(repeats)))
+
+
+def _cost_of_components(view):
+    """Multiplications, roughly, that the components of one fold take."""
+    return 0.0 if view.width is None else float(view.rows.size) * min(view.rows.shape)
 
 
 def _record(divisions, place, pilot_scores, kind, k, diverged) -> FairScores:
@@ -186,11 +199,19 @@ def _pooled(parts):
 
 def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
     """For each of the sources linear and lifted and each width: labelled rows that it scores, what they earn."""
-    linear, shrinkage = cross_fitted(raw_features(x, y), columns, labelled, fold, ks, kind, correlation_whitening,
-                                     NAMES)
     rng = np.random.default_rng(seed)
     rows, scored = rows_to_lift(rng, len(x), labelled, columns.argmax(1) if kind == "class" else None)
-    features = lifted_features(rng, x[rows], y[rows])
+    if x.width is None and y.width is None:
+        raw, features = raw_features(x.rows, y.rows), lifted_features(rng, x.rows[rows], y.rows[rows])
+    else:
+        raw, features = [], []
+        for f in range(int(fold.max()) + 1):
+            training = fold != f
+            own = x.fitted_to(training), y.fitted_to(training)
+            raw.append(raw_features(*own, training))
+            features.append(lifted_features(np.random.default_rng([*seed, 5]), own[0][rows], own[1][rows],
+                                            training[rows]))
+    linear, shrinkage = cross_fitted(raw, columns, labelled, fold, ks, kind, correlation_whitening, NAMES)
     lifted, _ = cross_fitted(features, columns[scored], np.searchsorted(rows, labelled[scored]), fold[rows], ks, kind,
                              ridge_whitening, NAMES)
     everyone = np.arange(len(labelled))

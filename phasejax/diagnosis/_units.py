@@ -27,9 +27,10 @@ def rows_in_like_units(data: PairedRows) -> tuple[PairedRows, tuple[str, ...]]:
     d_x, d = data.d_x, data.d_x + data.d_y
     deviations = np.sqrt(np.diag(data.joint))
     scale, notes = np.ones(len(data.joint)), []
-    for name, columns in (("x", slice(0, d_x)), ("y", slice(d_x, d))):
-        scale[columns], note = _scales(name, deviations[columns])
-        notes += note
+    for name, columns, in_folds in zip("xy", (slice(0, d_x), slice(d_x, d)), data.in_folds, strict=True):
+        if in_folds is None:  # principal components are in one unit, however much their variances differ
+            scale[columns], note = _scales(name, deviations[columns])
+            notes += note
     if not notes:
         return data, ()
     return replace(data, joint=data.joint / np.outer(scale, scale), without=data.without / np.outer(scale, scale),

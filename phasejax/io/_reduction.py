@@ -7,11 +7,11 @@ principal components.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Float, Int, Shaped
-from scipy.linalg import solve_triangular
 
 from phasejax._core.validation import check_count
 from phasejax.io._arrays import finite_view
@@ -118,7 +118,8 @@ def _well_conditioned(correlations, unexplained):
         factor = np.linalg.cholesky(correlations)
     except np.linalg.LinAlgError:
         return False
-    inflation = np.sum(solve_triangular(factor, np.eye(len(factor)), lower=True) ** 2, axis=0)  # 1 / (1 - R^2)
+    # 1 / (1 - R^2)
+    inflation = np.sum(scipy.linalg.solve_triangular(factor, np.eye(len(factor)), lower=True) ** 2, axis=0)
     # The trace of the inverse is a bound of its largest eigenvalue.
     return bool(np.all(inflation * unexplained < 1) and inflation.sum() * len(factor) * _ROUNDING < 1)
 
@@ -219,8 +220,8 @@ class PrincipalComponents:
     explained: Float[np.ndarray, "k"]
 
     @classmethod
-    def fit(cls, rows: Shaped[np.ndarray, "n d"], k: int, *, standardise: bool = True, seed: int = 0
-            ) -> "PrincipalComponents":
+    def fit(cls, rows: Shaped[np.ndarray, "n d"], k: int, *, standardise: bool = True, seed: int = 0,
+            beyond_rank: Literal["error", "zero"] = "error") -> "PrincipalComponents":
         """The k leading components of some rows.
 
         They come from the smaller of the d x d and the n x n matrix of products. Where both n and d are above 2000 they
@@ -231,6 +232,7 @@ class PrincipalComponents:
             k: number of components, at most the rank of the centred rows.
             standardise: whether columns count with unit variances.
             seed: of the approximation.
+            beyond_rank: what to do about a k above the rank: "zero" makes the components beyond it zero everywhere.
 
         Raises:
             ValueError: values that are not finite, or fewer than k directions in which rows differ.
@@ -245,16 +247,20 @@ class PrincipalComponents:
         scale = largest * np.sqrt(np.mean((centred / largest) ** 2, 0)) if standardise else np.full(d, largest.max())
         scale = np.where(varying, scale, 1.0)
         centred /= scale
-        total = np.sum(centred**2)
-        if k > min(n - 1, varying.sum()):
-            raise ValueError(f"pca: expected at most {min(n - 1, varying.sum())} components of {n} rows and "
-                             f"{varying.sum()} columns that vary, got {k}")
-        squares, basis = _leading(centred, k, seed)
+        total, most = np.sum(centred**2), int(min(n - 1, varying.sum()))
+        if beyond_rank == "error" and k > most:
+            raise ValueError(f"pca: expected at most {most} components of {n} rows and {varying.sum()} columns that "
+                             f"vary, got {k}")
+        squares, basis = np.zeros(k), np.zeros((d, k))
+        if most:
+            found = min(k, most)
+            squares[:found], basis[:, :found] = _leading(centred, found, seed)
         rank = int(np.sum(squares > max(n, d) * _ROUNDING * squares[0]))
-        if rank < k:
+        if beyond_rank == "error" and rank < k:
             raise ValueError(f"pca: expected at most {rank} components, the rank of the rows, got {k}")
+        squares[rank:], basis[:, rank:] = 0.0, 0.0
         basis = np.where(varying[:, None], basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(k)]), 0.0)
-        return cls(mean, scale if standardise else np.ones(d), basis, squares / total)
+        return cls(mean, scale if standardise else np.ones(d), basis, squares / (total or 1.0))
 
     def transform(self, rows: Shaped[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
         """The rows in coordinates along the components, shape (n, k)."""
@@ -276,9 +282,16 @@ def _leading(centred, k, seed):
         _, values, right = randomized_svd(centred, k, n_iter=7, random_state=seed)  # pyright: ignore[reportArgumentType]
         return values**2, right.T
     if d <= n:
-        squares, basis = np.linalg.eigh(centred.T @ centred)
-        return squares[::-1][:k], basis[:, ::-1][:, :k]
-    squares, left = np.linalg.eigh(centred @ centred.T)
-    squares, left = squares[::-1][:k], left[:, ::-1][:, :k]
+        return _leading_eigenvectors(centred.T @ centred, k)
+    squares, left = _leading_eigenvectors(centred @ centred.T, k)
     with np.errstate(divide="ignore", invalid="ignore"):
         return squares, centred.T @ left / np.sqrt(np.maximum(squares, 0))
+
+
+def _leading_eigenvectors(matrix, k):
+    """The k largest eigenvalues of a symmetric matrix, and their eigenvectors."""
+    if 4 * k > len(matrix):
+        values, vectors = np.linalg.eigh(matrix)
+        return values[::-1][:k], vectors[:, ::-1][:, :k]
+    values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[len(matrix) - k, len(matrix) - 1], check_finite=False)
+    return values[::-1], vectors[:, ::-1]

@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from phasejax.deep import MLP, PilotEncoder, losses, pilot_embeddings
-from phasejax.deep._pilot import _batches, _standardisation, _standardised, _thinned
+from phasejax.deep._pilot_rows import batches_of, standardisation, standardised, thinned, without_validation
 from phasejax.deep._pilot_training import alignment_loss, convolutions
+from phasejax.io._reduction import PrincipalComponents
 
 N, SETTINGS = 1000, dict(steps=400, hidden=(32,), batch=256, learning_rate=1e-2)
 FOLD = np.arange(N) % 2
@@ -121,12 +122,12 @@ def test_other_seeds_are_other_starts():
 def test_views_are_centred_and_scaled_as_a_whole_in_float64(unit):
     rng = np.random.default_rng(0)
     rows = np.column_stack([rng.standard_normal((50, 3)) * [1, 2, 3] + [0, 1e9, 0], np.full(50, 0.1)])
-    standard = _standardised(unit * rows, *_standardisation(unit * rows))
+    standard = standardised(unit * rows, *standardisation(unit * rows))
     np.testing.assert_allclose(standard.mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(standard.std(0), rows.std(0) / np.sqrt(np.mean(rows.std(0) ** 2)), atol=1e-6)
     # Channels of images are centred as wholes and keep the differences between their pixels.
     images = rng.uniform(1, 2, (20, 8, 8, 2)) * np.arange(1, 9)[:, None, None]
-    standard = _standardised(images, *_standardisation(images))
+    standard = standardised(images, *standardisation(images))
     np.testing.assert_allclose(standard.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(np.mean(standard**2), 1, atol=1e-5)
     assert standard[:, 7].std() > 2 * standard[:, 0].std()
@@ -241,7 +242,7 @@ def test_bad_arguments_are_refused():
 
 
 def test_batches_are_of_whole_epochs():
-    rows = _batches(np.random.default_rng(0), 10, 7, 3)
+    rows = batches_of(np.random.default_rng(0), 10, 7, 3)
     assert rows.shape == (7, 3)
     for epoch in (rows[:3], rows[3:6]):
         assert len(np.unique(epoch)) == 9
@@ -249,12 +250,12 @@ def test_batches_are_of_whole_epochs():
 
 
 def test_many_training_rows_are_thinned(monkeypatch):
-    monkeypatch.setattr("phasejax.deep._pilot._MOST_TRAINING_ROWS", 5)
-    rows = _thinned(np.random.default_rng(0), np.arange(100, 110))
+    monkeypatch.setattr("phasejax.deep._pilot_rows._MOST_TRAINING_ROWS", 5)
+    rows = thinned(np.random.default_rng(0), np.arange(100, 110))
     assert len(np.unique(rows)) == 5
     assert (np.diff(rows) > 0).all()
     assert set(rows) <= set(range(100, 110))
-    assert _thinned(np.random.default_rng(0), np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    assert thinned(np.random.default_rng(0), np.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_alignment_of_few_and_of_many_outputs():
@@ -302,3 +303,33 @@ def test_images_and_features_with_rows_that_no_fold_holds_out():
     weights = np.linalg.lstsq(np.column_stack([np.ones(60), z]), features, rcond=None)[0]
     rest = features - np.column_stack([np.ones(60), z]) @ weights
     assert 1 - rest.var() / features.var() > 0.8
+
+
+def test_no_group_is_on_both_sides_of_the_choice_of_a_weight_decay():
+    rng = np.random.default_rng(0)
+    for sizes in (np.full(12, 40), np.linspace(1, 40, 25).astype(int), [300, 2, 2], [5, 5]):
+        groups = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+        rows = np.arange(len(groups)) + 7
+        kept, aside = without_validation(rng, rows, groups)
+        assert sorted([*kept, *aside]) == rows.tolist()
+        assert not set(groups[kept - 7]) & set(groups[aside - 7])
+        assert 0 < len(aside) <= max(len(rows) // 3, min(sizes))
+    assert len(without_validation(rng, np.arange(40), np.zeros(40, int))[1]) == 0  # one group cannot be divided
+
+
+def test_components_of_a_fold_are_those_of_its_training_rows():
+    """The same as networks on the components that somebody else found: those of the first fold, without its rows."""
+    rng = np.random.default_rng(1)
+    x, y = (rng.standard_normal((80, 2)) @ rng.standard_normal((2, d)) + 0.1 * rng.standard_normal((80, d))
+            for d in (9, 3))
+    fold = np.arange(80) % 2
+    options = {"steps": 20, "hidden": (8,), "objectives": ("CP x->y",), "weight_decays": (0.0,)}
+    found = pilot_embeddings(x, y, fold, 1, pca=3, **options)["CP x->y"].x
+    first = PrincipalComponents.fit(x[fold != 0], 3, standardise=False).transform(x)
+    expected = pilot_embeddings(first, y, fold, 1, **options)["CP x->y"].x
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    assert np.abs(found[1] - expected[1]).max() > 1e-3
+    with pytest.raises(ValueError, match=r"^pca: expected none for images, got 3"):
+        pilot_embeddings(np.zeros((80, 8, 8)), y, fold, 1, pca=3)
+    with pytest.raises(ValueError, match=r"^groups: expected 80 integers"):
+        pilot_embeddings(x, y, fold, 1, groups=fold[1:])

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import scipy.linalg
 from scipy.stats import multivariate_normal
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from phasejax import SpikedModel
 from phasejax.datasets import load_digit_halves
-from phasejax.diagnosis import _bootstrap, predict_scores
+from phasejax.diagnosis import _bootstrap, fair_scores, predict_scores
 from phasejax.diagnosis._folds import assign_folds
 from phasejax.diagnosis._predicted_scores import REPRESENTATIONS
 from phasejax.diagnosis._representations import correlation_whitening, shared_encoders
@@ -86,7 +88,7 @@ def recall(t, predicted):
     return np.mean([np.mean(predicted[t[:, c] == 1, c]) for c in range(t.shape[1])])
 
 
-def oracle_scores(x, y, columns, k, kind, labelled, folds, repeats, seed):
+def oracle_scores(x, y, columns, k, kind, labelled, folds, repeats, seed, pca=None):
     classes = columns.argmax(1) if kind == "class" else np.zeros(len(columns), int)
     rng, recalls, losses, base = np.random.default_rng(seed), [], 0.0, 0.0
     for _ in range(repeats):
@@ -95,8 +97,10 @@ def oracle_scores(x, y, columns, k, kind, labelled, folds, repeats, seed):
         for f in range(folds):
             rows = np.setdiff1d(np.arange(len(x)), labelled[fold == f])
             seen = np.searchsorted(rows, labelled[fold != f])
-            for i, fit in enumerate(oracle(x[rows], y[rows], k, seen, columns[fold != f], kind)):
-                predicted[i, fold == f] = fit(x[labelled[fold == f]], y[labelled[fold == f]])
+            own_x, own_y = (view if pca is None else make_pipeline(PCA(pca)).fit(view[rows]).transform(view)
+                            for view in (x, y))
+            for i, fit in enumerate(oracle(own_x[rows], own_y[rows], k, seen, columns[fold != f], kind)):
+                predicted[i, fold == f] = fit(own_x[labelled[fold == f]], own_y[labelled[fold == f]])
             baseline[fold == f] = columns[fold != f].mean(0)
         if kind == "class":
             recalls.append([recall(columns, p) for p in predicted])
@@ -122,6 +126,27 @@ def test_scores_against_fits_row_by_row(kind, subset, repeats):
     assert found.chance == (0.0 if kind == "real" else pytest.approx(1 / 3))
     assert found.metric == ("R2" if kind == "real" else "balanced accuracy")
     assert found.shrinkage == 0
+
+
+@pytest.mark.parametrize("kind", ["real", "class"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_components_are_those_of_the_training_rows_of_each_fold(kind, wide):
+    """scikit-learn's PCA of the rows outside each fold; wide views are rotated first, which changes no score."""
+    x, y, t = spiked(60)
+    if wide:
+        rng = np.random.default_rng(7)
+        x, y = (view @ rng.standard_normal((view.shape[1], 150)) + 0.3 * rng.standard_normal((60, 150)) + 1e3
+                for view in (x, y))
+    columns, everything = (t if kind == "real" else three_classes(t)), np.arange(60)
+    found = values(predict_scores(x, y, columns, k=2, kind=kind, folds=4, seed=3, pca=3))
+    expected = oracle_scores(x, y, columns, 2, kind, everything, 4, 1, 3, pca=3)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+    # Components of all rows are others.
+    leaked = oracle_scores(*(PCA(3).fit_transform(view) for view in (x, y)), columns, 2, kind, everything, 4, 1, 3)
+    assert np.abs(leaked - expected).max() > 1e-4
+    if wide and kind == "real":
+        fair = fair_scores(x, y, columns, everything, kind=kind, k=2, folds=4, seed=3, pca=3, repeats=1)
+        assert fair.values["linear"]["x and y"] == pytest.approx(expected[5], abs=1e-8)
 
 
 def encoders(rows, d_x, k):
