@@ -1,28 +1,40 @@
-"""Checks behind the scikit-learn estimators: of options, of the second view, and of what a solver returned.
+"""Checks behind the scikit-learn estimators: of options, of the second view, of weights, and of columns.
 
 Messages are one line each and name the argument as the caller of `fit` knows it, X or y.
 """
 
 import math
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
-from sklearn.utils.validation import check_array
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, validate_data
 
-from phasejax._core.linalg import whitening
+from phasejax.linear._pair_moments import ViewMoments
+
+# Columns that a warning names.
+_NAMED = 8
 
 
-def check_components(value: Any, largest: int | None = None) -> None:
-    """Refuse what is no whole number of at least 1, or above min(d_x, d_y) = `largest` where that is known.
+def check_components(value: Any, ranks: tuple[int, ...] = (), shape: tuple[int, ...] = ()) -> None:
+    """Refuse what is no whole number of at least 1, or above what the views have.
+
+    Args:
+        value: what was given for `n_components`.
+        ranks: numbers of columns of both views that are solved for, where known.
+        shape: (d_x, d_y), where known.
 
     Raises:
         ValueError: naming `n_components`.
     """
-    if not isinstance(value, int | np.integer) or value < 1:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ValueError(f"n_components: expected a whole number of at least 1, got {value!r}")
-    if largest is not None and value > largest:
-        raise ValueError(f"n_components: expected 1 to min(d_x, d_y) = {largest}, got {value}")
+    if ranks and value > min(ranks):
+        largest = "min(d_x, d_y)" if min(ranks) == min(shape) else "the lesser rank of the views"
+        raise ValueError(f"n_components: expected 1 to {largest} = {min(ranks)}, got {value}")
 
 
 def check_number(name: str, value: Any, largest: int | float, expected: str) -> None:
@@ -60,21 +72,76 @@ def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray
     return view, is_column
 
 
-def check_solved(spectrum: np.ndarray, *variances: tuple[str, np.ndarray]) -> None:
-    """Where a solver gave NaN, say which view could not be whitened.
+def column_names(view: Any) -> np.ndarray | None:
+    """The names of a table's columns as scikit-learn understands them; None where it has none, or no text."""
+    if not hasattr(view, "columns"):
+        return None
+    reader = BaseEstimator()
+    validate_data(reader, view, skip_check_array=True)
+    return getattr(reader, "feature_names_in_", None)
 
-    Args:
-        spectrum: what the solver returned.
-        variances: name and variance of each view that the solver had to whiten.
+
+def check_names(fitted: np.ndarray | None, given: np.ndarray | None) -> None:
+    """Refuse a second view whose columns have other names than in `fit`, or the same in another order.
 
     Raises:
-        ValueError: a spectrum that is not finite.
+        ValueError: naming the first column that differs.
     """
-    if np.isfinite(spectrum).all():
+    if fitted is None or given is None or np.array_equal(fitted, given):
         return
-    with jax.enable_x64(True):
-        for name, variance in variances:
-            if np.isfinite(variance).all() and not np.isfinite(whitening(variance)).all():
-                raise ValueError(f"{name}: expected linearly independent columns, or shrinkage or ridge > 0, got rank "
-                                 f"{np.linalg.matrix_rank(variance, hermitian=True)} from {len(variance)} columns")
-    raise ValueError("X, y: expected values whose squares are finite numbers, got larger ones")
+    if len(fitted) != len(given):
+        raise ValueError(f"y: expected {len(fitted)} columns as in fit, got {len(given)}")
+    at = next(i for i, (was, name) in enumerate(zip(fitted, given, strict=True)) if was != name)
+    raise ValueError(f"y: expected the columns of fit in their order, {fitted[at]!r} in place {at}, got {given[at]!r}")
+
+
+def sample_weights(weights: Any, rows: int) -> Float[np.ndarray, "n"] | None:
+    """Weights of rows as an array of float64, None as None.
+
+    Raises:
+        ValueError: other shapes, values that are not finite or negative, or nothing but zeros.
+    """
+    if weights is None:
+        return None
+    values = np.asarray(weights, dtype=np.float64)
+    if values.shape != (rows,):
+        raise ValueError(f"sample_weight: expected shape ({rows},), one weight per row of X, got {values.shape}")
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError("sample_weight: expected finite numbers >= 0, got "
+                         f"{values[~(np.isfinite(values) & (values >= 0))][0]}")
+    if not (values > 0).any():
+        raise ValueError("sample_weight: expected at least one weight above 0, got only zeros")
+    return values
+
+
+def columns_to_solve(name: str, view: ViewMoments, exact: bool,
+                     names: Sequence[str] | np.ndarray | None) -> Int[np.ndarray, "r"]:
+    """Numbers of the columns that an estimator solves for: those that vary, and of these, if asked, independent ones.
+
+    Args:
+        name: the view, X or y.
+        view: its moments.
+        exact: whether the variance will be inverted as it is, so that combinations of other columns are left out, with
+            a warning.
+        names: of the columns; their numbers when left out.
+
+    Raises:
+        ValueError: no column that varies; with `exact`, no more rows than columns.
+    """
+    varying = view.varying
+    if not len(varying):
+        raise ValueError(f"{name}: expected columns that vary, got {len(view.mean)} constant")
+    if not exact:
+        return varying
+    if view.n <= len(varying):
+        raise ValueError(f"{name}: expected more rows than columns, or shrinkage or ridge > 0, got {view.n} rows and "
+                         f"{len(varying)} columns")
+    kept = view.independent
+    left_out = np.setdiff1d(varying, kept)
+    if len(left_out):
+        listed = ", ".join(str(place if names is None else names[place]) for place in left_out[:_NAMED])
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        verb = "is a combination" if len(left_out) == 1 else "are combinations"
+        warnings.warn(f"{name}: {len(left_out)} of {len(view.mean)} columns get weight 0: {listed}{more} {verb} of "
+                      "others (shrinkage or ridge > 0 keeps all)", UserWarning, stacklevel=4)
+    return kept
