@@ -31,6 +31,8 @@ from phasejax.simulation._store import DatasetTemplate, Region
 
 _LOCK = RUN_FOLDER / "lock"
 _FORMAT = 1  # of what the identity holds and the journal looks like
+# In `DatasetTemplate.origin`, before the name of a quantity: what tells the function that computes it from others.
+OF_FUNCTION = "function of "
 # An attribute of the stores that earlier versions made, which have no checksums.
 _EARLIER_ATTRIBUTE = "phasejax_sweep"
 
@@ -78,7 +80,8 @@ class ZarrStore:
                                       f"{self.path} ({error.strerror or error})") from None
             difference = self._difference()
             if difference:
-                raise ValueError(f"store: {self.path} holds another sweep: {difference}")
+                hint = " (phasejax.simulation.open_sweep reads it as it is)" if self._journal.finished else ""
+                raise ValueError(f"store: {self.path} holds another sweep: {difference}{hint}")
         except BaseException:
             self.close()
             raise
@@ -209,10 +212,12 @@ class ZarrStore:
                 return (f"{name} has dimensions {_sizes(*there)} and type {found[name].dtype} there, "
                         f"{_sizes(*here)} and {variable.dtype} here")
         there, here = self._journal_here.about["origin"], template.origin
-        for name in (*here, *there):
-            if there.get(name) != here.get(name):
-                return f"{name} is {there.get(name, 'none')} there, {here.get(name, 'none')} here"
-        return ""
+        different = [name for name in here if there.get(name) != here[name]]
+        for name in different:
+            if not name.startswith(OF_FUNCTION):
+                return f"{name} is {there.get(name, 'none')} there, {here[name]} here"
+        names = [name.removeprefix(OF_FUNCTION) for name in different]
+        return f"the model or the functions of {', '.join(names)} compute something else there" if names else ""
 
 
 def open_sweep(store: str | Path) -> xr.Dataset:
@@ -231,7 +236,8 @@ def open_sweep(store: str | Path) -> xr.Dataset:
     >>> from phasejax import SpikedModel, sweep
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = Path(folder, "run.zarr")
-    ...     _ = sweep(SpikedModel.homogeneous, {"nu": [0.1, 0.9]}, fixed=dict(k=2, d=6), quantities="rho", store=store)
+    ...     _ = sweep(SpikedModel.homogeneous, {"kappa": [1.0, 2.0]}, fixed=dict(nu=0.5, k=2, d=6), quantities="rho",
+    ...               store=store)
     ...     open_sweep(store).rho.shape
     (2, 2)
     """

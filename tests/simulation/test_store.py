@@ -14,7 +14,7 @@ import xarray as xr
 
 from phasejax import SpikedModel, sweep
 from phasejax.io import InputNote
-from phasejax.simulation import open_sweep
+from phasejax.simulation import QUANTITIES, open_sweep
 from tests.support import ROOT
 
 AXES = {"kappa": np.linspace(0.5, 2, 30), "nu": np.linspace(0, 0.9, 20)}
@@ -111,6 +111,37 @@ def test_what_is_half_written_is_written_again(tmp_path, finished, whole):
 def test_a_store_of_another_sweep_is_refused(finished, change, message):
     with pytest.raises(ValueError, match="store: .* holds another sweep: " + message):
         run(finished, **change)
+
+
+def small(store, function, build=SpikedModel.homogeneous):
+    return sweep(build, {"nu": [0.1, 0.5]}, fixed={"kappa": 1.0, "k": 2, "d": 6}, store=store,
+                 quantities={"mine": function, "rho": QUANTITIES["rho"]})
+
+
+def test_a_store_of_other_functions_is_refused(tmp_path):
+    """Functions are told apart by what they compute, not by their names."""
+    store = tmp_path / "run.zarr"
+    small(store, lambda model, covariances: covariances.xx[0, 0])
+    small(store, lambda m, c: c.xx[0, 0])
+    with pytest.raises(ValueError, match="holds another sweep: the model or the functions of mine compute something"):
+        small(store, lambda model, covariances: covariances.xx[0, 1])
+
+    def homogeneous(kappa, nu, k, d):
+        return SpikedModel.homogeneous(kappa=2 * kappa, nu=nu, k=k, d=d)
+
+    homogeneous.__qualname__ = SpikedModel.homogeneous.__qualname__
+    with pytest.raises(ValueError, match="the model or the functions of rho, mine compute something else there"):
+        small(store, lambda model, covariances: covariances.xx[0, 0], homogeneous)
+
+
+@pytest.mark.parametrize(("place", "message"), [
+    ("phasejax.simulation._sweep.__version__", "phasejax_version is .* there, 9.9 here"),
+    ("jax.__version__", "jax_version is .* there, 9.9 here"),
+    ("jaxlib.version.__version__", "jaxlib is .* there, 9.9 here")])
+def test_a_store_of_other_versions_is_refused(finished, monkeypatch, place, message):
+    monkeypatch.setattr(place, "9.9")
+    with pytest.raises(ValueError, match=f"holds another sweep: {message} .*open_sweep reads it as it is"):
+        run(finished)
 
 
 def test_a_store_of_another_grid_is_refused(finished):
