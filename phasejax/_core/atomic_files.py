@@ -1,11 +1,21 @@
-"""Output files: checked for a place before anything is computed, and written in full or not at all."""
+"""Output files: checked for a place before anything is computed, and written in full or not at all.
+
+What a path leads to is what counts. A symbolic link stays, and the file that it points to is replaced; a replaced file
+keeps its permissions; a device or a pipe, such as /dev/stdout, is written to and stays what it is.
+"""
 
 import contextlib
 import os
 import re
+import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+# Names of what this process has open. Even where it is a file, such as that to which the shell redirects, it is written
+# to in its place: the shell would not see another file.
+_OPEN_HERE = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/(self|thread-self|\d+)/fd/\d+")
 
 
 @contextlib.contextmanager
@@ -13,7 +23,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """A path to write to in place of `path`, which is replaced only when the block ends without an error.
 
     A process that is killed while it writes leaves `path` as it was, and readers of `path` see the old content or
-    the new, never a part. The file gets the permissions that the process gives to new files.
+    the new, never a part. A new file gets the permissions that the process gives to new files.
 
     Args:
         path: file to write, in an existing folder.
@@ -30,21 +40,127 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     ...     Path(folder, "a.txt").read_text()
     'whole'
     """
-    path = Path(path)
-    # In the same folder, since only a rename within one file system is atomic; with the same
-    # ending, since writers choose their format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    unfinished = Path(name)
+    with written_together() as place:
+        yield place(path)
+
+
+@contextlib.contextmanager
+def written_together() -> Iterator[Callable[[str | Path], Path]]:
+    """Several files as `written_whole` writes one: they are replaced when the block ends without an error, else none.
+
+    Where one of them cannot be replaced, those that were are put back.
+
+    Yields:
+        A function from the path of a file to the path to write to in its place.
+
+    Raises:
+        OSError: as `written_whole`.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with contextlib.suppress(ZeroDivisionError), written_together() as place:
+    ...         _ = place(Path(folder, "a.txt")).write_text("first")
+    ...         _ = place(Path(folder, "b.txt")).write_text(str(1 / 0))
+    ...     os.listdir(folder)
+    []
+    """
+    outputs: list[_Output] = []
+
+    def place(path: str | Path) -> Path:
+        outputs.append(_Output.begin(Path(path)))
+        return outputs[-1].unfinished
+
     try:
-        yield unfinished
-        # `mkstemp` makes files that only their owner can read. The mask of new files can only be read by setting it.
-        umask = os.umask(0)
-        os.umask(umask)
-        unfinished.chmod(0o666 & ~umask)
-        unfinished.replace(path)
+        yield place
+        # Devices first: what was written to them cannot be taken back, but no file can be replaced that would have to
+        # be, since they are where an error is likely.
+        for output in sorted(outputs, key=lambda output: not output.in_place):
+            output.commit(may_be_put_back=len(outputs) > 1)
+    except BaseException:
+        for output in reversed(outputs):
+            output.put_back()
+        raise
     finally:
-        unfinished.unlink(missing_ok=True)
+        for output in outputs:
+            output.clean()
+
+
+@dataclass
+class _Output:
+    """One file to be written.
+
+    Args:
+        target: what is replaced, or written to.
+        unfinished: what is written until then.
+        in_place: whether the target is written to, since it is no file that could be replaced.
+        mode: permissions that the file will have.
+        before: another name of the file that was replaced, as long as it may have to be put back.
+        committed: whether the target has the new content.
+    """
+
+    target: Path
+    unfinished: Path
+    in_place: bool
+    mode: int
+    before: Path | None = None
+    committed: bool = False
+
+    @classmethod
+    def begin(cls, path: Path) -> "_Output":
+        target, in_place = Path(os.path.realpath(path)), _is_written_in_place(path)
+        # In the folder of the file, since only a rename within one file system is atomic; with the same ending, since
+        # writers choose their format by it.
+        handle, name = tempfile.mkstemp(dir=None if in_place else target.parent, prefix=f".{path.stem[:40]}-",
+                                        suffix=path.suffix)
+        os.close(handle)
+        try:
+            mode = stat.S_IMODE(target.stat().st_mode)
+        except OSError:
+            # `mkstemp` makes files that only their owner can read. The mask of new files is read by setting it.
+            mask = os.umask(0)
+            os.umask(mask)
+            mode = 0o666 & ~mask
+        return cls(path if in_place else target, Path(name), in_place, mode)
+
+    def commit(self, *, may_be_put_back: bool) -> None:
+        if self.in_place:
+            handle = os.open(self.target, os.O_WRONLY | os.O_APPEND)
+            with open(handle, "wb", buffering=0, closefd=True) as stream:
+                content = memoryview(self.unfinished.read_bytes())
+                while content:
+                    content = content[stream.write(content):]
+            return
+        self.unfinished.chmod(self.mode)
+        with open(self.unfinished, "rb") as stream:
+            os.fsync(stream.fileno())
+        if may_be_put_back:
+            with contextlib.suppress(OSError):  # there was none, or the file system has no second names
+                before = self.unfinished.with_name(self.unfinished.name + ".before")
+                os.link(self.target, before)
+                self.before = before
+        self.unfinished.replace(self.target)
+        self.committed = True
+
+    def put_back(self) -> None:
+        if self.committed:
+            with contextlib.suppress(OSError):
+                if self.before is None:
+                    self.target.unlink()
+                else:
+                    self.before.replace(self.target)
+
+    def clean(self) -> None:
+        for path in (self.unfinished, self.before):
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+
+def _is_written_in_place(path: str | Path) -> bool:
+    if _OPEN_HERE.fullmatch(os.path.abspath(path)):
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def check_writable_path(path: str | Path | None, flag: str | None = None) -> None:
@@ -65,14 +181,32 @@ def check_writable_path(path: str | Path | None, flag: str | None = None) -> Non
     """
     if path is None:
         return
-    folder = Path(path).absolute().parent
+    called, target = path if flag is None else flag, Path(os.path.realpath(path))
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = None
+    except NotADirectoryError:
+        raise ValueError(f"{called}: expected a file in an existing folder, got {path}") from None
+    except OSError as error:
+        raise ValueError(f"{called}: expected a file that can be written, got {path} ({error.strerror})") from None
+    if mode is not None and stat.S_ISDIR(mode):
+        raise ValueError(f"{called}: expected a file to write, got the folder {path}")
+    if mode is not None and not os.access(path, os.W_OK):
+        raise ValueError(f"{called}: expected a file that can be written, got {path}, which is read-only")
+    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISCHR(mode) and not str(target).startswith("/proc/"):
+        # Opening a named pipe waits for its reader, perhaps for ever.
+        raise ValueError(f"{called}: expected a file, a terminal or a pipe of the shell, got {path}")
+    if _is_written_in_place(path):
+        if mode is None:
+            raise ValueError(f"{called}: expected something to write to, got {path}, which is closed")
+        return
+    folder = target.parent
     if not folder.is_dir():
         if flag is not None:
             raise ValueError(f"{flag}: expected a file in an existing folder, got {path}")
-        raise ValueError(f"{path}: expected a file in an existing folder, got no folder {Path(path).parent}")
-    called = path if flag is None else flag
-    if Path(path).is_dir():
-        raise ValueError(f"{called}: expected a file to write, got the folder {path}")
+        raise ValueError(f"{path}: expected a file in an existing folder, got no folder "
+                         f"{Path(path).parent if Path(path).absolute() == target else folder}")
     try:
         handle, probe = tempfile.mkstemp(dir=folder, prefix=".writable-")
     except OSError as error:
@@ -94,10 +228,10 @@ def check_outputs(outputs: Iterable[str | Path | None], inputs: Iterable[str | N
     wanted = [Path(path) for path in outputs if path is not None]
     for path in wanted:
         check_writable_path(path)
-    places = [path.resolve() for path in wanted]
+    places = [os.path.realpath(path) for path in wanted]
     for number, (path, place) in enumerate(zip(wanted, places, strict=True)):
-        if place in places[:number]:
+        if place in places[:number] and not _is_written_in_place(path):
             raise ValueError(f"{path}: expected a file for each output, got the same twice")
         for read in inputs:
-            if read is not None and place in {Path(part).resolve() for part in (read, re.split(r":|\[", read)[0])}:
+            if read is not None and place in map(os.path.realpath, (read, re.split(r":|\[", read)[0])):
                 raise ValueError(f"{path}: expected an output other than the inputs, got the input {read}")

@@ -75,6 +75,7 @@ class Diagnose:
 
     def run(self) -> int:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
+        from phasejax._core.atomic_files import written_together
         from phasejax._core.progress import progress_bars
         from phasejax.diagnosis import Diagnosis, diagnose
         from phasejax.io import load_array
@@ -93,16 +94,16 @@ class Diagnose:
             found = diagnose(**files, labelled=labelled, method=self.method, k=self.k, pilot=self.pilot, pca=self.pca,
                              fit=self.fit, confidence=self.confidence, label_kind=self.label_kind, ridge=self.ridge,
                              by_position=self.by_position, missing=self.missing, seed=self.seed, progress=progress)
-        write_json(self.json, found)
-        if self.figure:
-            from phasejax._core.atomic_files import written_whole
-            from phasejax.diagnosis import plot_diagnosis
+        with written_together() as place:
+            if self.json:
+                write_json(place(self.json), found)
+            if self.figure:
+                from phasejax.diagnosis import plot_diagnosis
 
-            with written_whole(self.figure) as unfinished:
-                plot_diagnosis(found).savefig(unfinished, dpi=150)
-        if self.report and isinstance(found, Diagnosis):
-            from phasejax.diagnosis import write_report
+                plot_diagnosis(found).savefig(place(self.figure), dpi=150)
+            if self.report and isinstance(found, Diagnosis):
+                from phasejax.diagnosis import write_report
 
-            write_report(found, self.report, sources={"x": self.x, "y": self.y, "labels": self.labels})
+                write_report(found, place(self.report), sources={"x": self.x, "y": self.y, "labels": self.labels})
         print(printable(found.summary()))
         return 0
