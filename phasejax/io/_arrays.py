@@ -1,5 +1,6 @@
 """Arrays in memory: reading them from small files, and refusing views that no result can rest on."""
 
+import math
 import re
 import zipfile
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+
+from phasejax._core.input_files import check_memory, check_regular_file, reading
+from phasejax._core.terminal import listed, one_line
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".tab", ".dat")
 # Sparse matrices of more numbers than this are not made dense.
@@ -48,20 +52,48 @@ def load_array(path: str | Path) -> np.ndarray:
     file = Path(text)
     if file.suffix.lower() not in (".npy", ".npz"):
         raise ValueError(f"{text}: expected a file ending in {', '.join(_SUFFIXES)}, got {file.suffix or 'no ending'}")
+    check_regular_file(file, text)
     try:
-        with open(file, "rb") as stream:  # opened here, so that it is closed whatever is wrong with it
+        with reading(text, f"a complete {file.suffix} file"), open(file, "rb") as stream:  # closed whatever is wrong
+            stored_header(stream, text, file.stat().st_size)
             loaded = np.load(stream, allow_pickle=False)
             return as_bfloat16(loaded, text) if isinstance(loaded, np.ndarray) else _npz_member(loaded, text, member)
-    except OSError as error:
-        raise ValueError(f"{text}: expected a readable file, got {error.strerror or error}") from None
-    except (EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{text}: expected a complete {file.suffix} file, got {error}") from None
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise ValueError(f"{text}: expected an array of numbers or text, got Python objects (refused: "
                              "loading them can run code) or another format") from None
-        prefix = "" if str(error).startswith(text) else f"{text}: expected a valid {file.suffix} file, got "
-        raise ValueError(prefix + str(error).splitlines()[0]) from None
+        raise
+
+
+def stored_header(stream: Any, name: str, size: int, *, whole: bool = True) -> tuple[tuple[int, ...], np.dtype] | None:
+    """The shape and dtype that a .npy file says it has; None where it is of another format.
+
+    Args:
+        stream: the file, opened in binary mode; it is left at its beginning.
+        name: what errors call it.
+        size: its length in bytes.
+        whole: whether it will be read whole, which must fit into memory.
+
+    Raises:
+        ValueError: the file is shorter than it says, does not fit into memory, or is damaged.
+    """
+    start = stream.read(8)
+    if start[:6] != np.lib.format.MAGIC_PREFIX:
+        stream.seek(0)
+        return None
+    with reading(name, "a complete .npy file"):
+        read = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        if any(length < 0 for length in shape):
+            raise ValueError(f"{name}: expected lengths of at least 0, got shape {shape}")
+        claimed = math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and claimed > size - stream.tell():
+            raise ValueError(f"{name}: expected a complete .npy file, got one cut short: {size - stream.tell()} of "
+                             f"{claimed:.4g} bytes for shape {shape}")
+    if whole:
+        check_memory(name, claimed)
+    stream.seek(0)
+    return shape, dtype
 
 
 def as_bfloat16(array: np.ndarray, name: str) -> np.ndarray:
@@ -83,26 +115,62 @@ def as_bfloat16(array: np.ndarray, name: str) -> np.ndarray:
     return bits.view(np.float32)
 
 
+def npz_header(path: str, member: str | None) -> tuple[tuple[int, ...], np.dtype] | None:
+    """The shape and dtype of an array in a .npz file, or of its only one; None where it has no such array.
+
+    Raises:
+        ValueError: as `stored_header`, or it is no .npz file.
+    """
+    with reading(path, "a complete .npz file"), open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
+        names = archive.namelist()
+        wanted = names[:1] if member is None else [name for name in (f"{member}.npy", member) if name in names][:1]
+        return _member_header(archive, wanted[0], path) if wanted else None
+
+
+def _member_header(archive, entry, name):
+    size = archive.getinfo(entry).file_size
+    check_memory(name, size)
+    with archive.open(entry) as stream:
+        return stored_header(stream, name, size)
+
+
 def _npz_member(archive, text, member):
     names = archive.files
     if member is None and {"format", "shape", "data"} <= set(names):
-        return _dense(archive, text)
+        return load_sparse(text).toarray()
     if member is None and len(names) != 1:
-        raise ValueError(f"{text}: expected one array or {text}:NAME, got arrays {', '.join(names) or '(none)'}")
+        raise ValueError(f"{text}: expected one array or {text}:NAME, got arrays {listed(names) or '(none)'}")
     if member is not None and member not in names:
-        raise ValueError(f"{text}: expected one of the arrays {', '.join(names)}, got {member}")
-    return as_bfloat16(archive[member or names[0]], text)
+        raise ValueError(f"{text}: expected one of the arrays {listed(names)}, got {member}")
+    name = member or names[0]
+    _member_header(archive.zip, name if name in archive.zip.namelist() else f"{name}.npy", text)
+    found = archive[name]
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{text}: expected an array, got a member {one_line(name, 60)} of another format")
+    return as_bfloat16(found, text)
 
 
-def _dense(archive, text):
-    """A sparse matrix in the form in which `scipy.sparse.save_npz` stores it, made dense."""
+def load_sparse(path: str) -> Any:
+    """A sparse matrix as `scipy.sparse.save_npz` writes it, every index of which has been checked.
+
+    Raises:
+        ValueError: it is too large to be made dense, points outside itself, or is damaged.
+    """
     import scipy.sparse
 
-    rows, columns = (int(size) for size in archive["shape"])
-    if rows * columns > _DENSE_NUMBERS:
-        raise ValueError(f"{text}: expected at most {_DENSE_NUMBERS:.0e} numbers of a sparse matrix, to make it dense, "
-                         f"got {rows} x {columns}; reduce its columns, as scikit-learn's TruncatedSVD does")
-    return scipy.sparse.load_npz(text).toarray()
+    with reading(path, "a sparse matrix as scipy.sparse.save_npz writes it"):
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                _member_header(archive, entry, path)
+        with np.load(path, allow_pickle=False) as parts:
+            rows, columns = (int(size) for size in parts["shape"])
+        if rows * columns > _DENSE_NUMBERS:
+            raise ValueError(f"{path}: expected at most {_DENSE_NUMBERS:.0e} numbers of a sparse matrix, to make it "
+                             f"dense, got {rows} x {columns}; reduce its columns, as scikit-learn's TruncatedSVD does")
+        matrix = scipy.sparse.load_npz(path)
+        if hasattr(matrix, "check_format"):  # an index outside would be written to memory that is not the matrix's
+            matrix.check_format(full_check=True)
+        return matrix
 
 
 def check_views(x: ArrayLike, y: ArrayLike) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n d_y"]]:

@@ -14,6 +14,7 @@ an obsm matrix, could not be read at all.
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from phasejax.io._table import NUMBERS, Table, choose_member, first_line, import_reader, table_of_rows
+from phasejax._core.input_files import check_memory, check_regular_file, reading
+from phasejax.io._table import NUMBERS, Table, choose_member, import_reader, table_of_rows
 
 Rows = Callable[[int, int], np.ndarray]
 
@@ -56,14 +58,8 @@ def open_mudata(file: Path, member: str | None, name: str, flatten: bool = False
     Raises:
         ValueError: as `open_anndata`, or the modality lacks observations of the file or has them in another order.
     """
-    import_reader("anndata.io", "anndata", name)
+    modality, table = open_modality(file, member, name)
     with open_root(file, name, "anndata") as root:
-        modality, _, inside = (member or "").partition("/")
-        if "mod" not in root:
-            raise ValueError(f"{name}: expected a MuData file, got none of its modalities")
-        modality = choose_member(name, "modality", "modalities", modality or None, root["mod"])
-        path = _matrix_path(root[f"mod/{modality}"], f"mod/{modality}/", inside or None, name)
-        table = _annotated_table(file, root, path, name)
         # 1-based rows of the modality for each observation of the file, 0 where it has none.
         in_order = np.arange(len(table)) + 1
         places = root[f"obsmap/{modality}"][:].ravel() if f"obsmap/{modality}" in root else in_order
@@ -74,14 +70,30 @@ def open_mudata(file: Path, member: str | None, name: str, flatten: bool = False
         return table
 
 
+def open_modality(file: Path, member: str | None, name: str) -> tuple[str, Table]:
+    """The name of one modality of a MuData file, and a matrix of its own observations.
+
+    Raises:
+        ValueError: as `open_anndata`.
+    """
+    import_reader("anndata.io", "anndata", name)
+    with open_root(file, name, "anndata") as root:
+        modality, _, inside = (member or "").partition("/")
+        if "mod" not in root:
+            raise ValueError(f"{name}: expected a MuData file, got none of its modalities")
+        modality = choose_member(name, "modality", "modalities", modality or None, root["mod"])
+        path = _matrix_path(root[f"mod/{modality}"], f"mod/{modality}/", inside or None, name)
+        return modality, _annotated_table(file, root, path, name)
+
+
 def is_annotated_zarr(folder: Path) -> bool:
     """Whether a Zarr folder holds AnnData."""
     import zarr
 
     try:
         root = zarr.open(folder, mode="r")
-    except (OSError, ValueError, KeyError):
-        return False  # the reader of Zarr says what is wrong
+    except Exception:
+        return False  # damaged in one of many ways: the reader of Zarr says in which
     return isinstance(root, zarr.Group) and root.attrs.get("encoding-type") == "anndata"
 
 
@@ -94,12 +106,12 @@ def open_root(file: Path, name: str, extra: str) -> Any:
     if file.suffix.lower() == ".zarr":
         import zarr
 
-        return contextlib.nullcontext(zarr.open_group(file, mode="r"))
+        with reading(name, "a Zarr store"):
+            return contextlib.nullcontext(zarr.open_group(file, mode="r"))
     h5py = import_reader("h5py", extra, name)
-    try:
+    check_regular_file(file, name)
+    with reading(name, "a complete HDF5 file"):
         return h5py.File(file, "r")
-    except OSError as error:
-        raise ValueError(f"{name}: expected a complete HDF5 file, got {first_line(error)}") from None
 
 
 def _matrix_path(group, prefix, member, name):
@@ -115,24 +127,38 @@ def _encoding(node) -> str:
 
 def _dense_table(file, root, path, name, flatten=False):
     node = root[path]
+    shape = node.shape or ()
+    _check_written(node, shape, name)
     step = node.chunks[0] if node.chunks else 1
     read = _reopening(file, path, lambda node, rows: node[rows])
-    return table_of_rows(name, node.shape or (), node.dtype, read, step, flatten=flatten)
+    return table_of_rows(name, shape, node.dtype, read, step, flatten=flatten)
+
+
+def _check_written(node, shape, name):
+    """Refuse a dataset of HDF5 of which a part was never written: it would be read as zeros."""
+    stored: Any = getattr(node, "id", None)
+    if not hasattr(stored, "get_num_chunks") or node.is_virtual or node.external or not math.prod(shape):
+        return
+    if node.chunks is None:
+        if not stored.get_storage_size():
+            raise ValueError(f"{name}: expected rows that were written, got none of shape {shape}")
+        return
+    expected = math.prod(-(-size // part) for size, part in zip(shape, node.chunks, strict=True))
+    if (found := stored.get_num_chunks()) < expected:
+        raise ValueError(f"{name}: expected all of its {expected} chunks, got {found}: the others were never written")
 
 
 def _annotated_table(file, root, path, name):
-    from anndata.io import read_elem, sparse_dataset
+    from anndata.io import read_elem
 
     node = root[path]
     if hasattr(node, "dtype"):
         return _dense_table(file, root, path, name)
     match _encoding(node):
         case "csr_matrix":
-            stored = sparse_dataset(node)
-            return Table(name, stored.shape, stored.dtype, _reopening(file, path, _rows_of_csr))
+            return Table(name, _shape(node, name), node["data"].dtype, _reopening(file, path, _rows_of_csr))
         case "csc_matrix":
-            stored = sparse_dataset(node)
-            return Table(name, stored.shape, stored.dtype, _RowsOfCsc(file, path).read)
+            return Table(name, _shape(node, name), node["data"].dtype, _RowsOfCsc(file, path).read)
         case "dataframe":
             values = _numbers_of_frame(read_elem(node), name)
             return Table(name, values.shape, values.dtype, lambda start, stop: values[start:stop])
@@ -149,11 +175,38 @@ def _reopening(file: Path, path: str, rows_of: Callable[[Any, slice], np.ndarray
     return read
 
 
-def _rows_of_csr(node, rows):
-    from anndata.io import sparse_dataset
+def _shape(node, name):
+    """The shape that a sparse matrix says it has, once its parts have been found to agree with it."""
+    shape = tuple(int(size) for size in np.asarray(node.attrs["shape"]).ravel())
+    lengths = [node[part].shape for part in ("data", "indices", "indptr")]
+    pointers = 1 + shape[_encoding(node) == "csc_matrix"] if len(shape) == 2 else None
+    if min(shape, default=0) < 0 or lengths[0] != lengths[1] or lengths[2] != (pointers,):
+        raise ValueError(f"{name}: expected a sparse matrix, got one of shape {shape} with data, indices and indptr of "
+                         f"shapes {', '.join(map(str, lengths))}")
+    return shape
 
-    block: Any = sparse_dataset(node)[rows]  # a sparse matrix; the annotation of anndata adds single numbers
-    return block.toarray()
+
+def _rows_of_csr(node, rows):
+    return _lines(node, rows.start, rows.stop, int(node.attrs["shape"][1])).toarray()
+
+
+def _lines(node, start, stop, width):
+    """Rows of a matrix that is stored by row, or columns of one stored by column, with every index checked.
+
+    Neither anndata nor SciPy checks them before it writes to where they point.
+    """
+    from scipy.sparse import csr_matrix
+
+    pointers = node["indptr"][start : stop + 1].astype(np.int64)
+    steps = np.diff(pointers)
+    if pointers[0] < 0 or steps.min(initial=0) < 0 or pointers[-1] > node["data"].shape[0]:
+        raise ValueError(f"expected ends of lines in order, from 0 to {len(node['data'])}, got {pointers.min()} to "
+                         f"{pointers.max()} in indptr")
+    within = slice(int(pointers[0]), int(pointers[-1]))
+    indices, data = node["indices"][within], node["data"][within]
+    if len(indices) and (indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= width):
+        raise ValueError(f"expected indices from 0 to {width - 1}, got {indices.min()} to {indices.max()}")
+    return csr_matrix((data, indices.astype(np.int64), pointers - pointers[0]), shape=(stop - start, width))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +218,11 @@ class _RowsOfCsc:
 
     @functools.cached_property
     def matrix(self):
-        from anndata.io import sparse_dataset
-
         with open_root(self.file, str(self.file), "hdf5") as root:
-            stored: Any = sparse_dataset(root[self.path])
-            return stored.to_memory().tocsr()
+            node = root[self.path]
+            rows, columns = map(int, node.attrs["shape"])
+            check_memory(str(self.file), 3 * sum(node[part].size * 8 for part in ("data", "indices")))
+            return _lines(node, 0, columns, rows).T.tocsr()
 
     def read(self, start: int, stop: int) -> np.ndarray:
         return self.matrix[start:stop].toarray()

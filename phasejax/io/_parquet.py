@@ -6,18 +6,22 @@ column with the name and the values of an identifier, names the rows and is not 
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from phasejax._core.input_files import check_regular_file, reading
+from phasejax._core.terminal import listed
+from phasejax.io._frames import whole_or_text
 from phasejax.io._named import NamedRows
 from phasejax.io._plain_values import column_values
-from phasejax.io._table import Table, first_line, import_reader
+from phasejax.io._row_identifiers import checked_ids, plain_ids
+from phasejax.io._table import Table, import_reader
 from phasejax.io._text_header import is_id_name
 
 
 def read_parquet(
-    path: str | Path, *, id_column: str | None = None, column: str | None = None, name: str | None = None
+    path: str | Path, *, id_column: str | None = None, column: str | None = None, name: str | None = None,
+    groups_column: str | None = None,
 ) -> NamedRows:
     """The rows of a Parquet file, as a table that is read in blocks, with their identifiers.
 
@@ -26,6 +30,7 @@ def read_parquet(
         id_column: name of the column of identifiers; found if left out.
         column: name of a single column of numbers, or of lists of numbers, that is read alone.
         name: what errors call the file; its path if left out.
+        groups_column: name of what says which rows belong together; left out as in `phasejax.io.as_named`.
 
     Returns:
         The values as a table. Nulls are NaN.
@@ -37,19 +42,18 @@ def read_parquet(
     file, name = Path(path), name or str(path)
     import_reader("pyarrow", "parquet", name)
     parquet = import_reader("pyarrow.parquet", "parquet", name)
-    try:
-        opened = parquet.ParquetFile(file)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name}: expected a complete Parquet file, got {first_line(error)}") from None
-    with opened:
+    check_regular_file(file, name)
+    with reading(name, "a complete Parquet file"), parquet.ParquetFile(file) as opened:
         schema, metadata = opened.schema_arrow, opened.metadata
         for wanted in (id_column, column):
             if wanted is not None and wanted not in schema.names:
-                raise ValueError(f"{name}: expected one of its columns {', '.join(schema.names[:12])}, got {wanted}")
-        ids, found = _identifiers(opened, schema, id_column, column, name)
-        kept = [field for field in schema if field.name == column or (column is None and field.name not in found)]
+                raise ValueError(f"{name}: expected one of its columns {listed(schema.names)}, got {wanted}")
+        of_groups = None if column is not None or groups_column == id_column else _of_groups(schema, groups_column)
+        ids, found = _identifiers(opened, schema, id_column, column, of_groups, name)
+        kept = [field for field in schema if field.name == column
+                or (column is None and field.name not in (*found, of_groups))]
         if not kept:
-            raise ValueError(f"{name}: expected columns beside the identifiers, got {', '.join(found) or 'none'}")
+            raise ValueError(f"{name}: expected columns beside the identifiers, got {listed(found) or 'none'}")
         if column is not None and not _is_numeric(kept[0].type):
             labels = column_values(opened.read([column]).column(column).to_pandas(), name)
             return NamedRows(labels, ids, (column,), tuple(_notes(file, len(labels), 1, ids, found)))
@@ -66,67 +70,92 @@ def read_parquet(
         for place in range(width)
     ]
     reader = _ParquetRows(file, starts, [field.name for field in kept], widths, dtype)
-    notes = _notes(file, rows, sum(widths), ids, found)
+    notes = [*_notes(file, rows, sum(widths), ids, found)]
+    if of_groups is not None:
+        notes.append(f"{file.name}: column {of_groups} says which group a row belongs to and is no feature")
+    notes += [f"{file.name}: column {field.name} is read as data, though its name is that of an identifier"
+              for field in kept if column is None and len(kept) > 1 and is_id_name(field.name, surely=True)]
     return NamedRows(Table(name, (rows, sum(widths)), dtype, reader.read), ids, tuple(names), tuple(notes))
 
 
 def _notes(file, rows, width, ids, found):
     """What was read, and which columns of identifiers were left out."""
-    yield f"{file.name}: {rows} rows, {width} column{'s' * (width > 1)}" + ("" if ids is None else f", id {found[0]}")
+    named = f", id {found[0]}" if found else ", id index"
+    yield f"{file.name}: {rows} rows, {width} column{'s' * (width > 1)}" + ("" if ids is None else named)
     for other in found[1:]:
-        yield f"{file.name}: column {other} is left out, which holds identifiers"
+        if not (named == ", id index" and other.startswith("__index_level_")):
+            yield f"{file.name}: column {other} is left out, which holds identifiers"
 
 
 def _is_numeric(kind):
     import pyarrow as pa
 
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or _is_list(kind)
+    return (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or _is_list(kind)
+            or pa.types.is_decimal(kind))
 
 
-def _identifiers(opened, schema, given, asked, name):
+def _of_groups(schema, groups_column):
+    """The column that says which group a row belongs to, where it cannot be a feature."""
+    if groups_column not in schema.names or len(schema.names) < 2:
+        return None
+    is_numeric = _is_numeric(schema.field(groups_column).type)
+    return groups_column if is_id_name(groups_column, surely=True) or not is_numeric else None
+
+
+def _identifiers(opened, schema, given, asked, of_groups, name):
     """Identifiers of the rows, and the names of the columns that hold identifiers, theirs first."""
-    stored = [
-        index
-        for index in (schema.pandas_metadata or {}).get("index_columns", [])
-        if isinstance(index, str) and index in schema.names
-    ]
+    index = (schema.pandas_metadata or {}).get("index_columns", [])
+    stored = [level for level in index if isinstance(level, str) and level in schema.names]
+    levels, stored = (stored, []) if len(stored) > 1 else ([], stored)
     candidates = [given] if given else []
-    candidates += [index for index in stored if index not in candidates]
+    candidates += [level for level in stored if level not in candidates]
     candidates += [
         field.name
         for field in schema
-        if field.name not in candidates and is_id_name(field.name) and _is_id_type(field.type)
+        if field.name not in (*candidates, *levels, of_groups) and is_id_name(field.name)
+        and _is_id_type(field.type, is_id_name(field.name, surely=True))
     ]
     found: list[tuple[str, np.ndarray]] = []
     for column in candidates:
         if column == asked and column != given:
             continue
-        values = opened.read([column]).column(column)
-        sure = column == given or (column in stored and len(stored) == 1) or is_id_name(column, surely=True)
-        if not _is_id_type(values.type):
-            raise ValueError(
-                f"{name}: expected identifiers, whole numbers or text, in column {column}, got {values.type}"
-            )
-        repeated = values.null_count or len(values.unique()) < len(values)
+        values = opened.read([column]).column(column).to_pandas()
+        sure = column in (given, *stored) or is_id_name(column, surely=True)
+        if column not in (given, *stored) and not whole_or_text(values.dropna(), floats=sure):
+            continue
+        missing = int(values.isna().sum())
+        repeated = missing or not values.is_unique
         if repeated and sure and asked is None:
-            got = f"{values.null_count} without" if values.null_count else "repeated ones"
+            got = f"{missing} without" if missing else "repeated ones"
             raise ValueError(f"{name}: expected an identifier of each row in column {column}, got {got}")
-        if column in stored or (not repeated and (sure or len(values) > 1)):
-            array: Any = values.to_numpy()
-            found.append((column, array.astype(np.int64) if array.dtype.kind in "iu" else array.astype(str)))
+        if not repeated and (sure or len(values) > 1):
+            found.append((column, checked_ids(values.to_numpy(), name)))
+    if levels and given is None:
+        index_of_levels = opened.read(levels).to_pandas(ignore_metadata=True).set_index(levels).index
+        return checked_ids(plain_ids(index_of_levels), name), ["index", *levels, *(column for column, _ in found)]
     if not found:
-        return None, []
+        return _counted(index, opened.metadata.num_rows), levels
     named = [place for place, (column, _) in enumerate(found) if is_id_name(column, surely=True)]
     if not given and named and re.fullmatch(r"__index_level_\d+__", found[0][0]):
         found.insert(0, found.pop(named[0]))  # an index without a name may be what rows were numbered by long ago
-    repeated = len(set(found[0][1].tolist())) < len(found[0][1])
-    return None if repeated else found[0][1], [column for column, _ in found]
+    return found[0][1], [column for column, _ in found] + levels
 
 
-def _is_id_type(kind):
+def _counted(index, rows):
+    """The identifiers that a RangeIndex of pandas stands for, such as 5 to 24; None for the default one."""
+    if len(index) != 1 or not isinstance(index[0], dict) or index[0].get("kind") != "range":
+        return None
+    start, step = index[0]["start"], index[0]["step"]
+    return None if (start, step) == (0, 1) else np.arange(rows, dtype=np.int64) * step + start
+
+
+def _is_id_type(kind, surely=False):
     import pyarrow as pa
 
-    return pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            or pa.types.is_string_view(kind) or pa.types.is_binary(kind)
+            or (surely and pa.types.is_floating(kind)))
 
 
 def _is_list(kind):
@@ -153,11 +182,13 @@ def _numpy_type(name, column, place, metadata):
     import pyarrow as pa
 
     kind = column.type.value_type if _is_list(column.type) else column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if _is_list(kind) or not _is_numeric(kind):
         got = "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)
         raise ValueError(f"{name}: expected numbers in every column, got {got} in column {column.name}")
     if pa.types.is_floating(kind):
         return np.dtype(kind.to_pandas_dtype())
+    if pa.types.is_decimal(kind):
+        return np.dtype(float)
     if place is None:
         return np.dtype(float)
     for group in range(metadata.num_row_groups):

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from phasejax.io._arrays import as_bfloat16, load_array
+from phasejax._core.input_files import check_regular_file, reading
+from phasejax.io._arrays import as_bfloat16, load_array, stored_header
 from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_hdf5, open_mudata
 from phasejax.io._parquet import read_parquet
-from phasejax.io._table import Table, choose_member, first_line, table_of_rows
+from phasejax.io._table import Table, choose_member, table_of_rows
 from phasejax.io._tensors import TENSOR_ENDINGS, open_tensors
 from phasejax.io._text_table import TEXT_ENDINGS, is_text_path
 
@@ -61,9 +62,9 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, 
     reader = _open_whole if is_text_path(text) else _READERS.get(file.suffix.lower())
     if reader is None:
         raise ValueError(f"{text}: expected a file ending in {', '.join(_READERS)}, got {file.suffix or 'no ending'}")
-    if not file.exists():
-        raise ValueError(f"{text}: expected a readable file, got No such file or directory")
-    return reader(file, member, str(source), flatten)
+    check_regular_file(file, text, folder=file.suffix.lower() == ".zarr")
+    with reading(str(source), f"a complete {file.suffix} file"):
+        return reader(file, member, str(source), flatten)
 
 
 def _from_array(array, name, flatten):
@@ -85,12 +86,10 @@ def _open_npy(file, member, name, flatten):
         # Mapped anew for each block: with one lasting map, all pages ever read would count as memory in use.
         return np.load(file, mmap_mode="r", allow_pickle=False)
 
-    try:
-        whole = mapped()
-    except (OSError, EOFError, ValueError) as error:
-        if "mmap length" in str(error):
-            raise ValueError(f"{name}: expected a complete .npy file, got one cut short") from None
-        whole = load_array(file)  # says what is wrong, or reads what cannot be mapped, an empty array
+    with open(file, "rb") as stream:
+        header = stored_header(stream, name, file.stat().st_size, whole=False)
+    # Another format is named by the reader of arrays, which also reads an empty array, that cannot be mapped.
+    whole = load_array(file) if header is None or 0 in header[0] or header[1].hasobject else mapped()
     dtype = as_bfloat16(whole[:1], name).dtype
     return table_of_rows(name, whole.shape, dtype, lambda start, stop: as_bfloat16(mapped()[start:stop], name),
                          flatten=flatten)
@@ -101,10 +100,8 @@ def _open_zarr(file, member, name, flatten):
 
     if is_annotated_zarr(file):
         return open_anndata(file, member, name)
-    try:
+    with reading(name, "a Zarr store"):
         found = zarr.open(file, mode="r")
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name}: expected a Zarr store, got {first_line(error)}") from None
     if isinstance(found, zarr.Group):
         arrays = {path: node for path, node in found.members(max_depth=None) if isinstance(node, zarr.Array)}
         found = arrays[choose_member(name, "array", "arrays", member, arrays)]

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from phasejax._core.input_files import check_memory, reading
+from phasejax._core.terminal import listed
+
 NUMBERS = "fiub"  # NumPy's dtype kinds of real numbers and booleans
+EXACT = 2**53  # whole numbers up to here are exact in float64
 FLATTEN_HINT = " (images? --flatten, flatten=True of as_named, makes each of them a row)"
 
 
@@ -64,11 +68,9 @@ class Table:
         """
         if not 0 <= start <= stop <= len(self):
             raise ValueError(f"rows: expected 0 <= start <= stop <= {len(self)} in {self.name}, got {start} and {stop}")
-        try:
+        check_memory(self.name, (stop - start) * self.shape[1] * self.dtype.itemsize)
+        with reading(self.name, f"readable rows {start} to {stop}"):
             block = self.read(start, stop)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ValueError(f"{self.name}: expected readable rows {start} to {stop}, "
-                             f"got {first_line(error)}") from None
         if block.shape != (stop - start, self.shape[1]):
             raise ValueError(f"{self.name}: expected {(stop - start, self.shape[1])} from row {start}, "
                              f"got {block.shape} (was it changed while being read?)")
@@ -121,7 +123,7 @@ def choose_member(name: str, noun: str, nouns: str, member: str | None, present:
         return present[0]
     if member is not None and member.strip("/") in present:
         return member.strip("/")
-    shown = ", ".join(present[:12]) + (f" and {len(present) - 12} more" if len(present) > 12 else "")
+    shown = listed(present)
     wanted = f"the name of one {noun} after a colon" if member is None else f"one of its {nouns}"
     raise ValueError(f"{name}: expected {wanted} ({shown or 'it has none'}), got {member or 'none'}")
 

@@ -5,13 +5,14 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 
+from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax.io._named import NamedRows, of_torch
 from phasejax.io._plain_values import plain_values
-from phasejax.io._table import Table, choose_member, first_line, import_reader, table_of_rows
+from phasejax.io._table import Table, choose_member, import_reader, table_of_rows
 
 TENSOR_ENDINGS = (".safetensors", ".pt", ".pth")
 BFLOAT16_NOTE = "stored in bfloat16, which keeps 2 to 3 digits"
@@ -57,8 +58,7 @@ def named_tensors(path: str, flatten: bool = False) -> NamedRows:
     """
     split = split_tensor_path(path)
     file = Path(path if split is None else split[0])
-    if split is None or not file.exists():
-        raise ValueError(f"{path}: expected a readable file, got No such file or directory")
+    check_regular_file(file, path)
     stored = _stored(file, split[1], path)
     notes = (f"{file.name}: {BFLOAT16_NOTE}",) if stored.brief else ()
     if len(stored.shape) == 1:
@@ -72,16 +72,12 @@ def _stored(file, member, name):
 
 def _in_safetensors(file, member, name):
     reader = import_reader("safetensors", "safetensors", name)
-    try:
-        with reader.safe_open(file, framework="numpy") as opened:
-            key = choose_member(name, "tensor", "tensors", member, opened.keys())
-            stored = opened.get_slice(key)
-            shape = tuple(stored.get_shape())
+    with reading(name, "a complete .safetensors file"), reader.safe_open(file, framework="numpy") as opened:
+        key = choose_member(name, "tensor", "tensors", member, opened.keys())
+        stored: Any = opened.get_slice(key)
+        shape = tuple(stored.get_shape())
+        with reading(name, "numbers"):  # of a type that NumPy knows
             first = np.asarray(stored[:1]) if shape else np.empty(0)
-    except (reader.SafetensorError, OSError) as error:
-        raise ValueError(f"{name}: expected a complete .safetensors file, got {first_line(error)}") from None
-    except (TypeError, AttributeError) as error:  # a type that NumPy does not know
-        raise ValueError(f"{name}: expected numbers, got {first_line(error)}") from None
 
     def read(start, stop):
         with reader.safe_open(file, framework="numpy") as opened:
@@ -96,11 +92,11 @@ def _of_torch_file(file, member, name):
     except ValueError:
         raise ValueError(f"{name}: expected PyTorch to read it with, got none installed: pip install torch, or save it "
                          "as .safetensors or .npy") from None
-    try:
+    if zipfile.is_zipfile(file):
+        with reading(name, "a complete file of PyTorch"), zipfile.ZipFile(file) as archive:
+            check_memory(name, sum(entry.file_size for entry in archive.infolist()))
+    with reading(name, "a file of tensors alone, as torch.save writes it"):
         found = torch.load(file, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError) as error:
-        raise ValueError(f"{name}: expected a file of tensors alone, as torch.save writes it, got "
-                         f"{first_line(error)}") from None
     if isinstance(found, Mapping):
         tensors = {str(key): value for key, value in found.items() if hasattr(value, "detach")}
         found = tensors[choose_member(name, "tensor", "tensors", member, tensors)]

@@ -5,10 +5,8 @@ silence: rows with too few fields, text in another encoding, a line break inside
 """
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from phasejax.io._table import first_line
+from phasejax.io._text_content import read_text
 
 # Texts that stand for a missing number. A column of text keeps those that may well be classes, see `_text_table`.
 MISSING = (
@@ -37,13 +36,6 @@ MISSING = (
     "#N/A",
     "-",
     "--",
-)
-_MARKS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
 )
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}  # in the order in which they are tried
 _POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)")
@@ -116,7 +108,7 @@ def read_rows(file: Path, name: str) -> TextRows:
     Raises:
         ValueError: the file cannot be read, has another encoding, or its lines have different numbers of fields.
     """
-    everything = _text(file, name).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    everything = read_text(file, name).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     numbered = [(place, line) for place, line in enumerate(everything, 1)]
     declared = None
     if match := re.fullmatch(r'"?sep=(.)"?', everything[0].strip()):  # written for Excel
@@ -177,35 +169,6 @@ def to_number(text: str, decimal: str = ".") -> float:
 
 def _has_text(numbered):
     return any(line.strip() for _, line in numbered)
-
-
-def _text(file, name):
-    try:
-        data = file.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        elif file.suffix.lower() == ".gz":
-            raise ValueError(f"{name}: expected a file compressed by gzip, got another format")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{name}: expected a complete .gz file, got {first_line(error)}") from None
-    except OSError as error:
-        raise ValueError(f"{name}: expected a readable file, got {error.strerror or error}") from None
-    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        old = " (Latin-1 or Windows-1252?)" if encoding == "utf-8" else ""
-        raise ValueError(
-            f"{name}: expected text in {encoding.upper()}, got the byte {data[error.start]:#04x} "
-            f"in line {line}{old}; save it as UTF-8"
-        ) from None
-    if "\0" in text:
-        raise ValueError(
-            f"{name}: expected text in UTF-8, or in UTF-16 with a byte order mark, got zero bytes "
-            "(UTF-16 without its mark, or no text); save it as UTF-8"
-        )
-    return text
 
 
 def _records(lines, separator):

@@ -293,7 +293,7 @@ def test_other_json_is_refused_in_one_line(tmp_path, found, change, message):
 def test_no_file_no_text_and_half_a_file_are_refused(tmp_path, found):
     with pytest.raises(ValueError, match="expected a readable file, got No such file"):
         load_baseline(tmp_path / "none.json")
-    with pytest.raises(ValueError, match="expected a readable file, got Is a directory"):
+    with pytest.raises(ValueError, match="expected a regular file, got a folder"):
         load_baseline(tmp_path)
     path, text = tmp_path / "baseline.json", found.to_json()
     path.write_bytes(b"\x93NUMPY\x01\x00")

@@ -101,7 +101,7 @@ def test_truncated_object_and_ambiguous_files(tmp_path):
     np.save(tmp_path / "x.npy", X)
     whole = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(whole[:-100])
-    with pytest.raises(ValueError, match=r"x.npy: expected a valid .npy file"):
+    with pytest.raises(ValueError, match=r"x.npy: expected a complete .npy file"):
         load_array(tmp_path / "x.npy")
     np.save(tmp_path / "o.npy", np.array([{"a": 1}]), allow_pickle=True)
     with pytest.raises(ValueError, match="got Python objects"):
