@@ -31,6 +31,7 @@ BENCHMARKS = {
     "sweep": Benchmark("a sweep over the grid of Fig. 7 beside a NumPy loop and PyTorch", sweep.run),
     "population": Benchmark("closed forms of ten million models", scale.population),
     "sampled": Benchmark("a million samples, solved within 500 MB", scale.sampled),
+    "million_rows": Benchmark("a diagnosis of a million rows of two memory maps, 4 GB on disk", scale.million_rows),
     "first_sweep": Benchmark("from the start of a process to the first results of Fig. 7", scale.first_sweep),
     "first_call": Benchmark("first and second call of each subcommand of phasejax", first_call.run),
     "training": Benchmark("training of deep encoders beside PyTorch", training.run),

@@ -192,19 +192,24 @@ print(json.dumps({"seconds": seconds, "peak": peak_memory(), "regime": found.lik
 """
 
 
-def _large(n: int = 1_000_000, d: int = 512, block: int = 50_000) -> list[Row]:
-    """Two memory maps of float32, written here and diagnosed in a process of their own."""
+def large_pairs(folder: Path, n: int, d: int, block: int = 50_000) -> SpikedModel:
+    """Write x.npy and y.npy, float32, and labels.npy of a spiked model block by block; returns the model."""
     model, rng = _model("homogeneous", 2.0, 0.5, d), np.random.default_rng(0)
+    files = [np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (n, d)) for name in "xy"]
+    labels = np.empty(n)
+    for start in range(0, n, block):
+        rows = slice(start, min(start + block, n))
+        x, y, labels[rows], _ = _data(rng, model, rows.stop - start, "Gaussian", "scalar")
+        for file, view in zip(files, (x, y), strict=True):
+            file[rows] = view
+    np.save(folder / "labels.npy", labels)
+    return model
+
+
+def _large(n: int = 1_000_000, d: int = 512) -> list[Row]:
+    """Two memory maps of float32, written here and diagnosed in a process of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [np.lib.format.open_memmap(Path(folder, f"{name}.npy"), "w+", np.float32, (n, d)) for name in "xy"]
-        labels = np.empty(n)
-        for start in range(0, n, block):
-            rows = slice(start, min(start + block, n))
-            x, y, labels[rows], _ = _data(rng, model, rows.stop - start, "Gaussian", "scalar")
-            for file, view in zip(files, (x, y), strict=True):
-                file[rows] = view
-        del files
-        np.save(Path(folder, "labels.npy"), labels)
+        model = large_pairs(Path(folder), n, d)
         done = subprocess.run([sys.executable, "-c", _LARGE, folder], cwd=Path(__file__).parents[1],
                               capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
