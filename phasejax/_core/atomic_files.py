@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 
 # Names of what this process has open. Even where it is a file, such as that to which the shell redirects, it is written
 # to in its place: the shell would not see another file.
-_OPEN_HERE = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/(self|thread-self|\d+)/fd/\d+")
+_OPEN_HERE = re.compile(r"/dev/(stdout|stderr)|(?:/dev|/proc/self|/proc/thread-self)/fd/(\d+)")
 
 
 @contextlib.contextmanager
@@ -123,11 +124,14 @@ class _Output:
 
     def commit(self, *, may_be_put_back: bool) -> None:
         if self.in_place:
-            handle = os.open(self.target, os.O_WRONLY | os.O_APPEND)
-            with open(handle, "wb", buffering=0, closefd=True) as stream:
-                content = memoryview(self.unfinished.read_bytes())
-                while content:
-                    content = content[stream.write(content):]
+            try:
+                with open(_opened(self.target), "wb", buffering=0) as stream:
+                    content = memoryview(self.unfinished.read_bytes())
+                    while content:
+                        content = content[stream.write(content):]
+            except OSError as error:
+                raise type(error)(f"{self.target}: expected something that can be written to, got {error.strerror}"
+                                  ) from None
             return
         self.unfinished.chmod(self.mode)
         with open(self.unfinished, "rb") as stream:
@@ -152,6 +156,20 @@ class _Output:
         for path in (self.unfinished, self.before):
             if path is not None:
                 path.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> int:
+    """A handle to write to a device or pipe.
+
+    That of a name like /dev/stdout is a copy of the process's own, so that in a file to which the shell redirects what
+    is written here and what is printed follow each other.
+    """
+    match = _OPEN_HERE.fullmatch(os.path.abspath(path))
+    if match is None:
+        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return os.dup({"stdout": 1, "stderr": 2}[match[1]] if match[1] else int(match[2]))
 
 
 def _is_written_in_place(path: str | Path) -> bool:

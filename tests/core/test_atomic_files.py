@@ -92,6 +92,18 @@ def test_devices_and_pipes_are_written_to_and_stay(tmp_path):
         check_writable_path(f"/dev/fd/{write}")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
+def test_what_is_printed_follows_what_is_written_to_standard_output(tmp_path):
+    code = ("from phasejax._core.atomic_files import written_whole\nprint('before')\n"
+            "with written_whole('/dev/stdout') as unfinished:\n    unfinished.write_text('written\\n')\nprint('after')")
+    with open(tmp_path / "captured", "wb") as captured:
+        subprocess.run([sys.executable, "-c", code], stdout=captured, check=True, env=as_users_run())
+    assert (tmp_path / "captured").read_text().split() == ["before", "written", "after"]
+    with pytest.raises(OSError, match=r"^/dev/full: expected something that can be written to, got No space"), \
+            written_whole("/dev/full") as unfinished:
+        unfinished.write_text("text")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="files of POSIX")
 def test_what_can_be_no_output_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
