@@ -24,8 +24,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from phasejax._core.devices import local_slots
+from phasejax._core.program_fingerprint import program_fingerprints
 from phasejax.simulation._grid import chunk_shape_within, clipped_chunk_shape
 
 # Cells in a block. On the CPU a block's working set should stay in the second-level cache: a cell
@@ -35,6 +37,10 @@ _BLOCK_ON_CPU, _BLOCK_OF_CLOSED_FORMS, _BLOCK_ELSEWHERE = 32, 1024, 8192
 # a call, about 0.1 ms, is negligible.
 _CHUNKS_PER_SLOT = 16
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
+# Boxes of a sweep that is shared out to workers whose number is not known: enough for an even load on hundreds of them,
+# none so large that it takes long, since it is lost with its worker.
+_BOXES, _BLOCKS_IN_A_BOX = 1024, 2048
+_BYTES_OF_A_BOX = 1_000_000_000
 # Share of the device's memory that a sweep may use when the caller gives no budget.
 _DEFAULT_SHARE = 0.25
 
@@ -50,22 +56,27 @@ class Budget:
     Args:
         memory_bytes: memory for one chunk while it is computed.
         slots: the device of each chunk that is computed at the same time.
+        shared_out: whether the chunks are computed by workers elsewhere. Then nothing about them may depend on this
+            process, which does not know how many workers there are.
     """
 
     memory_bytes: int
     slots: Slots
+    shared_out: bool = False
 
     @classmethod
-    def from_memory(cls, memory: str | float | None) -> "Budget":
+    def from_memory(cls, memory: str | float | None, shared_out: bool = False) -> "Budget":
         """The budget of "2GB", of a number of bytes, or of a fraction below 1 of the device's memory.
 
         Args:
-            memory: the size for all slots together; a quarter of the device's memory when None.
+            memory: the size for all slots together; a quarter of the device's memory when None. Of a sweep that is
+                shared out it is the size for one chunk at a worker; 1 GB when None.
+            shared_out: as the field.
 
         Raises:
             ValueError: anything else.
         """
-        wanted = _DEFAULT_SHARE if memory is None else memory
+        wanted = memory if memory is not None else _BYTES_OF_A_BOX if shared_out else _DEFAULT_SHARE
         if isinstance(wanted, str):
             text = wanted.strip().lower()
             try:
@@ -74,6 +85,8 @@ class Budget:
                 raise ValueError(f"memory: expected a size like '2GB' or '500MB', got {memory!r}") from None
         if not wanted > 0 or wanted == math.inf:
             raise ValueError(f"memory: expected a positive size, got {memory!r}")
+        if shared_out:
+            return cls(int(wanted * _device_memory() if wanted < 1 else wanted), local_slots()[:1], True)
         slots = local_slots()
         sharing = len(slots) if slots[0].platform == "cpu" else 1  # all slots on the host share one memory
         return cls(int((wanted * _device_memory() if wanted < 1 else wanted) / sharing), slots)
@@ -90,6 +103,7 @@ class Program:
         block_cells: cells in a block.
         block_bytes: upper bound on the memory of one block while it is computed.
         constant_bytes: memory of the constants.
+        traced: the computation of one block.
     """
 
     cell_function: Callable[..., dict[str, jax.Array]]
@@ -98,6 +112,7 @@ class Program:
     block_cells: int
     block_bytes: int
     constant_bytes: int
+    traced: ClosedJaxpr
 
     @classmethod
     def trace(cls, cell_function: Callable[..., dict[str, jax.Array]], lengths: tuple[int, ...], constants: Any, *,
@@ -117,7 +132,12 @@ class Program:
             jaxpr, results = jax.make_jaxpr(jax.vmap(cell_function, in_axes=(0, None)), return_shape=True)(
                 index, constants)
         results = {name: jax.ShapeDtypeStruct(r.shape[1:], r.dtype) for name, r in results.items()}
-        return cls(cell_function, lengths, results, block_cells, _bytes_of_all_values(jaxpr.jaxpr), _bytes(constants))
+        return cls(cell_function, lengths, results, block_cells, _bytes_of_all_values(jaxpr.jaxpr), _bytes(constants),
+                   jaxpr)
+
+    def fingerprints(self) -> dict[str, str]:
+        """By the name of each result, what tells its computation from any that gives other numbers."""
+        return dict(zip(sorted(self.results), program_fingerprints(self.traced), strict=True))
 
     @property
     def cell_bytes(self) -> int:
@@ -136,7 +156,10 @@ class Program:
             raise ValueError(f"memory: expected at least {_readable(least)} for one block of {self.block_cells} cells "
                              f"on each of {len(budget.slots)} workers, got {_readable(budget.memory_bytes)}")
         room = (budget.memory_bytes - self.constant_bytes - self.block_bytes) // max(1, 2 * self.cell_bytes)
-        even = math.ceil(math.prod(self.lengths) / (_CHUNKS_PER_SLOT * len(budget.slots) * jax.process_count()))
+        if budget.shared_out:
+            even = min(math.ceil(math.prod(self.lengths) / _BOXES), _BLOCKS_IN_A_BOX * self.block_cells)
+        else:
+            even = math.ceil(math.prod(self.lengths) / (_CHUNKS_PER_SLOT * len(budget.slots) * jax.process_count()))
         blocks = max(min(room, even) // self.block_cells, 1)
         return chunk_shape_within(self.lengths, blocks * self.block_cells)
 
@@ -193,14 +216,33 @@ class CompiledProgram:
             lengths: of the dimensions; chunks are clipped at the edges of the grid.
             constants: a pytree of arrays.
         """
-        with jax.enable_x64(True):
-            constants = {device: jax.device_put(constants, device) for device in self._compiled}
+        constants = self.on_devices(constants)
         finished_chunks = self._in_this_process if jax.process_count() == 1 else self._in_all_processes
-        cells = math.prod(self.chunk_shape)
         for origin, found in finished_chunks(origins, lengths, constants):
-            inside = tuple(slice(0, side) for side in clipped_chunk_shape(self.chunk_shape, lengths, origin))
-            yield origin, {name: values[:cells].reshape(self.chunk_shape + values.shape[1:])[inside]
-                           for name, values in found.items()}
+            yield origin, self._inside(origin, lengths, found)
+
+    def on_devices(self, constants: Any) -> dict[Any, Any]:
+        """The constants on every device."""
+        with jax.enable_x64(True):
+            return {device: jax.device_put(constants, device) for device in self._compiled}
+
+    def compute_chunk(self, origin: Origin, lengths: tuple[int, ...], device: Any, constants: dict[Any, Any]
+                      ) -> Results:
+        """The results of one chunk, computed in this thread.
+
+        Args:
+            origin, lengths: as in `compute_chunks`.
+            device: one of the slots.
+            constants: as `on_devices` returns them.
+        """
+        return self._inside(origin, lengths, self._compute_on(device, origin, lengths, constants[device]))
+
+    def _inside(self, origin, lengths, found):
+        """The part of a chunk's results that lies inside the grid, in its shape."""
+        inside = tuple(slice(0, side) for side in clipped_chunk_shape(self.chunk_shape, lengths, origin))
+        cells = math.prod(self.chunk_shape)
+        return {name: values[:cells].reshape(self.chunk_shape + values.shape[1:])[inside]
+                for name, values in found.items()}
 
     def _in_this_process(self, origins, lengths, constants):
         """Keep one chunk in work on each slot until all are done."""

@@ -6,19 +6,22 @@ quantities into a function of one cell, has it compiled once for each combinatio
 writes the results chunk by chunk to memory or to a store.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
+from phasejax._core.devices import local_slots
 from phasejax._core.linalg import whitening
 from phasejax.linear import Covariances, Whitened
-from phasejax.simulation._executor import Budget, CompiledProgram, Program
+from phasejax.simulation._executor import Budget, CompiledProgram, Program, Slots
 from phasejax.simulation._grid import Grid, Group, chunk_origins, clipped_chunk_shape
 from phasejax.simulation._population import population_covariances
 from phasejax.simulation._quantities import Cell, Quantity
@@ -26,10 +29,35 @@ from phasejax.simulation._sampling import bartlett_factor, colour_whitened
 from phasejax.simulation._store import Region, Results
 from phasejax.theory import SpikedModel
 
+Values = dict[str, np.ndarray]
 Source = Literal["theory", "population", "sampled"]
 # Draws that all cells share are made for as many seeds at a time as fit in this. It is a constant, so
 # that how the seeds are divided does not depend on the machine.
 _DRAWS_BYTES = 64e6
+
+
+class Box(NamedTuple):
+    """One chunk of a stage, with all that tells a worker which one it is.
+
+    Args:
+        key: name in the journals of stores.
+        group: number of the group of the grid.
+        first_seed: of the seeds that are drawn at once.
+        origin: index of the first cell, in the group and from the first seed.
+        lengths: of the dimensions of the group, with the seeds that are drawn at once.
+        chunk_shape: of a whole chunk in these dimensions.
+        region: where it lies in the arrays of results.
+        cells: number of cells.
+    """
+
+    key: str
+    group: int
+    first_seed: int
+    origin: tuple[int, ...]
+    lengths: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
+    region: Region
+    cells: int
 
 
 class Stage:
@@ -59,6 +87,8 @@ class Stage:
         self._key_impl = None if key is None else jax.random.key_impl(key)
         self._groups = list(grid.groups())
         self._seeds_at_once = self._count_seeds_at_once()
+        self._compiled: dict[tuple, CompiledProgram] = {}
+        self._compiling, self._part, self._computed = threading.Lock(), None, 0  # of `compute`
         self._programs: dict[tuple, Program] = {}  # groups of the same shapes share one
         for group, model in zip(self._groups, models, strict=True):
             if _shapes(group) not in self._programs:
@@ -68,10 +98,21 @@ class Stage:
                     self._cell_function(group, model), tuple(self._varying(group).values()), constants,
                     closed_form=source == "theory")
 
+    def __reduce__(self):
+        """Stages travel as what they were made of, and trace their programs anew."""
+        key = None if self._key is None else (np.asarray(jax.random.key_data(self._key)), str(self._key_impl))
+        return _remade, (self.source, self.quantities, self._grid, self._models, self._model_at, self._lam, self._n,
+                         self._seeds, key, self._common)
+
     def own_shape(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and dtype of one cell's result: the longest where shapes differ between groups."""
         found = [program.results[name] for program in self._programs.values()]
         return tuple(map(max, zip(*(r.shape for r in found), strict=True))), found[0].dtype
+
+    def fingerprints(self) -> dict[str, str]:
+        """By the name of each quantity, what tells its computation from any that may give other numbers."""
+        of_programs = [program.fingerprints() for program in self._programs.values()]
+        return {name: " ".join(dict.fromkeys(found[name] for found in of_programs)) for name in self.quantities}
 
     def chunk_shape(self, budget: Budget) -> tuple[int, ...]:
         """Cells along each of `dims` in a chunk that fits the budget in every group.
@@ -99,35 +140,69 @@ class Stage:
             advance: called with the number of cells of each finished chunk, with those that were
                 finished earlier, and with 0 when a program has been compiled.
         """
-        compiled: dict[tuple, CompiledProgram] = {}
+        for _, of_part in itertools.groupby(self.boxes(chunk_shape), lambda box: (box.group, box.first_seed)):
+            boxes = {box.origin: box for box in of_part}
+            missing = {origin: box for origin, box in boxes.items() if not results.is_done(box.key)}
+            if len(missing) < len(boxes):
+                advance(sum(box.cells for origin, box in boxes.items() if origin not in missing))
+            if not missing:
+                continue
+            any_box = next(iter(missing.values()))
+            program, constants, is_new = self._program(any_box, budget.slots)
+            if is_new:
+                advance(0)
+            for origin, values in program.compute_chunks(list(missing), any_box.lengths, constants):
+                box = missing[origin]
+                results.write(box.key, box.region, self._along_dims(box, values))
+                advance(box.cells)
+
+    def boxes(self, chunk_shape: tuple[int, ...]) -> Iterator[Box]:
+        """The chunks of the stage, those of one group and of seeds that are drawn at once together.
+
+        Args:
+            chunk_shape: cells along each of `dims` in a chunk.
+        """
         sides = dict(zip(self.dims, chunk_shape, strict=True)) | ({} if self.source == "sampled" else {"seed": 1})
-        for number, (group, model) in enumerate(zip(self._groups, self._models, strict=True)):
-            varying, shapes = self._varying(group), _shapes(group)
+        for number, group in enumerate(self._groups):
+            varying = self._varying(group)
             inner = tuple(sides[dim] for dim in varying)
             for first_seed in range(0, self._seeds, self._seeds_at_once):
                 seeds = min(self._seeds_at_once, self._seeds - first_seed)
                 lengths = (*tuple(varying.values())[:-1], seeds)
-                # Stores keep these keys in their journals: a change of their form would make old stores begin anew.
-                chunk_keys = {origin: f"{self.source} {number} {first_seed} {origin}"
-                              for origin in chunk_origins(lengths, inner)}
-                missing = [origin for origin, chunk_key in chunk_keys.items() if not results.is_done(chunk_key)]
-                cells = {origin: math.prod(clipped_chunk_shape(inner, lengths, origin)) for origin in missing}
-                if sum(cells.values()) < math.prod(lengths):
-                    advance(math.prod(lengths) - sum(cells.values()))
-                if not missing:
-                    continue
-                with jax.enable_x64(True):
-                    constants = self._constants(group, model, first_seed)
-                if shapes not in compiled:
-                    compiled[shapes] = CompiledProgram(self._programs[shapes], inner, budget.slots, constants)
-                    advance(0)
-                for origin, values in compiled[shapes].compute_chunks(missing, lengths, constants):
-                    region = self._region(group, (*origin[:-1], origin[-1] + first_seed),
-                                          clipped_chunk_shape(inner, lengths, origin))
-                    shape = tuple(cut.stop - cut.start for cut in region)
-                    results.write(chunk_keys[origin], region, {name: v.reshape(shape + v.shape[len(inner):])
-                                                               for name, v in values.items()})
-                    advance(cells[origin])
+                for origin in chunk_origins(lengths, inner):
+                    clipped = clipped_chunk_shape(inner, lengths, origin)
+                    # Stores keep these keys in their journals: another form would make old stores begin anew.
+                    yield Box(f"{self.source} {number} {first_seed} {origin}", number, first_seed, origin, lengths,
+                              inner, self._region(group, (*origin[:-1], origin[-1] + first_seed), clipped),
+                              math.prod(clipped))
+
+    def compute(self, box: Box) -> Values:
+        """The results of one chunk over `dims`, computed in this thread; several may be computed at once."""
+        with self._compiling:
+            part = box.group, box.first_seed, box.chunk_shape
+            if self._part is None or self._part[0] != part:
+                program, constants, _ = self._program(box, tuple(dict.fromkeys(local_slots())))
+                self._part = part, program, program.on_devices(constants)
+            _, program, constants = self._part
+            self._computed += 1
+            device = list(constants)[self._computed % len(constants)]
+        return self._along_dims(box, program.compute_chunk(box.origin, box.lengths, device, constants))
+
+    def _program(self, box: Box, slots: Slots) -> tuple[CompiledProgram, Any, bool]:
+        """The program of a chunk, its constants, and whether it has been compiled only now."""
+        group, model = self._groups[box.group], self._models[box.group]
+        with jax.enable_x64(True):
+            constants = self._constants(group, model, box.first_seed)
+        key = _shapes(group), box.chunk_shape, slots
+        is_new = key not in self._compiled
+        if is_new:
+            self._compiled[key] = CompiledProgram(self._programs[_shapes(group)], box.chunk_shape, slots, constants)
+        return self._compiled[key], constants, is_new
+
+    def _along_dims(self, box: Box, values: Values) -> Values:
+        """The results of a chunk with all of `dims`, those along which its group does not vary too."""
+        shape = tuple(cut.stop - cut.start for cut in box.region)
+        return {name: v.reshape(shape + v.shape[len(box.chunk_shape):]) for name, v in values.items()}
 
     def _region(self, group: Group, origin: tuple[int, ...], sides: tuple[int, ...]) -> Region:
         """Where in the arrays of results a chunk of a group lies."""
@@ -198,6 +273,12 @@ class Stage:
             return {name: quantity.compute(cell) for name, quantity in self.quantities.items()}
 
         return results
+
+
+def _remade(source, quantities, grid, models, model_at, lam, n, seeds, key, common) -> Stage:
+    """A stage, from what `Stage.__reduce__` keeps of it."""
+    return Stage(source, quantities, grid, models, model_at, lam=lam, n=n, seeds=seeds, common=common,
+                 key=None if key is None else jax.random.wrap_key_data(jnp.asarray(key[0]), impl=key[1]))
 
 
 def _shapes(group: Group) -> tuple[tuple[str, int], ...]:

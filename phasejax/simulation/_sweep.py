@@ -10,23 +10,28 @@ import inspect
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import jax
+import jaxlib.version
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 
+from phasejax._core.executors import opened_executor
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
 from phasejax.simulation._quantities import QUANTITIES, Quantity
+from phasejax.simulation._shared_out import check_can_be_sent, share_out
 from phasejax.simulation._stage import Source, Stage
 from phasejax.simulation._store import DatasetTemplate, Memory, Variable
-from phasejax.simulation._zarr_store import ZarrStore
+from phasejax.simulation._zarr_store import OF_FUNCTION, ZarrStore
 from phasejax.theory import Regime, SpikedModel
 
 # Names of axes that belong to the sample and to the solvers, not to the model.
@@ -38,7 +43,8 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
           quantities: str | Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
           fixed: Mapping[str, Any] | None = None, n: int | None = None, seeds: int = 1,
           key: Key[Array, ""] | None = None, common_random_numbers: bool = True, memory: str | float | None = None,
-          store: str | Path | None = None, progress: bool | ProgressCallback = False) -> xr.Dataset:
+          store: str | Path | None = None, executor: Executor | str | None = None,
+          progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Evaluate `quantities` at every point of the grid spanned by `axes`, on all devices.
 
     Everything is computed in float64. Quantities of covariances are evaluated on the population
@@ -72,6 +78,12 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
             device's memory; a quarter of it when left out. The results come on top, except in a store.
         store: folder of a Zarr store, to which each chunk is written when it is done. If it holds a
             part of the same sweep, only the rest is computed.
+        executor: who computes: any `concurrent.futures.Executor`, such as Dask's `client.get_executor()`; or a text,
+            "processes:4" for processes on this machine, "dask" for a Dask cluster on it, "dask:ADDRESS" for a
+            scheduler, "MODULE:FUNCTION" for a function that returns an executor. The workers write to the store
+            themselves, which must be at the same path for all. What a lost worker computed is given to another.
+            Workers whose digits would differ are refused. `memory` is then for each chunk at a worker, 1 GB when left
+            out, and "sweep" in `progress` is first called at once.
         progress: True for a progress bar on a terminal; or a function of ("sweep", done, total),
             called when a program has been compiled, first with 0 cells done, and after every chunk.
 
@@ -83,8 +95,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
 
     Raises:
         ValueError: an unknown quantity or parameter, an empty axis, a value out of range, n too
-            small, seeds < 1, a missing key, too little memory, or a store of another sweep;
-            before anything is compiled.
+            small, seeds < 1, a missing key, too little memory, a store of another sweep, or functions that cannot
+            be sent to workers; before anything is compiled. Workers that are unlike, when they first answer.
+        ConnectionError: no workers any more; what is in the store is kept, and the same call goes on with it.
         OSError: a store that cannot be written.
 
     >>> import jax
@@ -103,7 +116,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     sampled = "sampled" in by_source
     _check_sampling(n, seeds, key, sampled, "n" in grid.axes)
     _check_arguments(build, {*grid.axes, *constant})
-    budget = Budget.from_memory(memory)
+    if executor is not None and jax.process_count() > 1:
+        raise ValueError("executor: expected none, since this program runs in several processes that share the sweep")
+    budget = Budget.from_memory(memory, shared_out=executor is not None)
     models = _check_models(build, constant, grid, n if sampled else None, sampled)
 
     def model_at(point: Mapping[str, Any], shapes: Mapping[str, int]) -> SpikedModel:
@@ -122,8 +137,16 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
         attrs["n"] = n
     names = [quantities] if isinstance(quantities, str) else list(quantities)
     template = _template(names, stages, chunk_shapes, grid, attrs, seeds if sampled else None)
-    results = Memory(template) if store is None else _open_store(store, template)
-    with contextlib.closing(results), reporting(progress) as report:
+    if store is not None:
+        template.origin |= _origin(stages)
+    with contextlib.ExitStack() as stack:
+        workers = None
+        if executor is not None:
+            check_can_be_sent(stages)
+            workers = stack.enter_context(opened_executor(executor))
+        results = Memory(template) if store is None else _open_store(store, template)
+        stack.enter_context(contextlib.closing(results))
+        report = stack.enter_context(reporting(progress))
         done, total = 0, sum(stage.cells for stage in stages)
 
         def advance(cells: int) -> None:
@@ -131,9 +154,12 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
             done += cells
             report("sweep", done, total)
 
-        for stage in stages:
-            # A store may have been made with another memory budget, and keeps its chunks.
-            stage.run(results, budget, results.chunk_shape(next(iter(stage.quantities))), advance)
+        if workers is not None:
+            share_out(workers, stages, results, advance)
+        else:
+            for stage in stages:
+                # A store may have been made with another memory budget, and keeps its chunks.
+                stage.run(results, budget, results.chunk_shape(next(iter(stage.quantities))), advance)
         if store is not None:
             _synchronise("sweep finished")
         return results.finish()
@@ -234,6 +260,17 @@ def _open_store(store: str | Path, template: DatasetTemplate) -> ZarrStore:
         _synchronise("store made")
     _synchronise("store read")  # no process writes before all have read what is there
     return results
+
+
+def _origin(stages: Sequence[Stage]) -> dict[str, str]:
+    """What decides the numbers of a sweep besides its attributes: the compiler, the kind of device, functions."""
+    here = computed_on()
+    # Flags that say how many devices there are or what is written for debugging change no number.
+    flags = [flag for flag in here.get("XLA_FLAGS", "").split()
+             if not flag.startswith(("--xla_force_host_platform_device_count", "--xla_dump"))]
+    functions = {OF_FUNCTION + name: found for stage in stages for name, found in stage.fingerprints().items()}
+    return {"jaxlib": jaxlib.version.__version__, "platform": here["platform"],
+            "XLA_FLAGS": " ".join(sorted(flags)) or "none"} | functions
 
 
 def _synchronise(point: str) -> None:

@@ -1,0 +1,161 @@
+"""Executors by name: processes on this machine, a Dask cluster, or whatever a function of the user's makes.
+
+Where workers die a pool of processes cannot go on, and `restart` gives it new ones. Its workers ignore the interrupt
+that a terminal sends to all processes, since the process that asked for the work decides what becomes of it.
+"""
+
+import contextlib
+import importlib
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from phasejax._core.devices import cores
+
+FORMS = "processes:COUNT, dask, dask:ADDRESS, dask:FILE or MODULE:FUNCTION"
+
+
+class ProcessPool(Executor):
+    """A pool of processes that have never been part of this one, and can be replaced when some of them died.
+
+    Args:
+        count: number of processes.
+    """
+
+    def __init__(self, count: int):
+        self.count = count
+        self.window = 2 * count  # tasks that wait in the pool: enough that no process does
+        self._pool = self._new()
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        """Have one call made in a worker."""
+        return self._pool.submit(fn, *args, **kwargs)
+
+    def restart(self) -> None:
+        """End all workers, stopped ones too, and start new ones."""
+        self._pool.shutdown(wait=False, kill_workers=True)
+        self._pool = self._new()
+
+    def has_stopped_worker(self) -> bool:
+        """Whether a worker stands still because somebody stopped it; known on Linux only."""
+        return any(_is_stopped(process) for process in list(self._pool._processes or {}))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End all workers, whatever they do."""
+        self._pool.shutdown(wait=False, kill_workers=True)
+
+    def _new(self) -> Any:
+        # Loky's processes start anew instead of as a fork, which JAX does not survive, and do not import the script
+        # that is running, so that it need not protect its calls with `if __name__ == "__main__"`.
+        from loky.process_executor import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(self.count, initializer=_ignore_interrupts)
+
+
+@contextlib.contextmanager
+def opened_executor(executor: Executor | str) -> Iterator[Executor]:
+    """The executor that a text stands for, closed at the end; an executor itself stays open.
+
+    Args:
+        executor: "processes:COUNT" (or "processes", one for each core), "dask" (a cluster of this machine's cores),
+            "dask:ADDRESS" of a scheduler, "dask:FILE" that a scheduler wrote, "MODULE:FUNCTION" that returns an
+            executor; or an executor.
+
+    Raises:
+        ValueError: another text, or a function that returns something else.
+        OSError: no scheduler at the address.
+    """
+    if isinstance(executor, Executor):
+        yield executor
+        return
+    if not isinstance(executor, str):
+        raise ValueError(f"executor: expected a concurrent.futures.Executor or one of {FORMS}, got {executor!r}"[:300])
+    kind, colon, rest = executor.partition(":")
+    if kind == "processes":
+        opened = contextlib.closing(_Closing(ProcessPool(_count(executor, rest) if colon else cores())))
+    elif kind == "dask":
+        opened = _dask(executor, rest, colon)
+    elif colon and kind and rest:
+        opened = contextlib.closing(_Closing(_from_function(executor, kind, rest)))
+    else:
+        raise ValueError(f"executor: expected {FORMS}, got {executor!r}")
+    with opened as found:
+        yield found.executor if isinstance(found, _Closing) else found
+
+
+class _Closing:
+    """Ends an executor without waiting for workers that may never answer."""
+
+    def __init__(self, executor: Executor):
+        self.executor = executor
+
+    def close(self) -> None:
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _count(executor: str, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 4096:
+        raise ValueError(f"executor: expected processes:COUNT with a whole number from 1 to 4096, got {executor!r}")
+    return int(text)
+
+
+@contextlib.contextmanager
+def _dask(executor: str, address: str, colon: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ValueError(f"executor: expected Dask for {executor!r}, which is not installed "
+                         "(pip install 'phasejax[dask]')") from None
+    if colon and not address:
+        raise ValueError(f"executor: expected dask:ADDRESS or dask:FILE, got {executor!r}")
+    with contextlib.ExitStack() as stack:
+        if not colon:
+            cluster = stack.enter_context(LocalCluster(n_workers=cores(), threads_per_worker=1, dashboard_address=None))
+            client = Client(cluster)
+        elif address.endswith(".json") or Path(address).is_file():
+            if not Path(address).is_file():
+                raise ValueError(f"executor: expected the file of a Dask scheduler, got none at {address}")
+            client = _connected(executor, scheduler_file=address)
+        else:
+            client = _connected(executor, address=address)
+        stack.enter_context(client)
+        yield client.get_executor()
+
+
+def _connected(executor: str, **where: Any) -> Any:
+    from distributed import Client
+
+    try:
+        return Client(**where, timeout=30)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConnectionError(f"executor: expected a Dask scheduler at {executor.partition(':')[2]}, got no answer "
+                              f"({(str(error).splitlines() or [type(error).__name__])[0][:200]})") from None
+
+
+def _from_function(executor: str, module: str, function: str) -> Executor:
+    sys.path.insert(0, "")  # the user's folder, which a command does not search by itself
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"executor: expected MODULE:FUNCTION, got {executor!r} ({error})") from None
+    finally:
+        sys.path.remove("")
+    found = make()
+    if not isinstance(found, Executor):
+        raise ValueError(f"executor: expected a function that returns a concurrent.futures.Executor, got {executor!r}, "
+                         f"which returns {type(found).__name__}")
+    return found
+
+
+def _is_stopped(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except OSError:
+        return False
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
