@@ -1,24 +1,29 @@
 """Experiments in independent parts, each of which is kept in a file as soon as it is computed.
 
-A run that was killed goes on where it was: what it finds in its store it does not compute again. Every
-experiment whose parts are computed one by one (trainings over seeds, figures, long benchmarks) runs through
-`compute_parts`; sweeps over grids of models have a store of their own, since their cells are batched.
+A run that was killed goes on where it was: what it finds in its store it does not compute again. What is damaged, or
+was computed with other settings or versions, it computes again and says so. Every experiment whose parts are computed
+one by one (trainings over seeds, figures, long benchmarks) runs through `compute_parts`; sweeps over grids of models
+have a store of their own, since their cells are batched.
 """
 
 import contextlib
+import json
 import threading
-import zipfile
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jaxlib.version
 import numpy as np
 
 from phasejax._core.atomic_files import written_whole
 from phasejax._core.devices import local_slots
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.provenance import computed_on
+from phasejax._core.run_lock import RunLock
 from phasejax._core.validation import check_count
 
 Point = tuple[Any, ...]
@@ -34,7 +39,8 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
 
     The file of a point is named after its values, and after their names too if it is a named tuple: the
     points `(4, "a")` and `Trained(nu=0.5, seed=3)` have the files `4_a.npz` and `nu0.5_seed3.npz`. It is
-    written in full or not at all. A file that is damaged, or was computed with other settings, is replaced.
+    written in full or not at all. A file that is damaged, or was computed with other settings, precision, versions
+    of JAX and phasejax or kind of device, is replaced, with a warning that says what differs.
 
     Args:
         points: what tells the parts apart: tuples of numbers and of text that may stand in a file's name.
@@ -55,7 +61,7 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
         The arrays of the parts, in the order of `points`.
 
     Raises:
-        ValueError: `workers` is no count.
+        ValueError: `workers` is no count, or another run is writing to the store.
         Exception: what `work` raises. Then, and on an interrupt, no part is begun any more; those that are
             being computed in other threads are waited for and kept.
 
@@ -64,32 +70,30 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
     """
     if workers is not None:
         check_count("workers", workers)
-    store = None if store is None else Path(store)
-    if store is not None:
-        store.mkdir(parents=True, exist_ok=True)
-    settings_of = settings if callable(settings) else lambda *_: settings
-    found: dict[Point, Arrays] = {}
-    for point in points:
-        if store is not None and (part := _saved_part(_path(store, point), settings_of(*point))) is not None:
-            found[point] = part
-    missing = [point for point in points if point not in found]
+    kept = None if store is None else _Parts(Path(store), settings if callable(settings) else lambda *_: settings,
+                                             precision)
+    with contextlib.ExitStack() as held:
+        found = {} if kept is None else kept.found(points)
+        if kept is not None and len(found) < len(points):
+            kept.folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(RunLock(kept.folder / ".lock", "store", kept.folder))
+            found = kept.found(points, say=True)  # anew, since the run before may just have ended
+        missing = [point for point in points if point not in found]
 
-    def compute(point):
-        in_precision = contextlib.nullcontext() if precision is None else jax.enable_x64(precision == "float64")
-        with in_precision:
-            part = {name: np.asarray(values) for name, values in work(*point).items()}
-        if store is not None:
-            with written_whole(_path(store, point)) as unfinished:
-                # The stub of `savez` takes every name for that of its option.
-                np.savez(unfinished, settings=settings_of(*point), **part)  # pyright: ignore[reportArgumentType]
-        return part
+        def compute(point):
+            in_precision = contextlib.nullcontext() if precision is None else jax.enable_x64(precision == "float64")
+            with in_precision:
+                part = {name: np.asarray(values) for name, values in work(*point).items()}
+            if kept is not None:
+                kept.keep(point, part)
+            return part
 
-    # Closed at once when anything is raised here, so that no thread begins another part.
-    with reporting(progress) as tell, contextlib.closing(_computed(compute, missing, workers)) as computed:
-        tell(task, len(found), len(points))
-        for point, part in computed:
-            found[point] = part
+        # Closed at once when anything is raised here, so that no thread begins another part.
+        with reporting(progress) as tell, contextlib.closing(_computed(compute, missing, workers)) as computed:
             tell(task, len(found), len(points))
+            for point, part in computed:
+                found[point] = part
+                tell(task, len(found), len(points))
     return [found[point] for point in points]
 
 
@@ -117,20 +121,80 @@ def _computed(compute: Callable[[Point], Arrays], points: list[Point],
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _path(store: Path, point: Point) -> Path:
-    names = getattr(point, "_fields", ("",) * len(point))
-    return store / f"{'_'.join(f'{name}{value}' for name, value in zip(names, point, strict=True))}.npz"
+class _Parts:
+    """The files of parts in a folder.
+
+    Args:
+        folder: where they are.
+        settings: from the values of a point to the text that says what its part depends on.
+        precision: of JAX, while they are computed.
+    """
+
+    def __init__(self, folder: Path, settings: Callable[..., str], precision: str | None):
+        self.folder, self._settings = folder, settings
+        here = computed_on()
+        self._common = {"precision": precision or "that of the caller", "jaxlib": jaxlib.version.__version__,
+                        **{name: here[name] for name in ("phasejax", "jax", "platform")}}
+
+    def found(self, points: Sequence[Point], *, say: bool = False) -> dict[Point, Arrays]:
+        """The parts that are there and sound, and, if it shall be said, a warning of those that are not."""
+        found, damaged, different = {}, [], []
+        for point in points:
+            part = self._read(point)
+            if isinstance(part, dict):
+                found[point] = part
+            elif part is not None:
+                (different if part else damaged).append((self._path(point).name, part))
+        for which, what in ((damaged, "damaged"), (different, different[0][1] if different else "")):
+            if say and which:
+                more = f" and {len(which) - 1} more" if len(which) > 1 else ""
+                warnings.warn(f"store: parts of {self.folder} will be computed again: {which[0][0]}{more} ({what})",
+                              UserWarning, stacklevel=4)
+        return found
+
+    def keep(self, point: Point, part: Arrays) -> None:
+        """Write the file of a part."""
+        with written_whole(self._path(point)) as unfinished:
+            # The stub of `savez` takes every name for that of its option.
+            np.savez(unfinished, settings=self._about(point), **part)  # pyright: ignore[reportArgumentType]
+
+    def _path(self, point: Point) -> Path:
+        names = getattr(point, "_fields", ("",) * len(point))
+        return self.folder / f"{'_'.join(f'{name}{value}' for name, value in zip(names, point, strict=True))}.npz"
+
+    def _about(self, point: Point) -> str:
+        """What a part belongs to and was computed with."""
+        return json.dumps({"part": self._path(point).stem, **self._common, "settings": self._settings(*point)})
+
+    def _read(self, point: Point) -> Arrays | str | None:
+        """A part; or what it differs in from the one that is wanted, empty where it is damaged; None without a file."""
+        path = self._path(point)
+        if not path.exists():
+            return None
+        try:
+            # Opened here, since `np.load` would leave a damaged file open.
+            with open(path, "rb") as stream, np.load(stream) as archive:
+                about, wanted = json.loads(str(archive["settings"])), json.loads(self._about(point))
+                different = [name for name in wanted if about[name] != wanted[name]]
+                if different:
+                    return _difference(different[0], about[different[0]], wanted[different[0]])
+                return {name: archive[name] for name in archive.files if name != "settings"}
+        except Exception:  # damage shows in errors of many types, and a file that cannot be read is no part
+            return ""
 
 
-def _saved_part(path: Path, settings: str) -> Arrays | None:
-    """The arrays in a file of `compute_parts`; None where there are none of these settings."""
-    if not path.exists():
-        return None
-    try:
-        # Opened here, since `np.load` would leave a damaged file open.
-        with open(path, "rb") as stream, np.load(stream) as archive:
-            if str(archive["settings"]) != settings:
-                return None
-            return {name: archive[name] for name in archive.files if name != "settings"}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # damaged, or another file by that name
-        return None
+def _difference(name: str, there: Any, here: Any) -> str:
+    """In words, what differs in something that a part was computed with; of settings that are JSON, the first field."""
+    if name == "settings":
+        with contextlib.suppress(ValueError, TypeError):
+            old, new = json.loads(there), json.loads(here)
+            if isinstance(old, dict) and isinstance(new, dict):
+                for field in (*new, *old):
+                    if old.get(field) != new.get(field):
+                        return f"{field} is {_short(old.get(field))} there, {_short(new.get(field))} here"
+    return f"{name} is {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -26,19 +27,79 @@ def test_parts_of_other_settings_are_replaced(tmp_path):
 
     assert run("one", 1.0) == 1.0
     assert run("one", 2.0) == 1.0
-    assert run("two", 3.0) == 3.0
+    with pytest.warns(UserWarning, match=r"computed again: 1_a.npz \(settings is one there, two here\)$"):
+        assert run("two", 3.0) == 3.0
+    with pytest.warns(UserWarning, match=r"computed again: 1_a.npz \(settings is two there, {\"n\": 2} here\)$"):
+        assert run('{"n": 2}', 4.0) == 4.0
+    with pytest.warns(UserWarning, match=r"computed again: 1_a.npz \(n is 2 there, 3 here\)$"):
+        assert run('{"n": 3}', 5.0) == 5.0
+    assert run('{"n": 3}', 6.0) == 5.0
     assert [file.name for file in tmp_path.iterdir()] == ["1_a.npz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"no archive at all"])
 def test_damaged_and_foreign_files_are_replaced(tmp_path, content):
+    def run(value):
+        (found,) = compute_parts([(1,)], lambda _: {"v": value}, settings="", store=tmp_path)
+        return found["v"]
+
+    def damaged():
+        return pytest.warns(UserWarning, match=r"^store: parts of .* will be computed again: 1.npz \(damaged\)$")
+
     (tmp_path / "1.npz").write_bytes(content)
-    for value in (4.0, 5.0):
-        (found,) = compute_parts([(1,)], lambda _, value=value: {"v": value}, settings="", store=tmp_path)
-        assert found["v"] == 4.0
+    with damaged():
+        assert run(4.0) == 4.0
+    assert run(5.0) == 4.0
     np.savez(tmp_path / "1.npz", other=1.0)
-    (found,) = compute_parts([(1,)], lambda _: {"v": 6.0}, settings="", store=tmp_path)
-    assert found["v"] == 6.0
+    with damaged():
+        assert run(6.0) == 6.0
+
+
+def test_no_changed_byte_gives_another_part(tmp_path):
+    """Bytes of all parts of a file in turn."""
+    def run():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compute_parts([(1,)], lambda _: {"v": np.arange(3.0)}, settings="", store=tmp_path, workers=1)
+
+    whole = run()
+    content = (tmp_path / "1.npz").read_bytes()
+    for place in range(0, len(content), 19):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        (tmp_path / "1.npz").write_bytes(changed)
+        (found,) = run()
+        assert {name: values.tolist() for name, values in found.items()} == {"v": whole[0]["v"].tolist()}
+
+
+def test_a_part_under_the_name_of_another_and_one_of_other_versions_are_replaced(tmp_path, monkeypatch):
+    def run(seed):
+        (found,) = compute_parts([(seed,)], lambda seed: {"v": seed}, settings="", store=tmp_path)
+        return found["v"]
+
+    run(1)
+    (tmp_path / "1.npz").rename(tmp_path / "2.npz")
+    with pytest.warns(UserWarning, match=r"2.npz \(part is 1 there, 2 here\)"):
+        assert run(2) == 2
+    monkeypatch.setattr("jax.__version__", "9.9")
+    with pytest.warns(UserWarning, match=r"2.npz \(jax is .* there, 9.9 here\)"):
+        assert run(2) == 2
+
+
+def test_a_second_run_on_a_store_is_refused_unless_all_is_done(tmp_path):
+    def again(points, _=None):
+        return compute_parts(points, lambda seed: {"v": seed}, settings="", store=tmp_path)
+
+    again([(0,)])
+
+    def work(seed):
+        again([(0,)])
+        again([(7,)])
+        return {"v": seed}
+
+    with pytest.raises(ValueError, match=r"^store: expected a folder that no other run is using, got .* by process"):
+        compute_parts([(1,)], work, settings="", store=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["0.npz"]
 
 
 def test_settings_may_depend_on_the_point_and_files_bear_its_names(tmp_path):
@@ -54,7 +115,8 @@ def test_settings_may_depend_on_the_point_and_files_bear_its_names(tmp_path):
     assert [float(part["v"]) for part in run("ab")] == [0.25, 1.5]
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["nu0.25_seed0.npz", "nu0.5_seed1.npz"]
     computed.clear()
-    run("ac")
+    with pytest.warns(UserWarning, match=r"nu0.5_seed1.npz \(settings is 0.5 b there, 0.5 c here\)"):
+        run("ac")
     assert computed == [1]
 
 
