@@ -100,7 +100,7 @@ def _of_address_space():
 def reading(name: str, expected: str) -> Iterator[None]:
     """Whatever a library raises on a damaged file, as one error that names the file.
 
-    Errors in which this package has named the file already pass.
+    Errors of this package, which say what was expected of what, pass.
 
     Args:
         name: the file, as the error calls it.
@@ -118,10 +118,10 @@ def reading(name: str, expected: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(f"{name}: "):
+        if isinstance(error, Warning) or (type(error) is ValueError and ": expected " in str(error)):
             raise
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         line = next((one for one in said.splitlines() if one.strip()), "").strip()
-        if not isinstance(error, ValueError | OSError) or not line:
+        if isinstance(error, LookupError | TypeError | AttributeError) or not line:
             line = f"{type(error).__name__}{': ' if line else ''}{line}"
         raise ValueError(f"{name}: expected {expected}, got {line}") from None

@@ -27,31 +27,58 @@ def group_values(groups: NamedRows) -> np.ndarray:
     return values.reshape(len(values))
 
 
-def encode_groups(values: np.ndarray, notes: list[str]) -> Int[np.ndarray, "n"] | None:
-    """Numbers 0 to G - 1 of the groups that rows belong to, in sorted order of their names.
+def group_name(groups: NamedRows | None) -> str | None:
+    """The name of the column that groups were taken from; None where it has none, or there are several."""
+    return None if groups is None or groups.columns is None or len(groups.columns) != 1 else groups.columns[0]
+
+
+def rows_with_group(values: np.ndarray, missing: str, notes: list[str]) -> Int[np.ndarray, "r"] | None:
+    """The rows that are kept where some have no group: NaN, or text that is empty. None for all.
 
     Args:
-        values: text or whole numbers, shape (n,).
-        notes: to which a line is added where there are few groups, or no more than rows.
-
-    Returns:
-        The numbers; None where every row is a group of its own, since rows are independent then.
+        values: text or numbers, shape (n,).
+        missing: "error", "drop" or "mean", as in `phasejax.io.match_rows`; groups have no mean.
+        notes: to which a line is added where rows are left out.
 
     Raises:
-        ValueError: a value is missing or no whole number, or there are fewer than two groups.
+        ValueError: neither text nor numbers; rows have no group and `missing` is not "drop", or none has one.
 
-    >>> encode_groups(np.array(["b", "a", "b"]), []).tolist()
-    [1, 0, 1]
+    >>> rows_with_group(np.array(["b", "", "a"]), "drop", []).tolist()
+    [0, 2]
     """
     kind = values.dtype.kind
     if kind not in "iufbUS":
         raise ValueError(f"groups: expected text or whole numbers, got dtype {values.dtype}")
     gone = np.char.str_len(np.char.strip(values)) == 0 if kind in "US" else \
         np.isnan(values) if kind == "f" else np.zeros(len(values), bool)
-    if gone.any():
-        raise ValueError(f"groups: expected a group in every row, got {gone.sum()} of {len(values)} missing, the first "
-                         f"in row {gone.argmax()} (leave these rows out, or give each of them a group of its own)")
-    if kind == "f" and (broken := ~np.isfinite(values) | (values != np.floor(values))).any():
+    if not gone.any():
+        return None
+    if missing != "drop":
+        raise ValueError(f"groups: expected a group in every row, got {gone.sum()} of {len(gone)} without, the first "
+                         f"in row {gone.argmax()} (missing 'drop' leaves these rows out)")
+    if gone.all():
+        raise ValueError(f"groups: expected some rows with a group, got {len(gone)} without")
+    notes.append(f"rows without a group left out: {np.sum(~gone)} of {len(gone)} rows have one")
+    return np.flatnonzero(~gone)
+
+
+def encode_groups(values: np.ndarray, notes: list[str]) -> Int[np.ndarray, "n"] | None:
+    """Numbers 0 to G - 1 of the groups that rows belong to, in sorted order of their names.
+
+    Args:
+        values: text or whole numbers, none of them missing, shape (n,).
+        notes: to which a line is added where there are few groups, or no more than rows.
+
+    Returns:
+        The numbers; None where every row is a group of its own, since rows are independent then.
+
+    Raises:
+        ValueError: a value is no whole number, or there are fewer than two groups.
+
+    >>> encode_groups(np.array(["b", "a", "b"]), []).tolist()
+    [1, 0, 1]
+    """
+    if values.dtype.kind == "f" and (broken := ~np.isfinite(values) | (values != np.floor(values))).any():
         raise ValueError(f"groups: expected text or whole numbers, got {values[broken.argmax()]}")
     names, index, sizes = np.unique(values, return_inverse=True, return_counts=True)
     if len(names) < 2:
@@ -63,6 +90,7 @@ def encode_groups(values: np.ndarray, notes: list[str]) -> Int[np.ndarray, "n"] 
         notes.append(f"groups: {len(values)} rows in only {len(names)} groups of {sizes.min()} to {sizes.max()} rows; "
                      "the number of groups is the sample size")
     return index.reshape(-1).astype(np.int64)
+
 
 def without_group_column(name: str, view: NamedRows, groups: NamedRows, of_groups: np.ndarray, notes: list[str]
                          ) -> NamedRows:

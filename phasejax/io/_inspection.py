@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.serialise import plain
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
+from phasejax.io._groups import group_name
 from phasejax.io._labels import encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
 from phasejax.io._named import NamedRows, as_named
@@ -207,9 +208,10 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
     >>> found.labels.counts
     {'0': 45, '1': 45}
     """
-    x, y = (_table_of_numbers(as_named(view, name), name) for name, view in (("x", x), ("y", y)))
-    labels = None if labels is None else as_named(labels, "labels")
     groups = None if groups is None else as_named(groups, "groups")
+    x, y = (_table_of_numbers(as_named(view, name, groups_column=group_name(groups)), name)
+            for name, view in (("x", x), ("y", y)))
+    labels = None if labels is None else as_named(labels, "labels", groups_column=group_name(groups))
     matched, kind, refusal = _matched(x, y, labels, label_kind, missing,
                                       {"labelled": labelled, "groups": groups, "by_position": by_position})
     if matched is None:

@@ -14,9 +14,10 @@ from jaxtyping import Int
 
 from phasejax._core.validation import check_choice
 from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different, suspected_identifiers, without_missing
-from phasejax.io._groups import encode_groups, group_values, without_group_column
+from phasejax.io._groups import encode_groups, group_name, group_values, rows_with_group, without_group_column
 from phasejax.io._labels import LabelKind, enough_members, label_notes, labelled_rows, resolved_kind
-from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named, checked_ids
+from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named
+from phasejax.io._row_identifiers import checked_ids
 from phasejax.io._table import Table
 
 Missing = Literal["error", "drop", "mean"]
@@ -62,7 +63,7 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
 
     Rows are joined by identifiers where both views have them. Where one view has some, or none has, rows pair by
     position. Labels are joined to the rows in the same way, and rows without a label, or with a missing one, are
-    unlabelled. So are groups, of which every row needs one.
+    unlabelled. So are groups, of which every row needs one, unless rows without are to be left out.
 
     Args:
         x, y: views, as `as_named` takes them.
@@ -72,7 +73,7 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
             each row: text or whole numbers, as `as_named` takes them; None if all rows are independent.
         by_position: pair rows by position although there are identifiers.
         missing: what to do about missing values in the views: "error", "drop" keeps the rows that are complete in
-            both, "mean" puts the mean of the column in their place.
+            both, "mean" puts the mean of the column in their place. Rows without a group are an error, or are dropped.
 
     Returns:
         The matched rows and notes about them.
@@ -88,30 +89,42 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     ([[1.0], [3.0]], [[1.0], [3.0]], [1], 'rows matched by identifier: 2 of 3 in x and 2 in y')
     """
     check_choice("missing", missing, get_args(Missing))
-    x, y = (_with_columns(as_named(view, name)) for name, view in (("x", x), ("y", y)))
-    labels = None if labels is None else _without_identifier_column(as_named(labels, "labels"), "labels")
-    groups = None if groups is None else _without_identifier_column(as_named(groups, "groups"), "groups")
+    groups = None if groups is None else as_named(groups, "groups")
+    x, y = (_with_columns(as_named(view, name, groups_column=group_name(groups)))
+            for name, view in (("x", x), ("y", y)))
+    labels = None if labels is None else _without_identifier_column(
+        as_named(labels, "labels", groups_column=group_name(groups)), "labels")
+    groups = None if groups is None else _without_identifier_column(groups, "groups")
     readings = tuple(note for rows in (x, y, labels, groups) if rows is not None for note in rows.notes)
     notes: list[str] = []
     small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
-    in_x, in_y, ids = _common_rows(x, y, by_position, notes)
+    n_x, (in_x, in_y, ids) = len(x), _common_rows(x, y, by_position, notes)
     which, values = None, None
     if labels is not None:
         which, values = _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
-    of_groups = None if groups is None else _groups_of_rows(groups, len(x), in_x, ids, by_position, notes)
+    of_groups, with_group = None, None
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
-    if groups is not None and of_groups is not None:
+    n = len(x)
+    if groups is not None:
+        of_groups = _groups_of_rows(groups, n_x, in_x, ids, by_position, notes)
+        with_group = rows_with_group(of_groups, missing, notes)
+        if with_group is not None:
+            of_groups = of_groups[with_group]
+            x, y = (replace(view, values=_taken(name, view.values, with_group, small))
+                    for name, view in (("x", x), ("y", y)))
         x, y = (without_group_column(name, view, groups, of_groups, notes) for name, view in (("x", x), ("y", y)))
     for name, view in (("x", x), ("y", y)):
         notes += suspected_identifiers(name, view)
     first, second, kept = without_missing(x.values, y.values, missing, notes)
+    of_groups = of_groups if of_groups is None or kept is None else of_groups[kept]
+    if with_group is not None:
+        kept = with_group if kept is None else with_group[kept]
     if kept is not None:
         ids = None if ids is None else ids[kept]
-        of_groups = None if of_groups is None else of_groups[kept]
         if values is not None and values.ndim:
-            place = np.full(len(x), -1)
+            place = np.full(n, -1)
             place[kept] = np.arange(len(kept))
-            which = np.arange(len(x)) if which is None else which
+            which = np.arange(n) if which is None else which
             if len(which) == len(values):
                 which, values = _renumbered(which, values, place)
     codes = None if of_groups is None else encode_groups(of_groups, notes)
@@ -318,11 +331,14 @@ def _groups_of_rows(groups, n_x, in_x, ids, by_position, notes):
         _check_unique("groups", groups.ids)
         mine, theirs = _comparable(ids, groups.ids)
         _, where, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-        if len(where) < n:
-            first = np.delete(ids, where)[0]
-            raise ValueError(f"groups: expected the identifiers of all {n} rows, got {len(where)} of them, not that of "
-                             f"{first}, ...")
-        return values[order[np.argsort(where)]]
+        if not where.size:
+            raise ValueError("groups: expected identifiers that the rows have too, got none in common (rows have "
+                             f"{ids[0]}, ...; groups have {groups.ids[0]}, ...)")
+        if len(where) == n:
+            return values[order[np.argsort(where)]]
+        of_rows = np.zeros(n, values.astype(str).dtype)
+        of_rows[where] = values[order]
+        return of_rows
     if groups.ids is not None and not by_position:
         _pair_by_position("groups", "x", groups.ids, n)
         notes.append("x, y: no identifiers, so groups are paired with rows by position")

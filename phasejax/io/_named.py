@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from phasejax._core.input_files import reading
+from phasejax.io._frames import all_differ, of_frame
 from phasejax.io._plain_values import column_values, plain_values
+from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids, text_ids
 from phasejax.io._table import FLATTEN_HINT, Table
 from phasejax.io._text_header import is_id_name
 
@@ -42,12 +45,13 @@ class NamedRows:
         return self.values.shape[0] if self.values.shape else 0
 
 
-def as_named(value: Any, name: str, *, id_column: str | None = None, flatten: bool = False) -> NamedRows:
+def as_named(value: Any, name: str, *, id_column: str | None = None, groups_column: str | None = None,
+             flatten: bool = False) -> NamedRows:
     """Rows of numbers or labels with their identifiers, from a container or a file.
 
-    Identifiers are the index of a DataFrame or Series that is not the default one, the `obs_names` of AnnData, the
-    coordinate of an xarray DataArray's first dimension, or a column with the name of an identifier (`object_id`) whose
-    values all differ.
+    Identifiers are the index of a DataFrame or Series that is not the default one, the `obs_names` of AnnData, a
+    coordinate along the first dimension of an xarray DataArray, or a column with the name of an identifier
+    (`object_id`) whose values all differ.
 
     Args:
         value: a file (`phasejax.io.open_table` names the formats; tables of text may name a column, FILE.csv:NAME, and
@@ -56,6 +60,8 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, flatten: bo
             array, `Table`, array or list.
         name: what errors call it.
         id_column: column with the identifiers; found when left out.
+        groups_column: name of what says which rows belong together. A column of that name is left out where it is text
+            or has the name of an identifier (`patient_id`), since it cannot be a feature.
         flatten: whether each image of a batch (n, height, width) or (n, height, width, channels) becomes a row.
 
     Returns:
@@ -74,11 +80,12 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, flatten: bo
     if isinstance(value, str | Path):
         from phasejax.io._named_files import named_file
 
-        rows = named_file(str(value), name, id_column, flatten)
+        with reading(str(value), "a readable file"):
+            rows = named_file(str(value), name, id_column, groups_column, flatten)
     elif isinstance(value, Table):
         return NamedRows(value)
     else:
-        rows = _of_container(value, name, id_column)
+        rows = _of_container(value, name, id_column, groups_column)
     values = rows.values
     if isinstance(values, Table) or values.ndim < 3:
         return rows
@@ -90,24 +97,24 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, flatten: bo
     return replace(rows, values=values.reshape(len(values), -1))
 
 
-def _of_container(value: Any, name: str, id_column: str | None) -> NamedRows:
+def _of_container(value: Any, name: str, id_column: str | None, groups_column: str | None) -> NamedRows:
     package, kind = type(value).__module__.partition(".")[0], type(value).__name__
     match package, kind:
         case "pandas", "DataFrame":
-            return from_frame(value, name, id_column)
+            return NamedRows(*of_frame(value, name, id_column, groups_column))
         case "pandas", "Series":
-            return NamedRows(column_values(value, name), _index_ids(value.index), (str(value.name),))
+            return NamedRows(column_values(value, name), index_ids(value.index), (str(value.name),))
         case "pandas", _:
             return NamedRows(column_values(value, name))
         case "polars", "DataFrame":
             import pandas as pd
 
             columns = {column: _of_polars(value.get_column(column)) for column in value.columns}
-            return from_frame(pd.DataFrame(columns), name, id_column)
+            return NamedRows(*of_frame(pd.DataFrame(columns), name, id_column, groups_column))
         case "polars", "Series":
             return NamedRows(plain_values(_of_polars(value), name), None, (value.name,))
         case "pyarrow", "Table" | "RecordBatch":
-            return from_frame(value.to_pandas(), name, id_column)
+            return NamedRows(*of_frame(value.to_pandas(), name, id_column, groups_column))
         case "pyarrow", _:
             return NamedRows(column_values(value.to_pandas(), name))
         case "anndata", _:
@@ -180,127 +187,25 @@ def _dense(matrix, name):
 
 
 def _from_xarray(array, name):
-    coordinates = [array.coords[dim].values if dim in array.coords else None for dim in array.dims]
-    ids = text_ids(coordinates[0]) if coordinates and coordinates[0] is not None else None
-    columns = tuple(map(str, coordinates[1])) if len(coordinates) == 2 and coordinates[1] is not None else None
-    return NamedRows(plain_values(array.values, name), ids, columns)
+    ids, columns, notes = None, None, ()
+    if array.dims:
+        index = array.indexes.get(array.dims[0])
+        ids = None if index is None else text_ids(plain_ids(index))
+        if index is None:
+            ids, notes = _ids_along_rows(array, name)
+    if len(array.dims) == 2 and array.dims[1] in array.coords:
+        columns = tuple(map(str, array.coords[array.dims[1]].values))
+    return NamedRows(plain_values(array.values, name), ids, columns, notes)
 
 
-# Frames and identifiers
-
-
-def from_frame(frame: Any, name: str, id_column: str | None = None) -> NamedRows:
-    """Columns of a pandas DataFrame with their identifiers.
-
-    Raises:
-        ValueError: no column `id_column`, columns of several kinds that are not one table of numbers, or two columns
-            that look like identifiers.
-    """
-    frame, ids, notes = split_identifiers(frame, name, id_column)
-    columns = tuple(map(str, frame.columns))
-    parts = [column_values(frame.iloc[:, place], name) for place in range(frame.shape[1])]
-    texts = [column for column, part in zip(columns, parts, strict=True) if part.dtype.kind == "U"]
-    if texts and len(texts) < len(columns):
-        raise ValueError(f"{name}: expected numbers in every column, got text in column {texts[0]}")
-    if len(parts) == 1 and parts[0].ndim == 2:  # a column of lists
-        return NamedRows(parts[0], ids, None, notes)
-    values = np.column_stack(parts) if parts else np.empty((len(frame), 0))
-    named = [column for column in columns if len(columns) > 1 and is_id_name(column, surely=True)]
-    notes += tuple(f"{name}: column {column} is read as data, though its name is that of an identifier"
-                   for column in named)
-    return NamedRows(values, ids, columns, notes)
-
-
-def split_identifiers(frame: Any, name: str, id_column: str | None) -> tuple[Any, np.ndarray | None, tuple[str, ...]]:
-    """A pandas DataFrame without the column that identifies its rows, the identifiers, and a note about them.
-
-    Raises:
-        ValueError: as `from_frame`.
-    """
-    names = [str(column) for column in frame.columns]
-    if id_column is not None:
-        if id_column in names:
-            place = names.index(id_column)
-            ids = checked_ids(column_values(frame.iloc[:, place], name), name)
-            return frame.drop(columns=frame.columns[place]), ids, (f"{name}: id {id_column}",)
-        if id_column != frame.index.name:
-            raise ValueError(f"{name}: expected a column {id_column} with identifiers, got columns "
-                             f"{', '.join(names[:12])}{' ...' if len(names) > 12 else ''}")
-        return frame, checked_ids(_plain_ids(frame.index), name), ()
-    ids = _index_ids(frame.index)
-    differing = [place for place in range(len(names)) if len(names) > 1 and _all_differ(frame.iloc[:, place])]
-    alike = [place for place in differing if is_id_name(names[place])]
-    if not alike and ids is None and len(differing) == 1 and _is_text_beside_numbers(frame):
-        alike = differing  # numbers of rows, or names, beside the one column of text or numbers
-    if not alike:
-        return frame, ids, ()
-    if ids is not None or len(alike) > 1:
-        found = f"column{'s' * (len(alike) > 1)} {' and '.join(names[place] for place in alike)}"
-        raise ValueError(f"{name}: expected one column of identifiers or none, got the {found}"
-                         f"{' beside an index' if ids is not None else ''}, which would count as features; "
-                         "drop them, or say which one identifies the rows (id)")
-    place = alike[0]
-    return (frame.drop(columns=frame.columns[place]), text_ids(column_values(frame.iloc[:, place], name)),
-            (f"{name}: column {names[place]} identifies the rows (all its values differ) and is no feature",))
-
-
-def _all_differ(column):
+def _ids_along_rows(array, name):
+    """The coordinate that identifies the rows of a DataArray, where their dimension has no index."""
     import pandas as pd
 
-    kind = column.dtype
-    whole = pd.api.types.is_integer_dtype(kind)
-    return (whole or not pd.api.types.is_numeric_dtype(kind)) and column.is_unique and not column.isna().any()
-
-
-def _is_text_beside_numbers(frame):
-    import pandas as pd
-
-    return len({pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes}) > 1
-
-
-def _index_ids(index):
-    """The identifiers of a pandas index; None for the default one, which counts rows."""
-    kind = type(index).__name__
-    if kind == "RangeIndex" and index.start == 0 and index.step == 1:
-        return None
-    return checked_ids(_plain_ids(index), "index") if kind != "RangeIndex" else np.asarray(index, np.int64)
-
-
-def _plain_ids(index):
-    if type(index).__name__ == "MultiIndex":
-        return np.array(["|".join(map(str, entry)) for entry in index], str)
-    return np.asarray(index)
-
-
-def text_ids(values: Any) -> np.ndarray | None:
-    """Identifiers as int64 or text; None for the names "0", "1", "2", ... or numbers 0, 1, 2, ..., which count rows."""
-    ids = checked_ids(np.asarray(values), "identifiers")
-    counted = np.arange(len(ids))
-    return None if np.array_equal(ids, counted if ids.dtype.kind == "i" else counted.astype(str)) else ids
-
-
-def checked_ids(values: np.ndarray, name: str) -> np.ndarray:
-    """Identifiers in the form in which they are compared: int64 where all are whole numbers, else text.
-
-    Raises:
-        ValueError: an identifier is missing.
-    """
-    values = np.asarray(values)
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise ValueError(f"{name}: expected an identifier in every row, got {np.isnan(values).sum()} missing")
-    if values.dtype.kind in "iu" or (values.dtype.kind == "f" and np.all(values == np.floor(values))):
-        return values.astype(np.int64)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
-    if values.dtype.kind == "O":
-        import pandas as pd
-
-        if pd.isna(values).any():
-            raise ValueError(f"{name}: expected an identifier in every row, got {pd.isna(values).sum()} missing")
-        if all(isinstance(entry, int | np.integer) for entry in values):
-            return values.astype(np.int64)
-        values = np.array([entry.decode() if isinstance(entry, bytes) else str(entry) for entry in values], str)
-    text = values.astype(str)
-    if (empty := np.char.str_len(text) == 0).any():
-        raise ValueError(f"{name}: expected an identifier in every row, got {empty.sum()} missing")
-    return text
+    along = {str(key): pd.Series(found.values) for key, found in array.coords.items() if found.dims == array.dims[:1]}
+    found = [key for key, column in along.items() if all_differ(column) and is_id_name(key)]
+    if len(found) > 1:
+        raise ValueError(f"{name}: expected one coordinate of identifiers or none, got {' and '.join(found)}; make one "
+                         "of them the index of the rows")
+    return (None, ()) if not found else (checked_ids(along[found[0]].to_numpy(), name),
+                                         (f"{name}: coordinate {found[0]} identifies the rows",))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phasejax.io._table import NUMBERS
+from phasejax.io._table import EXACT, NUMBERS
 from phasejax.io._text_dialect import MISSING
 
 # Text that stands for a missing value, unless it is a declared category. "None", "-" and "--" may be classes.
@@ -29,7 +29,10 @@ def plain_values(values: Any, name: str) -> np.ndarray:
     if values.dtype.kind == "O":
         values = _of_objects(values, name)
     if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
+        try:
+            values = np.char.decode(values, "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name}: expected text in UTF-8, got the byte {error.object[error.start]:#04x}") from None
     if values.dtype.kind == "U":
         values = np.char.strip(values)
         values = np.where(np.isin(values, MISSING_TEXT), "", values)
@@ -60,12 +63,19 @@ def _of_objects(values, name):
             return values.astype(np.int64)
         numbers = np.full(flat.shape, np.nan)
         numbers[~missing] = flat[~missing].astype(float)
+        if kinds == "integer" and np.nanmax(np.abs(numbers)) >= EXACT:
+            raise _inexact(name, flat[~missing])
         return numbers.reshape(values.shape)
     if kinds in ("string", "bytes"):
         text = ["" if gone else entry.decode() if isinstance(entry, bytes) else str(entry)
                 for entry, gone in zip(flat, missing, strict=True)]
         return np.array(text, str).reshape(values.shape)
     raise ValueError(f"{name}: expected numbers or text, got objects" + ("" if kinds == "mixed" else f" ({kinds})"))
+
+
+def _inexact(name, numbers):
+    return ValueError(f"{name}: expected numbers that float64 holds exactly, got {max(numbers, key=abs)} beside "
+                      "missing values")
 
 
 def column_values(column: Any, name: str) -> np.ndarray:
@@ -76,6 +86,10 @@ def column_values(column: Any, name: str) -> np.ndarray:
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         return _of_categories(column)
+    if isinstance(kind, pd.ArrowDtype) and kind.kind == "O":  # decimals, dictionaries
+        return plain_values(column.astype(object).to_numpy(), name)
+    if pd.api.types.is_integer_dtype(kind) and column.isna().any() and column.abs().max() >= EXACT:
+        raise _inexact(name, column.dropna().tolist())
     if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_integer_dtype(kind):
         return column.to_numpy(float, na_value=np.nan) if column.isna().any() else \
             column.to_numpy(bool if pd.api.types.is_bool_dtype(kind) else getattr(kind, "numpy_dtype", kind))

@@ -9,22 +9,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from phasejax.io._table import EXACT
 from phasejax.io._text_columns import TitledRows
 from phasejax.io._text_dialect import MISSING, is_number
 from phasejax.io._text_header import is_id_name
 
 # Texts that stand for a missing label. "None", "-" and "--" may be classes.
 MISSING_LABELS = tuple(text for text in MISSING if text not in ("None", "-", "--"))
-EXACT = 2**53  # whole numbers up to here are exact in float64
+# Whole numbers as software writes them when they are round: 1e+05. With a larger exponent spreadsheets round them, and
+# without the sign they may be names, as that of the fifth well of a plate.
+_ROUND = re.compile(r"(\d)(?:\.(\d*))?[eE]\+0(\d)")
+_LOOKS_ROUND = re.compile(r"\d+[eE]\d+")
 
 
-def find_identifiers(table: TitledRows, given: int | None, asked: int | None) -> tuple[int | None, list[int]]:
+def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of_groups: int | None = None
+                     ) -> tuple[int | None, list[int]]:
     """Place of the column of identifiers, and of others that hold identifiers too.
 
     Args:
         table: the rows.
         given: place of the column that the user gave as that of identifiers.
         asked: place of the only column that is wanted, beside which nothing is refused.
+        of_groups: place of a column that says which rows belong together.
 
     Raises:
         ValueError: a column that must hold identifiers has repeated or missing values.
@@ -39,10 +45,10 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None) ->
     found = []
     for place, name in enumerate(names):
         surely = is_id_name(name, surely=True)
-        if place in (given, asked) or not (is_id_name(name) or (place == 0 and table.unnamed_index)):
+        if place in (given, asked, of_groups) or not (is_id_name(name) or (place == 0 and table.unnamed_index)):
             continue
         texts = table.text(place)
-        kind = kind_of_ids(texts)
+        kind = kind_of_ids(texts, surely=surely)
         if surely and asked is None and kind is None and kind_of_ids([t for t in texts if t not in MISSING]):
             row = next(row for row, text in enumerate(texts) if text in MISSING)
             raise ValueError(
@@ -104,15 +110,35 @@ def _counts_rows(table, place):
     return texts[0] in ("0", "1") and all(text == str(int(texts[0]) + row) for row, text in enumerate(texts))
 
 
-def kind_of_ids(texts: Sequence[str] | np.ndarray) -> str | None:
-    """Whether texts are whole numbers or text, as identifiers are; None if neither."""
+def kind_of_ids(texts: Sequence[str] | np.ndarray, *, surely: bool = False) -> str | None:
+    """Whether texts are whole numbers or text, as identifiers are; None if neither.
+
+    Args:
+        texts: the values of a column.
+        surely: whether its name is that of an identifier; then text may look like numbers, as 1e5 and 2f7 do.
+    """
     if not len(texts) or any(text in MISSING for text in texts):
         return None
     if all(re.fullmatch(r"[+-]?\d+(\.0*)?", text) for text in texts):
         return "whole"
-    if 2 * sum(is_number(text, ",") for text in texts) >= len(texts):
-        return None
-    return "text"
+    numbers = [text for text in texts if is_number(text, ",")]
+    if surely and len(numbers) < len(texts):
+        return "text"
+    if surely and all(text.isdigit() or _LOOKS_ROUND.fullmatch(text) for text in texts):
+        return "text"
+    if surely and all(_whole_number(text) is not None for text in texts):
+        return "whole"
+    return None if 2 * len(numbers) >= len(texts) else "text"
+
+
+def _whole_number(text):
+    """The whole number that an identifier is, exactly; None for text, leading zeros and numbers that were rounded."""
+    if match := re.fullmatch(r"(-?(?:0|[1-9]\d*))(\.0*)?", text):
+        number = int(match[1])
+        return number if abs(number) < (2**63 if match[2] is None else EXACT) else None
+    if (match := _ROUND.fullmatch(text)) and len(match[2] or "") <= int(match[3]):
+        return int((match[1] + (match[2] or "")).ljust(1 + int(match[3]), "0"))
+    return None
 
 
 def _first_repeated(texts):
@@ -143,7 +169,7 @@ def as_ids(table: TitledRows, place: int) -> np.ndarray:
             f"{table.name}: expected an identifier of each row in column {table.label(place)}, got {texts[row]} "
             f"again in line {table.line(row)}"
         )
-    numbers = [re.fullmatch(r"(-?(?:0|[1-9]\d*))(\.0*)?", text) for text in texts]
-    if all(match and abs(int(match[1])) < (2**63 if match[2] is None else EXACT) for match in numbers):
-        return np.array([int(match[1]) for match in numbers if match], np.int64)
+    numbers = [_whole_number(text) for text in texts]
+    if all(number is not None for number in numbers):
+        return np.array(numbers, np.int64)
     return texts.astype(str)

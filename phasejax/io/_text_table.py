@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from phasejax.io._named import NamedRows
+from phasejax.io._table import EXACT
 from phasejax.io._text_columns import title_columns
 from phasejax.io._text_dialect import MISSING, is_number, read_rows, to_number
 from phasejax.io._text_header import is_id_name
-from phasejax.io._text_identifiers import EXACT, MISSING_LABELS, as_ids, find_identifiers, kind_of_ids
+from phasejax.io._text_identifiers import MISSING_LABELS, as_ids, find_identifiers, kind_of_ids
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 
@@ -38,7 +39,8 @@ def split_text_path(path: str | Path) -> tuple[Path, str | None] | None:
     return (Path(match[1]), match[2]) if match else None
 
 
-def read_text_table(path: str | Path, *, id_column: str | None = None, column: str | None = None) -> NamedRows:
+def read_text_table(path: str | Path, *, id_column: str | None = None, column: str | None = None,
+                    groups_column: str | None = None) -> NamedRows:
     """The rows of a text table (.csv, .tsv or .txt, or one of these compressed as .gz), with their identifiers.
 
     Everything is decided from the file alone. Columns are separated by commas, semicolons, tabs or runs of spaces.
@@ -54,6 +56,7 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
         path: the file, FILE or FILE:COLUMN.
         id_column: name of the column of identifiers; its place, from 0, where columns have no names.
         column: name of a single column that is read alone, as labels; its place, from 0, as above.
+        groups_column: name of what says which rows belong together; left out as in `phasejax.io.as_named`.
 
     Returns:
         Values of shape (n, d), or (n,) of a single column, which may be text. Whole numbers are int64, and numbers
@@ -83,11 +86,15 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
     column = column if column is not None else named
     table = title_columns(read_rows(file, str(file)), tuple(text for text in (id_column, column) if text is not None))
     asked = None if column is None else table.place(column)
-    id_place, others = find_identifiers(table, None if id_column is None else table.place(id_column), asked)
+    of_groups = _place_of_groups(table, groups_column) if asked is None and groups_column != id_column else None
+    given = None if id_column is None else table.place(id_column)
+    id_place, others = find_identifiers(table, given, asked, of_groups)
     notes = []
     if asked is None:
-        left_out = {id_place, *others}
+        left_out = {id_place, of_groups, *others}
         places = [place for place in range(table.fields) if place not in left_out]
+        if of_groups is not None:
+            notes.append(f"{file.name}: column {groups_column} says which group a row belongs to and is no feature")
         notes += [f"{file.name}: column {table.label(place)} is left out, which holds identifiers" for place in others]
     else:
         places = [asked]
@@ -101,6 +108,15 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
     notes.insert(0, _note(file, table, values, id_place, None if asked is None else table.label(asked)))
     columns = None if table.names is None else tuple(table.names[place] for place in places)
     return NamedRows(values, ids, columns, tuple(notes))
+
+
+def _place_of_groups(table, groups_column):
+    """Place of the column that says which group a row belongs to, where it cannot be a feature."""
+    if groups_column is None or table.names is None or table.fields < 2 or table.names.count(groups_column) != 1:
+        return None
+    place = table.names.index(groups_column)
+    of_text = not all(text in MISSING or is_number(text, table.rows.decimal) for text in table.text(place))
+    return place if of_text or is_id_name(groups_column, surely=True) else None
 
 
 def _values(table, places):
@@ -136,6 +152,7 @@ def _values(table, places):
         )
     if len(places) == 1:
         values = parsed[places[0]].to_numpy()
+        _check_one_column(table, places[0], values)
     else:
         for place in places:
             column = parsed[place]
@@ -147,6 +164,29 @@ def _values(table, places):
         kinds = {parsed[place].dtype.kind for place in places}
         values = parsed.to_numpy() if kinds in ({"i"}, {"b"}) else parsed.to_numpy(np.float64)
     return values
+
+
+def _check_one_column(table, place, values):
+    """Refuse whole numbers that would become the same number though they are written differently, as classes may be."""
+    if values.dtype.kind not in "iuf" or not values.size:
+        return
+    if values.dtype.kind == "f" and not np.nanmax(np.abs(values[np.isfinite(values)]), initial=0) >= EXACT:
+        return
+    texts = table.text(place)
+    whole = [text for text in texts if text.lstrip("+-").isdigit()]
+    if values.dtype.kind == "f":
+        if len(whole) == sum(text not in MISSING for text in texts):
+            raise ValueError(
+                f"{table.name}: expected numbers that float64 holds exactly, got {max(whole, key=len)} beside missing "
+                f"values in column {table.label(place)}"
+            )
+        return
+    padded = next((text for text in whole if re.match(r"[+-]?0\d", text) and str(int(text)) in whole), None)
+    if padded is not None:
+        raise ValueError(
+            f"{table.name}: expected a number to be written in one way, got {int(padded)} and {padded} in column "
+            f"{table.label(place)}; if they are names, write them with letters"
+        )
 
 
 def _is_finite_number(text, table):
@@ -187,10 +227,11 @@ def _warnings(table, places, values):
         file = Path(table.name).name
         for place in places:
             name = table.names[place]
-            if is_id_name(name) and kind_of_ids(table.text(place)) == "whole":
+            repeats = is_id_name(name) and kind_of_ids(table.text(place)) == "whole"
+            if repeats or is_id_name(name, surely=True):
                 notes.append(
-                    f"{file}: column {name} is read as data, since its values repeat, though its name is that "
-                    "of an identifier"
+                    f"{file}: column {name} is read as data,{' since its values repeat,' * repeats} though its name "
+                    "is that of an identifier"
                 )
         place = places[0]
         column = values[:, 0]
