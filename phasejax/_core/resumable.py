@@ -155,16 +155,18 @@ class _Parts:
     def keep(self, point: Point, part: Arrays) -> None:
         """Write the file of a part."""
         with written_whole(self._path(point)) as unfinished:
-            # The stub of `savez` takes every name for that of its option.
-            np.savez(unfinished, settings=self._about(point), **part)  # pyright: ignore[reportArgumentType]
+            # The archive has a checksum of every array, but none of the list of arrays. (The stub of `savez` takes every
+            # name for that of its option.)
+            about = json.dumps(self._about(point) | {"arrays": sorted(part)})
+            np.savez(unfinished, settings=about, **part)  # pyright: ignore[reportArgumentType]
 
     def _path(self, point: Point) -> Path:
         names = getattr(point, "_fields", ("",) * len(point))
         return self.folder / f"{'_'.join(f'{name}{value}' for name, value in zip(names, point, strict=True))}.npz"
 
-    def _about(self, point: Point) -> str:
+    def _about(self, point: Point) -> dict[str, Any]:
         """What a part belongs to and was computed with."""
-        return json.dumps({"part": self._path(point).stem, **self._common, "settings": self._settings(*point)})
+        return {"part": self._path(point).stem, **self._common, "settings": self._settings(*point)}
 
     def _read(self, point: Point) -> Arrays | str | None:
         """A part; or what it differs in from the one that is wanted, empty where it is damaged; None without a file."""
@@ -174,11 +176,11 @@ class _Parts:
         try:
             # Opened here, since `np.load` would leave a damaged file open.
             with open(path, "rb") as stream, np.load(stream) as archive:
-                about, wanted = json.loads(str(archive["settings"])), json.loads(self._about(point))
+                about, wanted = json.loads(str(archive["settings"])), self._about(point)
                 different = [name for name in wanted if about[name] != wanted[name]]
                 if different:
                     return _difference(different[0], about[different[0]], wanted[different[0]])
-                return {name: archive[name] for name in archive.files if name != "settings"}
+                return {name: archive[name] for name in about["arrays"]}
         except Exception:  # damage shows in errors of many types, and a file that cannot be read is no part
             return ""
 
