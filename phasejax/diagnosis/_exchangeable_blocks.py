@@ -1,10 +1,8 @@
 """Permutation tests that move whole groups of rows, and several statistics that share one level.
 
-Under the null hypothesis what is permuted can be exchanged between groups of equal size, and only between those: a
-group's size is the same on both sides, and means over few rows scatter more than means over many. So groups are sorted
-into strata of similar sizes, in a stratum every group keeps as many rows as its smallest member has, drawn at random,
-and groups trade places within their stratum. This is exact whatever the sizes and whatever binds the rows of a group.
-Rows without groups are groups of one row.
+Groups trade places with groups of their size, to which those of similar sizes are cut, as in
+`phasejax.similarity._whole_groups`; the rows that a group keeps, and their order, are drawn at random. This is exact
+whatever the sizes and whatever binds the rows of a group. Rows without groups are groups of one row.
 """
 
 from collections.abc import Callable
@@ -13,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-# Groups that a stratum holds at least: fewer could hardly trade places.
-_LEAST_GROUPS = 8
+from phasejax.similarity._whole_groups import groups_of_equal_size
+
 # Permutations after which a test stops where its p is above `_HOPELESS`. That only takes rejections away.
 _FIRST, _HOPELESS = 99, 0.2
 
@@ -32,31 +30,19 @@ class Blocks:
     @classmethod
     def of(cls, groups: Int[np.ndarray, "n"] | None, n: int, rng: np.random.Generator, largest: int | None = None
            ) -> "Blocks":
-        """Strata of groups of similar sizes, trimmed to one size each; few leftover small groups are left out.
+        """The groups of each size, once sizes near each other are cut to one.
 
         Args:
             groups: the group of each row; None makes each row its own.
             n: number of rows.
-            rng: draws the rows that a trimmed group keeps, and their order.
+            rng: draws the rows that a group keeps, and their order.
             largest: rows that a group keeps at most.
         """
         if groups is None:
             return cls((np.arange(n)[:, None],))
         order = rng.permutation(n)
-        order = order[np.argsort(groups[order], kind="stable")]
-        members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-        members.sort(key=len, reverse=True)
-        strata, pending = [], []
-        for i, rows in enumerate(members):
-            pending.append(rows)
-            at_end = i + 1 == len(members)
-            # A stratum ends where sizes have halved.
-            if len(pending) >= _LEAST_GROUPS and (at_end or 2 * len(members[i + 1]) <= len(pending[0])):
-                strata, pending = [*strata, pending], []
-        if pending and not strata:
-            strata = [pending]
-        return cls(tuple(np.stack([rows[:min(len(stratum[-1]), largest or len(rows))] for rows in stratum])
-                         for stratum in strata))
+        rows, blocks = groups_of_equal_size(groups[order])
+        return cls(tuple(order[rows[where[:, :largest]]] for where in blocks))
 
     @property
     def number(self) -> int:

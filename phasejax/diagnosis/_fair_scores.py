@@ -15,13 +15,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student_t
 
 from phasejax._core.serialise import plain, restored
-from phasejax.diagnosis._bootstrap import ColumnScores, Score, with_intervals
+from phasejax.diagnosis._bootstrap import STANDARD_ERRORS, ColumnScores, Score, with_intervals
 from phasejax.diagnosis._decision import Choice, choose
-from phasejax.diagnosis._predicted_scores import STANDARD_ERRORS
 from phasejax.diagnosis._representations import NAMES, known_names
 
 SOURCES = ("linear", "lifted", "pilot")
@@ -68,6 +65,8 @@ class FairScores:
         per_column: combined scores of each label column alone, for real labels.
         diverged: encoders that the pilot did not train successfully in every fold.
         shrinkage: the largest share of the identity that went into a correlation matrix of the linear source.
+        errors_needed: standard errors by which a score must be above chance to count: more for few rows or groups, and
+            for groups of unequal sizes.
     """
 
     metric: str
@@ -82,6 +81,7 @@ class FairScores:
     per_column: tuple[ColumnScores, ...] = ()
     diverged: tuple[str, ...] = ()
     shrinkage: float = 0.0
+    errors_needed: float = STANDARD_ERRORS
 
     def sources_of(self, name: str) -> tuple[str, ...]:
         """The sources that have a score of this representation."""
@@ -120,8 +120,7 @@ class FairScores:
     def clearly_above_chance(self, name: str) -> bool:
         """Whether one representation does, by the error of its combined score in a sample of this size."""
         draws = np.mean([self.draws.of[source][name] for source in self.sources_of(name)], axis=0)
-        errors = student_t.isf(norm.sf(STANDARD_ERRORS), max(self.units - 1, 1))
-        return bool(self.score(name).value - errors * draws.std() > self.chance)
+        return bool(self.score(name).value - self.errors_needed * draws.std() > self.chance)
 
     def redundant(self, margin: float = 0.02) -> str | None:
         """The modality that adds no more than the margin to the other one, in any label column: "x", "y" or None."""

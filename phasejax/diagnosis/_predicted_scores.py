@@ -15,7 +15,17 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.validation import check_choice, check_count
-from phasejax.diagnosis._bootstrap import LEVEL, ColumnScores, Score, bootstrap, column_scores, ratio, with_intervals
+from phasejax.diagnosis._bootstrap import (
+    LEVEL,
+    STANDARD_ERRORS,
+    ColumnScores,
+    Score,
+    bootstrap,
+    column_scores,
+    errors_above_chance,
+    ratio,
+    with_intervals,
+)
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows
 from phasejax.diagnosis._representations import correlation_whitening
@@ -27,10 +37,6 @@ Kind = Literal["class", "real"]
 REPRESENTATIONS = ("CA", "CP x->y", "CP y->x", "x", "y", "x and y")
 SINGLE = ("x", "y")
 COMPRESSED = REPRESENTATIONS[:3]
-# Standard errors by which the best score must be above chance to count. The best of six is above it by luck more often
-# than one, and the bootstrap does not see that fits vary too: of 500 data sets of noise (120 to 1000 rows, 6 to 30
-# columns, 2 to 4 classes) the best score of 99 % stayed below.
-STANDARD_ERRORS = 3.2
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class PredictedScores:
         per_column: the scores of each label column alone, for real labels.
         groups: number of groups of labelled rows, or None where each row is a group of its own.
         source: of the representations: "linear", encoders in closed form.
+        errors_needed: standard errors by which a score must be above chance to count: more for few rows or groups, and
+            for groups of unequal sizes.
     """
 
     metric: str
@@ -64,6 +72,7 @@ class PredictedScores:
     per_column: tuple[ColumnScores, ...] = ()
     groups: int | None = None
     source: str = "linear"
+    errors_needed: float = STANDARD_ERRORS
 
     def score(self, name: str) -> Score:
         """The score of one representation."""
@@ -78,7 +87,7 @@ class PredictedScores:
         """Whether the best representation predicts the labels better than noise would by luck."""
         best = self.ranking()[0]
         error = (best.value - best.low) / NormalDist().inv_cdf((1 + LEVEL) / 2)
-        return best.value - STANDARD_ERRORS * error > self.chance
+        return best.value - self.errors_needed * error > self.chance
 
     def redundant(self, margin: float = 0.02) -> str | None:
         """The modality that adds no more than the margin to the other one, in any label column: "x", "y" or None.
@@ -227,7 +236,8 @@ def scores_of_checked_data(x: FoldView, y: FoldView, columns: Float[np.ndarray, 
         chance=1 / columns.shape[1] if kind == "class" else 0.0, scores=scores,
         gain_over_single=gains[:reference] + gains[reference + 1:], best=REPRESENTATIONS[int(np.argmax(values))],
         best_single=single, k=operator.index(k), shrinkage=max(shrunk for _, shrunk in parts), per_column=by_column,
-        groups=None if own_groups is None else len(np.unique(own_groups)))
+        groups=None if own_groups is None else len(np.unique(own_groups)),
+        errors_needed=errors_above_chance(classes, own_groups))
 
 
 def _features(x, y, fold):

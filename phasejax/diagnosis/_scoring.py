@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.devices import cores
-from phasejax.diagnosis._bootstrap import column_scores, weighted_sums
+from phasejax.diagnosis._bootstrap import column_scores, errors_above_chance, weighted_sums
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
 from phasejax.diagnosis._fair_scores import Draws, FairScores
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
@@ -145,7 +145,7 @@ def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) 
     check_sizes(max(ks), folds, x, y, columns, kind, own_groups)
     if kind == "real":
         columns = in_range(columns)
-    classes = columns.argmax(1) if kind == "class" else np.zeros(len(labelled), int)
+    classes = _classes(columns, kind)
 
     def divide(number):
         rng = np.random.default_rng(seed if number == 0 else [seed, 3, number])
@@ -177,7 +177,13 @@ def _record(divisions, place, pilot_scores, kind, k, diverged) -> FairScores:
         draws=Draws({source: {name: np.round(drawn, _DIGITS) for name, drawn in names.items()}
                      for source, names in totals[1].items()}),
         per_column=tuple(column_scores(*_combined(*pooled)) for pooled in by_column), diverged=diverged,
-        shrinkage=max(one.shrinkage for one in divisions))
+        shrinkage=max(one.shrinkage for one in divisions),
+        errors_needed=errors_above_chance(_classes(first.columns, kind), first.groups))
+
+
+def _classes(columns, kind):
+    """The class of each row; 0 for real labels."""
+    return columns.argmax(1) if kind == "class" else np.zeros(len(columns), int)
 
 
 def _pooled(parts):
@@ -240,7 +246,7 @@ def _encoder_outputs(trained, shape, labelled):
 def _summarised(by_source, division, kind):
     """Values and draws of the scores by source and name, of all label columns and of each real one alone."""
     columns, groups, seed = division.columns, division.groups, division.seed
-    classes = columns.argmax(1) if kind == "class" else np.zeros(len(columns), int)
+    classes = _classes(columns, kind)
     totals = {source: (rows, earned.names, earned.earned.sum(2), earned.possible.sum(1))
               for source, (rows, earned) in by_source.items()}
     chance = 1 / columns.shape[1] if kind == "class" else 0.0

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.linalg
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -241,6 +241,32 @@ def test_bootstrap_has_the_moments_of_dirichlet_weights(monkeypatch, block):
     weights = np.random.default_rng(1).standard_exponential((3, 60))
     np.testing.assert_allclose(_bootstrap.ratio(earned, np.ones(60), classes, weights), [np.mean(
         [np.average(earned[classes == c], 0, w[classes == c]) for c in range(3)], 0) for w in weights])
+
+
+@pytest.mark.parametrize(("groups", "level"), [(6, 0.1), (25, 0.02)])
+def test_the_mean_of_noise_over_few_groups_is_above_zero_at_the_level_that_errors_are_for(groups, level, monkeypatch):
+    """20,000 means of normal numbers, with the bootstrap's standard deviation in closed form; 4 standard errors."""
+    monkeypatch.setattr(_bootstrap, "STANDARD_ERRORS", norm.isf(level))
+    values = np.random.default_rng(0).standard_normal((20_000, groups))
+    deviation = values.std(1) / np.sqrt(groups + 1)  # of Dirichlet weights
+    multiple = _bootstrap.errors_above_chance(np.zeros(3 * groups, int), np.repeat(np.arange(groups), 3))
+    bound = 4 * np.sqrt(level * (1 - level) / len(values))
+    assert np.mean(values.mean(1) > multiple * deviation) == pytest.approx(level, abs=bound)
+    assert np.mean(values.mean(1) > norm.isf(level) * deviation) > level + bound  # without regard to their number
+
+
+def test_errors_depend_on_the_sizes_of_groups_and_on_the_rarest_classes():
+    multiple, equal = _bootstrap.errors_above_chance, np.repeat(np.arange(25), 20)
+    one = np.zeros(500, int)
+    assert multiple(one) == pytest.approx(3.2, abs=0.03)
+    assert multiple(one) == multiple(one, np.arange(500))
+    assert multiple(one, equal) == multiple(one[::2], equal[::2]) == multiple(one[:25], np.arange(25))
+    unequal = np.repeat(np.arange(25), np.linspace(1, 39, 25).astype(int))[:500]
+    assert multiple(one[:len(unequal)], unequal) > multiple(one, equal) > 3.5
+    # Labels of whole groups: each class is known from half of them.
+    assert multiple(equal % 2, equal) > multiple(np.arange(500) % 2, equal)
+    assert multiple(np.repeat([0, 1], [490, 10])) > multiple(np.repeat([0, 1], [250, 250]))
+    assert np.isfinite(multiple(one, np.repeat([0, 1], [499, 1])))
 
 
 def test_differences_are_paired():

@@ -10,6 +10,7 @@ from phasejax.diagnosis import SharedSignal, _shared_signal, shared_signal
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
 from phasejax.diagnosis._shared_directions import Axes, shared_directions
 from phasejax.diagnosis._sharing_statistics import PredictionAgreement
+from phasejax.similarity._whole_groups import groups_of_equal_size
 
 SETS = 60
 # At level .05, 3 alarms are expected among 60 sets, standard error 1.7. More than 9, 3.6 standard errors, has
@@ -110,19 +111,29 @@ def test_groups_trade_places_only_with_groups_of_their_size():
     rng = np.random.default_rng(0)
     groups = rng.permutation(np.repeat(np.arange(30), np.repeat([1, 3, 40], 10)))
     blocks = Blocks.of(groups, len(groups), rng)
-    assert [stratum.shape for stratum in blocks.strata] == [(10, 40), (10, 3), (10, 1)]
+    assert [stratum.shape for stratum in blocks.strata] == [(10, 1), (10, 3), (10, 40)]
     of_groups, of_rows = blocks.permuted(rng)
     assert sorted(of_rows) == list(range(440))
     own = groups[blocks.rows]
-    for stratum, start in zip((0, 1, 2), (0, 10, 20), strict=True):
-        assert set(of_groups[start:start + 10]) == set(range(start, start + 10)), stratum
+    for start in (0, 10, 20):
+        assert set(of_groups[start:start + 10]) == set(range(start, start + 10))
     # Every group stays together, and takes a whole group's place.
     assert len(set(zip(own, own[of_rows], strict=True))) == 30
 
 
-def test_few_small_groups_are_left_out_rather_than_trimming_the_large_ones_to_them():
-    groups = np.repeat(np.arange(13), [1, 1, 1, *[30] * 10])
-    assert [s.shape for s in Blocks.of(groups, len(groups), np.random.default_rng(0)).strata] == [(10, 30)]
+def test_sizes_are_cut_as_they_are_for_similarity_and_rows_are_drawn_at_random():
+    """Five groups or more have one size, and all 25 take part: as `groups_of_equal_size` cuts them."""
+    sizes = np.linspace(1, 40, 25).round().astype(int)
+    groups = np.random.default_rng(1).permutation(np.repeat(np.arange(25), sizes))
+    first, second = (Blocks.of(groups, len(groups), np.random.default_rng(seed)) for seed in (0, 1))
+    assert [s.shape for s in first.strata] == [where.shape for where in groups_of_equal_size(groups)[1]]
+    assert first.number == 25
+    assert min(len(stratum) for stratum in first.strata) >= 5
+    assert len(set(first.rows)) == len(first.rows) > 0.8 * len(groups)
+    assert set(first.rows) != set(second.rows)
+    for stratum in first.strata:
+        assert all(len(set(groups[rows])) == 1 for rows in stratum)
+    assert max(s.shape[1] for s in Blocks.of(groups, len(groups), np.random.default_rng(0), largest=3).strata) == 3
 
 
 def test_whitened_directions_are_the_canonical_ones():
