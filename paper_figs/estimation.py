@@ -16,7 +16,7 @@ from paper_figs.recipe import Recipe
 from phasejax import SpikedModel, sweep
 from phasejax._core.linalg import whitening
 from phasejax.linear import Covariances, solve_ca
-from phasejax.plotting import OBJECTIVE_COLOURS, plot_boundaries, plot_curve, plot_regimes, regime_legend
+from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, plot_boundaries, plot_curve, plot_regimes, regime_legend
 from phasejax.simulation import bartlett_factor, population_covariances, signal_covariances
 from phasejax.theory import ca_boundary, cp_boundary
 
@@ -114,20 +114,20 @@ def _estimate_cells(cells, n, key):
 
 def draw_estimation(data: xr.Dataset) -> Figure:
     """Estimates against the truth for kappa^2 and for nu, and both in the phase diagram."""
-    figure = Figure(figsize=(15, 4.8), layout="constrained")
+    figure = new_figure(height=2.9)
     left, middle, right = figure.subplots(1, 3)
     along = data.kappa_squared_a.isel(nu_a=0).assign_coords(truth=data.kappa_a**2).swap_dims(kappa_a="truth")
-    plot_curve(left, along, "truth", color=OBJECTIVE_COLOURS["CA"], marker="o", markersize=4, label="estimate")
+    plot_curve(left, along, "truth", color=OBJECTIVE_COLOURS["CA"], marker="o", label="estimate")
     top = float(along.truth.max())
     left.plot([0, top], [0, top], "k--", linewidth=1, label="truth")
     left.set(xlabel=r"$\kappa^2$", ylabel=r"estimated $\kappa^2$ (PLS singular value)", title="(a) Signal strength")
     plot_curve(middle, data.nu_hat_b.isel(kappa_b=0), "nu_b", color=OBJECTIVE_COLOURS["CP"], marker="o",
-               markersize=4, label="estimate")
+               label="estimate")
     middle.plot([0, 1], [0, 1], "k--", linewidth=1, label="truth")
     middle.set(xlabel=r"$\nu$", ylabel=r"estimated $\nu$ (largest nuisance correlation)",
                title="(b) Nuisance correlation", xlim=(0, 1), ylim=(0, 1))
     for ax in (left, middle):
-        ax.legend(frameon=False)
+        ax.legend()
 
     plot_regimes(right, data.regime, "kappa", "nu")
     plot_boundaries(right, data.ca_boundary, data.cp_boundary)
@@ -137,17 +137,21 @@ def draw_estimation(data: xr.Dataset) -> Figure:
         for nu in data.nu_c.values:
             estimate = [float(hat.sel(kappa_c=kappa, nu_c=nu)) for hat in (kappa_hat, nu_hat)]
             right.plot([kappa, estimate[0]], [nu, estimate[1]], color="0.15", linewidth=1)
-            right.plot(kappa, nu, "o", color="black", markeredgecolor="white", markersize=6)
-            right.plot(*estimate, "*", color="white", markeredgecolor="black", markersize=11)
+            right.plot(kappa, nu, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, markersize=4)
+            right.plot(*estimate, "*", color="white", markeredgecolor="black", markeredgewidth=0.6, markersize=7)
     right.set_title(r"(c) In the phase diagram ($\gamma = 0.1,\ \tilde\gamma_y = 50$)")
-    points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=6, label=r"true $(\kappa, \nu)$"),
-              Line2D([], [], linestyle="", marker="*", color="white", markeredgecolor="black", markersize=11,
+    points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=4, label=r"true $(\kappa, \nu)$"),
+              Line2D([], [], linestyle="", marker="*", color="white", markeredgecolor="black", markersize=7,
                      label="estimated")]
-    regime_legend(figure, ncols=8, extra=points)
+    regime_legend(figure, ncols=4, extra=points)
     return figure
 
 
 FIGURES = {
-    "estimation": Recipe("kappa and nu estimated from samples, and their place in the phase diagram",
-                         compute_estimation, draw_estimation),
+    "estimation": Recipe(
+        "kappa and nu estimated from samples, and their place in the phase diagram",
+        "(a), (b) Estimates from samples against the truth (dashed). {spread} (c) True (circles) and "
+        "estimated (stars: mean over seeds) places in the phase diagram, joined by lines; colours: "
+        "regimes of the population.",
+        compute_estimation, draw_estimation),
 }

@@ -20,6 +20,7 @@ from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._objectives import ALIGNMENTS
 from phasejax.deep.data._sprites import SHAPES
 from phasejax.diagnosis import compare_with_diagnosis
+from phasejax.plotting import new_figure
 
 _SHAPE_COLOURS = ListedColormap(["#0072B2", "#D55E00", "#009E73", "#CC79A7"])
 _MOST_POINTS = 1500
@@ -55,7 +56,7 @@ def compute_umap(preset: Preset, *, store: Path, progress: ProgressCallback) -> 
 def draw_umap(data: xr.Dataset) -> Figure:
     """A row for each objective; the same maps coloured by the shape and by the position."""
     objectives, jitters = data.sizes["objective"], data.sizes["jitter"]
-    figure = Figure(figsize=(2.6 * 2 * jitters + 1, 2.6 * objectives + 0.9), layout="constrained")
+    figure = new_figure(height=3.1 / jitters * objectives + 0.7)
     axes = figure.subplots(objectives, 2 * jitters, squeeze=False)
     colours = {"shape": (data.label, _SHAPE_COLOURS.resampled(4), (-0.5, 3.5)),
                "position": (data.position.sel(side="right"), "viridis", (-0.5, 0.5))}
@@ -64,11 +65,11 @@ def draw_umap(data: xr.Dataset) -> Figure:
             for column, jitter in enumerate(data.jitter.values):
                 ax = axes[row, block * jitters + column]
                 points = data["map"].sel(objective=objective, jitter=jitter).values
-                drawn = ax.scatter(*points.T, c=values, cmap=cmap, vmin=low, vmax=high, s=4, linewidths=0,
+                drawn = ax.scatter(*points.T, c=values, cmap=cmap, vmin=low, vmax=high, s=1.5, linewidths=0,
                                    rasterized=True)
                 ax.set(xticks=[], yticks=[])
                 if row == 0:
-                    ax.set_title(rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}, by {what}", fontsize=9)
+                    ax.set_title(rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}, by {what}")
             if row == objectives - 1:
                 bar = figure.colorbar(drawn, ax=axes[:, block * jitters:(block + 1) * jitters],
                                       orientation="horizontal", aspect=40, pad=0.02,
@@ -102,8 +103,8 @@ def tabulate_agreement(data: xr.Dataset) -> pd.DataFrame:
 def draw_agreement(data: xr.Dataset) -> Figure:
     """Predicted against measured difference of CA and CP, and for every cell what each source of scores predicts."""
     cells = data.stack(cell=("jitter", "noise", "seed"))
-    height = max(4.6, 0.32 * cells.sizes["cell"] + 1.4)
-    figure = Figure(figsize=(11.0, height), layout="constrained")
+    height = max(3.0, 0.16 * cells.sizes["cell"] + 1.0)
+    figure = new_figure(height=height)
     left, right = figure.subplots(1, 2, width_ratios=(4.6, 5.4))
     _draw_differences(left, data)
     rows = np.arange(cells.sizes["cell"])
@@ -111,14 +112,13 @@ def draw_agreement(data: xr.Dataset) -> Figure:
                error_kw={"ecolor": "0.5", "elinewidth": 1}, label="measured")
     for source in data.source.values:
         marker, colour = _SOURCE_STYLES[str(source)]
-        right.plot(cells.by_source.sel(source=source).values, rows, marker, color=colour, markersize=6,
+        right.plot(cells.by_source.sel(source=source).values, rows, marker, color=colour, markersize=4,
                    label=f"predicted, {source}")
     right.axvline(0, color="0.4", linewidth=0.8)
     labels = [f"{jitter:g}, {noise:g}, {seed}" for jitter, noise, seed in cells.cell.values]
     right.set(yticks=rows, yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), ylabel="jitter, noise on y, seed",
               xlabel="CA - CP", title="each source of scores")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=1 + len(data.source),
-                  frameon=False, fontsize=8)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=1 + len(data.source))
     return figure
 
 
@@ -137,19 +137,19 @@ def _draw_differences(ax, data):
             which = here & (certainty == level)
             values = [data[name].values[which] for name in ("measured", "predicted", "error", "predicted_error")]
             ax.errorbar(*values[:2], xerr=values[2], yerr=values[3], fmt=marker, color=colour, elinewidth=0.8,
-                        markersize=7, markerfacecolor=colour if level else "white")
+                        markersize=4, markerfacecolor=colour if level else "white")
         ax.plot([], [], "s", color=colour, label=f"jitter {jitter:g}")
     for level, (name, marker) in enumerate(_CERTAINTY.items()):
         ax.plot([], [], marker, color="0.3", markerfacecolor="0.3" if level else "white", label=name)
     if (tied := data.tie.values.astype(bool)).any():
-        ax.plot(data.measured.values[tied], data.predicted.values[tied], "o", color="0.3", markersize=15,
+        ax.plot(data.measured.values[tied], data.predicted.values[tied], "o", color="0.3", markersize=9,
                 markerfacecolor="none", markeredgewidth=0.8, label="tie: measured within 2 s.e. of 0")
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit),
            xlabel="measured: accuracy of CA - accuracy of CP (bars: one s.e.)",
            ylabel="predicted from the pairs and some labels",
            title=f"signs agree: {_as_percent(data.agreement)} of cells\n"
                  f"pilot alone {_as_percent(data.agreement_pilot)}, decided {_as_percent(data.agreement_decided)}")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    ax.legend(loc="upper left")
 
 
 def _umap():
@@ -173,7 +173,15 @@ def _as_percent(share: xr.DataArray) -> str:
 
 
 FIGURES = {
-    "fig5": Recipe("maps of the embeddings of CA and CP by UMAP", compute_umap, draw_umap, resumable=True),
-    "agreement": Recipe("what a diagnosis before training predicts against the measured winner", compute_agreement,
-                        draw_agreement, tabulate=tabulate_agreement, resumable=True),
+    "fig5": Recipe(
+        "maps of the embeddings of CA and CP by UMAP",
+        "Maps by UMAP of the embeddings of the same test rows, a row for each objective and a column for "
+        "each jitter; left coloured by the shape, right by the position. Axes of such maps have no units.",
+        compute_umap, draw_umap, resumable=True),
+    "agreement": Recipe(
+        "what a diagnosis before training predicts against the measured winner",
+        "Left: difference between the measured accuracies of CA and CP (bars: one standard error) against "
+        "the difference that the diagnosis predicts from the pairs and some labels, a mark for each cell "
+        "of the experiment. Right: the same for each source of scores.",
+        compute_agreement, draw_agreement, tabulate=tabulate_agreement, resumable=True),
 }

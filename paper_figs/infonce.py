@@ -31,7 +31,7 @@ from phasejax.linear import (
     solve_cp,
     train_info_nce,
 )
-from phasejax.plotting import axis_label
+from phasejax.plotting import axis_label, draw_spread, new_figure
 from phasejax.simulation import sample_pairs
 
 _TEMPERATURES = np.array([0.05, 0.1, 0.5])
@@ -156,14 +156,14 @@ def _dataset(preset: Preset, nus: np.ndarray, parts: list[dict[str, np.ndarray]]
 
 def draw_infonce(data: xr.Dataset) -> Figure:
     """Errors of the closed forms and of InfoNCE against nu, on a linear and on a logarithmic scale."""
-    figure = Figure(figsize=(11, 4.9), layout="constrained")
+    figure = new_figure(height=3.1)
     left, right = figure.subplots(1, 2)
     for ax in (left, right):
         for name, style in {"error_ca": CA_STYLE, "error_cp": CP_STYLE}.items():
-            _plot_median(ax, data[name], color=style["color"], linewidth=5, alpha=0.55,
+            _plot_median(ax, data[name], color=style["color"], linewidth=3, alpha=0.55,
                          label=f"{style['label']}, closed form")
         for temperature in data.temperature.values:
-            _plot_median(ax, data.error_info_nce.sel(temperature=temperature), markersize=4, linewidth=1.2,
+            _plot_median(ax, data.error_info_nce.sel(temperature=temperature), linewidth=1,
                          label=f"InfoNCE, temperature {temperature:g}", **_STYLES[float(temperature)])
         mark_ca_only(ax, data)
         ax.set_xlabel(axis_label(data.nu))
@@ -171,23 +171,27 @@ def draw_infonce(data: xr.Dataset) -> Figure:
     for temperature in data.temperature.values:
         style = _STYLES[float(temperature)]
         errors = data.error_info_nce.sel(temperature=temperature)
-        right.plot(data.nu, errors.transpose("nu", "seed"), linestyle="", marker=style["marker"], markersize=2.5,
+        right.plot(data.nu, errors.transpose("nu", "seed"), linestyle="", marker=style["marker"], markersize=2,
                    color=style["color"], alpha=0.5, markeredgewidth=0)
     left.set(ylabel=r"subspace error (mean $\sin^2\theta$)", title="(a) Recovery of the signal subspace")
-    right.set(yscale="log", title="(b) The same on a logarithmic scale; dots: single trainings")
-    left.legend(frameon=False, fontsize=9)
+    right.set(yscale="log", title="(b) Logarithmic scale; dots: single trainings")
+    left.legend()
     ca_only_legend(figure)
     return figure
 
 
 def _plot_median(ax: Axes, values: xr.DataArray, **style) -> None:
-    """Median over seeds, since single trainings get stuck, and a band between the quartiles."""
-    low, middle, high = values.quantile([0.25, 0.5, 0.75], dim="seed")
-    (line,) = ax.plot(values.nu, middle, **style)
-    ax.fill_between(values.nu, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    """Median over seeds, since single trainings get stuck, with a band or dots for the seeds."""
+    (line,) = ax.plot(values.nu, values.median("seed"), **style)
+    draw_spread(ax, values.nu.values, values.transpose("nu", "seed").values, line.get_color())
 
 
 FIGURES = {
-    "infonce": Recipe("linear encoders trained with InfoNCE beside the closed forms of CA and CP", compute_infonce,
-                      draw_infonce, resumable=True),
+    "infonce": Recipe(
+        "linear encoders trained with InfoNCE beside the closed forms of CA and CP",
+        "Mean squared sine of the angles between the signal subspace and that of an encoder of x: closed "
+        "forms (thick) and linear encoders trained with InfoNCE. Lines: medians over {of_seeds}; "
+        "bands: the middle two thirds of the seeds, or dots where there are fewer than five. Shaded: the "
+        "stretch of nu on which CA alone recovers the signal in the population.",
+        compute_infonce, draw_infonce, resumable=True),
 }

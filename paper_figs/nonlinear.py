@@ -20,6 +20,7 @@ from phasejax.deep import PRESETS, evaluate, seed_interval, train_grid
 from phasejax.deep.data import render, stereo_dsprites, stereo_shapes3d
 from phasejax.deep.data._solids import SOLIDS
 from phasejax.deep.data._sprites import SHAPES
+from phasejax.plotting import new_figure
 
 STYLES: dict[str, dict[str, Any]] = {
     "vicreg": {"label": "CA (VICReg)", "color": "#0072B2", "marker": "o"},
@@ -31,6 +32,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "supervised": {"label": "supervised", "color": "black", "marker": "x"},
 }
 _LEVEL = 0.95
+_FEW_TICKS = 5  # places along an axis that are all named
 _FEWEST_SEEDS = 3  # for an interval to be drawn: that of two seeds is as wide as a page
 
 
@@ -53,20 +55,24 @@ def _described(found: xr.Dataset) -> xr.Dataset:
 
 def draw_probes(data: xr.Dataset) -> Figure:
     """Accuracy and nuisance R^2 against the alignment of the nuisance; a column for each pixel noise on y."""
-    figure = Figure(figsize=(1.5 + 3.4 * max(2, data.sizes["noise"]), 6.4), layout="constrained")
+    figure = new_figure("page" if data.sizes["noise"] > 1 else "column", height=4.4)
     rows = figure.subplots(2, data.sizes["noise"], sharex=True, sharey="row", squeeze=False)
     largest = int(data.probe_size[-1])
     for column, noise in enumerate(data.noise.values):
         part = data.sel(noise=noise)
         for ax, values in zip(rows[:, column], (part.accuracy.sel(probe_size=largest), part.position_r2), strict=True):
             for objective in data.objective.values:
-                _plot_over_seeds(ax, 1 - data.jitter.values, values.sel(objective=objective), STYLES[str(objective)])
+                failed = part.diverged.sel(objective=objective).astype(bool)
+                _plot_over_seeds(ax, 1 - data.jitter.values, values.sel(objective=objective), STYLES[str(objective)],
+                                 failed.any("seed").values)
         rows[0, column].axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
         rows[0, column].set_title(f"noise on y {noise:g}")
         rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
+        if data.sizes["jitter"] <= _FEW_TICKS:
+            rows[1, column].set_xticks(1 - data.jitter.values)
     rows[0, 0].set_ylabel(f"shape: accuracy, {largest} labels")
     rows[1, 0].set_ylabel(r"position: $R^2$")
-    _finish(figure, rows, data.sizes["seed"])
+    _finish(figure, rows, _has_bands(data.sizes["seed"], data.sizes["jitter"]))
     return figure
 
 
@@ -96,7 +102,7 @@ def compute_sizes(preset: Preset, *, store: Path, progress: ProgressCallback) ->
 
 def draw_sizes(data: xr.Dataset) -> Figure:
     """Accuracy against the labelled rows of the probe above, against the rows of the encoders below."""
-    figure = Figure(figsize=(1.5 + 3.4 * max(2, data.sizes["jitter"]), 6.6), layout="constrained")
+    figure = new_figure("page" if data.sizes["jitter"] > 1 else "column", height=4.6)
     rows = figure.subplots(2, data.sizes["jitter"], sharey=True, squeeze=False)
     data = data.isel(noise=0)
     labels, n = int(data.probe_size[-1]), int(data.n[-1])
@@ -104,8 +110,11 @@ def draw_sizes(data: xr.Dataset) -> Figure:
         part = data.accuracy.sel(jitter=jitter)
         for objective in data.objective.values:
             style = STYLES[str(objective)]
-            _plot_over_seeds(rows[0, column], data.probe_size.values, part.sel(objective=objective, n=n), style)
-            _plot_over_seeds(rows[1, column], data.n.values, part.sel(objective=objective, probe_size=labels), style)
+            failed = data.diverged.sel(jitter=jitter, objective=objective).astype(bool).any("seed")
+            _plot_over_seeds(rows[0, column], data.probe_size.values, part.sel(objective=objective, n=n), style,
+                             np.full(data.sizes["probe_size"], bool(failed.sel(n=n))))
+            _plot_over_seeds(rows[1, column], data.n.values, part.sel(objective=objective, probe_size=labels), style,
+                             failed.values)
         for ax in rows[:, column]:
             ax.axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
             ax.set_xscale("log")
@@ -115,29 +124,40 @@ def draw_sizes(data: xr.Dataset) -> Figure:
         rows[1, column].minorticks_off()
     for ax in rows[:, 0]:
         ax.set_ylabel(f"shape: accuracy, noise on y {float(data.noise):g}")
-    _finish(figure, rows, data.sizes["seed"])
+    _finish(figure, rows, _has_bands(data.sizes["seed"], data.sizes["n"]))
     return figure
 
 
-def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[str, Any]) -> None:
-    """Mean over seeds, with its interval, or with the seeds themselves where they are too few for one."""
+def _has_bands(seeds: int, places: int) -> bool:
+    """Whether intervals are drawn as bands: neither of too few seeds, nor between so few places."""
+    return seeds >= _FEWEST_SEEDS and places > 2
+
+
+def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[str, Any], failed: np.ndarray) -> None:
+    """Mean over seeds, with its interval, or with the seeds themselves where they are too few for one.
+
+    Means at fewer than three places are not joined. Where a training failed, its objective has a cross on the axis.
+    """
     seeds = values.get_axis_num("seed")
     mean, low, high = seed_interval(values.values, seeds, _LEVEL)
-    ax.plot(x, mean, markersize=5, **style)
-    if values.sizes["seed"] >= _FEWEST_SEEDS and np.isfinite(low).all():
-        ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    ax.plot(x, mean, **style, linestyle="-" if len(x) > 2 else "")
+    if _has_bands(values.sizes["seed"], len(x)) and np.isfinite(low).all():
+        ax.fill_between(x, low, np.minimum(high, 1), color=style["color"], alpha=0.15, linewidth=0)  # scores end at 1
     elif values.sizes["seed"] > 1:
-        ax.plot(x, np.moveaxis(values.values, seeds, -1), linestyle="", marker=".", markersize=4, color=style["color"],
+        ax.plot(x, np.moveaxis(values.values, seeds, -1), linestyle="", marker=".", markersize=3, color=style["color"],
                 alpha=0.6)
+    if failed.any():
+        ax.plot(x[failed], np.zeros(failed.sum()), linestyle="", marker="X", markersize=5, color=style["color"],
+                transform=ax.get_xaxis_transform(), clip_on=False)
 
 
-def _finish(figure: Figure, rows: np.ndarray, seeds: int) -> None:
+def _finish(figure: Figure, rows: np.ndarray, bands: bool) -> None:
     """Cut accuracies off at 1, and put one legend below the panels."""
     for ax in rows.flat:
         ax.set_ylim(top=min(ax.get_ylim()[1], 1.04))  # intervals may end above what is possible
-    title = "mean over seeds and 95% interval" if seeds >= _FEWEST_SEEDS else "mean over seeds, and seeds (dots)"
-    figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False,
-                  title=title)
+    title = "mean over seeds and 95% interval" if bands else "mean over seeds, and seeds (dots)"
+    figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", title=title,
+                  ncols=4 if rows.shape[1] > 1 else 3)
 
 
 _SHOWN_JITTERS = (0.0, 0.05, 0.2, 0.5)
@@ -163,7 +183,7 @@ def compute_stereo(preset: Preset) -> xr.Dataset:
 def draw_stereo(data: xr.Dataset) -> Figure:
     """A row for each shape, two columns, the views, for each jitter."""
     shapes, jitters = data.sizes["shape"], data.sizes["jitter"]
-    figure = Figure(figsize=(1.15 * 2 * jitters + 1, 1.15 * shapes + 0.6), layout="constrained")
+    figure = new_figure(height=0.8 * shapes + 0.3)
     grid = figure.subplots(shapes, 2 * jitters)
     for row, shape in enumerate(data["shape"].values):
         for column, ax in enumerate(grid[row]):
@@ -171,20 +191,40 @@ def draw_stereo(data: xr.Dataset) -> Figure:
             ax.imshow(data.image.isel(shape=row, jitter=jitter, view=view), vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
             if row == 0:
-                ax.set_title(rf"${data['view'].values[view]}$, $\sigma$ = {float(data.jitter[jitter]):g}", fontsize=9)
-        grid[row, 0].set_ylabel(str(shape), fontsize=9)
+                ax.set_title(rf"${data['view'].values[view]}$, $\sigma$ = {float(data.jitter[jitter]):g}")
+        grid[row, 0].set_ylabel(str(shape))
     return figure
 
 
+_PROBES_CAPTION = (
+    "Scores of linear probes on frozen encoders against the alignment of the nuisance between the views, 1 - "
+    "sigma of the jitter; a column for each pixel noise on y. Above: accuracy for the shape, dotted: chance. "
+    "Below: R^2 of the position, the nuisance. Lines: means over {of_seeds}; bands, or dots for fewer than "
+    "three seeds, as in the legend; crosses on the axis: a training diverged.")
 FIGURES = {
-    "stereo": Recipe("what the deep encoders see: pairs of views at several jitters", compute_stereo, draw_stereo),
-    "fig4": Recipe("accuracy of frozen probes on dSprites against the nuisance's jitter", compute_probes, draw_probes,
-                   tabulate=tabulate_probes, resumable=True),
-    "fig4_shapes3d": Recipe("the same on Shapes3D", functools.partial(compute_probes, data="shapes3d"), draw_probes,
-                            tabulate=tabulate_probes, resumable=True),
-    "fig10": Recipe("VICReg and DeepCCA against the nuisance's jitter",
-                    functools.partial(compute_probes, objectives=("vicreg", "deepcca")), draw_probes,
-                    tabulate=tabulate_probes, resumable=True),
-    "fig11": Recipe("accuracy of frozen probes at several sample sizes", compute_sizes, draw_sizes,
-                    tabulate=tabulate_probes, resumable=True),
+    "stereo": Recipe(
+        "what the deep encoders see: pairs of views at several jitters",
+        "Pairs of views x, y of each shape at several jitters sigma of the position in y; pixel noise is "
+        "added to y.",
+        compute_stereo, draw_stereo),
+    "fig4": Recipe(
+        "accuracy of frozen probes on dSprites against the nuisance's jitter",
+        _PROBES_CAPTION,
+        compute_probes, draw_probes, tabulate=tabulate_probes, resumable=True),
+    "fig4_shapes3d": Recipe(
+        "the same on Shapes3D",
+        _PROBES_CAPTION,
+        functools.partial(compute_probes, data="shapes3d"), draw_probes, tabulate=tabulate_probes, resumable=True),
+    "fig10": Recipe(
+        "VICReg and DeepCCA against the nuisance's jitter",
+        _PROBES_CAPTION,
+        functools.partial(compute_probes, objectives=("vicreg", "deepcca")), draw_probes, tabulate=tabulate_probes,
+        resumable=True),
+    "fig11": Recipe(
+        "accuracy of frozen probes at several sample sizes",
+        "Accuracy for the shape of linear probes on frozen encoders, (above) against the labelled rows of "
+        "the probe and (below) against the rows that the encoders were trained on; a column for each "
+        "jitter of the position. Lines: means over {of_seeds}; bands, or dots for fewer than three "
+        "seeds, as in the legend; crosses on the axis: a training diverged.",
+        compute_sizes, draw_sizes, tabulate=tabulate_probes, resumable=True),
 }

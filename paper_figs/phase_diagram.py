@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from paper_figs.presets import Preset
 from paper_figs.recipe import Recipe
 from phasejax import SpikedModel, sweep
-from phasejax.plotting import REGIME_COLOURS, plot_boundaries, plot_regimes, regime_legend
+from phasejax.plotting import REGIME_COLOURS, new_figure, plot_boundaries, plot_regimes, regime_legend
 from phasejax.theory import Regime, ca_boundary, cp_boundary
 
 _GAMMA_X = 1.0
@@ -31,7 +31,7 @@ def compute_fig2(preset: Preset) -> xr.Dataset:
 
 def draw_fig2(data: xr.Dataset) -> Figure:
     """A panel for each target nuisance: regimes as areas, the exact boundaries as lines."""
-    figure = Figure(figsize=(11, 4.9), layout="constrained")
+    figure = new_figure(height=3.2)
     for ax, letter, nuisance_y in zip(figure.subplots(1, 2, sharey=True), "ab", data.nuisance_y.values, strict=True):
         panel = data.sel(nuisance_y=nuisance_y)
         plot_regimes(ax, panel.regime, "kappa", "nu")
@@ -66,7 +66,7 @@ def compute_variance_trap(preset: Preset) -> xr.Dataset:
 
 def draw_variance_trap(data: xr.Dataset) -> Figure:
     """Three still frames of the animation."""
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
+    figure = new_figure(height=2.8)
     stills = np.linspace(0, data.sizes["growth"] - 1, 3).astype(int)
     for ax, frame in zip(figure.subplots(1, 3, sharey=True), stills, strict=True):
         _draw_frame(ax, data.isel(growth=frame))
@@ -78,7 +78,7 @@ def draw_variance_trap(data: xr.Dataset) -> Figure:
 
 def animate_variance_trap(data: xr.Dataset) -> FuncAnimation:
     """The animation: forth and back, resting at both ends."""
-    figure = Figure(figsize=(5.2, 4.9), layout="constrained")
+    figure = new_figure("column", height=3.3)
     ax = figure.subplots()
     regime_legend(figure, ncols=3)
     forth = [0] * 10 + list(range(data.sizes["growth"]))
@@ -126,7 +126,7 @@ def compute_finite(preset: Preset) -> xr.Dataset:
 
 def draw_finite(data: xr.Dataset) -> Figure:
     """The population's diagram, then one for each number of pairs: areas as expected, circles as simulated."""
-    figure = Figure(figsize=(15, 4.9), layout="constrained")
+    figure = new_figure(height=2.6)
     axes = figure.subplots(1, 1 + data.sizes["n"], sharey=True)
     plot_regimes(axes[0], data.regime.isel(n=0), "kappa", "nu")
     axes[0].set_title("(a) Population")
@@ -139,7 +139,7 @@ def draw_finite(data: xr.Dataset) -> Figure:
         plot_boundaries(ax, data.ca_boundary, data.cp_boundary)
     simulated = Line2D([], [], linestyle="", marker="o", markerfacecolor="none", markeredgecolor="black",
                        label="simulated (areas: expected)")
-    regime_legend(figure, ncols=7, extra=[simulated])
+    regime_legend(figure, ncols=4, extra=[simulated])
     return figure
 
 
@@ -152,8 +152,21 @@ def _plot_simulated(ax: Axes, data: xr.Dataset) -> None:
 
 
 FIGURES = {
-    "fig2": Recipe("phase diagram for large and small target nuisance", compute_fig2, draw_fig2),
-    "variance_trap": Recipe("phase diagram while the target's variances grow; also moving", compute_variance_trap,
-                            draw_variance_trap, animate=animate_variance_trap),
-    "finite": Recipe("phase diagram that 5000, 1000 and 200 pairs show", compute_finite, draw_finite),
+    "fig2": Recipe(
+        "phase diagram for large and small target nuisance",
+        "Colours: which objectives recover the signal in the population, by the separation ratios, for "
+        "(a) large and (b) small nuisance variance of y. Lines: the closed forms of the boundaries.",
+        compute_fig2, draw_fig2),
+    "variance_trap": Recipe(
+        "phase diagram while the target's variances grow; also moving",
+        "Colours: which objectives recover the signal in the population as the noise and nuisance "
+        "variances of y grow together; three frames of the animation. Lines: the closed forms of the "
+        "boundaries.",
+        compute_variance_trap, draw_variance_trap, animate=animate_variance_trap),
+    "finite": Recipe(
+        "phase diagram that 5000, 1000 and 200 pairs show",
+        "(a) The population; (b) to (d) the regimes that so many pairs show: areas by the expected ratios "
+        "of samples, circles by the median ratios of {seeds} simulated samples at each place. Lines: the "
+        "boundaries of the population.",
+        compute_finite, draw_finite),
 }

@@ -1,10 +1,14 @@
 """How a figure is made and written: what every module of figures declares, and columns that several tables share."""
 
+import json
 import shutil
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.animation import FuncAnimation, PillowWriter
@@ -14,6 +18,7 @@ from paper_figs.presets import Preset
 from phasejax._core.atomic_files import written_whole
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.deep import seed_interval
+from phasejax.plotting import paper_style, spread_in_words
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Recipe:
 
     Args:
         title: what the figure shows, in a few words.
+        caption: what its panels, lines, bands and marks are, in plain text; `{spread}` stands for what `plot_curve`
+            draws around means, `{seeds}` for the number of seeds, `{of_seeds}` for "3 seeds".
         compute: returns the numbers; called as `compute(preset)`, or, if the figure is resumable, as
             `compute(preset, store=folder, progress=callback)`.
         draw: draws the numbers.
@@ -32,6 +39,7 @@ class Recipe:
     """
 
     title: str
+    caption: str
     compute: Callable[..., xr.Dataset]
     draw: Callable[[xr.Dataset], Figure]
     animate: Callable[[xr.Dataset], FuncAnimation] | None = None
@@ -40,7 +48,7 @@ class Recipe:
 
     def make(self, name: str, preset: Preset, out: Path, *, attributes: dict[str, str] | None = None,
              progress: bool | ProgressCallback = False) -> list[Path]:
-        """Compute the figure and write its files: .nc and .png and .pdf, .csv of a table, .gif of an animation.
+        """Compute the figure and write its files: .nc, .png, .pdf, a caption .txt, a table .csv, an animation .gif.
 
         Args:
             name: what the files are called.
@@ -61,10 +69,11 @@ class Recipe:
             data = (self.compute(preset, store=parts, progress=of_this_figure) if self.resumable
                     else self.compute(preset)).assign_attrs(attributes or {})
         paths = []
-        for suffix, write in self._writers(data).items():
-            paths.append(out / f"{name}{suffix}")
-            with written_whole(paths[-1]) as unfinished:
-                write(unfinished)
+        with paper_style():
+            for suffix, write in self._writers(data).items():
+                paths.append(out / f"{name}{suffix}")
+                with written_whole(paths[-1]) as unfinished:
+                    write(unfinished)
         if self.resumable:
             shutil.rmtree(parts, ignore_errors=True)  # the dataset holds it all
         return paths
@@ -74,13 +83,47 @@ class Recipe:
         figure, animate, tabulate = self.draw(data), self.animate, self.tabulate
         writers: dict[str, Callable[[Path], object]] = {
             ".nc": lambda path: data.to_netcdf(path, engine="scipy"),
-            ".png": lambda path: figure.savefig(path, dpi=200, format="png"),
-            ".pdf": lambda path: figure.savefig(path, format="pdf")}
+            ".png": lambda path: figure.savefig(path, dpi=300, format="png"),
+            ".pdf": lambda path: figure.savefig(path, format="pdf"),
+            ".txt": lambda path: path.write_text(self.caption_of(data), encoding="utf-8")}
         if tabulate is not None:
             writers[".csv"] = lambda path: tabulate(data).to_csv(path, float_format="%.6g")
         if animate is not None:
-            writers[".gif"] = lambda path: animate(data).save(path, writer=PillowWriter(fps=15), dpi=90)
+            writers[".gif"] = lambda path: animate(data).save(path, writer=PillowWriter(fps=15), dpi=150)
         return writers
+
+    def caption_of(self, data: xr.Dataset) -> str:
+        """The caption of a figure with what its numbers were computed from, wrapped to lines of 100 characters."""
+        seeds = int(data.sizes.get("seed", data.attrs.get("seeds", 1)))
+        caption = self.caption.format(spread=spread_in_words(seeds), seeds=seeds,
+                                      of_seeds="one seed" if seeds == 1 else f"{seeds} seeds")
+        paragraphs = [f"{self.title[0].upper()}{self.title[1:]}.", caption, _computed_from(data)]
+        return "\n\n".join(textwrap.fill(text, 100) for text in paragraphs) + "\n"
+
+
+def _computed_from(data: xr.Dataset) -> str:
+    """The attributes of a dataset and the range of each of its axes, as one sentence."""
+    attrs = {str(name): value for name, value in data.attrs.items() if name not in ("figure", "key", "key_impl")}
+    for name in ("parameters", "experiment"):
+        try:
+            attrs |= json.loads(attrs.pop(name))
+        except (KeyError, TypeError, ValueError):
+            continue
+    parts = [f"{name} {_in_words(value)}" for name, value in attrs.items() if value is not None]
+    parts += [f"{name} {_in_words(axis.values.tolist())}" for name, axis in data.coords.items()
+              if axis.ndim == 1 and name != "seed" and np.issubdtype(axis.dtype, np.number)]
+    return f"Computed with {'; '.join(parts)}."
+
+
+def _in_words(value: Any) -> str:
+    """A number, a text or a list; long lists by their ends."""
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_in_words(part)}" for name, part in value.items()) + ")"
+    if not isinstance(value, list | tuple):
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if len(value) > 6:
+        return f"from {_in_words(value[0])} to {_in_words(value[-1])} ({len(value)} values)"
+    return ", ".join(map(_in_words, value))
 
 
 def over_seeds(name: str, values: xr.DataArray, level: float = 0.95) -> dict[str, xr.DataArray]:

@@ -14,14 +14,15 @@ from phasejax.plotting import (
     OBJECTIVE_COLOURS,
     axis_label,
     boundary_handles,
+    new_figure,
     plot_boundaries,
     plot_counts,
     plot_curve,
 )
 from phasejax.theory import ca_boundary, cp_boundary
 
-CA_STYLE = {"color": OBJECTIVE_COLOURS["CA"], "marker": "o", "markersize": 4, "label": "CA"}
-CP_STYLE = {"color": OBJECTIVE_COLOURS["CP"], "marker": "v", "markersize": 4, "label": "CP"}
+CA_STYLE = {"color": OBJECTIVE_COLOURS["CA"], "marker": "o", "label": "CA"}
+CP_STYLE = {"color": OBJECTIVE_COLOURS["CP"], "marker": "v", "label": "CP"}
 
 # A clean signal and large nuisance in y, where CA and CP differ most (Fig. 3 and 9).
 NOISY_TARGET = {"kappa": (3.0, 2.0, 1.5), "gamma_x": 0.5, "gamma_y": 0.05, "nuisance_y": 50.0, "d": 20}
@@ -44,7 +45,7 @@ def compute_fig3(preset: Preset) -> xr.Dataset:
 
 def draw_fig3(data: xr.Dataset) -> Figure:
     """Errors on the left, ratios on the right, the stretch of CA only shaded."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = new_figure(height=2.9)
     left, right = figure.subplots(1, 2)
     plot_curve(left, data.error_ca, "nu", **CA_STYLE)
     plot_curve(left, data.error_cp, "nu", **CP_STYLE)
@@ -57,7 +58,7 @@ def draw_fig3(data: xr.Dataset) -> Figure:
               title=r"(b) Separation ratios (infinite at $\nu = 0$)")
     for ax in (left, right):
         mark_ca_only(ax, data)
-        ax.legend(frameon=False)
+        ax.legend()
     ca_only_legend(figure)
     return figure
 
@@ -78,20 +79,20 @@ def compute_fig8(preset: Preset) -> xr.Dataset:
 
 def draw_fig8(data: xr.Dataset) -> Figure:
     """A panel for each objective: its ratio in the population and the two ratios of samples."""
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = new_figure(height=2.7)
     panels = zip(figure.subplots(1, 2, sharey=True), ("ca", "cp"), (CA_STYLE, CP_STYLE), strict=True)
     for ax, name, style in panels:
         colour, objective = style["color"], style["label"]
         ax.plot(data.nuisance_y, data[f"delta_{name}"], color=colour, linestyle="--",
                 label=rf"$\Delta_{{\mathrm{{{objective}}}}}$, population")
-        plot_curve(ax, data[f"gap_{name}"], "nuisance_y", color="0.7", linewidth=5,
+        plot_curve(ax, data[f"gap_{name}"], "nuisance_y", color="0.7", linewidth=3,
                    label=r"sample, $s_k / s_{k+1}$ ($\geq 1$ by construction)")
-        plot_curve(ax, data[f"separation_{name}"], "nuisance_y", color=colour, marker=style["marker"], markersize=4,
+        plot_curve(ax, data[f"separation_{name}"], "nuisance_y", color=colour, marker=style["marker"],
                    label="sample, components classified by overlap")
         ax.axhline(1, color="0.4", linestyle=":")
         ax.set(xscale="log", yscale="log", xlabel=axis_label(data.nuisance_y),
                title=f"{objective}, samples of {data.attrs['n']}")
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend()
     figure.axes[0].set_ylabel(r"separation ratio $\Delta$")
     return figure
 
@@ -103,14 +104,14 @@ def compute_fig9(preset: Preset) -> xr.Dataset:
 
 def draw_fig9(data: xr.Dataset) -> Figure:
     """The error on the signal on the left, the total error on the right."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = new_figure(height=2.9)
     titles = {"signal": "(a) Error against the noiseless signal", "total": "(b) Total error"}
     for ax, (kind, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
         plot_curve(ax, data[f"{kind}_mse_ca"], "nu", **CA_STYLE | {"label": "CA + probe"})
         plot_curve(ax, data[f"{kind}_mse_cp"], "nu", **CP_STYLE)
         mark_ca_only(ax, data)
         ax.set(xlabel=axis_label(data.nu), ylabel="expected MSE", title=title)
-        ax.legend(frameon=False)
+        ax.legend()
     ca_only_legend(figure)
     return figure
 
@@ -125,7 +126,7 @@ def ca_only_legend(figure: Figure) -> None:
     """Explain below the panels what `mark_ca_only` shades."""
     figure.legend(handles=[Patch(facecolor="0.5", alpha=0.25,
                                  label=r"CA only: $\Delta_{\mathrm{CA}} > 1 > \Delta_{\mathrm{CP}}$")],
-                  loc="outside lower center", frameon=False)
+                  loc="outside lower center")
 
 
 _FIG7_K = 5
@@ -153,7 +154,7 @@ def compute_fig7(preset: Preset) -> xr.Dataset:
 
 def draw_fig7(data: xr.Dataset) -> Figure:
     """A row for each objective, a column for each decay: mean recovered counts, and the exact boundaries."""
-    figure = Figure(figsize=(14, 6.8), layout="constrained")
+    figure = new_figure(height=3.9)
     axes = figure.subplots(2, data.sizes["decay"], sharex=True, sharey=True)
     for row, objective in zip(axes, ("CA", "CP"), strict=True):
         for ax, decay in zip(row, data.decay.values, strict=True):
@@ -165,9 +166,10 @@ def draw_fig7(data: xr.Dataset) -> Figure:
         figure.colorbar(mesh, ax=row, ticks=range(_FIG7_K + 1), pad=0.01, label=f"signals recovered by {objective}")
     for top, bottom, decay in zip(*axes, data.decay.values, strict=True):
         top.set_title(rf"decay $\rho = {decay:g}$")
-        bottom.set(xlabel=axis_label(data.kappa_bar), xlim=(0, 3), ylim=(0, 1))
+        bottom.set(xlim=(0, 3), ylim=(0, 1))
+    figure.supxlabel(axis_label(data.kappa_bar), fontsize="medium")
     figure.suptitle(f"Recovered signals, mean of {data.sizes['seed']} samples of {data.attrs['n']}")
-    figure.legend(handles=boundary_handles(), loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles=boundary_handles(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -185,25 +187,50 @@ def compute_joint(preset: Preset) -> xr.Dataset:
 
 def draw_joint(data: xr.Dataset) -> Figure:
     """The three distances against lambda, on an axis that is linear near 0."""
-    figure = Figure(figsize=(6.6, 4.4), layout="constrained")
+    figure = new_figure("column", height=2.6)
     ax = figure.subplots()
     styles = {"joint_to_ca": ("o", "CA", "to the CA subspace"), "joint_to_cp": ("v", "CP", "to the CP subspace"),
               "error_joint": ("s", "joint", "to the signal subspace")}
     for name, (marker, objective, label) in styles.items():
-        plot_curve(ax, data[name], "lam", color=OBJECTIVE_COLOURS[objective], marker=marker, markersize=4, label=label)
+        plot_curve(ax, data[name], "lam", color=OBJECTIVE_COLOURS[objective], marker=marker, label=label)
     ax.set_xscale("symlog", linthresh=1e-2, linscale=0.4)
     ax.set(xlabel=axis_label(data.lam), ylabel=r"distance (mean $\sin^2\theta$)",
            title=r"Joint objective: CP ($\lambda = 0$) to CA ($\lambda \to \infty$)")
     ax.set_xlim(-1e-3, 130)
-    ax.legend(frameon=False)
+    ax.legend()
     return figure
 
 
 FIGURES = {
-    "fig3": Recipe("subspace errors and separation ratios against nuisance correlation", compute_fig3, draw_fig3),
-    "fig7": Recipe("partial recovery when signal strengths differ", compute_fig7, draw_fig7),
-    "fig8": Recipe("separation ratios of population and samples against target nuisance", compute_fig8, draw_fig8),
-    "fig9": Recipe("expected errors of CA with a probe and of CP against nuisance correlation", compute_fig9,
-                   draw_fig9),
-    "joint": Recipe("the joint objective, from CP to CA as lambda grows", compute_joint, draw_joint),
+    "fig3": Recipe(
+        "subspace errors and separation ratios against nuisance correlation",
+        "(a) Mean squared sine of the angles between the signal subspace and the one that CA or CP finds "
+        "in x; 0 is full recovery, 1 none. {spread} (b) Separation ratios in the population; an objective "
+        "recovers the signal where its ratio is above 1 (dotted). Shaded: the stretch of nu on which CA "
+        "alone does.",
+        compute_fig3, draw_fig3),
+    "fig7": Recipe(
+        "partial recovery when signal strengths differ",
+        "Colours: signals recovered by CA (above) and CP (below), mean over {seeds} samples; a column for "
+        "each decay of the signal strengths. Lines: where the ratio of the weakest signal is 1 in the "
+        "population.",
+        compute_fig7, draw_fig7),
+    "fig8": Recipe(
+        "separation ratios of population and samples against target nuisance",
+        "Dashed: separation ratios of the population. Coloured: ratios in samples whose components are "
+        "classified by their overlap with the signal. Grey: the ratio of neighbouring singular values, "
+        "which is never below 1. {spread} Dotted: ratio 1.",
+        compute_fig8, draw_fig8),
+    "fig9": Recipe(
+        "expected errors of CA with a probe and of CP against nuisance correlation",
+        "(a) Expected squared error against the noiseless signal and (b) against y, of the best linear "
+        "prediction from CA's encoder and of CP. {spread} Shaded: the stretch of nu on which CA alone "
+        "recovers the signal.",
+        compute_fig9, draw_fig9),
+    "joint": Recipe(
+        "the joint objective, from CP to CA as lambda grows",
+        "Distance (mean squared sine of angles) of the subspace of the joint objective to those of CA, of "
+        "CP and of the signal, against the weight lambda of alignment; the axis is linear below 0.01. "
+        "{spread}",
+        compute_joint, draw_joint),
 }

@@ -1,12 +1,15 @@
 """Drawing of sweep results on given axes: regimes, boundaries, curves and counts, with their legends and labels.
 
 The functions take results and axes. They compute nothing but the mean and spread over seeds, and set
-no global style, so that they can be combined with any other matplotlib code.
+no global style, so that they can be combined with any other matplotlib code. `paper_style` holds the
+sizes of journals while it is entered.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -17,15 +20,53 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from phasejax.theory import Regime
+from phasejax._core.validation import check_count
+from phasejax.simulation import sweep
+from phasejax.theory import Regime, SpikedModel
 
 # The four can be told apart under protanopia, deuteranopia and tritanopia (a test measures it).
 REGIME_COLOURS = {Regime.NEITHER: "#F2F0EB", Regime.CA_ONLY: "#56B4E9",
                   Regime.CP_ONLY: "#E69F00", Regime.BOTH: "#5B4B8A"}
 OBJECTIVE_COLOURS = {"CA": "#0072B2", "CP": "#D55E00", "joint": "#009E73"}
+# Inches: one column, the text of a page with one column, two columns.
+FIGURE_WIDTHS = {"column": 3.25, "text": 5.5, "page": 6.75}
+# Seeds of which a band can be drawn; fewer are drawn one by one.
+FEWEST_SEEDS_OF_A_BAND = 5
+_PAPER = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 9, "xtick.labelsize": 7,
+          "ytick.labelsize": 7, "legend.fontsize": 7, "legend.title_fontsize": 7, "lines.linewidth": 1.2,
+          "lines.markersize": 3.5, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+          "xtick.minor.width": 0.5, "ytick.minor.width": 0.5, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
+          "hatch.linewidth": 0.5, "legend.frameon": False, "legend.handlelength": 1.6,
+          # Journals refuse the fonts of Type 3 that Matplotlib embeds otherwise.
+          "pdf.fonttype": 42, "ps.fonttype": 42}
 _BOUNDARY_STYLES: dict[str, dict[str, Any]] = {"CA": {"color": "#08304D", "linestyle": "-"},
                                                "CP": {"color": "#7A2E00", "linestyle": (0, (4, 2))}}
 _BOUNDARY_LABELS = {"CA": r"$\Delta_{\mathrm{CA}} = 1$", "CP": r"$\Delta_{\mathrm{CP}} = 1$"}
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Text of 7 to 9 points and thin lines, as journals print them, and TrueType fonts in PDF files.
+
+    Figures must be both drawn and saved inside the context.
+
+    >>> with paper_style():
+    ...     figure = new_figure("column", height=2.4)
+    ...     figure.subplots().get_xaxis().label.get_fontsize()
+    8.0
+    """
+    with mpl.rc_context(_PAPER):
+        yield
+
+
+def new_figure(width: Literal["column", "text", "page"] = "page", *, height: float) -> Figure:
+    """An empty figure of one of the widths of `FIGURE_WIDTHS`, whose panels make room for their labels.
+
+    Args:
+        width: name of the width.
+        height: in inches.
+    """
+    return Figure(figsize=(FIGURE_WIDTHS[width], height), layout="constrained")
 
 
 def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
@@ -33,8 +74,8 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
 
     Args:
         ax: where to draw.
-        regime: regime codes of a sweep, shape (y, x) or (x, y); cells of models with NaN parameters
-            (code -1) stay blank.
+        regime: regime codes of a sweep, shape (y, x) or (x, y); cells without a result, such as those of
+            models with NaN parameters (code -1), are hatched.
         x, y: names of the coordinates along the horizontal and the vertical axis.
 
     >>> from phasejax import SpikedModel, sweep
@@ -48,6 +89,8 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
     'signal strength $\\kappa$'
     """
     codes = regime.transpose(y, x)
+    if (codes < 0).any():
+        ax.patch.set(hatch="xxxxx", edgecolor="0.45")
     colours = ListedColormap([REGIME_COLOURS[member] for member in Regime])
     ax.pcolormesh(codes[x], codes[y], np.ma.masked_less(codes, 0), cmap=colours, shading="nearest", rasterized=True,
                   norm=BoundaryNorm(np.arange(-0.5, 4), colours.N))
@@ -55,7 +98,57 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
            xlabel=axis_label(codes[x]), ylabel=axis_label(codes[y]))
 
 
-def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: float = 2.0) -> None:
+def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Sequence[float] | None = None,
+                       cells: int = 121) -> Axes:
+    r"""Draw the phase diagram around a model: regimes over signal strength and nuisance correlation, and its place.
+
+    All signal strengths of the model are multiplied by one number, so that the strongest runs over the horizontal
+    axis. So are all its nuisance correlations, the largest of which runs over the vertical axis. All else is kept.
+
+    Args:
+        model: whose parameters are finite; without correlated nuisance (nu of 0) all correlations are equal.
+        ax: where to draw; by default the axes of a new figure of one column.
+        kappa: ends of the horizontal axis, in data units; by default from 0 to twice the model's strongest signal.
+        cells: along each side.
+
+    Returns:
+        The axes, with the model as a star.
+
+    Raises:
+        ValueError: a model without nuisance that could be correlated, or without signal.
+
+    Source: K26, Fig. 2.
+
+    >>> from phasejax import SpikedModel
+    >>> ax = plot_phase_diagram(SpikedModel.homogeneous(2.0, 0.5, k=3, d=20), cells=31)
+    >>> ax.get_ylabel()
+    'largest nuisance correlation $\\nu$'
+    """
+    strengths, correlations = np.asarray(model.kappa, float), np.asarray(model.nu, float)
+    if not (strengths.max() > 0 and np.isfinite(strengths).all()):
+        raise ValueError("model: expected a signal of positive strength, got none")
+    if not len(correlations):
+        raise ValueError("model: expected nuisance in both views, got none")
+    left, right = (0.0, 2 * strengths.max()) if kappa is None else kappa
+    check_count("cells", cells, least=2)
+    shape = correlations / correlations.max() if correlations.any() else np.ones_like(correlations)
+    grid = sweep(lambda kappa, nu: model.replace(kappa=kappa * (strengths / strengths.max()), nu=nu * shape),
+                 {"nu": np.linspace(0, 1, cells), "kappa": np.linspace(left, right, cells)}, quantities=["regime"])
+    if ax is None:
+        with paper_style():
+            figure = new_figure("column", height=3.1)
+            ax = figure.subplots()
+            plot_regimes(ax, grid.regime, "kappa", "nu")
+            regime_legend(figure, ncols=4, boundaries=False)
+    else:
+        plot_regimes(ax, grid.regime, "kappa", "nu")
+    ax.plot(strengths.max(), correlations.max(), "*", color="white", markeredgecolor="black", markersize=10,
+            clip_on=False)
+    ax.set(xlabel=r"strongest signal $\kappa$", ylabel=r"largest nuisance correlation $\nu$")
+    return ax
+
+
+def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: float = 1.4) -> None:
     """Draw the curves on which Delta_CA = 1 and Delta_CP = 1.
 
     Args:
@@ -67,38 +160,79 @@ def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: flo
         ax.plot(curve[curve.dims[0]], curve, linewidth=linewidth, clip_on=True, **_BOUNDARY_STYLES[name])
 
 
-def regime_legend(figure: Figure, ncols: int = 6, extra: Sequence[Artist] = ()) -> None:
+def regime_legend(figure: Figure, ncols: int = 6, extra: Sequence[Artist] = (), *, boundaries: bool = True) -> None:
     """Explain the colours of the regimes and the lines of the boundaries in a legend below the panels.
 
     Args:
         figure: which gets the legend.
         ncols: entries in each line.
         extra: further entries, which come last.
+        boundaries: whether boundaries are drawn as lines.
     """
     patches = [Patch(facecolor=colour, edgecolor="0.6", label=member.value)
                for member, colour in REGIME_COLOURS.items()]
-    figure.legend(handles=[*patches, *boundary_handles(), *extra], title="Objectives that recover the signal",
-                  loc="outside lower center", ncols=ncols, frameon=False)
+    figure.legend(handles=[*patches, *(boundary_handles() if boundaries else ()), *extra], ncols=ncols, frameon=False,
+                  title="Objectives that recover the signal", loc="outside lower center")
 
 
 def boundary_handles() -> list[Line2D]:
     """Legend entries of the two boundaries."""
-    return [Line2D([], [], label=_BOUNDARY_LABELS[name], linewidth=2, **style)
+    return [Line2D([], [], label=_BOUNDARY_LABELS[name], linewidth=1.4, **style)
             for name, style in _BOUNDARY_STYLES.items()]
 
 
 def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style: Any) -> None:
-    """Draw the mean over seeds as a line, with a band of one standard deviation on either side.
+    """Draw the mean over seeds as a line, with a band that holds the middle two thirds of the seeds.
+
+    The band ends at quantiles of the seeds, 1/6 and 5/6, so that it never leaves the range of possible values. Fewer
+    than five seeds are drawn as dots instead, and means at fewer than three places are not joined by a line.
 
     Args:
         ax: where to draw.
         values: with the dimensions `x` and "seed".
         x: name of the coordinate along the horizontal axis.
         style: keyword arguments of the line, as of `Axes.plot`.
+
+    >>> ax = Figure().subplots()
+    >>> values = xr.DataArray([[0.1, 0.3], [0.2, 0.2], [0.9, 1.0]], dims=("nu", "seed"), coords={"nu": [0, 0.5, 1]})
+    >>> plot_curve(ax, values, "nu")
+    >>> ax.lines[0].get_ydata().round(2).tolist(), len(ax.collections)
+    ([0.2, 0.2, 0.95], 0)
     """
-    mean, spread = values.mean("seed"), values.std("seed")
+    mean = values.mean("seed")
+    if mean.sizes[x] < 3:
+        style = {"marker": "o"} | style | {"linestyle": ""}
     (line,) = ax.plot(mean[x], mean, **style)
-    ax.fill_between(mean[x], mean - spread, mean + spread, color=line.get_color(), alpha=0.2, linewidth=0)
+    draw_spread(ax, mean[x].values, values.transpose(x, "seed").values, line.get_color())
+
+
+def draw_spread(ax: Axes, x: np.ndarray, values: np.ndarray, colour: Any) -> None:
+    """Draw how seeds differ: a band between their quantiles 1/6 and 5/6, or a dot for each where they are few.
+
+    Args:
+        ax: where to draw.
+        x: places along the horizontal axis, shape (m,).
+        values: of every place and seed, shape (m, seeds).
+        colour: of the band and the dots.
+    """
+    if values.shape[1] >= FEWEST_SEEDS_OF_A_BAND and len(x) > 2:
+        low, high = np.nanquantile(values, (1 / 6, 5 / 6), axis=1)
+        ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    elif values.shape[1] > 1:
+        ax.plot(x, values, linestyle="", marker=".", markersize=3, color=colour, alpha=0.5, markeredgewidth=0)
+
+
+def spread_in_words(seeds: int) -> str:
+    """What `plot_curve` draws around a mean of so many seeds, for a caption.
+
+    >>> spread_in_words(3)
+    'Lines: means over 3 seeds; dots: the seeds.'
+    >>> spread_in_words(10)
+    'Lines: means over 10 seeds; bands: the middle two thirds of the seeds (quantiles 1/6 and 5/6).'
+    """
+    if seeds >= FEWEST_SEEDS_OF_A_BAND:
+        return f"Lines: means over {seeds} seeds; bands: the middle two thirds of the seeds (quantiles 1/6 and 5/6)."
+    return f"Lines: means over {seeds} seeds; dots: the seeds." if seeds > 1 else "One seed."
 
 
 def plot_counts(ax: Axes, counts: xr.DataArray, x: str, y: str, top: int, colour: str) -> QuadMesh:

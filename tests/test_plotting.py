@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from phasejax import SpikedModel, plotting
 from phasejax.plotting import OBJECTIVE_COLOURS, REGIME_COLOURS
+from phasejax.theory import Regime
 
 # How readers with each kind of colour vision see linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.
 VISION = {"normal": np.eye(3),
@@ -33,3 +38,62 @@ def least_distance(colours, vision):
 def test_colours_are_told_apart_by_every_reader(vision):
     assert least_distance(REGIME_COLOURS.values(), vision) > 25
     assert least_distance(OBJECTIVE_COLOURS.values(), vision) > 15
+
+
+def test_bands_stay_among_the_seeds_and_few_seeds_are_dots():
+    """Of values near an end of their range, mean - deviation would lie outside it; a quantile cannot."""
+    errors = np.random.default_rng(0).beta(0.1, 2, (4, 10))
+    for seeds, bands in ((10, 1), (4, 0)):
+        ax = Figure().subplots()
+        values = xr.DataArray(errors[:, :seeds], dims=("nu", "seed"), coords={"nu": [0.0, 0.1, 0.2, 0.3]})
+        plotting.plot_curve(ax, values, "nu")
+        assert len(ax.collections) == bands
+        assert len(ax.lines) == (1 if bands else 1 + seeds)
+        for band in ax.collections:
+            heights = band.get_paths()[0].vertices[:, 1]
+            assert heights.min() >= errors.min()
+            assert heights.max() <= errors.max()
+
+
+def test_two_places_are_not_joined_by_a_line():
+    for places, line in ((2, "None"), (3, "-")):
+        ax = Figure().subplots()
+        plotting.plot_curve(ax, xr.DataArray(np.ones((places, 5)), dims=("nu", "seed"),
+                                             coords={"nu": np.arange(places)}), "nu")
+        assert ax.lines[0].get_linestyle() == line
+
+
+def test_cells_without_a_result_do_not_look_like_a_regime():
+    codes = xr.DataArray([[0, 1], [-1, 3]], dims=("nu", "kappa"), coords={"nu": [0, 1], "kappa": [0, 1]})
+    for part, hatch in ((codes, "xxxxx"), (codes.clip(0), None)):
+        ax = Figure().subplots()
+        plotting.plot_regimes(ax, part, "kappa", "nu")
+        assert ax.patch.get_hatch() == hatch
+
+
+def test_pdfs_embed_truetype_with_text_that_journals_print(tmp_path):
+    with plotting.paper_style():
+        figure = plotting.new_figure("column", height=2.4)
+        ax = figure.subplots()
+        ax.set(xlabel=r"signal strength $\kappa$", title="regimes")
+        figure.savefig(tmp_path / "a.pdf")
+    written = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in written  # TrueType
+    assert b"/Type3" not in written
+    assert figure.get_figwidth() == 3.25
+    assert all(7 <= text.get_fontsize() <= 9 for text in figure.findobj(Text) if text.get_text())
+
+
+def test_the_phase_diagram_of_a_model_shows_its_regimes_and_its_place():
+    """By hand, gamma_x = 1, gamma_y = .05, nuisance_y = 5, as in Fig. 2: at kappa 1 CA recovers below nu = .69 only."""
+    model = SpikedModel.homogeneous(1.0, 0.5, k=2, d=5, gamma_x=1.0, gamma_y=0.05, nuisance_y=5.0)
+    ax = plotting.plot_phase_diagram(model, cells=41)
+    codes = ax.collections[0].get_array().reshape(41, 41)
+    for nu, regime in ((0.2, Regime.BOTH), (0.5, Regime.CA_ONLY), (0.8, Regime.NEITHER)):
+        assert Regime.from_code(codes[round(40 * nu), 20]) is regime
+    assert [tuple(map(float, line.get_xydata()[0])) for line in ax.lines] == [(1.0, 0.5)]
+    given = Figure().subplots()
+    assert plotting.plot_phase_diagram(model, given, kappa=(0, 3), cells=5) is given
+    assert given.get_xlim() == (0, 3)
+    with pytest.raises(ValueError, match="nuisance in both views"):
+        plotting.plot_phase_diagram(SpikedModel.homogeneous(1.0, 0.0, k=2, d=2))

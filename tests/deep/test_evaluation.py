@@ -107,9 +107,9 @@ def test_a_figure_is_made_from_training_to_paper(tiny, monkeypatch, tmp_path):
     monkeypatch.setitem(deep.PRESETS, "tiny", replace(deep.PRESETS["tiny"], objectives=("cp",)))
     tasks = []
     paths = paper_figs.make("fig11", "tiny", tmp_path, lambda task, done, total: tasks.append((task, done, total)))
-    assert [Path(path).suffix for path in paths] == [".nc", ".png", ".pdf", ".csv"]
+    assert [Path(path).suffix for path in paths] == [".nc", ".png", ".pdf", ".txt", ".csv"]
     assert all(Path(path).stat().st_size > 1000 for path in paths[:3])
-    table = pd.read_csv(paths[3])
+    table = pd.read_csv(paths[4])
     assert sorted(table.n) == [300, 300, 320, 320]
     assert table.accuracy.between(0, 1).all()
     assert "cp, epochs (cells 1 to 1 of 1, validation loss" in tasks[0][0]

@@ -47,9 +47,9 @@ def test_figures_of_tiny_runs(tmp_path, monkeypatch):
     monkeypatch.setitem(paper_figs.PRESETS, "tiny", preset)
     for name in ("strength", "emergence", "strength_predicted"):
         paths = paper_figs.make(name, "tiny", tmp_path)
-        assert [path.suffix for path in paths] == [".nc", ".png", ".pdf", ".csv"]
+        assert [path.suffix for path in paths] == [".nc", ".png", ".pdf", ".txt", ".csv"]
         assert paths[1].stat().st_size > 10_000
-        data, table = xr.load_dataset(paths[0], engine="scipy"), pd.read_csv(paths[3])
+        data, table = xr.load_dataset(paths[0], engine="scipy"), pd.read_csv(paths[4])
         if name == "emergence":
             row = table[(table.metric == "mutual_knn") & (table.redundancy == 8)].iloc[0]
             expected = data.correlation.sel(metric="mutual_knn", redundancy=8).mean()

@@ -42,6 +42,11 @@ def test_each_figure_is_written_with_its_data(figures, name):
         assert data.attrs["figure"] == name
         for variable in data.data_vars.values():
             assert np.isfinite(variable.where(~np.isinf(variable), 0)).all(), variable.name
+    caption = (figures / f"{name}.txt").read_text()
+    assert "Computed with" in caption
+    assert "preset quick" in caption
+    assert "{" not in caption
+    assert b"/Type3" not in (figures / f"{name}.pdf").read_bytes()  # fonts that journals refuse
     pixels = np.asarray(Image.open(figures / f"{name}.png").convert("L"))
     assert pixels.std() > 5  # not a blank page
     assert pixels[0].min() > 250  # the margin is white: nothing is cut off
@@ -51,7 +56,7 @@ def test_each_figure_is_written_with_its_data(figures, name):
 @pytest.mark.slow
 def test_nothing_else_is_written(figures):
     assert sorted(p.name for p in figures.iterdir()) == sorted(
-        [f"{name}{suffix}" for name in DEFAULT for suffix in (".nc", ".png", ".pdf")] + ["variance_trap.gif"])
+        [f"{name}{suffix}" for name in DEFAULT for suffix in (".nc", ".png", ".pdf", ".txt")] + ["variance_trap.gif"])
 
 
 @pytest.mark.slow
@@ -96,7 +101,7 @@ def test_fig2_shows_each_regime_where_theory_puts_it():
 @pytest.mark.slow
 def test_names_select_figures(tmp_path, capsys):
     assert paper_figs.main(["soft_bottleneck", "--out", str(tmp_path)]) == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"soft_bottleneck.{s}" for s in ("nc", "pdf", "png")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"soft_bottleneck.{s}" for s in ("nc", "pdf", "png", "txt")]
     assert capsys.readouterr().out.startswith("soft_bottleneck ")
 
 

@@ -98,6 +98,6 @@ def test_the_figure_is_written_and_its_parts_are_deleted(made, tmp_path, monkeyp
     monkeypatch.setitem(paper_figs.FIGURES, "infonce", dataclasses.replace(infonce.FIGURES["infonce"], compute=compute))
     told = []
     paths = paper_figs.make("infonce", "quick", tmp_path, lambda *event: told.append(event))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["infonce.nc", "infonce.pdf", "infonce.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["infonce.nc", "infonce.pdf", "infonce.png", "infonce.txt"]
     assert all(path.stat().st_size > 1000 for path in paths)
     assert told == [("infonce: InfoNCE trainings", 1, 1)]
