@@ -155,9 +155,9 @@ class _Parts:
     def keep(self, point: Point, part: Arrays) -> None:
         """Write the file of a part."""
         with written_whole(self._path(point)) as unfinished:
-            # The archive has a checksum of every array, but none of the list of arrays. (The stub of `savez` takes every
-            # name for that of its option.)
+            # The archive has a checksum of every array, but none of the list of arrays.
             about = json.dumps(self._about(point) | {"arrays": sorted(part)})
+            # The stub of `savez` takes every name for that of its option.
             np.savez(unfinished, settings=about, **part)  # pyright: ignore[reportArgumentType]
 
     def _path(self, point: Point) -> Path:
