@@ -3,11 +3,14 @@
 Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a monitored problem has moved, 130 interrupted.
 """
 
+import contextlib
+import io
 import sys
+from collections.abc import Iterator
 
 import tyro
 
-from phasejax._core.terminal import one_line
+from phasejax._core.terminal import one_line, printable
 from phasejax._version import __version__
 from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
@@ -36,7 +39,8 @@ def main(args: list[str] | None = None) -> int:
     if args == ["--version"]:
         print(f"phasejax {__version__}")
         return 0
-    command = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="phasejax", args=args, description=_DESCRIPTION)
+    with _shown_printable(args):
+        command = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="phasejax", args=args, description=_DESCRIPTION)
     try:
         keep_compiled_programs()
         with notes_on_standard_error():
@@ -46,3 +50,17 @@ def main(args: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+@contextlib.contextmanager
+def _shown_printable(args: list[str]) -> Iterator[None]:
+    """Messages about arguments repeat them: where these hold control characters, none of them reaches the terminal."""
+    if all(arg.isprintable() for arg in args):
+        yield  # in colour
+        return
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    finally:
+        sys.stderr.write(printable(said.getvalue()))
