@@ -21,6 +21,7 @@ from benchmarks import (
     rendering,
     scale,
     similarity,
+    store,
     sweep,
     training,
 )
@@ -39,6 +40,8 @@ BENCHMARKS = {
     "eigh": Benchmark("eigenvectors of many small matrices beside LAPACK", eigh.run),
     "convolution": Benchmark("strided convolutions beside XLA's own", convolution.run),
     "similarity": Benchmark("every similarity metric beside PyTorch", similarity.run),
+    "store": Benchmark("stores of sweeps that are damaged, killed at every file operation, started twice; half an hour",
+                       store.run, resumable=True),
     "content": Benchmark("how often the content of labels names the right regime at the rows at hand; half an hour",
                          content.run, resumable=True),
     "diagnosis": Benchmark("how often the diagnosis names the right regime; half an hour and more", diagnosis.run,
@@ -93,19 +96,19 @@ def main(args: list[str] | None = None) -> int:
     if options.json is not None and not options.json.absolute().parent.is_dir():
         print(f"error: --json {options.json}: expected a file in an existing folder", file=sys.stderr)
         return 2
-    store = None if options.json is None else options.json.with_name(options.json.name + ".parts")
+    parts = None if options.json is None else options.json.with_name(options.json.name + ".parts")
     # Bars on a terminal, a line for each step elsewhere.
     progress = True if sys.stderr.isatty() else print_progress
     rows: list[Row] = []
     for name in options.names or [name for name in BENCHMARKS if not BENCHMARKS[name].only_when_named]:
         print(f"{name}: measuring ...", file=sys.stderr)
-        measured = measure(name, store, progress)
+        measured = measure(name, parts, progress)
         print_table(name, measured)
         rows += measured
     if options.json is not None:
         write_json(options.json, rows)
-    if store is not None:
-        shutil.rmtree(store, ignore_errors=True)  # the file holds it all
+    if parts is not None:
+        shutil.rmtree(parts, ignore_errors=True)  # the file holds it all
     return 0
 
 
