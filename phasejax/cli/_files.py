@@ -55,14 +55,17 @@ def read_files(paths: dict[str, str | None], id_column: str | None = None, *, fl
 
 def _named_files(paths, id_column, flatten):
     from phasejax.io import as_named
+    from phasejax.io._groups import group_name
     from phasejax.io._named_files import has_named_columns
 
     if id_column is not None and not any(map(has_named_columns, paths.values())):
         raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
-    found = {name: as_named(path, name, id_column=id_column if has_named_columns(path) else None,
-                            flatten=flatten and name in ("x", "y")) for name, path in paths.items()}
-    for name, path in paths.items():
-        rows = found[name]
+    id_columns = {name: id_column if has_named_columns(path) else None for name, path in paths.items()}
+    found: dict[str, Any] = {}
+    for name in sorted(paths, key="groups".__ne__):  # groups first, whose column is no feature of the others
+        path = paths[name]
+        found[name] = rows = as_named(path, name, id_column=id_columns[name], flatten=flatten and name in ("x", "y"),
+                                      groups_column=group_name(found.get("groups")))
         if name in ("x", "y") and len(rows.values.shape) != 2 and rows.columns is None:
             raise ValueError(f"{path}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
     return found

@@ -61,10 +61,13 @@ def _without_groups(frame, name, id_column, groups_column):
 
 def _check_repeats(column, name, called):
     """Refuse a column with the name of an identifier whose whole numbers repeat or are missing."""
+    import pandas as pd
+
     known = column.dropna()
-    if not whole_or_text(known, floats=True) or not len(known):
+    is_real = pd.api.types.is_float_dtype(column.dtype) and bool(np.any(known != np.floor(known)))
+    if is_real or not len(known) or not (whole_or_text(known, floats=True) or len(known) < len(column)):
         return
-    if len(known) < len(column) and known.is_unique:
+    if len(known) < len(column):
         raise ValueError(f"{name}: expected an identifier in every row of column {called}, got "
                          f"{len(column) - len(known)} missing")
     if not known.is_unique:

@@ -15,7 +15,7 @@ from phasejax.io._frames import whole_or_text
 from phasejax.io._named import NamedRows
 from phasejax.io._plain_values import column_values
 from phasejax.io._row_identifiers import checked_ids, plain_ids
-from phasejax.io._table import Table, import_reader
+from phasejax.io._table import EXACT, Table, import_reader
 from phasejax.io._text_header import is_id_name
 
 
@@ -219,6 +219,8 @@ class _ParquetRows:
                 column = part.column(name)
                 if is_list := _is_list(column.type):
                     column = _numbers_of_lists(column, width, name)
+                if pa.types.is_integer(column.type) and pa.types.is_floating(target):
+                    _check_exact(column, name)
                 column = column if column.type == target else column.cast(target, safe=False)
                 numbers = column.to_numpy(zero_copy_only=False)
                 place = slice(end - width, end)
@@ -249,6 +251,15 @@ class _ParquetRows:
                 raise ValueError("fewer rows than its metadata promise")
         part, self._batch = self._batch.slice(0, most), self._batch.slice(most)
         return part
+
+
+def _check_exact(column, name):
+    """Refuse whole numbers that a float64 does not hold."""
+    compute = import_reader("pyarrow.compute", "parquet", name)
+    ends = compute.min_max(column).as_py()
+    if ends["min"] is not None and max(-ends["min"], ends["max"]) > EXACT:
+        raise ValueError(f"numbers that float64 does not hold exactly in column {name}, up to {ends['max']} "
+                         "(identifiers? then name the column id)")
 
 
 def _numbers_of_lists(column, width, name):

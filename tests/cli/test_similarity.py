@@ -40,7 +40,7 @@ def test_the_command_prints_and_writes_the_table(files, capsys):
     (["X.npy", "missing.npy"], "error: missing.npy: expected a readable file"),
     (["X.npy", "Y.npz:y", "--k", "80"], "error: k: expected fewer neighbours than the 64 rows, got 80"),
     (["X.npy", "Y.npz:rest"], "error: y: expected 64 rows as in x, got 80"),
-    (["X.npy", "Y.npz:y", "--metrics", "cca"], "error: metrics: expected names among mutual_knn"),
+    (["X.npy", "Y.npz:y", "--metrics", "cca"], "error: metrics: expected one of mutual_knn"),
     (["X.npy", "Y.npz:y", "--json", "no/a.json"], "error: no/a.json: expected a file in an existing folder"),
     (["X.npy", "Y.npz:y", "--metrics", "svcca", "--components", "9"], "error: components: expected at most min("),
 ])
@@ -132,5 +132,6 @@ def test_groups_and_principal_components(named_files, capsys):
     assert (found["groups"], found["paired_rows"]) == (16, 64)
     assert cli.main(["similarity", "x.csv", "all.csv", *QUICK, "--groups", "y.csv:g0"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("error: groups: expected the identifiers of all 64 rows, got 50 of them, not that of ")
+    assert err.startswith("error: groups: expected a group in every row, got 14 of 64 without, the first in row ")
+    assert "(missing 'drop' leaves these rows out)" in err
     assert err.count("\n") == 1

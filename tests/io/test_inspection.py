@@ -76,12 +76,16 @@ def test_identifiers_with_repeated_beginnings_are_suspected(ids, beginnings):
 
 
 def test_columns_named_like_identifiers_whose_values_repeat_are_suspected():
-    x = FRAMES[0].assign(patient_id=np.arange(N) // 4)
-    found = inspect_pair(x, FRAMES[1])
+    patients = np.arange(N) // 4
+    found = inspect_pair(FRAMES[0].assign(patient=patients), FRAMES[1])
     assert found.suspected_groups == (
-        "x: column patient_id has the name of an identifier and 50 values that repeat; if it says which rows belong "
+        "x: column patient has the name of an identifier and 50 values that repeat; if it says which rows belong "
         "together, give it as groups",)
     assert found.headlines()[0] == found.suspected_groups[0]
+    x = FRAMES[0].assign(patient_id=patients)
+    with pytest.raises(ValueError, match="each row in column patient_id, got 0 again; leave the column out"):
+        inspect_pair(x, FRAMES[1])
+    assert inspect_pair(x, FRAMES[1], groups=x["patient_id"]).x.columns == FRAMES[0].shape[1]
 
 
 @pytest.mark.parametrize(("x", "y", "labels", "refusal"), [

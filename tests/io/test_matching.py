@@ -200,7 +200,7 @@ def test_small_classes_are_left_out_by_name():
 
 @pytest.mark.parametrize("method", ["moments", "spectral"])
 def test_the_diagnosis_goes_through_the_same_door(method):
-    labels = pd.Series(KIND.to_numpy(object), KIND.index)
+    labels = KIND.astype(object).copy()
     labels.iloc[17] = None
     with pytest.warns(InputNote) as issued:
         found = phasejax.diagnose(X, SHUFFLED, labels.iloc[ORDER], method=method,
@@ -284,11 +284,33 @@ def test_groups_follow_the_rows_that_are_kept():
     assert unlabelled.groups.tolist() == [*np.arange(49) % 25, 25]
 
 
+@pytest.mark.parametrize("groups", [
+    PATIENT.where(~np.isin(np.arange(N), [0, 7, 40])), PATIENT.drop(PATIENT.index[[0, 7, 40]]),
+    np.where(np.isin(np.arange(N), [0, 7, 40]), np.nan, np.arange(N) % 25)])
+def test_rows_without_a_group_are_dropped_as_those_with_missing_values_are(groups):
+    """By a missing value, by an identifier that groups do not have, or by NaN at a position; x has none in row 8."""
+    holed = X.copy()
+    holed.iloc[8, 2] = np.nan
+    found = match_rows(holed, SHUFFLED, KIND.iloc[LABELLED], groups=groups, missing="drop")
+    kept = np.delete(np.arange(N), [0, 7, 8, 40])
+    assert found.x.tolist() == X.iloc[kept].to_numpy().tolist()
+    assert found.ids.tolist() == np.array(IDS)[kept].tolist()
+    expected = np.unique(kept % 25, return_inverse=True)[1]
+    assert len(set(zip(found.groups, expected, strict=True))) == 25
+    np.testing.assert_array_equal(kept[found.labelled], np.intersect1d(kept, LABELLED))
+    assert "rows without a group left out: 297 of 300 rows have one" in found.notes
+    with pytest.raises(ValueError, match=r"^groups: expected a group in every row, got 3 of 300 without"):
+        match_rows(X, Y, groups=groups, missing="mean")
+    with pytest.raises(ValueError, match=r"^groups: expected some rows with a group, got 300 without"):
+        match_rows(X, Y, groups=np.full(N, np.nan), missing="drop")
+
+
 @pytest.mark.parametrize(("groups", "message"), [
-    (PATIENT.where(np.arange(N) != 5), "expected a group in every row, got 1 of 300 missing, the first in row 5 "),
-    (np.where(np.arange(N) > 297, np.nan, np.arange(N) % 9), "expected a group in every row, got 2 of 300 missing"),
-    (PATIENT.iloc[:280], f"expected the identifiers of all 300 rows, got 280 of them, not that of {IDS[280]}, ...$"),
-    (PATIENT.set_axis(PATIENT.index + 10_000), "expected the identifiers of all 300 rows, got 0 of them"),
+    (PATIENT.where(np.arange(N) != 5),
+     r"expected a group in every row, got 1 of 300 without, the first in row 5 \(missing 'drop' leaves"),
+    (np.where(np.arange(N) > 297, np.nan, np.arange(N) % 9), "expected a group in every row, got 2 of 300 without"),
+    (PATIENT.iloc[:280], "expected a group in every row, got 20 of 300 without, the first in row 280 "),
+    (PATIENT.set_axis(PATIENT.index + 10_000), "expected identifiers that the rows have too, got none in common"),
     (pd.concat([PATIENT, PATIENT[:2]]), "expected identifiers that all differ, got"),
     (np.arange(280) % 25, "expected 300 rows, one for each row of x, got 280"),
     (np.zeros(N, int), "expected at least 2 groups, got only 0"),
