@@ -16,15 +16,19 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax.deep import Experiment, pilot_embeddings
 from phasejax.deep._grid import DIMS, TrainedGrid, cells_of
-from phasejax.deep.data._batch import Source
 from phasejax.deep.data._sources import open_source
 from phasejax.diagnosis._diagnose import Pilot, diagnose
 from phasejax.diagnosis._fair_scores import SOURCES, FairScores
 from phasejax.diagnosis._scoring import fair_scores
+from phasejax.io import encode_labels
+from phasejax.io._fold_view import FoldView
+from phasejax.io._inspection import LEAST_MEMBERS
+from phasejax.io._labels import enough_members
 from phasejax.io._reduction import PrincipalComponents
 
 # Accuracies that differ by less than so many standard errors of the difference are a tie.
@@ -76,6 +80,7 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
     Raises:
         ValueError: an objective that is missing in the grid, or more labelled rows than there are.
     """
+    check_not_forked()
     experiment = trained.experiment
     for name in (alignment, "cp"):
         if name not in experiment.objectives:
@@ -94,7 +99,7 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
         for number, place in enumerate(product(experiment.jitters, experiment.noises, range(experiment.seeds))):
             views = jax.jit(source.views)(jax.tree.map(lambda leaf, number=number: leaf[number], cells),
                                           jnp.arange(seen))
-            foretold = _foretell(experiment, source, np.asarray(views.x), np.asarray(views.y),
+            foretold = _foretell(experiment, np.asarray(views.x), np.asarray(views.y),
                                  np.asarray(views.label)[:min(rows, seen)], k or experiment.projection, pilot)
             found.append(foretold)
             advance(f"cells diagnosed (the last one, {', '.join(map(str, place))}: CA - CP {foretold.difference:+.2f})",
@@ -129,15 +134,18 @@ class _Foretold:
     probability: float
 
 
-def _foretell(experiment: Experiment, source: Source, x: Float[np.ndarray, "n *x"], y: Float[np.ndarray, "n *y"],
+def _foretell(experiment: Experiment, x: Float[np.ndarray, "n *x"], y: Float[np.ndarray, "n *y"],
               labels: Int[np.ndarray, "m"], k: int, pilot: Pilot) -> _Foretold:
-    labelled = np.arange(len(labels))
-    columns = np.eye(source.classes)[labels]
-    of_x, of_y = (_principal_components(view.reshape(len(view), -1), len(labels)) for view in (x, y))
+    (of_x, scored_x), (of_y, scored_y) = (_principal_components(view.reshape(len(view), -1), len(labels))
+                                          for view in (x, y))
+    # Classes too small to cross-validate are no labels, for the scores as for the diagnosis.
+    labelled = np.flatnonzero(enough_members(labels, "class", LEAST_MEMBERS)[0])
+    labels = labels[labelled]
+    columns = encode_labels(labels, len(labels), "class")
     k = min(k, of_x.shape[1] - 1, of_y.shape[1] - 1)
     diagnosis = diagnose(of_x, of_y, labels, labelled=labelled, k=k, fit=False, predicted_scores=False,
                          label_kind="class")
-    scores = fair_scores(of_x, of_y, columns[:, columns.any(0)], labelled, kind="class", k=k, folds=_FOLDS,
+    scores = fair_scores(scored_x, scored_y, columns, labelled, kind="class", k=k, folds=_FOLDS,
                          pilot=_pilot(experiment, x, y, k, pilot) if pilot else None)
     aligned = "CA" if experiment.probed == "both" else "CA of x"
     choice = replace(diagnosis, scores=(scores,)).best((aligned, "CP x->y"))
@@ -172,11 +180,12 @@ def _pilot(experiment: Experiment, x: np.ndarray, y: np.ndarray, k: int, pilot: 
     return train
 
 
-def _principal_components(rows: Float[np.ndarray, "n d"], fitted: int) -> Float[np.ndarray, "n c"]:
-    """The leading principal components of rows, fitted to the first ones; fewer where these have no more."""
+def _principal_components(rows: Float[np.ndarray, "n d"], fitted: int) -> tuple[Float[np.ndarray, "n c"], FoldView]:
+    """Rows in the leading principal components of the first ones, fewer where these have no more, and fold by fold."""
     first = rows[:fitted].astype(np.float64)
     most = min(_COMPONENTS, int(np.linalg.matrix_rank(first - first.mean(0))))
-    return PrincipalComponents.fit(first, most, standardise=False).transform(rows.astype(np.float64))
+    found = PrincipalComponents.fit(first, most, standardise=False).transform(rows.astype(np.float64))
+    return found, FoldView(rows, most, among=np.arange(len(rows)) < fitted)
 
 
 def _with_agreement(result: xr.Dataset) -> xr.Dataset:

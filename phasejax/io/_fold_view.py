@@ -25,6 +25,7 @@ class FoldView:
         rows: shape (n, d), or (n, ...) for images, which are left as they are.
         width: number of components; None leaves the columns as they are.
         standardise: whether columns count with unit variances, for quantities in different units.
+        among: the rows that components may be fitted to; None for all, as far as they are trained on.
 
     >>> view = FoldView(np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.1], [0.0, 9.0]]), 1)
     >>> view.fitted_to(np.array([True, True, True, False])).round(1).tolist()
@@ -34,6 +35,7 @@ class FoldView:
     rows: np.ndarray
     width: int | None = None
     standardise: bool = False
+    among: Bool[np.ndarray, "n"] | None = None
 
     @classmethod
     def reduced(cls, rows: Float[np.ndarray, "n d"], width: int, *, standardise: bool = False) -> "FoldView":
@@ -64,6 +66,7 @@ class FoldView:
         """All rows in the components of the training rows; zero in those beyond their rank."""
         if self.width is None:
             return self.rows
+        training = training if self.among is None else training & self.among
         found = PrincipalComponents.fit(self.rows[training], self.width, standardise=self.standardise,
                                         beyond_rank="zero")
         return found.transform(self.rows)

@@ -8,6 +8,7 @@ from paper_figs import features
 from phasejax.deep import evaluate, train_grid
 from phasejax.diagnosis import _agreement, compare_with_diagnosis
 from phasejax.diagnosis._agreement import _with_agreement
+from phasejax.io._reduction import PrincipalComponents
 from tests.deep.conftest import TINY
 from tests.deep.test_evaluation import pixels
 
@@ -68,6 +69,25 @@ def test_foretold_and_measured_differences_are_compared_cell_by_cell(trained, sc
 def test_a_missing_objective_is_named(trained, scores):
     with pytest.raises(ValueError, match="trained: expected the objective deepcca, got vicreg, cp, cp_reverse"):
         compare_with_diagnosis(trained, scores, alignment="deepcca")
+
+
+def test_classes_too_few_to_cross_validate_are_left_out_of_scores_too(monkeypatch):
+    """Four rows of a third class are no labels for the diagnosis; they were a class of the scores."""
+    given, found = [], _agreement.fair_scores
+    monkeypatch.setattr(_agreement, "fair_scores", lambda *args, **kwargs: given.append(args) or found(*args, **kwargs))
+    rng = np.random.default_rng(0)
+    labels = np.r_[np.zeros(30, int), np.full(4, 2), np.full(30, 5)]
+    images = rng.standard_normal((80, 2, 2, 3)).astype(np.float32)
+    images[:64, 0, 0, 0] += labels
+    _agreement._foretell(TINY, images, images[..., ::-1] + images[::-1], labels, 2, False)
+    x, _, columns, labelled = given[0]
+    assert columns.shape == (60, 2)
+    assert labelled.tolist() == [*range(30), *range(34, 64)]
+    # Components of a fold are those of its training rows with labels.
+    training = np.arange(80) % 2 == 0
+    first = images.reshape(80, -1)[:64][training[:64]]
+    expected = PrincipalComponents.fit(first, x.width, standardise=False).transform(images.reshape(80, -1))
+    np.testing.assert_allclose(x.fitted_to(training), expected)
 
 
 def test_ties_do_not_vote():
