@@ -12,6 +12,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
+from phasejax._core.forks import check_not_forked
+
 
 def cores() -> int:
     """Number of processor cores that this process may use, at least 1."""
@@ -26,6 +28,7 @@ def local_slots() -> tuple[jax.Device, ...]:  # pyright: ignore[reportInvalidTyp
     Returns:
         All local devices; or, if a CPU is the only one, that device as many times as there are cores.
     """
+    check_not_forked()
     devices = jax.local_devices()
     if len(devices) > 1 or devices[0].platform != "cpu":
         return tuple(devices)

@@ -20,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from phasejax._core.devices import over_cells
+from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax.deep._experiment import Experiment
@@ -78,6 +79,7 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
 
     Source: K26, section 4.
     """
+    check_not_forked()
     source = open_source(experiment)
     devices = jax.local_devices()
     if cells_at_once is None:

@@ -22,6 +22,8 @@ from jaxtyping import Bool, Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from phasejax._core.forks import check_not_forked
+
 PENALTIES = 10.0 ** np.arange(1, -5, -1)
 _TOLERANCE = 1e-6  # L-BFGS stops when no component of the gradient exceeds it, in nats per standard deviation
 _MAX_ITERATIONS = 2000
@@ -102,6 +104,7 @@ def probe(rows: ProbeRows, sizes: tuple[int, ...]) -> ProbeScores:
     >>> probe(rows, (4, 10)).accuracy.tolist()
     [1.0, 1.0]
     """
+    check_not_forked()
     for size in sizes:
         if not 1 <= size <= rows.train:
             raise ValueError(f"sizes: expected 1 to {rows.train}, the training rows, got {size}")

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student_t
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.serialise import restored
 from phasejax.diagnosis._content_fits import GroupMoments, Terms, coordinates, cross_fitted, transformed
 from phasejax.diagnosis._cross_fit import first_columns
@@ -184,6 +185,7 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     >>> curve.regime(3), curve.cp_reverse[0].value > 0.8
     (<Regime.NEITHER: 'Neither'>, True)
     """
+    check_not_forked()
     rng, columns_of_views = np.random.default_rng(seed), x.shape[1] + y.shape[1]
     most, divisions = next(effort[1:] for effort in _EFFORT if columns_of_views <= effort[0])
     number = min(most, len(labelled) if groups is None else len(np.unique(groups[labelled])))

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_choice
 from phasejax.diagnosis._content_diagnosis import diagnose_by_content
@@ -136,6 +137,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     >>> diagnose(*load_digit_halves(), method="spectral").regime
     <Regime.NEITHER: 'Neither'>
     """
+    check_not_forked()
     _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, confidence)
     shapes = tuple(map(_image_shape, (x, y))) if pilot else (None, None)
     x, y = (view if shape is None else np.reshape(np.asarray(view), (len(view), -1))

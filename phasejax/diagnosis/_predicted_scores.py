@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_choice, check_count
 from phasejax.diagnosis._bootstrap import (
     LEVEL,
@@ -185,6 +186,7 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
     >>> predicted.best_single, predicted.ranking()[-1].name
     ('x', 'y')
     """
+    check_not_forked()
     x, y = finite_view("x", x), finite_view("y", y)
     if len(x) != len(y):
         raise ValueError(f"y: expected {len(x)} rows as in x, got {len(y)}")

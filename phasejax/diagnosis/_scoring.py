@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.devices import cores
+from phasejax._core.forks import check_not_forked
 from phasejax.diagnosis._bootstrap import column_scores, errors_above_chance, weighted_sums
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
 from phasejax.diagnosis._fair_scores import Draws, FairScores
@@ -84,6 +85,7 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
     Raises:
         ValueError: too few rows for the classes or k, or a pilot whose outputs have another shape.
     """
+    check_not_forked()
     x, y = fold_views(x, y, pca)
     divisions = _divisions(x, y, columns, labelled, kind, [k], groups, seed, folds, repeats)
     pilot_scores, diverged = {}, ()
@@ -107,6 +109,7 @@ def scores_over_k(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray,
 
     Args are those of `fair_scores`.
     """
+    check_not_forked()
     x, y = fold_views(x, y, pca)
     divisions = _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats)
     with threadpool_limits(1, "blas"):

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.forks import check_not_forked
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
 from phasejax.diagnosis._shared_directions import Axes, fourier_features, shared_directions, standardised
 from phasejax.diagnosis._sharing_statistics import (
@@ -154,6 +155,7 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     >>> shared_signal(x, rng.permutation(y), signal, np.arange(300), kind="real").views_share
     False
     """
+    check_not_forked()
     rng = np.random.default_rng(seed)
     # Threads of BLAS cost more than they bring for matrices of this size.
     with threadpool_limits(1, "blas"):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.pytree import pytree
 from phasejax._core.validation import check_choice, check_count
@@ -95,6 +96,7 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
     >>> bool(found.converged), float(mean_squared_sine(solve_ca(covariances, 2).encoder_x, found.encoder_x)) < 1e-4
     (True, True)
     """
+    check_not_forked()
     check_choice("objective", objective, get_args(Objective))
     if objective == "joint" and lam is None:
         raise ValueError("lam: expected a weight for the joint objective, got None")

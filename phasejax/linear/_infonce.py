@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Float, Key
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count, is_traced
 from phasejax.linear._covariances import covariances_from_samples, power_of_two
@@ -97,6 +98,7 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
     >>> bool(found.spectrum[1] > 0.5)
     True
     """
+    check_not_forked()
     x, y = _of_size_one(x), _of_size_one(y)
     n, covariances = x.shape[0], covariances_from_samples(x, y)
     check_rank(covariances, k)

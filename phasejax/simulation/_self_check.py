@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Array, Key
 
 from phasejax import linear, theory
+from phasejax._core.forks import check_not_forked
 from phasejax.linear import covariances_from_samples
 from phasejax.simulation._population import population_covariances, signal_covariances
 from phasejax.simulation._quantities import QUANTITIES, Quantity
@@ -61,6 +62,7 @@ def run_checks(seed: int = 0) -> Iterator[Verdict]:
     >>> print(next(run_checks()).name)
     spectrum of C: closed form and solver
     """
+    check_not_forked()
     key = jax.random.key(seed)
     with jax.enable_x64(True):
         yield from _closed_forms()

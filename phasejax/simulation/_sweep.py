@@ -21,6 +21,7 @@ import xarray as xr
 from jaxtyping import Array, Key
 
 from phasejax._core.executors import opened_executor
+from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_count
@@ -107,6 +108,7 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     >>> dict(grid.sizes)
     {'kappa': 2, 'nu': 3, 'seed': 5}
     """
+    check_not_forked()
     constant: dict[str, Any] = dict(fixed or {})
     grid = Grid.from_axes(axes)
     sampled = n is not None or "n" in grid.axes
