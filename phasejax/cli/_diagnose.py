@@ -99,8 +99,10 @@ class Diagnose:
                 write_json(place(self.json), found)
             if self.figure:
                 from phasejax.diagnosis import plot_diagnosis
+                from phasejax.plotting import paper_style
 
-                plot_diagnosis(found).savefig(place(self.figure), dpi=150)
+                with paper_style():
+                    plot_diagnosis(found).savefig(place(self.figure), dpi=300)
             if self.report and isinstance(found, Diagnosis):
                 from phasejax.diagnosis import write_report
 

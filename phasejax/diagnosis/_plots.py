@@ -16,7 +16,9 @@ from phasejax.diagnosis._score_plots import plot_content, plot_fair_scores, plot
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.diagnosis._uses import SITUATIONS
-from phasejax.plotting import OBJECTIVE_COLOURS
+from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, paper_style
+
+_LETTERS_AN_INCH = 16  # in the title
 
 
 def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
@@ -44,7 +46,7 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     twin = ax.twinx()
     twin.plot(position, spectrum.r2, color="black", marker="o", markersize=3.5, linewidth=1.2)
-    twin.set_ylabel(r"$R^2$ of the labels, summed over columns")
+    twin.set_ylabel(r"$R^2$ of the labels (sum)")
     twin.set_ylim(-0.02 * max(spectrum.r2.max(), 0.05), 1.12 * max(spectrum.r2.max(), 0.05))
     return twin
 
@@ -60,21 +62,25 @@ def plot_diagnosis(diagnosis: Diagnosis | MomentDiagnosis | SpectralDiagnosis, f
 
     Args:
         diagnosis: the result of `diagnose`, by any method.
-        figure: where to draw; by default a new figure, 13.5 inches wide.
+        figure: where to draw; by default a new figure of the width of a page, with text as journals print it. Save it
+            inside `phasejax.plotting.paper_style` for TrueType fonts in a PDF file.
 
     Returns:
         The figure, with the answer above its panels.
 
     Source: K26, Fig. 12 (spectra).
     """
-    if figure is None:
-        figure = Figure(figsize=(13.5, 5.2 if isinstance(diagnosis, Diagnosis) else 4.6), layout="constrained")
-    return _plot_decision(diagnosis, figure) if isinstance(diagnosis, Diagnosis) else _plot_spectra(diagnosis, figure)
+    draw = _plot_decision if isinstance(diagnosis, Diagnosis) else _plot_spectra
+    if figure is not None:
+        return draw(diagnosis, figure)
+    with paper_style():
+        return draw(diagnosis, new_figure(height=4.2 if isinstance(diagnosis, Diagnosis) else 2.9))
 
 
 def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:
     """Scores on the left, label content on the right, as far as there are any."""
-    figure.suptitle("\n".join(textwrap.wrap(diagnosis.verdict.replace("->", "→").replace("R2", "R²"), 140)))
+    title = diagnosis.verdict.replace("->", "→").replace("R2", "R²")
+    figure.suptitle("\n".join(textwrap.wrap(title, round(_LETTERS_AN_INCH * figure.get_figwidth()))), fontsize="medium")
     scores, seen = diagnosis.scores, diagnosis.seen
     left = right = figure
     if scores and seen:
@@ -98,11 +104,13 @@ def _plot_spectra(diagnosis: SpectralDiagnosis | MomentDiagnosis, figure: Figure
     """The three classified spectra with separation ratios above the panels and the regime above all."""
     panels = (
         ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
-        ("Prediction of y from x", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
-        ("Prediction of x from y", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP}\ y\to x}",
+        ("Prediction of y", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
+        ("Prediction of x", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP}\ y\to x}",
          diagnosis.delta_cp_reverse))
     for ax, (title, spectrum, ylabel, symbol, delta) in zip(figure.subplots(1, 3), panels, strict=True):
-        plot_spectrum(ax, spectrum, ylabel)
+        twin = plot_spectrum(ax, spectrum, ylabel)
+        if ax is not figure.axes[2]:
+            twin.set_ylabel("")
         ax.set_title(f"{title}: ${symbol} = {_number(delta)}$")
     figure.suptitle(f"Regime: {diagnosis.verdict}   (n = {diagnosis.n}, "
                     f"$d_x$ = {diagnosis.d_x}, $d_y$ = {diagnosis.d_y})")

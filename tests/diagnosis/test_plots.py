@@ -59,7 +59,7 @@ def test_a_diagnosis_is_three_spectra_under_its_regime(saved_diagnosis):
     assert figure.get_suptitle().startswith(f"Regime: {saved_diagnosis.verdict} ")
     titled = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert [title.partition(":")[0] for title in titled] == [
-        "Alignment", "Prediction of y from x", "Prediction of x from y"]
+        "Alignment", "Prediction of y", "Prediction of x"]
     for title, ratio in zip(titled, ("delta_ca", "delta_cp", "delta_cp_reverse"), strict=True):
         assert f"= {saved_diagnosis.estimates[ratio].value:.2f}$" in title
     canvas = FigureCanvasAgg(figure)
