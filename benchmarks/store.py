@@ -65,9 +65,7 @@ def run(*, flips: int = 240, kills: int = 400, pairs: int = 50, store: Path | No
             done = compute_parts(points, one, settings=json.dumps({"sweep": 1}), store=store, progress=progress,
                                  precision=None, workers=1, task="stores")
         finally:
-            for child in _CHILDREN.values():
-                child.communicate()  # ends with its standard input
-            _CHILDREN.clear()
+            close_children()
     counts = Counter((kind, str(part["outcome"])) for (kind, _), part in zip(points, done, strict=True))
     return [row(f"{kind} ({cases[kind]})", outcome, count, "1") for (kind, outcome), count in sorted(counts.items())]
 
@@ -158,6 +156,13 @@ def _child(mode: str, number: int = 0) -> subprocess.Popen[str]:
             [sys.executable, "-W", "ignore", "-m", "benchmarks.store_child", mode], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     return _CHILDREN[mode, number]
+
+
+def close_children() -> None:
+    """End the processes that wait for stores, as they do with their standard input."""
+    for child in _CHILDREN.values():
+        child.communicate()
+    _CHILDREN.clear()
 
 
 def _ask(child: subprocess.Popen[str], *words: object) -> None:

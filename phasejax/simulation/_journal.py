@@ -91,8 +91,9 @@ class Journal:
         self.intact = True
 
     def _append(self, entry: dict[str, Any]) -> None:
-        with open(self.root / _JOURNAL, "ab", buffering=0) as stream:
+        with open(self.root / _JOURNAL, "ab") as stream:
             stream.write(_line(entry, self.identity))
+            stream.flush()
             os.fsync(stream.fileno())
 
 

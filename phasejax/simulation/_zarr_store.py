@@ -6,7 +6,6 @@ journal vouches for is compared with the files whenever a store is opened: what 
 in a sweep, computed again.
 """
 
-import contextlib
 import errno
 import json
 import os
@@ -15,21 +14,27 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from phasejax._core.manifest import sha256_of
 from phasejax._core.run_lock import RunLock
 from phasejax.io import InputNote
-from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, create_array, plain, write_durably
+from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, plain, write_durably
 from phasejax.simulation._journal import Journal
 from phasejax.simulation._store import DatasetTemplate, Region
+from phasejax.simulation._store_files import (
+    LOCK,
+    build,
+    damaged_chunks,
+    damaged_files,
+    is_as_written,
+    new_folder,
+    remove_leftovers,
+)
 
-_LOCK = RUN_FOLDER / "lock"
 _FORMAT = 1  # of what the identity holds and the journal looks like
 # In `DatasetTemplate.origin`, before the name of a quantity: what tells the function that computes it from others.
 OF_FUNCTION = "function of "
@@ -88,19 +93,20 @@ class ZarrStore:
 
     def _is_finished_and_sound(self) -> bool:
         journal = self._journal_here
-        return (journal.finished and journal.intact and not _damaged_files(self._root, journal)
-                and not _damaged_chunks(self._root, journal))
+        return (journal.finished and journal.intact and not damaged_files(self._root, journal)
+                and not damaged_chunks(self._root, journal))
 
     def _take(self) -> None:
         """Lock the store, and bring it into a state from which the sweep can go on."""
         if self._lock is None:
-            self._lock = RunLock(self._root / _LOCK, "store", self.path)
+            self._lock = RunLock(self._root / LOCK, "store", self.path)
+            remove_leftovers(self._root.parent, self._root.name)
         # Read only now, since another run may have ended just before.
         self._journal = journal = _read_journal(self.path, self._root)
         for partial in self._root.rglob("*.partial"):
             partial.unlink(missing_ok=True)
-        self._make_good(_damaged_files(self._root, journal))
-        damaged = _damaged_chunks(self._root, journal)
+        self._make_good(damaged_files(self._root, journal))
+        damaged = damaged_chunks(self._root, journal)
         for key in damaged:
             del journal.chunks[key]
         if damaged or not journal.intact:
@@ -158,17 +164,17 @@ class ZarrStore:
         """Make the store beside its place and rename it; nothing where another run was faster."""
         parent = self._root.parent
         try:
-            _remove_leftovers(parent, self._root.name)
-            made, lock = _new_folder(parent, self._root.name, self.path)
+            remove_leftovers(parent, self._root.name)
+            made, lock = new_folder(parent, self._root.name, self.path)
         except OSError as error:
             raise type(error)(f"store: expected a folder in one that can be written, got {self.path} "
                               f"({error.strerror or error})") from None
         try:
-            files = _build(made, self.template)
+            files = build(made, self.template)
             Journal.begin(made, {"format": _FORMAT, "store": uuid.uuid4().hex, "origin": self.template.origin,
                                  "files": files})
             os.rename(made, self._root)
-            lock.moved_to(self._root / _LOCK)
+            lock.moved_to(self._root / LOCK)
             self._lock = lock
         except BaseException as error:
             lock.release()
@@ -182,9 +188,9 @@ class ZarrStore:
             return
         files: dict[str, str] = self._journal_here.about["files"]
         with tempfile.TemporaryDirectory() as again:
-            _build(Path(again), self.template)
+            build(Path(again), self.template)
             for file in damaged:
-                if not _is_as_written(Path(again, file), files[file]):
+                if not is_as_written(Path(again, file), files[file]):
                     raise ValueError(f"store: expected {file} in {self.path} as it was written, got another or none "
                                      "(put it back from a copy, or remove the store to compute the sweep anew)")
             for file in damaged:
@@ -245,8 +251,8 @@ def open_sweep(store: str | Path) -> xr.Dataset:
     if not _is_there(root):
         raise ValueError(f"store: expected the folder of a finished sweep, got none at {path}")
     journal = _read_journal(path, root)
-    damaged = _damaged_files(root, journal)
-    damaged += [file for of_chunk in _damaged_chunks(root, journal).values() for file in of_chunk]
+    damaged = damaged_files(root, journal)
+    damaged += [file for of_chunk in damaged_chunks(root, journal).values() for file in of_chunk]
     if damaged:
         raise ValueError(f"store: expected files as they were written in {path}, got others or none: "
                          f"{_listed(damaged)} (the same sweep with this store computes them again)")
@@ -295,75 +301,6 @@ def _is_of_an_earlier_version(root: Path) -> bool:
     try:
         return _EARLIER_ATTRIBUTE in json.loads((root / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _new_folder(parent: Path, name: str, path: Path) -> tuple[Path, RunLock]:
-    """An empty folder beside a store's place, and the lock inside it that the store will have."""
-    while True:
-        made = Path(tempfile.mkdtemp(dir=parent, prefix=f".{name}.", suffix=".new"))
-        umask = os.umask(0)
-        os.umask(umask)
-        made.chmod(0o777 & ~umask)  # `mkdtemp` makes folders that only their owner can read
-        # A run that starts at the same moment may take the folder for one that was left behind, and remove it.
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            (made / RUN_FOLDER).mkdir(parents=True)
-            return made, RunLock(made / _LOCK, "store", path)
-
-
-def _remove_leftovers(parent: Path, name: str) -> None:
-    """Remove what runs left behind that died while they made this store."""
-    for left in parent.glob(f".{name}.*.new"):
-        with contextlib.suppress(OSError):  # such as that of a run that is just beginning
-            for empty in (left / RUN_FOLDER, left / RUN_FOLDER.parent, left):
-                if empty.exists() and not (left / _LOCK).exists():
-                    empty.rmdir()
-        with contextlib.suppress(OSError, ValueError), RunLock(left / _LOCK, "store"):
-            shutil.rmtree(left)
-
-
-def _build(root: Path, template: DatasetTemplate) -> dict[str, str]:
-    """Write a whole store without results; returns its files with their checksums."""
-    import zarr
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-
-    group = zarr.open_group(root, mode="a", zarr_format=3)
-    for name, variable in template.variables.items():
-        create_array(group, name, variable, variable.chunk_shape + variable.shape[len(variable.chunk_shape):])
-    of_run = group.create_group(RUN_FOLDER.parts[0])
-    of_run.create_array(RUN_FOLDER.parts[1], shape=(0,), dtype="u1",
-                        attributes={"long_name": "journal of the sweep and lock of the run that writes"})
-    empty = xr.Dataset(coords=template.coords, attrs=plain(template.attrs))
-    empty.to_zarr(root, mode="a", consolidated=False,
-                  encoding={name: {"compressors": [ZstdCodec(), Crc32cCodec()]} for name in template.coords})
-    files = [file for file in root.rglob("*") if file.is_file() and file != root / _LOCK]
-    for file in files:
-        with open(file, "rb") as stream:
-            os.fsync(stream.fileno())
-    return {file.relative_to(root).as_posix(): sha256_of(file) for file in sorted(files)}
-
-
-def _damaged_files(root: Path, journal: Journal) -> list[str]:
-    """Those of the files that a store began with that are not what they were."""
-    return [file for file, digest in journal.about["files"].items() if not _is_as_written(root / file, digest)]
-
-
-def _damaged_chunks(root: Path, journal: Journal) -> dict[str, list[str]]:
-    """Chunks whose files are not what the journal says, with those files."""
-    with ThreadPoolExecutor(8) as pool:
-        entries = [(key, file, digest) for key, files in journal.chunks.items() for file, digest in files.items()]
-        intact = pool.map(lambda entry: _is_as_written(root / entry[1], entry[2]), entries)
-        found: dict[str, list[str]] = {}
-        for (key, file, _), sound in zip(entries, intact, strict=True):
-            if not sound:
-                found.setdefault(key, []).append(file)
-    return found
-
-
-def _is_as_written(file: Path, digest: str) -> bool:
-    try:
-        return sha256_of(file) == digest
-    except OSError:
         return False
 
 

@@ -1,20 +1,32 @@
 """A sweep that is killed goes on where it stopped, and ends with the dataset of one that was not."""
 
+import contextlib
+import errno
+import hashlib
+import json
 import os
+import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import xarray as xr
 
+from benchmarks import store as damaged_stores
 from phasejax import SpikedModel, sweep
+from phasejax._core.run_lock import RunLock
 from phasejax.io import InputNote
-from phasejax.simulation import QUANTITIES, open_sweep
+from phasejax.simulation import QUANTITIES, _zarr_store, open_sweep
+from phasejax.simulation._chunk_writer import ChunkWriter
+from phasejax.simulation._journal import Journal
+from phasejax.simulation._store import Variable
 from tests.support import ROOT
 
 AXES = {"kappa": np.linspace(0.5, 2, 30), "nu": np.linspace(0, 0.9, 20)}
@@ -113,9 +125,9 @@ def test_a_store_of_another_sweep_is_refused(finished, change, message):
         run(finished, **change)
 
 
-def small(store, function, build=SpikedModel.homogeneous):
+def small(store, function, build=SpikedModel.homogeneous, **options):
     return sweep(build, {"nu": [0.1, 0.5]}, fixed={"kappa": 1.0, "k": 2, "d": 6}, store=store,
-                 quantities={"mine": function, "rho": QUANTITIES["rho"]})
+                 quantities={"mine": function, "rho": QUANTITIES["rho"]}, **options)
 
 
 def test_a_store_of_other_functions_is_refused(tmp_path):
@@ -147,6 +159,145 @@ def test_a_store_of_other_versions_is_refused(finished, monkeypatch, place, mess
 def test_a_store_of_another_grid_is_refused(finished):
     with pytest.raises(ValueError, match=r"axis nu is 20 values from 0 to 0\.9 there, 10 values from 0 to 0\.9 here"):
         sweep(SpikedModel.homogeneous, AXES | {"nu": np.linspace(0, 0.9, 10)}, store=finished, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory):
+    """A finished store of two cells, which no test may change, and its dataset."""
+    store = tmp_path_factory.mktemp("little") / "run.zarr"
+    return store, small(store, entry).load()
+
+
+def entry(model, covariances):
+    return covariances.xx[0, 0]
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink])
+@pytest.mark.parametrize(("file", "opening", "sweeping"), [
+    ("rho/c/0/0", "rho/c/0/0", "1 damaged chunk of .* will be computed again: rho/c/0/0"),
+    ("nu/c/0", "nu/c/0", "damaged files of .* were made anew: nu/c/0"),
+    ("zarr.json", "zarr.json", "damaged files of .* were made anew: zarr.json"),
+    ("phasejax/run/identity.json", None, None),
+    ("phasejax/run/journal.jsonl", "finished sweep, got .* chunks so far", None)])
+def test_damage_is_named_and_made_good(tmp_path, little, file, damage, opening, sweeping):
+    store = tmp_path / "run.zarr"
+    shutil.copytree(little[0], store)
+    damage(store / file)
+    if opening is None:
+        xr.testing.assert_identical(open_sweep(store).load(), little[1])
+    else:
+        with pytest.raises(ValueError, match=f"^store: expected .*{opening}"):
+            open_sweep(store)
+    with contextlib.nullcontext() if sweeping is None else pytest.warns(InputNote, match=f"^store: {sweeping}"):
+        xr.testing.assert_identical(small(store, entry).load(), little[1])
+    xr.testing.assert_identical(open_sweep(store).load(), little[1])
+
+
+def test_readers_that_know_nothing_of_the_journal_see_a_changed_bit(tmp_path, little):
+    shutil.copytree(little[0], tmp_path / "run.zarr")
+    flip(tmp_path / "run.zarr" / "rho" / "c" / "0" / "0")
+    with xr.open_zarr(tmp_path / "run.zarr", chunks=None, consolidated=False) as found, \
+            pytest.raises((ValueError, RuntimeError)):
+        found.rho.load()
+
+
+def test_a_store_that_was_removed_or_lost_its_journal_is_computed_anew(tmp_path, little):
+    store = tmp_path / "run.zarr"
+    shutil.copytree(little[0], store)
+    shutil.rmtree(store)
+    (tmp_path / "run.zarr.unfinished").write_text("theory 0 0 (0, 0)\n")  # as earlier versions left behind
+    xr.testing.assert_identical(small(store, entry).load(), little[1])
+    shutil.rmtree(store / "phasejax")
+    with pytest.raises(ValueError, match=r"^store: expected a new folder or one that a sweep made"):
+        open_sweep(store)
+    earlier = json.loads((store / "zarr.json").read_text())
+    earlier["attributes"]["phasejax_sweep"] = 1
+    (store / "zarr.json").write_text(json.dumps(earlier))
+    with pytest.raises(ValueError, match=r"^store: expected one with checksums, got .* of an earlier version"):
+        small(store, entry)
+
+
+def test_a_second_sweep_on_a_store_is_refused(tmp_path, little):
+    store = tmp_path / "run.zarr"
+    refused = []
+
+    def again(task, done, total):
+        if done < total and not refused:
+            with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on {socket.gethostname()} for"):
+                small(store, entry)
+            refused.append(done)
+
+    small(store, entry, progress=again)
+    assert refused
+    assert os.listdir(tmp_path) == ["run.zarr"]
+    xr.testing.assert_identical(small(store, entry).load(), little[1])
+
+
+def test_what_a_dead_run_left_beside_a_store_is_removed_but_not_what_a_living_one_makes(tmp_path):
+    dead, begun, living = (tmp_path / f".run.zarr.{name}.new" for name in ("dead", "begun", "living"))
+    for folder in (dead, begun, living):
+        (folder / "phasejax" / "run").mkdir(parents=True)
+    (dead / "phasejax" / "run" / "lock").touch()
+    (dead / "zarr.json").touch()
+    (tmp_path / "link.zarr").symlink_to("run.zarr")
+    with RunLock(living / "phasejax" / "run" / "lock", "store"):
+        small(tmp_path / "link.zarr", entry)
+        assert sorted(os.listdir(tmp_path)) == [".run.zarr.living.new", "link.zarr", "run.zarr"]
+    assert (tmp_path / "link.zarr").is_symlink()
+
+
+def test_a_finished_store_on_a_read_only_disk_opens(tmp_path, little, monkeypatch):
+    store = tmp_path / "run.zarr"
+    shutil.copytree(little[0], store)
+
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("RunLock", "write_durably", "remove_leftovers"):
+        monkeypatch.setattr(_zarr_store, name, refuse)
+    monkeypatch.setattr(Journal, "_append", refuse)
+    xr.testing.assert_identical(small(store, entry).load(), little[1])
+    (store / "rho" / "c" / "0" / "0").unlink()
+    with pytest.raises(OSError, match=r"^store: expected one that can be written, since it is not finished, got .*"
+                                      r"run\.zarr \(Read-only file system\)$"):
+        small(store, entry)
+
+
+def test_a_writer_knows_its_store(tmp_path, little):
+    variable = Variable(("nu",), (2,), np.dtype("f8"), {}, (2,))
+    store = tmp_path / "run.zarr"
+    shutil.copytree(little[0], store)
+    identity = (store / "phasejax" / "run" / "identity.json").read_bytes()
+    writer = pickle.loads(pickle.dumps(ChunkWriter(store, identity, {"mine": variable}, {"mine": (2,)})))
+    record = writer.write("theory 0 0 (0,)", (slice(0, 2),), {"mine": np.array([1.0, 2.0])})
+    assert record.files == {"mine/c/0": hashlib.sha256((store / "mine" / "c" / "0").read_bytes()).hexdigest()}
+    with pytest.raises(RuntimeError, match="mine: expected whole chunks of 2, got 1 to 2"):
+        writer.write("theory 0 0 (1,)", (slice(1, 2),), {"mine": np.array([2.0])})
+    (store / "phasejax" / "run" / "identity.json").write_bytes(identity.replace(b"store", b"other"))
+    with pytest.raises(ValueError, match=r"store: expected .* as it was when this sweep began, got another or none"):
+        writer.write("theory 0 0 (0,)", (slice(0, 2),), {"mine": np.array([1.0, 2.0])})
+
+
+@pytest.mark.slow
+def test_a_run_that_dies_before_a_file_operation_goes_on_and_two_starts_leave_one_winner(tmp_path):
+    """A few of the cases that `python -m benchmarks store` counts: in the making of the store, and after it."""
+    whole = tmp_path / "whole.zarr"
+    damaged_stores.small_sweep(whole)
+    try:
+        for operation in (20, 140, 240):
+            (place := tmp_path / f"killed {operation}").mkdir()
+            assert damaged_stores._kill(whole, place, operation) == "sweep: the same dataset"
+        (place := tmp_path / "twice").mkdir()
+        assert damaged_stores._start_twice(whole, place, 0) == (
+            "one winner, one clear refusal; sweep: the same dataset")
+    finally:
+        damaged_stores.close_children()
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path):
