@@ -15,6 +15,7 @@ from .diagnosis import write_report as write_report
 from .linear import CrossAlignment as CrossAlignment
 from .linear import CrossPrediction as CrossPrediction
 from .linear import JointAlignmentPrediction as JointAlignmentPrediction
+from .linear import TwoViewEncoder as TwoViewEncoder
 from .simulation import sweep as sweep
 from .theory import Regime as Regime
 from .theory import SpikedModel as SpikedModel

@@ -8,7 +8,8 @@ their covariances alone. Read the modules in this order:
 - `_subspaces`, `_metrics`: errors between subspaces, recovered signals, prediction error, size of encoders.
 - `_loss_core`, `_losses`: VICReg, DeepCCA, prediction and the joint loss as functions of second moments.
 - `_gradient_descent`, `_infonce`: linear encoders trained on these losses, and on InfoNCE.
-- `_estimators`, `_estimator_checks`: CA, CP and the joint objective for scikit-learn.
+- `_estimators`: CA, CP and the joint objective for scikit-learn, and `_two_view_encoder`, their place in a pipeline;
+  behind them `_two_views` (what they share), `_estimator_checks`, `_pair_moments` and `_closed_forms` (in NumPy).
 """
 
 import lazy_loader

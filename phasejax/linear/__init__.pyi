@@ -33,3 +33,4 @@ from ._subspaces import principal_angles as principal_angles
 from ._subspaces import projector_distance as projector_distance
 from ._subspaces import top_k_eigenspace as top_k_eigenspace
 from ._subspaces import top_k_projector as top_k_projector
+from ._two_view_encoder import TwoViewEncoder as TwoViewEncoder
