@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 from phasejax._core import batched_eigh
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.small_matrices import inverse_cholesky
+from phasejax._core.validation import check_array, check_count
 
 
 def _looped_on_cpu(function: Callable[..., Any], side_by_side: Callable[..., Any] | None = None,
@@ -189,8 +190,10 @@ def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array,
     Raises:
         ValueError: k is below 1 or above d.
     """
-    if not 1 <= k <= matrix.shape[-1]:
-        raise ValueError(f"k: expected 1 to {matrix.shape[-1]}, got {k}")
+    matrix = check_array("matrix", matrix, 2)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"matrix: expected a square one, got shape {matrix.shape}")
+    check_count("k", k, most=len(matrix))
     return _with_sign(_leading_eigenvectors(k)(jnp.asarray(matrix)))
 
 

@@ -137,6 +137,41 @@ def check_key(name: str, value: Any) -> Key[Array, ""]:
         return jax.random.key(np.uint64(seed).astype(np.int64))
 
 
+def check_array(name: str, value: Any, dims: int | None = None) -> Any:
+    """Refuse what is no array of real numbers, or one of another number of dimensions, and return an array.
+
+    Args:
+        name: the argument, as the error calls it.
+        value: an array of NumPy or JAX, or a list of numbers.
+        dims: number of its dimensions; any when left out.
+
+    Raises:
+        ValueError: naming the argument and what was given.
+
+    >>> check_array("spectrum", [0.5, 0.2], 1).shape
+    (2,)
+    >>> check_array("spectrum", ["a"], 1)
+    Traceback (most recent call last):
+    ...
+    ValueError: spectrum: expected an array of numbers with 1 dimension, got text
+    """
+    array, got = value, None
+    if not isinstance(value, jax.Array | np.ndarray | np.generic):
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError, OverflowError):
+            got = shown(value)
+    if got is None and not (array.dtype == bool or jax.numpy.issubdtype(array.dtype, np.integer)
+                            or jax.numpy.issubdtype(array.dtype, np.floating)):
+        got = "text" if array.dtype.kind in "US" else shown(value) if array.ndim == 0 else f"dtype {array.dtype}"
+    if got is None and dims is not None and array.ndim != dims:
+        got = f"shape {tuple(array.shape)}"
+    if got is not None:
+        having = "" if dims is None else f" with {dims} dimension{'s' * (dims != 1)}"
+        raise ValueError(f"{name}: expected an array of numbers{having}, got {got}")
+    return array
+
+
 def shown(value: Any) -> str:
     """A value in one line of an error: numbers as they are, other things as Python writes them, cut where long."""
     text = str(value) if isinstance(value, int | float | np.generic | np.ndarray | jax.Array) else repr(value)

@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.linalg import pseudo_whitening, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.validation import check_array
 
 
 @pytree
@@ -123,6 +124,7 @@ def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDev
     >>> covariances_from_samples(jnp.array([[1.0], [3.0]]), jnp.array([[0.0], [2.0]]), centre=True).xy.tolist()
     [[1.0]]
     """
+    x, y = check_array("x", x, 2), check_array("y", y, 2)
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"y: expected {x.shape[0]} rows as in x, got {y.shape[0]}")
     x, y = (_centred(view) if centre else jnp.asarray(view) for view in (x, y))

@@ -16,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.small_matrices import inverse_cholesky
+from phasejax._core.validation import check_array, check_count, check_number, is_traced
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._loss_core import deepcca_from_moments, joint_from_terms, squared_difference, vicreg_from_moments
 from phasejax.linear._metrics import prediction_mse
@@ -87,7 +88,11 @@ def vicreg_multiplicities(correlations: Float[HostOrDevice, "m"], k: int, *, inv
     >>> [round(float(n), 3) for n in vicreg_multiplicities(jnp.array([0.95, 0.70, 0.10]), 2)]
     [2.0, 0.0, 0.0]
     """
-    correlations = jnp.asarray(correlations)
+    correlations = jnp.asarray(check_array("correlations", correlations, 1))
+    check_count("k", k, most=len(correlations))
+    for name, weight in (("invariance", invariance), ("covariance", covariance)):
+        if not is_traced(weight):
+            check_number(name, weight, above=0)
     slope = invariance / (2 * covariance)
     counts = jnp.arange(1, k + 1)
     # The water level mu when the first r directions are in use; the right r is the last with a positive n of its own.

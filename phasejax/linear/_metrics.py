@@ -8,8 +8,10 @@ row space holds, and `signal_components` which of its outputs they are. Errors b
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from phasejax._core.input_files import check_memory
 from phasejax._core.linalg import _eigh, pseudo_whitening
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_array, check_count
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._solvers import Alignment
 from phasejax.linear._subspaces import orthonormal_rows
@@ -25,7 +27,8 @@ def signal_directions(k: int, d: int, basis: Float[HostOrDevice, "d d"] | None =
     >>> signal_directions(1, 3).tolist()
     [[1.0, 0.0, 0.0]]
     """
-    return jnp.eye(k, d) if basis is None else jnp.asarray(basis)[:, :k].T
+    check_memory("d", 8 * check_count("d", d) * check_count("k", k, most=d))
+    return jnp.eye(k, d) if basis is None else jnp.asarray(check_array("basis", basis, 2))[:, :k].T
 
 
 def signal_components(encoder: Float[HostOrDevice, "m d"], k: int) -> Bool[Array, "m"]:
@@ -53,7 +56,10 @@ def signal_components(encoder: Float[HostOrDevice, "m d"], k: int) -> Bool[Array
 def squared_overlaps(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrDevice, "k2 d"]
                      ) -> Float[Array, "k"]:
     """Squared overlap ||P u_i||^2 of each unit direction u_i with a row space, P its projector; in [0, 1]."""
-    return jnp.sum((orthonormal_rows(rows) @ jnp.asarray(directions).T) ** 2, axis=0)
+    rows, directions = check_array("rows", rows, 2), jnp.asarray(check_array("directions", directions, 2))
+    if rows.shape[1] != directions.shape[1]:
+        raise ValueError(f"directions: expected {rows.shape[1]} columns as in rows, got {directions.shape[1]}")
+    return jnp.sum((orthonormal_rows(rows) @ directions.T) ** 2, axis=0)
 
 
 def recovered_count(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrDevice, "k2 d"],
@@ -63,6 +69,7 @@ def recovered_count(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrDe
     >>> int(recovered_count(jnp.eye(3, 5), jnp.eye(2, 5)))
     2
     """
+    threshold = check_array("threshold", threshold, 0)
     return jnp.sum(squared_overlaps(directions, rows) >= threshold, dtype=jnp.int32)
 
 

@@ -16,6 +16,7 @@ Everything here works under jit, vmap and grad; derivatives are those of quantit
 on the encoder's row space (see `phasejax.linear.top_k_eigenspace`). Singular covariances give NaN.
 """
 
+from collections.abc import Hashable
 from typing import cast
 
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.linalg import singular_values, top_k_eigenspace, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.validation import check_array, shown
 from phasejax.linear._covariances import Covariances, Whitened, pseudo_whitening_in_any_units
 
 
@@ -210,6 +212,7 @@ def solve_joint(covariances: Covariances | Whitened, k: int, lam: Float[ArrayLik
     Source: K26, the corollary on the joint objective (eigenproblem of the profiled loss).
     """
     whitened = _whitened(covariances, k)
+    check_array("lam", lam, 0)
     b, c = whitened.b, whitened.c
     m = b @ b.T + lam * (c @ c.T - jnp.eye(c.shape[0], dtype=c.dtype))
     directions = top_k_eigenspace(m, k)
@@ -224,8 +227,8 @@ def check_rank(covariances: Covariances, k: int) -> None:
         ValueError: k below 1 or above min(d_x, d_y).
     """
     top = min(covariances.d_x, covariances.d_y)
-    if not 1 <= k <= top:
-        raise ValueError(f"k: expected 1 to min(d_x, d_y) = {top}, got {k}")
+    if not hasattr(k, "__index__") or not isinstance(k, Hashable) or not 1 <= k <= top:
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) = {top}, got {shown(k)}")
 
 
 def _whitened(covariances, k):

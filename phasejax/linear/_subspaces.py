@@ -11,6 +11,7 @@ from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.linalg import top_k_eigenspace as top_k_eigenspace
 from phasejax._core.linalg import top_k_projector as top_k_projector
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_array
 
 
 def orthonormal_rows(rows: Float[HostOrDevice, "k d"]) -> Float[Array, "k d"]:
@@ -37,6 +38,9 @@ def principal_angles(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice
     >>> [round(float(angle), 4) for angle in principal_angles(jnp.eye(2, 4), jnp.eye(4)[1:3])]
     [0.0, 1.5708]
     """
+    rows, other = check_array("rows", rows, 2), check_array("other", other, 2)
+    if rows.shape[1] != other.shape[1]:
+        raise ValueError(f"other: expected {rows.shape[1]} columns as in rows, got {other.shape[1]}")
     if rows.shape[0] < other.shape[0]:
         rows, other = other, rows
     u, v = orthonormal_rows(rows), orthonormal_rows(other)

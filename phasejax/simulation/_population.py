@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_array
 from phasejax.linear import Covariances
 from phasejax.theory import SpikedModel
 from phasejax.theory._model import canonical_moments
@@ -79,7 +80,10 @@ def _rotate(covariances: Covariances, basis_x: HostOrDevice | None, basis_y: Hos
     """The covariances of Q_x x and Q_y y."""
     if basis_x is None and basis_y is None:
         return covariances
-    q_x = jnp.eye(covariances.d_x) if basis_x is None else jnp.asarray(basis_x)
-    q_y = jnp.eye(covariances.d_y) if basis_y is None else jnp.asarray(basis_y)
+    q_x, q_y = (jnp.eye(d) if basis is None else jnp.asarray(check_array(name, basis, 2)) for name, basis, d in
+                (("basis_x", basis_x, covariances.d_x), ("basis_y", basis_y, covariances.d_y)))
+    for name, basis, d in (("basis_x", q_x, covariances.d_x), ("basis_y", q_y, covariances.d_y)):
+        if basis.shape != (d, d):
+            raise ValueError(f"{name}: expected an orthogonal matrix of shape {(d, d)}, got shape {basis.shape}")
     return Covariances(xx=q_x @ covariances.xx @ q_x.T, xy=q_x @ covariances.xy @ q_y.T,
                        yy=q_y @ covariances.yy @ q_y.T)

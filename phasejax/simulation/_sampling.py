@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_count, is_traced
 from phasejax.linear import Covariances, Whitened
@@ -41,7 +42,11 @@ def random_basis(key: Key[Array, ""], d: int) -> Float[Array, "d d"]:
     Args:
         key: random key.
         d: dimension.
+
+    Raises:
+        ValueError: d < 1, or a matrix of this size does not fit into memory.
     """
+    check_memory("d", 8 * check_count("d", d) ** 2)
     return jax.random.orthogonal(key, d)
 
 
@@ -72,7 +77,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
     >>> sample.x.shape, sample.y.shape, sample.signal.shape
     ((100, 20), (100, 10), (100, 3))
     """
-    check_count("n", n)
+    check_memory("n", 8 * check_count("n", n) * (model.k + model.d_x + model.d_y))
     k, p = model.k, model.nu.shape[-1]
     nu = jnp.asarray(model.nu)
     # One draw that is then sliced: every further draw would add to the time of compilation.
@@ -115,6 +120,7 @@ def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Flo
     """
     if not is_traced(n):
         check_count("n", cast(int, n))  # a concrete array of one whole number counts as an int
+    check_memory("d", 8 * check_count("d", d) ** 2)
     key_normal, key_chi2 = jax.random.split(key)
     below = jnp.tril(jax.random.normal(key_normal, (d, d)), -1)
     n = jnp.asarray(n, below.dtype)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_array
 
 
 def hard_bottleneck(*ranks: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
@@ -56,7 +57,7 @@ def soft_bottleneck_bound(correlations: Float[HostOrDevice, "k"]) -> Float[Array
     >>> float(soft_bottleneck_bound(np.array([1.0, 0.5])))
     4.0
     """
-    return 2 / jnp.min(jnp.asarray(correlations))
+    return 2 / jnp.min(_some(correlations))
 
 
 def soft_bottleneck_optimum(correlations: Float[HostOrDevice, "k"]) -> Float[Array, ""]:
@@ -74,4 +75,11 @@ def soft_bottleneck_optimum(correlations: Float[HostOrDevice, "k"]) -> Float[Arr
     >>> float(soft_bottleneck_optimum(np.array([1.0, 0.5])))
     6.0
     """
-    return 2 * jnp.sum(1 / jnp.asarray(correlations))
+    return 2 * jnp.sum(1 / _some(correlations))
+
+
+def _some(correlations):
+    correlations = jnp.asarray(check_array("correlations", correlations, 1))
+    if not len(correlations):
+        raise ValueError("correlations: expected at least one, got none")
+    return correlations

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from phasejax._core.validation import is_traced
+from phasejax._core.validation import check_array, is_traced
 from phasejax.theory._model import SpikedModel, canonical_moments
 from phasejax.theory._regimes import Regime, exceeds, regime_code_from_ratios, separation_ratio
 
@@ -181,6 +181,7 @@ def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."]
     >>> float(ca_boundary(1.0, gamma_x=1.0, gamma_y=1.0))
     0.5
     """
+    kappa, gamma_x, gamma_y = _arrays(kappa=kappa, gamma_x=gamma_x, gamma_y=gamma_y)
     signal = jnp.asarray(kappa) ** 2
     return _over_root(signal, (signal + gamma_x) * (signal + gamma_y))
 
@@ -200,6 +201,7 @@ def cp_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."]
 
     Source: K26, section 3 (boundaries in the (kappa, nu) plane).
     """
+    kappa, gamma_x, nuisance_y = _arrays(kappa=kappa, gamma_x=gamma_x, nuisance_y=nuisance_y)
     signal = jnp.asarray(kappa) ** 2
     return jnp.minimum(1.0, _over_root(signal, (signal + gamma_x) * nuisance_y))
 
@@ -272,6 +274,10 @@ def _count(signal, nuisance):
     floor = jnp.max(nuisance, initial=0)
     count = jnp.sum(exceeds(signal, floor), dtype=jnp.int32)
     return jnp.where(jnp.isnan(floor) | jnp.any(jnp.isnan(signal)), -1, count)
+
+
+def _arrays(**values):
+    return [check_array(name, value) for name, value in values.items()]
 
 
 def _over_root(numerator, square):

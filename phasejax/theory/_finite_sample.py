@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from phasejax._core.pytree import pytree
-from phasejax._core.validation import is_traced
+from phasejax._core.validation import check_array, is_traced, shown
 from phasejax.theory._closed_forms import rho, tau, xi
 from phasejax.theory._model import SpikedModel
 from phasejax.theory._random_matrix import canonical_spectrum, regression_spectrum
@@ -87,8 +87,11 @@ def finite_sample(model: SpikedModel, n: Num[ArrayLike, ""]) -> FiniteSample:
     'population 17.8, 5000 samples 6.6'
     """
     least = model.d_x + model.d_y
+    n = check_array("n", n)
+    if n.dtype.kind in "iu" and not is_traced(n):
+        n = n.astype(np.float64)  # whole numbers of more than 32 bits
     if not is_traced(n) and not np.all(np.asarray(n) > least):
-        raise ValueError(f"n: expected more than d_x + d_y = {least} samples, got {n}")
+        raise ValueError(f"n: expected more than d_x + d_y = {least} samples, got {shown(n)}")
     rows = jnp.where(jnp.asarray(n) > least, n, jnp.nan)
     reverse = model.reverse()
     return FiniteSample(ca=_canonical_spectrum(rho(model), model.nu, model.d_x - model.k, model.d_y - model.k, rows),

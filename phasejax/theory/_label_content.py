@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from phasejax._core.linalg import top_k_eigenspace, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.validation import check_array, check_count, shown
 from phasejax.theory._closed_forms import rho, tau, xi
 from phasejax.theory._model import SpikedModel
 from phasejax.theory._regimes import exceeds
@@ -69,7 +70,9 @@ def label_content(model: SpikedModel, k: int, loadings: Float[HostOrDevice, "l k
     ('0.764', '1.000')
     """
     _check_k(k, model.d_x, model.d_y)
-    weights = jnp.ones(model.k) if loadings is None else jnp.sum(jnp.asarray(loadings) ** 2, axis=0)
+    weights = jnp.ones(model.k)
+    if loadings is not None:
+        weights = jnp.sum(jnp.asarray(check_array("loadings", loadings, 2)) ** 2, axis=0)
     if weights.shape != (model.k,):
         raise ValueError(f"loadings: expected {model.k} columns, one for each signal, got {weights.shape[0]}")
     shared = weights * rho(model) ** 2
@@ -104,7 +107,15 @@ def label_content_of_covariances(xx: Float[HostOrDevice, "d_x d_x"], xy: Float[H
     >>> f"{content.ca:.3f}"  # .8 / (.8 + .5)
     '0.615'
     """
-    _check_k(k, *jnp.shape(xy))
+    xx, xy, yy, x_labels, y_labels = (check_array(name, value, 2) for name, value in (
+        ("xx", xx), ("xy", xy), ("yy", yy), ("x_labels", x_labels), ("y_labels", y_labels)))
+    d_x, d_y = xy.shape
+    for name, value, shape in (("xx", xx, (d_x, d_x)), ("yy", yy, (d_y, d_y)), ("x_labels", x_labels[:, :0], (d_x, 0)),
+                               ("y_labels", y_labels[:, :0], (d_y, 0))):
+        if value.shape != shape:
+            raise ValueError(f"{name}: expected {shape[0]} rows{' and columns' * (shape[1] > 0)}, as xy of shape "
+                             f"{(d_x, d_y)} has them, got shape {value.shape[:1 + (shape[1] > 0)]}")
+    _check_k(k, d_x, d_y)
     root_x, root_y = whitening(xx), whitening(yy)
     b, b_reverse = root_x @ xy, root_y @ jnp.asarray(xy).T
     c = b @ root_y.T
@@ -141,8 +152,10 @@ def content_of_encoders(ca: Float[HostOrDevice, "k d_x"], cp: Float[HostOrDevice
 
 
 def _check_k(k, d_x, d_y):
-    if not 1 <= k <= min(d_x, d_y):
-        raise ValueError(f"k: expected 1 to min(d_x, d_y) = {min(d_x, d_y)}, got {k}")
+    try:
+        check_count("k", k, most=min(d_x, d_y))
+    except ValueError:
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) = {min(d_x, d_y)}, got {shown(k)}") from None
 
 
 def _kept(signal, nuisance, k):

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import differential_evolution, minimize, nnls
 
-from phasejax._core.validation import is_traced
+from phasejax._core.validation import check_among, check_number, is_traced
 from phasejax.theory import _closed_forms
 from phasejax.theory._model import SpikedModel
 from phasejax.theory._regimes import Regime
@@ -114,8 +114,7 @@ def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
     """
     target = _target(target)
     parameters = _parameters(parameters)
-    if not 1e-8 <= margin <= 1:
-        raise ValueError(f"margin: expected a number from 1e-8 to 1, got {margin}")
+    margin = check_number("margin", margin, least=1e-8, most=1)
     if is_traced(*jax.tree.leaves(model)) or np.ndim(model.kappa) != 1:
         raise ValueError("model: expected one concrete model, got a traced or batched one")
     with jax.enable_x64(True):
@@ -142,10 +141,8 @@ def _target(target):
 
 
 def _parameters(parameters):
-    names = (parameters,) if isinstance(parameters, str) else tuple(parameters)
-    for name in names:
-        if name not in _FIELDS:
-            raise ValueError(f"parameters: expected names among {', '.join(_FIELDS)}, got {name!r}")
+    names = (parameters,) if isinstance(parameters, str) else parameters
+    check_among("parameters", names, _FIELDS)
     if not names:
         raise ValueError("parameters: expected at least one, got none")
     return tuple(dict.fromkeys(map(str, names)))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_array
 
 # Two values within this many units in the last place of each other count as equal. The boundary itself
 # counts as not recovered, and must do so in whatever order a compiler rounds.
@@ -96,7 +97,11 @@ def separation_ratio(spectrum: Float[HostOrDevice, "m"], is_signal: Bool[HostOrD
     >>> float(separation_ratio(jnp.array([1.0, 0.8, 0.5]), jnp.array([True, False, False])))
     1.25
     """
-    spectrum, is_signal = jnp.asarray(spectrum), jnp.asarray(is_signal)
+    spectrum = jnp.asarray(check_array("spectrum", spectrum, 1))
+    is_signal = jnp.asarray(check_array("is_signal", is_signal))
+    if is_signal.shape != spectrum.shape or is_signal.dtype != bool:
+        raise ValueError(f"is_signal: expected {len(spectrum)} booleans as there are values in spectrum, got shape "
+                         f"{is_signal.shape} of {is_signal.dtype}")
     weakest = jnp.min(jnp.where(is_signal, spectrum, jnp.inf), initial=jnp.inf)
     strongest = jnp.max(jnp.where(is_signal, 0, spectrum), initial=0)
     # The division is guarded on both sides: the branch not taken must not send a NaN back

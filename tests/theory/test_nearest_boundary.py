@@ -245,10 +245,10 @@ def test_the_answer_is_one_line():
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"target": "both"}, "target: expected a Regime or one of 'Neither', 'CA only', 'CP only', 'Both', got 'both'"),
-    ({"parameters": ["nu", "eta"]}, "parameters: expected names among kappa, nu, .* got 'eta'"),
+    ({"parameters": ["nu", "eta"]}, "parameters: expected one of kappa, nu, .* got 'eta'"),
     ({"parameters": []}, "parameters: expected at least one, got none"),
-    ({"margin": 0.0}, "margin: expected a number from 1e-8 to 1, got 0.0"),
-    ({"margin": math.nan}, "margin: expected a number from 1e-8 to 1, got nan"),
+    ({"margin": 0.0}, "margin: expected a number of at least 1e-08 and of at most 1, got 0.0"),
+    ({"margin": math.nan}, "margin: expected a number of at least 1e-08 and of at most 1, got nan"),
 ])
 def test_bad_requests_are_refused_in_one_line(change, message):
     with pytest.raises(ValueError, match=message) as caught:
