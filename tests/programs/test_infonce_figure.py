@@ -80,7 +80,7 @@ def test_parts_of_other_settings_are_not_used(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="batch is 64 there, 65 here"):
         assert compute(65) == 12
     with np.load(tmp_path / "nu0.0_temperature0.05_first_seed0.npz") as archive:
-        assert json.loads(str(archive["settings"]))["batch"] == 65
+        assert json.loads(json.loads(str(archive["settings"]))["settings"])["batch"] == 65
 
 
 def test_blocks_of_seeds_are_put_together(tmp_path, monkeypatch):
