@@ -21,11 +21,15 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import is_traced
+from phasejax._core.validation import check_choice, check_number, is_traced
 from phasejax.similarity._inputs import centred, map_row_blocks, near_the_origin, paired, undefined_if_not_finite
 
 # Number of rows whose pairs give the median distance.
 MEDIAN_ROWS = 1000
+# What is smaller than so many rounding errors has less than three digits.
+_DIGITS = 1000
+# Kernels narrower than this, in median distances, are 0 between all rows but copies of each other.
+_NARROW = 1e-3
 MEDIAN_OF_ZERO = ("x, y: expected most pairs of rows to differ, since their median distance sets the width of the "
                   "kernel, got a median of 0")
 
@@ -55,7 +59,8 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
 
     Raises:
         ValueError: shapes that do not pair, fewer than 4 rows, values that are not finite, rows that are all the same,
-            an unknown kernel, a bandwidth that is not above 0, or a median distance of 0.
+            an unknown kernel, a bandwidth that is not above 0, or a median distance of 0; where unbiased, rows of which
+            few are so far from all others that rounding leaves less than three digits.
 
     Source: Kornblith, Norouzi, Lee and Hinton 2019, section 3; unbiased: Song et al. 2012, eq. 5.
 
@@ -63,17 +68,34 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
     >>> round(float(cka(x, 3 * x[:, ::-1] + 5)), 4), round(float(cka(x, x[:, :1])), 4)
     (1.0, 0.7071)
     """
-    if kernel not in ("linear", "rbf"):
-        raise ValueError(f"kernel: expected 'linear' or 'rbf', got {kernel!r}")
+    check_choice("kernel", kernel, ("linear", "rbf"))
     x, y = paired(x, y, rows=4, shifts_matter=False)
     if kernel == "linear":
         found = linear_cka(x, y, block)
     else:
         check_bandwidth(bandwidth)
         found = rbf_cka(x, y, bandwidth, block)
-        if not is_traced(found.biased) and jnp.isnan(found.biased):
-            raise ValueError(MEDIAN_OF_ZERO)
-    return undefined_if_not_finite(found.unbiased if unbiased else found.biased, x, y)
+    value = found.unbiased if unbiased else found.biased
+    if not is_traced(value) and jnp.isnan(value):
+        raise ValueError(why_undefined(x, y, kernel, bandwidth, unbiased=unbiased))
+    return undefined_if_not_finite(value, x, y)
+
+
+def why_undefined(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], kernel: str, bandwidth: Float[ArrayLike, ""], *,
+                  unbiased: bool) -> str:
+    """What is wrong where CKA of these views is NaN."""
+    if kernel == "rbf":
+        if any(bool(jnp.isnan(_in_kernel_widths(view, jnp.ones((), view.dtype))).any()) for view in (x, y)):
+            return MEDIAN_OF_ZERO
+        width = float(np.asarray(bandwidth))
+        if width > 1:
+            return (f"bandwidth: expected a width at which distances tell in {x.dtype}, got {width:g} median "
+                    "distances, at which all rows are alike")
+        if width < _NARROW:
+            return f"bandwidth: expected a width at which some rows are alike, got {width:g} median distances"
+    form = "the unbiased form" if unbiased else "the kernel"
+    return (f"x, y: expected rows none of which is far from all others, since in {form} these leave less than three "
+            "digits of the others (take a metric of neighbours)")
 
 
 class CkaForms(NamedTuple):
@@ -90,8 +112,8 @@ def check_bandwidth(bandwidth: Float[ArrayLike, ""]) -> None:
     Raises:
         ValueError: a bandwidth that is not above 0.
     """
-    if not is_traced(bandwidth) and not np.asarray(bandwidth) > 0:
-        raise ValueError(f"bandwidth: expected a number above 0, got {bandwidth}")
+    if not is_traced(bandwidth):
+        check_number("bandwidth", bandwidth, above=0)
 
 
 # The linear kernel
@@ -138,7 +160,7 @@ def moment_product(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"]) -> Float[
 @partial(jax.jit, static_argnums=3)
 def rbf_cka(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], bandwidth: Float[ArrayLike, ""],
             block: int | None = None) -> CkaForms:
-    """CKA with the Gaussian kernel; NaN where the median distance is 0."""
+    """CKA with the Gaussian kernel; NaN where the median distance is 0 or the width of no use."""
     bandwidth = jnp.asarray(bandwidth, x.dtype)
     x, y = _in_kernel_widths(x, bandwidth), _in_kernel_widths(y, bandwidth)
     typical = _median_entry(bandwidth)
@@ -150,9 +172,13 @@ def rbf_cka(x: Float[Array, "n d_x"], y: Float[Array, "n d_y"], bandwidth: Float
 def _median_entry(bandwidth: Float[Array, ""]) -> Float[Array, ""]:
     """The kernel's entry for two rows at the median distance.
 
-    It is subtracted from all entries, which changes no HSIC, so that sums of many entries near 1 do not cancel.
+    It is subtracted from all entries, which changes no HSIC, so that sums of many entries near 1 do not cancel. NaN
+    where the kernel is so wide that less than three digits of the differences between entries are left, or so narrow
+    that rows at the median distance are infinitely far from each other.
     """
-    return jnp.exp(-0.5 / bandwidth**2)
+    typical = jnp.exp(-0.5 / bandwidth**2)
+    told_apart = 1 - typical > _DIGITS * jnp.finfo(typical.dtype).eps
+    return jnp.where(told_apart & (bandwidth > _NARROW), typical, jnp.nan)
 
 
 def _in_kernel_widths(view: Float[Array, "n d"], bandwidth: Float[Array, ""]) -> Float[Array, "n d"]:
@@ -273,13 +299,20 @@ def _normalised(products, rows_k, rows_l, diagonal_k, diagonal_l) -> CkaForms:
     n = len(rows_k)
     sides = ((rows_k, rows_l), (rows_k, rows_k), (rows_l, rows_l))
     kl, kk, ll = (hsic(p, a, b, unbiased=True) for p, (a, b) in zip(products, sides, strict=True))
-    unbiased = kl / jnp.sqrt(kk * ll)
+    lost = [_is_lost(own, p, a, n) for own, p, (a, _) in zip((kk, ll), products[1:], sides[1:], strict=True)]
+    unbiased = jnp.where(lost[0] | lost[1], jnp.nan, kl / jnp.sqrt(kk * ll))
     ends = ((diagonal_k, diagonal_l), (diagonal_k, diagonal_k), (diagonal_l, diagonal_l))
     kl, kk, ll = (hsic(p + jnp.dot(e, f), a + e, b + f, unbiased=False)
                   for p, (a, b), (e, f) in zip(products, sides, ends, strict=True))
     # A random pairing of rows has tr(K H L H) = tr(K H) tr(L H) / (n - 1) on average.
     traces = [jnp.sum(e) - jnp.sum(a + e) / n for a, e in ((rows_k, diagonal_k), (rows_l, diagonal_l))]
     return CkaForms(kl / jnp.sqrt(kk * ll), unbiased, traces[0] * traces[1] / (n - 1) / jnp.sqrt(kk * ll))
+
+
+def _is_lost(own, product, rows, n):
+    """Whether rounding leaves less than three digits of the unbiased HSIC of a kernel with itself."""
+    terms = jnp.abs(product) + jnp.sum(rows) ** 2 / (n - 1) / (n - 2) + 2 * jnp.dot(rows, rows) / (n - 2)
+    return ~(own > (_DIGITS + n) * jnp.finfo(terms.dtype).eps * terms)
 
 
 def _kernel_sums(x, y, kernel, block):

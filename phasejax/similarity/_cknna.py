@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.validation import check_count, is_traced
 from phasejax.similarity._cka import hsic
 from phasejax.similarity._inputs import centred, paired, undefined_if_not_finite, unit_rows
 from phasejax.similarity._neighbours import check_neighbours, metric_points, neighbour_lists
@@ -28,9 +29,10 @@ def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
 
     with K and L the inner products of the rows among which neighbours are sought: of unit length under "cosine",
     centred under "euclidean". The masks are not symmetric, and neither, slightly, is the value in x and y. k = n - 1
-    gives unbiased CKA. NaN where a denominator is not positive, which can happen at very small n.
+    gives unbiased CKA. Above 1 or below -1 at very small n at most.
 
-    Args, Raises: as `mutual_knn`, with k >= 2 and n >= 4.
+    Args, Raises: as `mutual_knn`, with k >= 2 and n >= 4; also where an HSIC in the denominator is not positive, which
+    can happen at very small n.
 
     Source: Huh et al. 2024, appendix, as in its published code (which adds 1e-6 to the denominator).
 
@@ -40,9 +42,15 @@ def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     """
     x, y = paired(x, y, rows=4, shifts_matter=distance != "euclidean")
     check_neighbours(k, distance, x=x, y=y)
-    if k < 2:
-        raise ValueError(f"k: expected at least 2, got {k}")
-    return _cknna(x, y, k, distance, block)
+    k = check_count("k", k, 2)
+    value = _cknna(x, y, k, distance, block)
+    if not is_traced(value) and jnp.isnan(value):
+        raise ValueError(DENOMINATOR)
+    return value
+
+
+DENOMINATOR = ("x, y: expected more rows or another k, got neighbours whose kernel has an HSIC with itself that is not "
+               "above 0")
 
 
 def lists_with_entries(view: Float[Array, "n d"], k: int, distance: str, block: int | None

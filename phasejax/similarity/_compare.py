@@ -17,15 +17,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from phasejax._core.devices import cores
+from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_among, check_confidence, check_count, check_number, check_seed
 from phasejax.similarity import _significance
-from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical_correlation, svcca
+from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical_correlation, svcca, svcca_components
 from phasejax.similarity._cka import cka
 from phasejax.similarity._cknna import cknna
 from phasejax.similarity._families import Family, Options, shared_work
 from phasejax.similarity._inputs import leading_components, matched_views, paired
 from phasejax.similarity._neighbours import (
+    check_distance,
     check_neighbours,
     cycle_knn,
     edit_similarity_knn,
@@ -95,7 +97,7 @@ def compare_representations(
 
     Raises:
         ValueError: views that do not pair, unknown metrics, options out of range; a metric in `metrics` that these
-            views do not allow.
+            views do not allow (the others are left out with the reason).
 
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.standard_normal((60, 2))
@@ -104,13 +106,18 @@ def compare_representations(
     >>> round(found.metrics["cka"].value, 2), found.metrics["cka"].p_value
     (0.99, 0.01)
     """
-    unknown = [name for name in metrics or () if name not in METRICS]
-    if unknown or metrics == []:
-        raise ValueError(f"metrics: expected names among {', '.join(METRICS)}, got {', '.join(unknown) or 'none'}")
-    for name, count in (("permutations", permutations), ("resamples", resamples)):
-        check_count(name, count)
-    if not 0.5 <= confidence < 1:
-        raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
+    check_not_forked()
+    if metrics is not None:
+        check_among("metrics", metrics, METRICS)
+        if len(metrics) == 0:
+            raise ValueError(f"metrics: expected names among {', '.join(METRICS)}, got none")
+    k, permutations, resamples = (check_count(name, count) for name, count in (
+        ("k", k), ("permutations", permutations), ("resamples", resamples)))
+    components, pca = (None if count is None else check_count(name, count) for name, count in (
+        ("components", components), ("pca", pca)))
+    check_distance(distance)
+    bandwidth, confidence = check_number("bandwidth", bandwidth, above=0), check_confidence(confidence)
+    seed = check_seed("seed", seed)
     families, left_out, found = [], {}, {}
     with jax.enable_x64(True):
         x, y, codes = matched_views(x, y, groups=groups, by_position=by_position, missing=missing)
@@ -118,6 +125,8 @@ def compare_representations(
             x, y = (leading_components(name, view, pca, seed) for name, view in (("x", x), ("y", y)))
         x, y = paired(x, y, rows=4)
         check_neighbours(k, "euclidean", x=x)
+        if "svcca" in (metrics or METRICS):
+            svcca_components(components, x, y)
         n = x.shape[0]
         paired_rows = n if codes is None else len(groups_of_equal_size(codes)[0])
         options = Options(x, y, k, distance, bandwidth, components, seed, codes, paired_rows)
@@ -136,13 +145,14 @@ def compare_representations(
 
     with reporting(progress) as tell:
         outcomes = _side_by_side([partial(work, family) for family in families], tell)
-        for family, outcome in zip(families, outcomes, strict=True):
-            if isinstance(outcome, _Undefined):
-                if metrics is not None:
-                    raise ValueError(outcome.reason)
-                left_out |= dict.fromkeys(family.names, outcome.reason)
-            else:
-                found |= outcome
+        for outcome in outcomes:
+            for name, result in outcome.items():
+                if isinstance(result, _Undefined):
+                    if metrics is not None:
+                        raise ValueError(result.reason)
+                    left_out[name] = result.reason
+                else:
+                    found[name] = result
     kernel_rows = next((len(family.rows) for family in families if family.rows is not None), n)
     return SimilarityTable(n, x.shape[1], y.shape[1], k, distance, permutations, resamples, confidence, kernel_rows,
                            {name: found[name] for name in METRICS if name in found},
@@ -152,7 +162,7 @@ def compare_representations(
 
 @dataclass(frozen=True)
 class _Undefined:
-    """Stands for the results of metrics that are not defined on the views."""
+    """Stands for the result of a metric that is not defined on the views."""
 
     reason: str
 
@@ -161,14 +171,14 @@ class _Undefined:
 
 
 def _results(family: Family, options: Options, permutations: int, resamples: int, confidence: float,
-             tell: ProgressCallback) -> dict[str, MetricResult] | _Undefined:
+             tell: ProgressCallback) -> dict[str, MetricResult | _Undefined]:
     views, all_rows, groups = family.views or (options.x, options.y), None, options.groups
     if family.of_all_rows is not None:
         all_rows = family.of_all_rows()
         views = tuple(view[family.rows] for view in views)
         groups = None if groups is None else np.unique(groups[family.rows], return_inverse=True)[1]
-    if all_rows is not None and family.undefined is not None and np.isnan(all_rows.biased):
-        return _Undefined(family.undefined)
+    if all_rows is not None and np.isnan(all_rows.biased):
+        return {name: _Undefined(family.undefined(name)) for name in family.names}
     rows = len(views[0])
     kept, blocks = (np.arange(rows), None) if groups is None else groups_of_equal_size(groups)
     cut = len(kept) < rows
@@ -190,9 +200,6 @@ def _results(family: Family, options: Options, permutations: int, resamples: int
     else:
         pairings = true = _significance.pairings(statistic, state, rows, permutations, streams[0], advance, blocks)
     values = {name: float(true[name][0]) for name in family.names}
-    first = [*values.values(), *(pairings[name][0] for name in family.names)]
-    if all_rows is None and family.undefined is not None and any(np.isnan(value) for value in first):
-        return _Undefined(family.undefined)
     nulls = {name: float(np.mean(pairings[name][1:])) for name in family.names}
     for biased, unbiased in CKA_NAMES.values():
         if not {biased, unbiased}.isdisjoint(family.names):
@@ -204,13 +211,21 @@ def _results(family: Family, options: Options, permutations: int, resamples: int
     parts = _significance.resamples(statistic, state, rows, resamples, streams[1], advance, groups)
     units = (rows, len(options.x)) if groups is None or options.groups is None else \
         (int(groups.max()) + 1, int(options.groups.max()) + 1)
-    found = {}
+    found: dict[str, MetricResult | _Undefined] = {}
     for name in family.names:
+        # Beside the value, no p-value may rest on rows or parts on which the metric is not defined.
+        if np.isnan([values[name], pairings[name][0]]).any():
+            found[name] = _Undefined(family.undefined(name))
+            continue
+        without_p, without_ends = (np.isnan(some).sum() for some in (pairings[name], parts[name]))
+        missing = [f"no {what}, since it is not defined in {count} of {total}" for what, count, total in (
+            ("p-value", without_p, f"{permutations + 1} pairings"),
+            ("interval", without_ends, f"{resamples} parts of the rows")) if count]
         low, high = _significance.interval(values[name], parts[name], *units, confidence)
-        bottom = -1.0 if "unbiased" in name or name == "cknna" else 0.0
+        bottom, top = (-np.inf, np.inf) if name == "cknna" else (-1.0 if "unbiased" in name else 0.0, 1.0)
         found[name] = MetricResult(values[name], nulls[name],
                                    _significance.p_value(pairings[name], is_distance=name in DISTANCES),
-                                   max(low, bottom), min(high, 1.0))
+                                   max(low, bottom), min(high, top), "; ".join(missing) or None)
     return found
 
 

@@ -12,13 +12,13 @@ from phasejax.io._matching import announce
 from phasejax.io._reduction import reduce_to_rank
 from phasejax.similarity._cca import ROW_AT_MEAN, check_canonical, lower_rank, svcca_components
 from phasejax.similarity._cka import (
-    MEDIAN_OF_ZERO,
     CkaForms,
-    check_bandwidth,
     fewer_moments_than_entries,
     linear_cka,
     rbf_cka,
+    why_undefined,
 )
+from phasejax.similarity._cknna import DENOMINATOR
 from phasejax.similarity._neighbours import LIST_METRICS, check_neighbours
 from phasejax.similarity._statistics import (
     CKA_NAMES,
@@ -63,7 +63,7 @@ class Family:
     Args:
         names: of the metrics.
         statistic: which computes them.
-        undefined: what is wrong with the views where a value is NaN; None where NaN is a value like others.
+        undefined: what is wrong with the views where the value of a metric, which it is called with, is NaN.
         rows: rows on which the statistic is computed, all of them where None.
         of_all_rows: CKA of all rows where the statistic is computed on some.
         views: what the statistic is computed from where that is not all columns of both views.
@@ -71,7 +71,7 @@ class Family:
 
     names: list[str]
     statistic: Statistic
-    undefined: str | None = None
+    undefined: Callable[[str], str]
     rows: Int[np.ndarray, "m"] | None = None
     of_all_rows: Callable[[], CkaForms] | None = None
     views: tuple[Float[Array, "n c_x"], Float[Array, "n c_y"]] | None = None
@@ -94,16 +94,19 @@ def _neighbours(options, names):
                          f"equal sizes, got {options.k}")
     if "cknna" in names and options.k < 2:
         raise ValueError(f"k: expected at least 2 for cknna, got {options.k}")
-    return Family(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed))
+    return Family(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed),
+                  lambda _: DENOMINATOR)
 
 
 def _cka(kernel, options, names):
     x, y = options.x, options.y
+
+    def undefined(name):
+        return why_undefined(x, y, kernel, options.bandwidth, unbiased="unbiased" in name)
+
     if kernel == "linear" and fewer_moments_than_entries(x, y):
-        return Family(names, LinearCkaStatistic())
-    if kernel == "rbf":
-        check_bandwidth(options.bandwidth)
-    statistic, undefined = WholeKernelStatistic(kernel, options.bandwidth), MEDIAN_OF_ZERO if kernel == "rbf" else None
+        return Family(names, LinearCkaStatistic(), undefined)
+    statistic = WholeKernelStatistic(kernel, options.bandwidth)
     if len(x) <= KERNEL_ROWS:
         return Family(names, statistic, undefined)
     rng = np.random.default_rng([options.seed, 3])
@@ -116,7 +119,7 @@ def _cka(kernel, options, names):
 def _svcca(options, names):
     some = slice(options.paired_rows)
     components = svcca_components(options.components, options.x[some], options.y[some])
-    return Family(names, CanonicalStatistic(components), lower_rank(components))
+    return Family(names, CanonicalStatistic(components), lambda _: lower_rank(components))
 
 
 def _canonical(options, names):
@@ -132,8 +135,8 @@ def _canonical(options, names):
         raise ValueError(f"groups: expected more rows than the {columns} columns of both views once groups are cut to "
                          f"equal sizes, got {options.paired_rows}")
     announce(notes)
-    return Family(names, CanonicalStatistic(None), lower_rank(None), views=(x, y))
+    return Family(names, CanonicalStatistic(None), lambda _: lower_rank(None), views=(x, y))
 
 
 def _matrix_distance(options, names):
-    return Family(names, MatrixDistanceStatistic(), ROW_AT_MEAN)
+    return Family(names, MatrixDistanceStatistic(), lambda _: ROW_AT_MEAN)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_count, is_traced
 from phasejax.io import Table, match_rows
 from phasejax.io._duplicates import near_duplicates
@@ -44,6 +45,7 @@ def paired(x: Any, y: Any, *, rows: int = 2, shifts_matter: bool = True
     Raises:
         ValueError: other shapes or types, too few rows, NaN or infinite values, rows that are all the same.
     """
+    check_not_forked()
     if not (_is_plain(x) and _is_plain(y)):
         x, y, _ = matched_views(x, y)
     x, y = _floating("x", x, shifts_matter), _floating("y", y, shifts_matter)
@@ -163,9 +165,7 @@ def map_row_blocks(function: Callable[..., Any], *arrays: Array, block: int | No
     n = len(arrays[0])
     if block is None:
         block = max(_LEAST_BLOCK, _BLOCK_ENTRIES // n)
-    if block < 1:
-        raise ValueError(f"block: expected at least 1, got {block}")
-    block = min(block, n)
+    block = min(check_count("block", block), n)
     count = -(-n // block)
 
     def cut(array):

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_choice, check_count
 from phasejax.similarity._inputs import (
     check_unit_rows,
     map_row_blocks,
@@ -139,13 +139,17 @@ def check_neighbours(k: int, distance: str, **views: Float[Array, "n _"]) -> Non
         ValueError: k below 1 or not below n, an unknown distance, a row of zeros under "cosine".
     """
     check_count("k", k)
-    if distance not in ("cosine", "euclidean"):
-        raise ValueError(f"distance: expected 'cosine' or 'euclidean', got {distance!r}")
+    check_distance(distance)
     for name, view in views.items():
         if k >= view.shape[0]:
             raise ValueError(f"k: expected fewer neighbours than the {view.shape[0]} rows, got {k}")
         if distance == "cosine":
             check_unit_rows(name, view)
+
+
+def check_distance(distance: str) -> None:
+    """Refuse an unknown distance."""
+    check_choice("distance", distance, ("cosine", "euclidean"))
 
 
 def metric_points(view: Float[Array, "n d"], distance: str) -> Float[Array, "n d"]:

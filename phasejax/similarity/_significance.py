@@ -76,10 +76,12 @@ def p_value(values: Float[np.ndarray, "m"], *, is_distance: bool = False) -> flo
 
     .. math::  \frac{1}{m} \#\{\text{values at least as similar as the first, which counts itself}\}
 
+    NaN where any of the values is.
+
     >>> p_value(np.array([0.9, 0.1, 0.2, 0.9]))
     0.5
     """
-    if np.isnan(values[0]):
+    if np.isnan(values).any():
         return float("nan")
     less_similar = values > values[0] if is_distance else values < values[0]
     return float(np.mean(~less_similar))

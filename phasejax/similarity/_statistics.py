@@ -102,6 +102,8 @@ class NeighbourStatistic:
 
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         n, m, k = len(state[0][0]), parts.shape[1], self.k
+        if m <= k + 1:  # all other rows are neighbours
+            return dict.fromkeys(self.names, jnp.full(len(parts), jnp.nan))
 
         def one(rows):
             renumbered = jnp.full(n, -1, jnp.int32).at[rows].set(jnp.arange(m, dtype=jnp.int32))
@@ -207,7 +209,8 @@ class CanonicalStatistic:
 
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         x, y = state[2:]
-        if self.components is None and parts.shape[1] <= x.shape[1] + y.shape[1]:
+        directions = x.shape[1] + y.shape[1] if self.components is None else 2 * self.components
+        if parts.shape[1] <= directions:  # some correlations are 1 by construction
             return self._named(jnp.full(len(parts), jnp.nan))
         scores = partial(_scores_of_part, self.components)
         return self._named(jax.lax.map(lambda rows: mean_correlation(scores(x, rows), scores(y, rows)), parts))

@@ -1,6 +1,7 @@
 """The table of similarities that `compare_representations` returns, and its forms as text and JSON."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,10 +21,12 @@ class MetricResult:
     Args:
         value: of all rows.
         null_mean: mean over random pairings of the rows, which is what chance gives at this n and d.
-        p_value: probability that a random pairing is at least as similar.
+        p_value: probability that a random pairing is at least as similar; NaN where the metric is not defined in all
+            of them.
         low: lower end of an interval for what the metric is at this n on average, cut at the range of the metric; NaN
-            where four fifths of the rows are too few for the metric.
+            where the metric is not defined in all parts of the rows, such as where four fifths of them are too few.
         high: upper end of it.
+        missing: what is NaN and why, None where nothing is.
     """
 
     value: float
@@ -31,6 +34,7 @@ class MetricResult:
     p_value: float
     low: float
     high: float
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ class SimilarityTable:
         lines = [f"{'metric':28}{'value':>8}{'by chance':>11}{'p':>8}   {level}"]
         for name, found in self.metrics.items():
             ends = "-" if np.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
-            lines.append(f"{name:28}{found.value:8.3f}{found.null_mean:11.3f}{found.p_value:8.3g}   {ends}")
+            p_value = "-" if np.isnan(found.p_value) else f"{found.p_value:.3g}"
+            lines.append(f"{name:28}{found.value:8.3f}{found.null_mean:11.3f}{p_value:>8}   {ends}")
         rows = f"n = {self.n}" + ("" if self.groups is None else f" in {self.groups} groups")
         lines.append(f"{rows}, d_x = {self.d_x}, d_y = {self.d_y}, k = {self.k} ({self.distance}), "
                      f"{self.permutations} permutations, {self.resamples} resamples")
@@ -87,11 +92,14 @@ class SimilarityTable:
                          "one size.")
         if self.kernel_rows < self.n:
             lines.append(f"p-values and intervals of kernels rest on {self.kernel_rows} rows.")
+        lines += [f"{name}: {found.missing}." for name, found in self.metrics.items() if found.missing]
         return "\n".join(lines + [f"Left out: {name} ({reason})" for name, reason in self.left_out.items()])
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain Python objects; NaN becomes the text "nan"."""
-        return plain({"phasejax_version": __version__} | asdict(self))
+        """All fields as plain Python objects; NaN, which stands for what is missing, becomes None."""
+        metrics = {name: {key: None if isinstance(value, float) and math.isnan(value) else value
+                          for key, value in asdict(found).items()} for name, found in self.metrics.items()}
+        return plain({"phasejax_version": __version__} | asdict(self) | {"metrics": metrics})
 
     def to_json(self) -> str:
         """The fields as JSON text, see `to_dict`."""

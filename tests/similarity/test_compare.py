@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import math
 import threading
+from fractions import Fraction
 from functools import partial
 
 import jax
@@ -249,15 +251,15 @@ def with_entry(view, row, value):
     (lambda: mutual_knn(X, Y[1:]), "y: expected 80 rows as in x, got 79"),
     (lambda: mutual_knn(X, Y, k=80), "k: expected fewer neighbours than the 80 rows, got 80"),
     (lambda: mutual_knn(X, Y, k=0), "k: expected a whole number of at least 1, got 0"),
-    (lambda: cknna(X, Y, k=1), "k: expected at least 2, got 1"),
-    (lambda: mutual_knn(X, Y, distance="manhattan"), "distance: expected 'cosine' or 'euclidean', got 'manhattan'"),
-    (lambda: mutual_knn(X, Y, block=0), "block: expected at least 1, got 0"),
+    (lambda: cknna(X, Y, k=1), "k: expected a whole number of at least 2, got 1"),
+    (lambda: mutual_knn(X, Y, distance="manhattan"), "distance: expected one of cosine, euclidean, got 'manhattan'"),
+    (lambda: mutual_knn(X, Y, block=0), "block: expected a whole number of at least 1, got 0"),
     (lambda: mutual_knn(with_entry(X, 7, np.nan), Y), "x: expected finite numbers, got NaN or infinity in 1 rows, "
      "the first row 7"),
     (lambda: cka(X, with_entry(Y, (3, 1), np.inf)), "y: expected finite numbers, got NaN or infinity in 1 rows"),
     (lambda: cka(np.ones((9, 2)), Y[:9]), "x: expected rows that differ, got 9 times the same"),
     (lambda: cka(X[:3], Y[:3]), "x: expected at least 4 rows, got 3"),
-    (lambda: cka(X, Y, kernel="cubic"), "kernel: expected 'linear' or 'rbf', got 'cubic'"),
+    (lambda: cka(X, Y, kernel="cubic"), "kernel: expected one of linear, rbf, got 'cubic'"),
     (lambda: cka(X, Y, kernel="rbf", bandwidth=0.0), "bandwidth: expected a number above 0, got 0.0"),
     (lambda: cka(with_entry(X, slice(1, 70), X[0]), Y, kernel="rbf"), "x, y: expected most pairs of rows to differ"),
     (lambda: mutual_knn(with_entry(X, 5, 0.0), Y), "x: expected rows other than zero, which have no direction"),
@@ -271,12 +273,17 @@ def with_entry(view, row, value):
     (lambda: paired(X, Y[:, :0]), "y: expected at least 1 column, got none"),
     (lambda: paired(X, Y.astype(complex)), "y: expected real numbers, got dtype complex128"),
     (lambda: paired(X, Y.astype(str)), "y: expected real numbers, got dtype <U32"),
-    (lambda: compare_representations(X, Y, metrics=["cka", "cca"]), "metrics: expected names among mutual_knn, "),
+    (lambda: compare_representations(X, Y, metrics=["cka", "cca"]), "metrics: expected one of mutual_knn, "),
+    (lambda: compare_representations(X, Y, distance="manhattan"), "distance: expected one of cosine, euclidean, got"),
+    (lambda: compare_representations(X, Y, components=6), "components: expected at most min(d_x, d_y, n - 1) = 5"),
+    (lambda: compare_representations(X, Y, metrics="cka"), "metrics: expected a list of names out of mutual_knn, "),
+    (lambda: compare_representations(X, Y, seed=2**64), "seed: expected a whole number from 0 to 2^64 - 1, got 1844"),
+    (lambda: compare_representations(X, Y, bandwidth=-1), "bandwidth: expected a number above 0, got -1"),
     (lambda: compare_representations(X, Y, metrics=[]), "got none"),
     (lambda: compare_representations(X, Y, permutations=0), "permutations: expected a whole number of at least 1, "
      "got 0"),
-    (lambda: compare_representations(X, Y, confidence=1.0), "confidence: expected a number from 0.5 to below 1, "
-     "got 1.0"),
+    (lambda: compare_representations(X, Y, confidence=1.0), "confidence: expected a number of at least 0.5 and "
+     "below 1, got 1.0"),
     (lambda: compare_representations(X, Y, k=1, metrics=["cknna"]), "k: expected at least 2 for cknna, got 1"),
     (lambda: compare_representations(X[:M], Y[:M, [0, 0, 1, 1, 1]], metrics=["svcca"], **SMALL),
      "x, y: expected 5 independent directions, got a view of lower rank"),
@@ -308,7 +315,73 @@ def test_too_few_rows_for_parts_have_no_interval():
     shown = similarity.SimilarityTable(13, 6, 5, 4, "cosine", 9, 5, 0.9, 13,
                                        {"mean_canonical_correlation": measured}, {})
     assert shown.summary().splitlines()[1].endswith("-")
-    assert json.loads(shown.to_json())["metrics"]["mean_canonical_correlation"]["low"] == "nan"
+    assert json.loads(shown.to_json())["metrics"]["mean_canonical_correlation"]["low"] is None
+
+
+def defined(table):
+    """The table holds no number that is not defined, and says why where one is missing."""
+    for name, found in table.metrics.items():
+        assert np.isfinite([found.value, found.null_mean]).all(), name
+        ends = np.isfinite([found.low, found.high])
+        assert ends.all() == (found.missing is None or "no interval" not in found.missing), name
+        assert (0 < found.p_value <= 1) == (found.missing is None or "no p-value" not in found.missing), name
+        if ends.all():
+            assert found.low <= found.value + 1e-12, name
+    assert all(table.left_out.values())
+    return table
+
+
+def test_a_row_far_from_all_others_leaves_no_digits_to_the_unbiased_form():
+    """The same row is far in both views: the true value is near that of the other rows, rounding gives anything."""
+    x, y = (with_entry(np.float64(view[:M]), 0, 1e3) for view in (X, Y))
+    assert float(cka(x, y, unbiased=True)) == pytest.approx(unbiased_in_rational_numbers(x, y), abs=1e-6)
+    x, y = (with_entry(np.float64(view[:M]), 0, 1e12 * np.arange(1, 1 + view.shape[1])) for view in (X, Y))
+    with pytest.raises(ValueError, match="less than three digits"):
+        cka(x, y, unbiased=True)
+
+
+def unbiased_in_rational_numbers(x, y):
+    """Unbiased CKA with the linear kernel, without rounding."""
+    def gram(view):
+        exact = [[Fraction(float(value)) for value in row] for row in view]
+        return [[sum(a * b for a, b in zip(one, other, strict=True)) if i != j else Fraction(0)
+                 for j, other in enumerate(exact)] for i, one in enumerate(exact)]
+
+    def hsic(k, l):  # noqa: E741
+        n, rows_k, rows_l = len(k), [sum(row) for row in k], [sum(row) for row in l]
+        product = sum(a * b for one, other in zip(k, l, strict=True) for a, b in zip(one, other, strict=True))
+        cross = sum(a * b for a, b in zip(rows_k, rows_l, strict=True))
+        return product + sum(rows_k) * sum(rows_l) / ((n - 1) * (n - 2)) - 2 * cross / (n - 2)
+
+    k, l = gram(x), gram(y)  # noqa: E741
+    # Their ratio is a number that floats can hold, the sums are not.
+    return float(hsic(k, l) / hsic(k, k)) * math.sqrt(hsic(k, k) / hsic(l, l))
+
+
+@pytest.mark.parametrize(("bandwidth", "reason"), [(1e-10, "some rows are alike, got 1e-10"),
+                                                   (1e10, "distances tell in float32, got 1e+10")])
+def test_a_kernel_that_tells_nothing_apart_is_left_out_and_said(bandwidth, reason):
+    table = defined(compare_representations(X[:M], Y[:M], k=4, bandwidth=bandwidth, **SMALL))
+    assert reason in table.left_out["cka_rbf"]
+    assert reason in table.left_out["cka_rbf_unbiased"]
+    with pytest.raises(ValueError, match="bandwidth: expected a width at which"):
+        cka(X[:M], Y[:M], kernel="rbf", bandwidth=bandwidth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [4, 6])
+def test_few_rows_have_p_values_and_intervals_or_the_reason(n):
+    table = defined(compare_representations(X[:n], Y[:n], k=2, **SMALL))
+    assert "no interval, since it is not defined in 10 of 10 parts of the rows" in (
+        table.metrics["mutual_knn" if n == 4 else "svcca"].missing)
+    assert table.summary().count("no interval") == sum(m.missing is not None for m in table.metrics.values())
+
+
+def test_a_column_that_varies_in_few_rows_has_no_interval_and_says_so():
+    x = np.c_[X[:M, :5], np.arange(M) == 3]
+    table = defined(compare_representations(x, Y[:M], metrics=["mean_canonical_correlation"], k=4, **SMALL))
+    assert "parts of the rows" in table.metrics["mean_canonical_correlation"].missing
+    assert json.loads(table.to_json())["metrics"]["mean_canonical_correlation"]["high"] is None
 
 
 def test_half_precision_and_integers_are_widened():
