@@ -73,20 +73,26 @@ def _named_files(paths, id_column, flatten):
 
 @contextmanager
 def notes_on_standard_error() -> Iterator[None]:
-    """Print how inputs were read, a line each, once the command has done its work; an error stays a single line."""
+    """Print how inputs were read, a line each, once the command has done its work; an error stays a single line.
+
+    What the result says as a warning is not said again.
+    """
     from phasejax.io import InputNote
+    from phasejax.io._matching import InputWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputNote)
-        show_others, notes = warnings.showwarning, []
+        show_others, notes, said = warnings.showwarning, [], set()
 
         def show(message, category, *others, **options):
-            if issubclass(category, InputNote):
+            if issubclass(category, InputWarning):
+                said.add(str(message))
+            elif issubclass(category, InputNote):
                 notes.append(str(message))
             else:
                 show_others(message, category, *others, **options)
 
         warnings.showwarning = show
         yield
-    for note in dict.fromkeys(notes):
+    for note in dict.fromkeys(note for note in notes if note not in said):
         print("note: " + one_line(note), file=sys.stderr)

@@ -145,7 +145,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, groups=groups,
                                    by_position=by_position, missing=missing, least_members=LEAST_MEMBERS)
     if matched.groups is None and (of_copies := near_duplicates(matched.x, matched.y)) is not None:
-        matched = replace(matched, notes=(*matched.notes, of_copies))
+        matched = replace(matched, notes=(*matched.notes, of_copies), limits=(*matched.limits, of_copies))
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
     views, in_folds, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
@@ -164,8 +164,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
                 trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
                                             fit=fit, pilot=trained, tell=tell)
-    announce((*matched.readings, *matched.notes))
-    return replace(found, warnings=(*matched.notes, *of_columns, *found.warnings))
+    announce((*matched.readings, *matched.notes), said=matched.limits)
+    return replace(found, warnings=(*matched.limits, *of_columns, *found.warnings))
 
 
 def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, confidence):

@@ -27,6 +27,10 @@ class InputNote(UserWarning):
     """Says in one line how an input was read, where there was something to decide."""
 
 
+class InputWarning(InputNote):
+    """Says in one line what about an input limits the answer, which says it too among its own warnings."""
+
+
 @dataclass(frozen=True, eq=False)
 class MatchedRows:
     """Views with paired rows, and the labels of some of them.
@@ -39,6 +43,7 @@ class MatchedRows:
         notes: what was decided about rows and missing values.
         readings: how files and containers were read.
         groups: numbers 0 to G - 1 of the groups that the n rows belong to, shape (n,); None where every row is its own.
+        limits: those of the notes that say what limits an answer.
     """
 
     x: np.ndarray | Table
@@ -49,12 +54,19 @@ class MatchedRows:
     notes: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
     groups: Int[np.ndarray, "n"] | None = None
+    limits: tuple[str, ...] = ()
 
 
-def announce(notes: Iterable[str]) -> None:
-    """Issue notes as warnings; the command prints them as lines."""
-    for note in notes:
-        warnings.warn(InputNote(note), stacklevel=3)
+def announce(notes: Iterable[str], said: Iterable[str] = ()) -> None:
+    """Issue notes as warnings, which the command prints as lines.
+
+    Args:
+        notes: the lines, each of which is issued once.
+        said: those of them that a result says among its own warnings; the command does not print them again.
+    """
+    said = set(said)
+    for note in dict.fromkeys(notes):
+        warnings.warn(InputWarning(note) if note in said else InputNote(note), stacklevel=3)
 
 
 def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, groups: Any = None,
@@ -113,8 +125,8 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
             x, y = (replace(view, values=_taken(name, view.values, with_group, small))
                     for name, view in (("x", x), ("y", y)))
         x, y = (without_group_column(name, view, groups, of_groups, notes) for name, view in (("x", x), ("y", y)))
-    for name, view in (("x", x), ("y", y)):
-        notes += suspected_identifiers(name, view)
+    limits = [line for name, view in (("x", x), ("y", y)) for line in suspected_identifiers(name, view)]
+    notes += limits
     first, second, kept = without_missing(x.values, y.values, missing, notes)
     of_groups = of_groups if of_groups is None or kept is None else of_groups[kept]
     if with_group is not None:
@@ -127,8 +139,10 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
             which = np.arange(n) if which is None else which
             if len(which) == len(values):
                 which, values = _renumbered(which, values, place)
-    codes = None if of_groups is None else encode_groups(of_groups, notes)
-    return MatchedRows(first, second, values, which, ids, tuple(notes), readings, codes)
+    of_sizes: list[str] = []
+    codes = None if of_groups is None else encode_groups(of_groups, of_sizes)
+    limits += of_sizes * (codes is not None)
+    return MatchedRows(first, second, values, which, ids, (*notes, *of_sizes), readings, codes, tuple(limits))
 
 
 def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_kind: str = "auto", groups: Any = None,
@@ -161,7 +175,8 @@ def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_k
     kept, of_classes = enough_members(values, kind, least_members, of_rows)
     if not kept.all() and (which is None or len(which) == len(values)):
         which, values = np.flatnonzero(kept) if which is None else which[kept], values[kept]
-    return replace(matched, labels=values, labelled=which, notes=(*matched.notes, *notes, *of_classes)), kind
+    return replace(matched, labels=values, labelled=which, notes=(*matched.notes, *notes, *of_classes),
+                   limits=(*matched.limits, *of_classes)), kind
 
 
 # Rows

@@ -16,7 +16,7 @@ import pytest
 import phasejax
 from phasejax.io import InputNote, MatchedRows, Table, match_rows
 from phasejax.io import _matching as matching
-from phasejax.io._matching import match_labelled
+from phasejax.io._matching import InputWarning, match_labelled
 from phasejax.similarity import cka, compare_representations
 from phasejax.similarity._inputs import paired
 
@@ -202,19 +202,22 @@ def test_small_classes_are_left_out_by_name():
 def test_the_diagnosis_goes_through_the_same_door(method):
     labels = KIND.astype(object).copy()
     labels.iloc[17] = None
+    labels.iloc[[18, 19]] = "platelet"
     with pytest.warns(InputNote) as issued:
         found = phasejax.diagnose(X, SHUFFLED, labels.iloc[ORDER], method=method,
                                   **({"predicted_scores": False} if method == "moments" else {}))
-    rows = np.delete(np.arange(N), 17)
+    rows = np.delete(np.arange(N), [17, 18, 19])
     notes = [str(warning.message) for warning in issued]
     assert notes[0] == "rows matched by identifier: all 300, in another order"
-    assert notes[-1] == "labels: missing in 1 of 300 rows, which count as unlabelled"
-    assert found.warnings[:len(notes)] == tuple(notes)
+    assert notes[-2] == "labels: missing in 1 of 300 rows, which count as unlabelled"
+    assert notes[-1].endswith("too few to cross-validate: platelet: 2 rows")
+    assert [issubclass(warning.category, InputWarning) for warning in issued] == [False] * (len(notes) - 1) + [True]
+    assert (found.warnings[0], set(notes[:-1]) & set(found.warnings)) == (notes[-1], set())
     if method == "moments":
         plain = phasejax.diagnose(X_VALUES, Y_VALUES, KIND.to_numpy()[rows].astype(str), labelled=rows,
                                   method="moments", predicted_scores=False)
         assert found.delta_ca == plain.delta_ca
-        assert found.labelled == N - 1
+        assert found.labelled == N - 3
 
 
 @pytest.mark.parametrize("method", ["moments", "spectral"])
