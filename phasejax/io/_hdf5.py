@@ -24,6 +24,7 @@ import numpy as np
 
 from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax.io._table import NUMBERS, Table, choose_member, import_reader, table_of_rows
+from phasejax.io._zarr import check_chunks
 
 Rows = Callable[[int, int], np.ndarray]
 
@@ -152,6 +153,8 @@ def _annotated_table(file, root, path, name):
     from anndata.io import read_elem
 
     node = root[path]
+    if file.suffix.lower() == ".zarr" and hasattr(node, "dtype"):
+        check_chunks(node, file, name)
     if hasattr(node, "dtype"):
         return _dense_table(file, root, path, name)
     match _encoding(node):

@@ -1,7 +1,7 @@
 """Opening tables: arrays in memory, and files of every format, which are read block by block.
 
 The ending of a file's name chooses its format. Blocks let the moments of a table be taken that does not fit in
-memory. The readers of NumPy and Zarr files are here, the others in `_text_table`, `_parquet` and `_hdf5`.
+memory. The reader of NumPy files is here, the others in `_text_table`, `_parquet`, `_hdf5` and `_zarr`.
 """
 
 import re
@@ -14,9 +14,10 @@ from phasejax._core.input_files import check_regular_file, reading
 from phasejax.io._arrays import as_bfloat16, load_array, stored_header
 from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_hdf5, open_mudata
 from phasejax.io._parquet import read_parquet
-from phasejax.io._table import Table, choose_member, table_of_rows
+from phasejax.io._table import Table, table_of_rows
 from phasejax.io._tensors import TENSOR_ENDINGS, open_tensors
 from phasejax.io._text_table import TEXT_ENDINGS, is_text_path
+from phasejax.io._zarr import open_zarr
 
 # Endings that may be followed by :NAME, the array to take from inside the file.
 _WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu",
@@ -96,20 +97,8 @@ def _open_npy(file, member, name, flatten):
 
 
 def _open_zarr(file, member, name, flatten):
-    import zarr
-
-    if is_annotated_zarr(file):
-        return open_anndata(file, member, name)
-    with reading(name, "a Zarr store"):
-        found = zarr.open(file, mode="r")
-    if isinstance(found, zarr.Group):
-        arrays = {path: node for path, node in found.members(max_depth=None) if isinstance(node, zarr.Array)}
-        found = arrays[choose_member(name, "array", "arrays", member, arrays)]
-    elif member is not None:
-        raise ValueError(f"{name}: expected {file} alone, since it is a single array, got the name {member}")
-    step = (found.shards or found.chunks or (1,))[0]
-    return table_of_rows(name, found.shape, found.dtype, lambda start, stop: np.asarray(found[start:stop]), step,
-                         flatten=flatten)
+    return (open_anndata(file, member, name) if is_annotated_zarr(file) else
+            open_zarr(file, member, name, flatten))
 
 
 _READERS = {".npy": _open_npy, ".npz": _open_whole, **dict.fromkeys(TEXT_ENDINGS, _open_whole),
