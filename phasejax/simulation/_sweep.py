@@ -77,8 +77,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
         common_random_numbers: use the same draws in every cell.
         memory: what the chunks in work may take, "2GB", a number of bytes, or a fraction of the
             device's memory; a quarter of it when left out. The results come on top, except in a store.
-        store: folder of a Zarr store, to which each chunk is written when it is done. If it holds a
-            part of the same sweep, only the rest is computed.
+        store: folder of a Zarr store, to which each chunk is written when it is done, with its checksum. If it
+            holds a part of the same sweep (parameters, functions, versions of JAX and phasejax, kind of device),
+            only the rest is computed, and again what is damaged, with a note. `open_sweep` opens it later.
         executor: who computes: any `concurrent.futures.Executor`, such as Dask's `client.get_executor()`; or a text,
             "processes:4" for processes on this machine, "dask" for a Dask cluster on it, "dask:ADDRESS" for a
             scheduler, "MODULE:FUNCTION" for a function that returns an executor. The workers write to the store
@@ -96,7 +97,8 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
 
     Raises:
         ValueError: an unknown quantity or parameter, an empty axis, a value out of range, n too
-            small, seeds < 1, a missing key, too little memory, a store of another sweep, or functions that cannot
+            small, seeds < 1, a missing key, too little memory, a store of another sweep (what differs is named)
+            or one that another run is writing to, or functions that cannot
             be sent to workers; before anything is compiled. Workers that are unlike, when they first answer.
         ConnectionError: no workers any more; what is in the store is kept, and the same call goes on with it.
         OSError: a store that cannot be written.
