@@ -128,7 +128,7 @@ def test_eigenspace_order_sign_and_range():
     assert np.all(np.diff(values) < 0)
     assert np.all(basis[np.abs(basis).argmax(0), range(4)] > 0)
     for k in (0, 7):
-        with pytest.raises(ValueError, match=f"k: expected 1 to 6, got {k}"):
+        with pytest.raises(ValueError, match=f"k: expected a whole number from 1 to 6, got {k}"):
             top_k_eigenspace(matrix, k)
 
 
