@@ -86,6 +86,26 @@ def opened_executor(executor: Executor | str) -> Iterator[Executor]:
         yield found.executor if isinstance(found, _Closing) else found
 
 
+def drop_silent_workers(executor: Executor, seconds: float) -> None:
+    """Have a Dask scheduler give up the workers that it has not heard of for so long; nothing with other executors.
+
+    By itself it waits for minutes, and what other workers computed waits with it for being collected.
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is None or not isinstance(executor, distributed.cfexecutor.ClientExecutor):
+        return
+    with contextlib.suppress(OSError, TimeoutError):  # the scheduler is gone, which its tasks will say
+        executor._client.run_on_scheduler(_remove_silent, seconds)
+
+
+async def _remove_silent(seconds: float, dask_scheduler: Any) -> None:
+    from distributed.metrics import time
+
+    for worker in list(dask_scheduler.workers.values()):
+        if worker.last_seen < time() - seconds:
+            await dask_scheduler.remove_worker(worker.address, stimulus_id="phasejax: no sign of life", close=False)
+
+
 class _Closing:
     """Ends an executor without waiting for workers that may never answer."""
 
@@ -113,7 +133,9 @@ def _dask(executor: str, address: str, colon: str) -> Iterator[Executor]:
         raise ValueError(f"executor: expected dask:ADDRESS or dask:FILE, got {executor!r}")
     with contextlib.ExitStack() as stack:
         if not colon:
-            cluster = stack.enter_context(LocalCluster(n_workers=cores(), threads_per_worker=1, dashboard_address=None))
+            # Without a dashboard, which would look for a free port on all addresses.
+            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None}
+            cluster = stack.enter_context(LocalCluster(n_workers=cores(), **options))
             client = Client(cluster)
         elif address.endswith(".json") or Path(address).is_file():
             if not Path(address).is_file():

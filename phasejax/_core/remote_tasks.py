@@ -21,13 +21,13 @@ from typing import Any
 import cloudpickle
 import jax
 
-from phasejax._core.executors import ProcessPool
+from phasejax._core.executors import ProcessPool, drop_silent_workers
 from phasejax._core.worker_profile import OF_PROGRAM, difference, program_profile, worker_name, worker_profile
 
 # Times that a task may be lost, and times that missing tasks are asked for again.
 TRIES = 3
 # Seconds without an answer after which what is missing is asked for again, or four times the longest task if that is
-# longer. Each time that nothing comes the wait is doubled.
+# longer. Each time that nothing comes the wait is doubled. To ask too early costs nothing but a computation.
 PATIENCE, _PATIENCE_IN_TASKS = 30.0, 4.0
 # Seconds without an answer after which we give up, or so many times the longest task.
 _GIVE_UP, _GIVE_UP_IN_TASKS = 1800.0, 60.0
@@ -118,6 +118,7 @@ class _Run:
         self.lost = [0] * len(tasks)
         self.suspects: set[int] = set()  # one of them may have ended its worker
         self.profile: tuple[str, dict[str, str]] | None = None
+        self.workers: set[str] = set()  # that have answered
         self.longest, self.last, self.asked_again = 0.0, time.monotonic(), 0
         self.returned: queue.SimpleQueue[Future] = queue.SimpleQueue()
 
@@ -135,7 +136,10 @@ class _Run:
             answer = self._answer(future, task)
             if answer is None:
                 continue
-            self.longest, self.last, self.asked_again = max(self.longest, answer.seconds), time.monotonic(), 0
+            self.last, self.asked_again = time.monotonic(), 0
+            if answer.worker in self.workers:  # its first task took longer, since it had a program to compile
+                self.longest = max(self.longest, answer.seconds)
+            self.workers.add(answer.worker)
             self._check_like(answer)
             if answer.error is not None:
                 raise _exception(answer)
@@ -214,6 +218,7 @@ class _Run:
         if silence > max(_GIVE_UP, _GIVE_UP_IN_TASKS * self.longest):
             raise WorkersLostError(f"executor: expected an answer from a worker, got none for {silence:.0f} s, about "
                                    f"{self.named(self.tasks[missing[0]])} among others; {self.resume}")
+        drop_silent_workers(self.executor, PATIENCE)
         if self.asked_again < TRIES:
             self.asked_again += 1
             for task in missing:
