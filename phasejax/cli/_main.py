@@ -1,6 +1,7 @@
 """The entry point of the command: from arguments to an exit code.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a monitored problem has moved, 130 interrupted.
+Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a monitored problem has moved, 4 workers were
+lost (the same command goes on where it was), 130 interrupted.
 """
 
 import contextlib
@@ -47,7 +48,7 @@ def main(args: list[str] | None = None) -> int:
             return command.run()
     except (ValueError, OSError) as error:
         print("error: " + one_line(str(error)), file=sys.stderr)
-        return 2
+        return 4 if isinstance(error, ConnectionError) and not isinstance(error, BrokenPipeError) else 2
     except KeyboardInterrupt:
         return 130
 

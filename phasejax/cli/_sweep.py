@@ -42,6 +42,10 @@ class Sweep:
     """What the chunks being computed may take, like 2GB; a quarter of the device's memory when left out."""
     progress: bool = True
     """Show a progress bar on standard error."""
+    executor: Annotated[str | None, tyro.conf.arg(metavar="WORKERS")] = None
+    """Who computes: processes:COUNT on this machine, dask for a Dask cluster on it, dask:ADDRESS (or the file
+    that a Dask scheduler wrote), or MODULE:FUNCTION that returns a concurrent.futures.Executor. What a lost
+    worker computed is computed again; memory is then for each chunk at a worker."""
     distributed: bool = False
     """Share the work with other processes that each run this same command. Under SLURM (srun) they
     find each other; elsewhere name coordinator, processes and process-id."""
@@ -51,26 +55,37 @@ class Sweep:
     """Number of processes."""
     process_id: int | None = None
     """Number of this process, from 0."""
+    timeout: Annotated[int, tyro.conf.arg(metavar="SECONDS")] = 60
+    """With distributed: how long to wait for the other processes, and for one that gives no sign of life."""
 
     def run(self) -> int:
         """Evaluate the grid, write the file that was asked for, and print what was written where."""
         if self.store is None and self.out is None:
             raise ValueError("--out or --store: expected a place for the results, got neither")
         check_writable_path(self.out, "--out")
+        if self.executor is not None and self.distributed:
+            raise ValueError("--executor: expected none with --distributed, which shares the work already, got "
+                             f"{self.executor}")
         axes, fixed = dict(map(_axis, self.axes)), dict(map(_setting, self.fixed))
 
         import jax
 
         from phasejax._core.atomic_files import written_whole
+        from phasejax.cli._processes import joined
         from phasejax.simulation import sweep
         from phasejax.theory import SpikedModel
 
+        def compute(report: bool) -> Any:
+            return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
+                         seeds=self.seeds, key=jax.random.key(self.seed), memory=self.memory, store=self.store,
+                         executor=self.executor, progress=self.progress and report)
+
         if self.distributed:
-            _join(self.coordinator, self.processes, self.process_id)
-        first = jax.process_index() == 0
-        found = sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
-                      seeds=self.seeds, key=jax.random.key(self.seed), memory=self.memory, store=self.store,
-                      progress=self.progress and first)
+            with joined(self.coordinator, self.processes, self.process_id, self.timeout):
+                first = jax.process_index() == 0
+                found = compute(first)
+        else:
+            first, found = True, compute(True)
         if first:
             if self.out is not None:
                 with written_whole(self.out) as unfinished:
@@ -78,22 +93,6 @@ class Sweep:
             shape = " x ".join(f"{name} {length}" for name, length in found.sizes.items())
             print(f"{', '.join(map(str, found.data_vars))} over {shape}: {self.store or self.out}")
         return 0
-
-
-def _join(coordinator: str | None, processes: int | None, process_id: int | None) -> None:
-    """Make this process one of those that share the sweep."""
-    import jax
-
-    given = (coordinator, processes, process_id)
-    if any(value is not None for value in given) and None in given:
-        raise ValueError("--coordinator, --processes, --process-id: expected all three or none (under SLURM), "
-                         f"got {coordinator}, {processes}, {process_id}")
-    try:
-        jax.distributed.initialize(coordinator, processes, process_id)
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"--distributed: expected SLURM, or --coordinator, --processes and --process-id, got {reason}"
-                         ) from None
 
 
 def _axis(text: str) -> tuple[str, Any]:

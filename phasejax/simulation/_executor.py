@@ -14,6 +14,7 @@ block is computed by the same instructions, on whichever device and in whichever
 """
 
 import itertools
+import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from jax.extend.core import ClosedJaxpr
 
 from phasejax._core.devices import local_slots
 from phasejax._core.program_fingerprint import program_fingerprints
+from phasejax._core.worker_profile import difference, worker_profile
 from phasejax.simulation._grid import chunk_shape_within, clipped_chunk_shape
 
 # Cells in a block. On the CPU a block's working set should stay in the second-level cache: a cell
@@ -36,6 +38,7 @@ _BLOCK_ON_CPU, _BLOCK_OF_CLOSED_FORMS, _BLOCK_ELSEWHERE = 32, 1024, 8192
 # Chunks per slot: enough for an even load and a moving progress bar, few enough that the cost of
 # a call, about 0.1 ms, is negligible.
 _CHUNKS_PER_SLOT = 16
+_PROFILE_BYTES = 4096  # in which processes tell each other what they are
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 # Boxes of a sweep that is shared out to workers whose number is not known: enough for an even load on hundreds of them,
 # none so large that it takes long, since it is lost with its worker.
@@ -89,7 +92,25 @@ class Budget:
             return cls(int(wanted * _device_memory() if wanted < 1 else wanted), local_slots()[:1], True)
         slots = local_slots()
         sharing = len(slots) if slots[0].platform == "cpu" else 1  # all slots on the host share one memory
-        return cls(int((wanted * _device_memory() if wanted < 1 else wanted) / sharing), slots)
+        budget = cls(int((wanted * _device_memory() if wanted < 1 else wanted) / sharing), slots)
+        return budget if jax.process_count() == 1 else budget._of_all_processes()
+
+    def _of_all_processes(self) -> "Budget":
+        """What the smallest process has, since all must cut the same chunks; unlike processes are refused.
+
+        Raises:
+            ValueError: processes whose results would have other digits than each other's.
+        """
+        from jax.experimental.multihost_utils import process_allgather
+
+        mine = json.dumps([self.memory_bytes, len(self.slots), worker_profile()]).encode().ljust(_PROFILE_BYTES)
+        gathered = process_allgather(np.frombuffer(mine, np.uint8))
+        found = [json.loads(bytes(row)) for row in np.asarray(gathered).reshape(jax.process_count(), -1)]
+        for number, (_, _, profile) in enumerate(found):
+            if words := difference(found[0][2], profile):
+                raise ValueError("--distributed: expected processes that compute the same digits, got unlike ones: "
+                                 f"{words} (processes 0 and {number})")
+        return Budget(min(memory for memory, _, _ in found), self.slots[:min(slots for _, slots, _ in found)])
 
 
 @dataclass(frozen=True)
