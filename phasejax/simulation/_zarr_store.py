@@ -207,7 +207,8 @@ class ZarrStore:
                 return f"{name} is {found.attrs.get(name)} there, {value} here"
         wanted = template.dataset({}).coords
         for name in sorted({*wanted, *found.coords}, key=str):
-            if name not in wanted or name not in found.coords or not np.array_equal(wanted[name], found.coords[name]):
+            if name not in wanted or name not in found.coords or not np.array_equal(
+                    wanted[name], found.coords[name], equal_nan=True):
                 return f"axis {name} is {_summary(found.coords.get(name))} there, {_summary(wanted.get(name))} here"
         if set(found.data_vars) != set(template.variables):
             there, here = sorted(map(str, found.data_vars)), sorted(template.variables)
