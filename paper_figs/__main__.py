@@ -21,7 +21,7 @@ from paper_figs import (
 )
 from paper_figs.presets import PRESETS
 from paper_figs.recipe import Recipe
-from phasejax._core.progress import ProgressCallback, print_progress
+from phasejax._core.progress import ProgressCallback, print_progress, reporting
 
 FAMILIES = (phase_diagram, recovery, bottlenecks, estimation, infonce, nonlinear, features, imposed_alignment,
             emergent_alignment)
@@ -65,8 +65,9 @@ def description() -> str:
     return f"""Regenerate the figures of "When to Align, When to Predict" (K26, arXiv 2606.11190), and of
 arXiv 2511.12121 (F26) and 2502.16282 (T25).
 
-Each figure is written as .png and .pdf (and .gif if it moves) with its numbers beside it as .nc, and
-as a table, .csv, if it has one.
+Each figure is written as .png and .pdf (and .gif if it moves) with its caption and all parameters as
+.txt, its numbers as .nc, and as a table, .csv, if it has one. Figures have the widths of a journal's
+column or page, with text of 7 to 9 points and TrueType fonts.
 
 Figures that take seconds at the quick preset, made by default:
 {listed(resumable=False)}
@@ -80,17 +81,21 @@ where they were:
 def main(args: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = tyro.cli(Options, prog="python -m paper_figs", description=description(), args=args)
-    # Bars on a terminal, a line for each step elsewhere.
-    progress = True if sys.stderr.isatty() else print_progress
+    names = options.names or [name for name, recipe in FIGURES.items() if not recipe.resumable]
+    begin = time.perf_counter()
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        begin = time.perf_counter()
-        for name in options.names or [name for name, recipe in FIGURES.items() if not recipe.resumable]:
-            start = time.perf_counter()
-            paths = make(name, options.preset, options.out, progress)
-            print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
+        # Bars on a terminal, of all figures first; a line for each step elsewhere.
+        with reporting(True if sys.stderr.isatty() else print_progress) as advance:
+            for made, name in enumerate(names):
+                if len(names) > 1:
+                    advance("all figures", made, len(names))
+                start = time.perf_counter()
+                paths = make(name, options.preset, options.out, advance)
+                print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
         print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
     except KeyboardInterrupt:
+        print("interrupted: run again to resume; what was computed is kept", file=sys.stderr)
         return 130
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
