@@ -124,22 +124,23 @@ def _count(executor: str, text: str) -> int:
 
 @contextlib.contextmanager
 def _dask(executor: str, address: str, colon: str) -> Iterator[Executor]:
+    if colon and not address:
+        raise ValueError(f"executor: expected dask:ADDRESS or dask:FILE, got {executor!r}")
+    of_file = address.endswith(".json") or Path(address).is_file()
+    if colon and of_file and not Path(address).is_file():
+        raise ValueError(f"executor: expected the file of a Dask scheduler, got none at {address}")
     try:
         from distributed import Client, LocalCluster
     except ImportError:
         raise ValueError(f"executor: expected Dask for {executor!r}, which is not installed "
                          "(pip install 'phasejax[dask]')") from None
-    if colon and not address:
-        raise ValueError(f"executor: expected dask:ADDRESS or dask:FILE, got {executor!r}")
     with contextlib.ExitStack() as stack:
         if not colon:
             # Without a dashboard, which would look for a free port on all addresses.
             options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None}
             cluster = stack.enter_context(LocalCluster(n_workers=cores(), **options))
             client = Client(cluster)
-        elif address.endswith(".json") or Path(address).is_file():
-            if not Path(address).is_file():
-                raise ValueError(f"executor: expected the file of a Dask scheduler, got none at {address}")
+        elif of_file:
             client = _connected(executor, scheduler_file=address)
         else:
             client = _connected(executor, address=address)

@@ -20,7 +20,7 @@ from phasejax._core.terminal import one_line
 # The exit code where workers were lost, so that the same command is worth another try.
 LOST = 4
 _AGAIN = "start all processes again: with --store they go on where they were"
-_kept: list[Any] = []  # handlers that C calls must never be collected
+_kept: list[Any] = []  # what C calls must never be collected
 
 
 @contextlib.contextmanager
@@ -55,7 +55,8 @@ def joined(coordinator: str | None, processes: int | None, process_id: int | Non
     import jax
 
     _silence_libraries()
-    _end_in_one_line()
+    _end_in_one_line(f"--distributed: expected all processes within {timeout} s (--timeout), got no answer from "
+                     f"{'process 0' if process_id else 'the others'}", 2)
     try:
         jax.distributed.initialize(coordinator, processes, process_id, initialization_timeout=timeout,
                                    heartbeat_timeout_seconds=max(timeout, 10), shutdown_timeout_seconds=timeout,
@@ -66,6 +67,7 @@ def joined(coordinator: str | None, processes: int | None, process_id: int | Non
                          f"{_first_line(error)}") from None
     except RuntimeError as error:
         _end(f"--distributed: expected all processes within {timeout} s (--timeout), got {_first_line(error)}", 2)
+    _end_in_one_line(f"--distributed: expected all processes to the end, lost one; {_AGAIN}", LOST)
     try:
         yield
     except (ValueError, OSError) as error:
@@ -112,16 +114,15 @@ def _silence_libraries() -> None:
             os.dup2(nowhere.fileno(), number)
 
 
-def _end_in_one_line() -> None:
-    """Where a library aborts the process, end it in one line and with our exit code."""
+def _end_in_one_line(message: str, code: int) -> None:
+    """From now on, where a library aborts the process, end it with this message and exit code."""
     if os.name != "posix":
         return
 
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def aborted(_):
-        os.write(sys.stderr.fileno(), "error: --distributed: expected all processes to the end, lost one or the "
-                 f"coordinator; {_AGAIN}\n".encode())
-        os._exit(LOST)
+        os.write(sys.stderr.fileno(), f"error: {message}\n".encode())
+        os._exit(code)
 
     _kept.append(aborted)
     ctypes.CDLL(None).signal(signal.SIGABRT, aborted)
