@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from phasejax._core.forks import check_not_forked
+from phasejax._core.validation import check_array, check_count, check_number
 
 PENALTIES = 10.0 ** np.arange(1, -5, -1)
 _TOLERANCE = 1e-6  # L-BFGS stops when no component of the gradient exceeds it, in nats per standard deviation
@@ -137,6 +138,11 @@ def seed_interval(values: Float[np.ndarray, "*shape"], axis: int, level: float =
     >>> round(float(mean), 3), round(float(low), 3), round(float(high), 3)
     (2.0, -0.484, 4.484)
     """
+    values = check_array("values", values)
+    if not values.ndim:
+        raise ValueError(f"values: expected a value for each seed, got the single number {values}")
+    check_count("axis", axis, -values.ndim, values.ndim - 1)
+    check_number("level", level, above=0, below=1)
     values = np.moveaxis(np.asarray(values, float), axis, 0)
     finite = np.isfinite(values)
     count = finite.sum(0)

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from phasejax._core.devices import local_slots, over_cells
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
-from phasejax._core.validation import check_among, check_choice, check_count
+from phasejax._core.validation import check_among, check_choice, check_count, check_number, check_seed, shown
 from phasejax.deep._pilot_rows import (
     batches_of,
     checked_fold,
@@ -145,8 +145,12 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
         raise ValueError(f"weight_decays: expected numbers from 0 to below 1, got {weight_decays}")
     for width in widths:
         check_count("widths", width)
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate: expected a number above 0, got {learning_rate}")
+    if not isinstance(hidden, list | tuple):
+        raise ValueError(f"hidden: expected a list of widths, got {shown(hidden)}")
+    for width in hidden:
+        check_count("hidden", width)
+    check_number("learning_rate", learning_rate, above=0)
+    check_seed("seed", seed)
     rng = np.random.default_rng(seed)
     training = [thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
     if (least := min(map(len, training))) < 4:

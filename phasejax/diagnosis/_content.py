@@ -21,6 +21,7 @@ from phasejax.diagnosis._content_fits import GroupMoments, Terms, coordinates, c
 from phasejax.diagnosis._cross_fit import first_columns
 from phasejax.diagnosis._estimates import Estimate
 from phasejax.diagnosis._folds import assign_folds
+from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.io import Moments, accumulate
 from phasejax.theory import Regime
 
@@ -187,6 +188,7 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     (<Regime.NEITHER: 'Neither'>, True)
     """
     check_not_forked()
+    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, seed=seed)
     rng, columns_of_views = np.random.default_rng(seed), x.shape[1] + y.shape[1]
     most, divisions = next(effort[1:] for effort in _EFFORT if columns_of_views <= effort[0])
     number = min(most, len(labelled) if groups is None else len(np.unique(groups[labelled])))

@@ -16,10 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
+from phasejax._core.validation import check_count
 from phasejax.diagnosis._bootstrap import column_scores, errors_above_chance, weighted_sums
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
 from phasejax.diagnosis._fair_scores import Draws, FairScores
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
+from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
 from phasejax.diagnosis._predicted_scores import check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening
@@ -140,10 +142,14 @@ class _Division:
 
 
 def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) -> list[_Division]:
-    if repeats is None:
+    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, seed=seed, kind=kind, ks=ks)
+    if repeats is not None:
+        check_count("repeats", repeats)
+    else:
         few = len(x) <= _MANY_ROWS and x.shape[1] + y.shape[1] <= _MANY_COLUMNS
         repeats = _REPEATS if few and max(_cost_of_components(view) for view in (x, y)) <= _DEAR else 1
     own_groups = None if groups is None else groups[labelled]
+    check_count("folds", folds, least=2)
     folds = usable_folds(folds, len(labelled), own_groups)
     check_sizes(max(ks), folds, x, y, columns, kind, own_groups)
     if kind == "real":

@@ -18,7 +18,9 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.forks import check_not_forked
+from phasejax._core.validation import check_number
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
+from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.diagnosis._shared_directions import Axes, fourier_features, shared_directions, standardised
 from phasejax.diagnosis._sharing_statistics import (
     DIRECTIONS,
@@ -37,6 +39,8 @@ _LEAST, _MOST = 199, 999
 _FEATURES, _FEATURES_OF_MANY, _MANY_ROWS = 48, 32, 10_000
 # Directions that are learned from half of the groups where the whole cross-covariance is too large to be permuted.
 _LEARNED = 16
+# Directions of alignment that are weighed by their canonical correlations, at most.
+_WEIGHTED = 32
 # Folds of the predictions of labels.
 _FOLDS = 5
 # Groups below which they are not divided into halves; their rows are thinned instead.
@@ -117,12 +121,13 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     .. math::  \|C\|_2, \|C\|_8, \max_{ij} |C_{ij}|, \|\hat C\|_2, \|\hat C\|_8, \|C_\phi\|_2, \|C_\phi\|_8,
         \|\hat C_\phi\|_2, \|\hat C_\phi\|_8
 
-    in Schatten norms; the hat is whitening with a ridge of d / n, :math:`\phi` are random Fourier features. A last one
-    is the covariance of the labels' held-out predictions from x with those from y. The second test permutes labels over
-    labelled rows. Its statistics are the shares of the label columns that the first 1, 2, 4 and 8 encoders of both
-    views explain, for alignment, prediction, and alignment of Fourier features. The encoders are fitted to all rows
-    without labels, so label permutations leave them as they are. Since labels of x alone would correlate with any
-    direction of x, the p-value of the second test is at least that of the first.
+    in Schatten norms; the hat is whitening with a ridge of d / n, :math:`\phi` are random Fourier features. Two more
+    are correlations of the labels' held-out predictions from x with those from y, by least squares and by each column's
+    covariance. The second test permutes labels over labelled rows. Its statistics are the shares of the label columns
+    that the first 1, 2, 4 and 8 encoders of both views explain, for alignment, prediction, and alignment of Fourier
+    features; and what 32 directions of alignment explain, each weighted by its squared canonical correlation. The
+    encoders are fitted to all rows without labels, so label permutations leave them as they are. Since labels of x
+    alone would correlate with any direction of x, the p-value of the second test is at least that of the first.
 
     Groups of several rows are compared by their means and, apart from that, by deviations from them. Where the
     permutations of the whole cross-covariance would take more than about a second, 16 directions of alignment and 16 of
@@ -156,6 +161,8 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     False
     """
     check_not_forked()
+    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, seed=seed, kind=kind)
+    level = check_number("level", level, above=0, below=1)
     rng = np.random.default_rng(seed)
     # Threads of BLAS cost more than they bring for matrices of this size.
     with threadpool_limits(1, "blas"):
@@ -203,20 +210,26 @@ class _Data:
         return shared_directions(axes_x, axes_y, axes_x.to_axes.T @ cross @ axes_y.to_axes, k, methods)
 
 
-def _agreement_of_predictions(data, columns, labelled, kind, blocks, fold):
-    """What compares predictions of the labels from x, fitted to other folds, with those from y."""
+def _agreements_of_predictions(data, columns, labelled, kind, blocks, fold):
+    """What compares predictions of the labels from x, fitted to other folds, with those from y, for two regressions.
+
+    Least squares with a ridge, and the labels' mere covariances with each column, which know nothing of other columns
+    but need the fewest rows.
+    """
     targets = np.zeros((len(data.x), columns.shape[1]))
     chosen = label_targets(columns, kind)
     targets = targets[:, :chosen.shape[1]]
     targets[labelled] = chosen
     parts = [data.x[fold == f].T @ targets[fold == f] for f in range(_FOLDS)]
-    axes, predicted = data.axes["x"], np.zeros_like(targets)
-    for f in range(_FOLDS):
-        weights = axes.whitening[:, None] ** 2 * (axes.to_axes.T @ sum(parts[:f] + parts[f + 1:]))
-        predicted[fold == f] = data.x[fold == f] @ (axes.to_axes @ weights)
-    axes, rows = data.axes["y"], blocks.rows
-    return PredictionAgreement((data.y[rows] @ axes.to_axes) * axes.whitening, predicted[rows], targets[rows],
-                               fold[rows])
+    rows, found = blocks.rows, {}
+    of_x, of_y = data.axes["x"], data.axes["y"]
+    for how, map_x, y in (("", of_x.to_axes * of_x.whitening, (data.y[rows] @ of_y.to_axes) * of_y.whitening),
+                          (" from each column alone", np.eye(data.x.shape[1]), data.y[rows])):
+        predicted = np.zeros_like(targets)
+        for f in range(_FOLDS):
+            predicted[fold == f] = data.x[fold == f] @ (map_x @ (map_x.T @ sum(parts[:f] + parts[f + 1:])))
+        found[how] = PredictionAgreement(y, predicted[rows], targets[rows], fold[rows])
+    return found
 
 
 def _views_test(data, columns, labelled, kind, rng, least):
@@ -240,16 +253,19 @@ def _views_test(data, columns, labelled, kind, rng, least):
             x, y = (view @ np.hstack([found["CA"][side], found["PLS"][side]]) for side, view in enumerate((x, y)))
             learned = x.shape[1] // 2
     pairs = PairStatistics(blocks, [("", x, y), ("Fourier features' ", data.features_x, data.features_y)], learned,
-                           _agreement_of_predictions(data, columns, labelled, kind, blocks, fold))
+                           _agreements_of_predictions(data, columns, labelled, kind, blocks, fold))
     count = int(np.clip(_BUDGET / max(1, pairs.cost), least, _MOST))
     return permutation_test(pairs.statistics, blocks, rng, count), pairs
 
 
 def _labels_test(data, columns, labelled, kind, rng, least):
     """The test of the labels, the number of units behind it, and the names of its statistics."""
-    scores = {}
+    scores, weighted = {}, np.zeros((len(labelled), 0))
     for of, x, y in (("", data.x, data.y), ("features of ", data.features_x, data.features_y)):
-        encoders = data.directions(of, DIRECTIONS[-1], methods=("CA",) if of else ("CA", "CP"))
+        encoders = data.directions(of, _WEIGHTED, methods=("CA",) if of else ("CA", "CP"))
+        if not of:
+            weighted = _by_canonical_correlation(data, encoders["CA"], labelled)
+        encoders = {name: [side[:, :DIRECTIONS[-1]] for side in pair] for name, pair in encoders.items()}
         both = [(view if len(labelled) == len(view) else view[labelled])
                 @ np.stack([pair[side] for pair in encoders.values()], 1).reshape(view.shape[1], -1)
                 for side, view in enumerate((x, y))]
@@ -261,15 +277,22 @@ def _labels_test(data, columns, labelled, kind, rng, least):
         groups = np.unique(groups, return_inverse=True)[1]
         counts = np.bincount(groups)
         means, per_group = (np.stack([np.bincount(groups, column) / counts for column in values.T], 1)
-                            for values in (np.hstack(list(scores.values())), columns))
+                            for values in (np.hstack([*scores.values(), weighted]), columns))
         if np.allclose(per_group[groups], columns, rtol=1e-9, atol=1e-9):  # exchangeable whatever the groups' sizes
-            ends = np.cumsum([values.shape[1] for values in scores.values()])[:-1]
-            scores, columns, groups = dict(zip(scores, np.split(means, ends, 1), strict=True)), per_group, None
+            *parts, weighted = np.split(means, np.cumsum([values.shape[1] for values in scores.values()]), 1)
+            scores, columns, groups = dict(zip(scores, parts, strict=True)), per_group, None
     blocks = Blocks.of(groups, len(columns), rng)
-    width = sum(values.shape[1] for values in scores.values()) * columns.shape[1] * (1 + blocks.repeated)
+    width = sum(values.shape[1] for values in (*scores.values(), weighted)) * columns.shape[1] * (1 + blocks.repeated)
     share = _LIMIT / least / max(1, len(blocks.rows) * width)
     if share < 1 and blocks.number >= _FEW_GROUPS:
         blocks = blocks.divided(rng, share)[0]
-    explained = LabelStatistics(blocks, scores, columns, kind)
+    explained = LabelStatistics(blocks, scores, weighted, columns, kind)
     count = int(np.clip(_BUDGET / max(1, 2 * len(blocks.rows) * width), least, _MOST))
     return permutation_test(explained.statistics, blocks, rng, count), blocks.number, explained.names
+
+
+def _by_canonical_correlation(data, encoders, labelled):
+    """Scores of labelled rows in directions of alignment of both views, times their canonical correlations."""
+    of_x, of_y = (view @ encoder for view, encoder in zip((data.x, data.y), encoders, strict=True))
+    correlations = np.einsum("ij,ij->j", of_x, of_y) / len(of_x)
+    return np.hstack([of_x[labelled] * correlations, of_y[labelled] * correlations])

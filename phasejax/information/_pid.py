@@ -27,7 +27,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_choice
+from phasejax._core.validation import check_array, check_choice, check_number
 
 MEASURES = ("broja", "imin")
 _SUM_TOLERANCE = 1e-6
@@ -95,7 +95,10 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
     [0.311, 0.5]
     """
     check_choice("measure", measure, MEASURES)
-    p = np.asarray(table, np.float64)
+    p = np.asarray(check_array("table", table, 3), np.float64)
+    if not p.size:
+        raise ValueError(f"table: expected probabilities of x, y and the label, got shape {p.shape}")
+    check_number("tolerance", tolerance, above=0)
     if not np.isfinite(p).all() or p.min() < 0:
         raise ValueError(f"table: expected probabilities of at least 0, got {p.min()}")
     if abs(p.sum() - 1) > _SUM_TOLERANCE:

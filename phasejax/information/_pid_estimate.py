@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_choice, check_count
+from phasejax._core.validation import check_array, check_choice, check_count, check_seed
 from phasejax.information._pid import PartialInformation, decompose
 
 METHODS = ("quantile", "kmeans", "posterior")
@@ -50,13 +51,13 @@ class EstimatedPartialInformation:
 
 
 def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"],
-                           labels: Int[HostOrDevice, "n_labels"], *, method: str = "posterior", cells: int = 12,
+                           labels: ArrayLike, *, method: str = "posterior", cells: int = 12,
                            measure: str = "broja", shuffles: int = 20, seed: int = 0) -> EstimatedPartialInformation:
     """Decompose the information of quantised modalities about a label.
 
     Args:
         x, y: paired rows, shapes (n, d_x) and (n, d_y), finite.
-        labels: classes from 0 on, shape (n,).
+        labels: classes, whole numbers from 0 on or text, shape (n,).
         method: how a modality is divided into cells. "quantile": equal counts along its first principal
             component; "kmeans": clusters of its rows; "posterior": clusters of the class probabilities
             that a logistic regression gives for rows it was not fitted to, which keeps what is
@@ -79,9 +80,14 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
     0.7
     """
     check_choice("method", method, METHODS)
-    check_count("cells", cells - 1)
-    check_count("shuffles", shuffles - 1)
-    x, y, labels = np.asarray(x, float), np.asarray(y, float), np.asarray(labels)
+    check_count("cells", cells, 2)
+    check_count("shuffles", shuffles, 2)
+    check_seed("seed", seed)
+    x, y = (np.asarray(check_array(name, rows), float) for name, rows in (("x", x), ("y", y)))
+    for name, rows in (("x", x), ("y", y)):
+        if rows.ndim not in (1, 2) or not rows.size:
+            raise ValueError(f"{name}: expected rows of numbers, shape (n, d), got shape {rows.shape}")
+    labels = _classes(labels)
     for name, rows in (("y", y), ("labels", labels)):
         if len(rows) != len(x):
             raise ValueError(f"{name}: expected {len(x)} rows as in x, got {len(rows)}")
@@ -90,8 +96,6 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
     for name, rows in (("x", x), ("y", y)):
         if not np.isfinite(rows).all():
             raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    if labels.min() < 0:
-        raise ValueError(f"labels: expected classes from 0 on, got {labels.min()}")
     with threadpool_limits(1):  # matrices are so small that threads only wait for each other
         code_x, code_y = (np.unique(_cells_of_rows(rows, labels, method, cells, seed), return_inverse=True)[1]
                           for rows in (x, y))
@@ -105,6 +109,20 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
         parts=parts(labels), chance=_combined(lambda *v: float(np.mean(v)), shuffled),
         chance_deviation=_combined(lambda *v: float(np.std(v, ddof=1)), shuffled),
         cells_x=int(code_x.max()) + 1, cells_y=int(code_y.max()) + 1)
+
+
+def _classes(labels) -> Int[np.ndarray, "n"]:
+    """Classes as numbers from 0 on without gaps, whatever numbers or words they are."""
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iubUS" or not labels.size:
+        raise ValueError(f"labels: expected classes, whole numbers or text of shape (n,), got {labels.dtype} of shape "
+                         f"{labels.shape}")
+    if labels.dtype.kind == "i" and labels.min() < 0:
+        raise ValueError(f"labels: expected classes from 0 on, got {labels.min()}")
+    classes, codes = np.unique(labels, return_inverse=True)
+    if 2 * len(classes) > len(labels):
+        raise ValueError(f"labels: expected at most a class for every two of {len(labels)} rows, got {len(classes)}")
+    return codes
 
 
 def contingency_table(x: Int[np.ndarray, "n"], y: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"]

@@ -18,9 +18,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_count, check_number
 
 T25_INFORMATION = 1.159  # I(x, y; l) of T25's label, in nats
+
+_MOST = 2**16  # features, bits or classes
 
 
 @pytree
@@ -105,8 +107,12 @@ def shared_unique_bits(key: Array, redundancy: int, *, synergy: int = 0, feature
     >>> round(mutual_information(model).both, 6)
     1.159
     """
-    for name, value in (("features", features), ("shared", shared), ("unique", unique), ("classes", classes - 1)):
-        check_count(name, value)
+    for name, value in (("features", features), ("shared", shared), ("unique", unique)):
+        check_count(name, value, most=_MOST)
+    check_count("classes", classes, 2, _MOST)
+    check_count("redundancy", redundancy, 0)
+    check_count("synergy", synergy, 0)
+    check_number("information", information)
     if not 0 <= redundancy <= min(shared, features):
         raise ValueError(f"redundancy: expected 0 to {min(shared, features)}, got {redundancy}")
     own = features - redundancy - synergy

@@ -12,7 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phasejax._core.pytree import pytree
+from phasejax._core.validation import check_count
 from phasejax.information._shared_unique_bits import all_bits
+
+# All 2^d inputs are computed, for the mean and the standard deviation of the outputs.
+_MOST_INPUTS = 24
+_MOST_DEPTH = 10_000
 
 
 @pytree
@@ -54,8 +59,8 @@ def tanh_network(key: Array, depth: int, d: int = 12) -> TanhNetwork:
     >>> round(float(tanh_network(jax.random.key(0), 3, 4)(jnp.asarray(all_bits(4) - 0.5)).std()), 4)
     1.0
     """
-    if depth < 0:
-        raise ValueError(f"depth: expected 0 or more, got {depth}")
+    check_count("depth", depth, 0, _MOST_DEPTH)
+    check_count("d", d, 1, _MOST_INPUTS)
     weights, biases = jnp.split(jax.random.uniform(key, (depth + 1, d + 1, d), minval=-1, maxval=1) / jnp.sqrt(d),
                                 [d], axis=1)
     outputs = _unstandardised_outputs(weights, biases[:, 0], jnp.asarray(all_bits(d) - 0.5, weights.dtype))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from phasejax._core.validation import check_choice
+from phasejax._core.validation import check_choice, check_count
 from phasejax.io._arrays import check_finite
 
 LabelKind = Literal["auto", "class", "real"]
@@ -41,6 +41,7 @@ def encode_labels(labels: ArrayLike, rows: int, kind: str = "auto") -> Float[np.
     [[0.5], [1.5], [2.0]]
     """
     check_choice("label_kind", kind, get_args(LabelKind))
+    check_count("rows", rows, 0)
     labels = np.asarray(labels)
     if labels.dtype.kind == "O":
         raise ValueError("labels: expected numbers or text, got objects")

@@ -6,7 +6,6 @@ in one pass over blocks of rows, for several folds of the rows at once; `Moments
 
 import itertools
 import math
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -16,6 +15,7 @@ from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.validation import check_count, check_seed
 from phasejax.io._readers import open_table
 
 # Bytes for the rows that are read at a time, beside the sums themselves.
@@ -126,12 +126,12 @@ def accumulate(tables: Sequence, folds: int | Integer[np.ndarray, "n"] = 1, *, s
     for name, table in zip(names, tables, strict=True):
         if len(table) != n:
             raise ValueError(f"{name}: expected {n} rows as in {names[0]}, got {len(table)}")
-    fold_of_row = assign_folds(n, operator.index(folds), seed) if np.ndim(folds) == 0 else _checked_folds(folds, n)
+    one = not isinstance(folds, np.ndarray) or folds.ndim == 0
+    fold_of_row = assign_folds(n, check_count("folds", folds), seed) if one else _checked_folds(folds, n)
     folds = int(fold_of_row.max()) + 1
     if rows_at_once is None:
-        rows_at_once = _rows_within(memory, tables, folds)
-    if rows_at_once < 1:
-        raise ValueError(f"rows_at_once: expected at least 1, got {rows_at_once}")
+        rows_at_once = _rows_within(check_count("memory", memory), tables, folds)
+    check_count("rows_at_once", rows_at_once)
     # Distances from a value amid the data keep the digits that a mean far from zero would take. Always of
     # the same rows, so that the result hardly depends on the blocks.
     first, _ = next(_stacked(tables, min(n, _ORIGIN_ROWS)))
@@ -187,6 +187,7 @@ def assign_folds(n: int, folds: int, seed: int = 0) -> Integer[np.ndarray, "n"]:
     Raises:
         ValueError: `folds` is below 1 or above n.
     """
+    check_seed("seed", seed)
     if not 1 <= folds <= n:
         raise ValueError(f"folds: expected 1 to {n}, the number of rows, got {folds}")
     fold_of_row = np.resize(np.arange(folds, dtype=np.min_scalar_type(folds - 1)), n)

@@ -10,6 +10,7 @@ import numpy as np
 
 from phasejax._core.input_files import check_memory, reading
 from phasejax._core.terminal import listed
+from phasejax._core.validation import check_count, shown
 
 NUMBERS = "fiub"  # NumPy's dtype kinds of real numbers and booleans
 EXACT = 2**53  # whole numbers up to here are exact in float64
@@ -45,6 +46,8 @@ class Table:
     step: int = 1
 
     def __post_init__(self):
+        if not isinstance(self.shape, tuple) or not all(isinstance(size, int | np.integer) for size in self.shape):
+            raise ValueError(f"shape: expected numbers of rows and of columns, got {shown(self.shape)}")
         if len(self.shape) != 2:
             raise ValueError(f"{self.name}: expected two dimensions (rows, columns), got shape {self.shape}"
                              f"{FLATTEN_HINT if len(self.shape) > 2 else ''}")
@@ -82,8 +85,7 @@ class Table:
         Raises:
             ValueError: `rows_at_once` is below 1, or rows cannot be read.
         """
-        if rows_at_once < 1:
-            raise ValueError(f"rows_at_once: expected at least 1, got {rows_at_once}")
+        check_count("rows_at_once", rows_at_once)
         for start in range(0, len(self), rows_at_once):
             yield self.rows(start, min(start + rows_at_once, len(self)))
 

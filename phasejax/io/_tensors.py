@@ -56,10 +56,10 @@ def named_tensors(path: str, flatten: bool = False) -> NamedRows:
     Raises:
         ValueError: as `open_tensors`.
     """
-    split = split_tensor_path(path)
-    file = Path(path if split is None else split[0])
+    name, member = split_tensor_path(path) or (path, None)
+    file = Path(name)
     check_regular_file(file, path)
-    stored = _stored(file, split[1], path)
+    stored = _stored(file, member, path)
     notes = (f"{file.name}: {BFLOAT16_NOTE}",) if stored.brief else ()
     if len(stored.shape) == 1:
         return NamedRows(plain_values(stored.read(0, stored.shape[0]), path), notes=notes)

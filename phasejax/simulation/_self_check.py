@@ -16,6 +16,7 @@ from jaxtyping import Array, Key
 
 from phasejax import linear, theory
 from phasejax._core.forks import check_not_forked
+from phasejax._core.validation import check_key, check_seed
 from phasejax.linear import covariances_from_samples
 from phasejax.simulation._population import population_covariances, signal_covariances
 from phasejax.simulation._quantities import QUANTITIES, Quantity
@@ -63,7 +64,7 @@ def run_checks(seed: int = 0) -> Iterator[Verdict]:
     spectrum of C: closed form and solver
     """
     check_not_forked()
-    key = jax.random.key(seed)
+    key = check_key("seed", check_seed("seed", seed))
     with jax.enable_x64(True):
         yield from _closed_forms()
     names = ("delta_ca", "delta_cp", "r_ca", "r_cp", "recovered_ca", "recovered_cp", "total_mse_ca", "total_mse_cp")

@@ -99,7 +99,7 @@ def test_synergy_is_drawn_as_it_is_tabulated():
     ({"redundancy": 2, "synergy": 3}, "synergy: expected 0 or more with the 6 features"),
     ({"redundancy": 2, "information": 1.4}, r"information: expected between 0 and less than log\(4\) nats, got 1.4"),
     ({"redundancy": 2, "information": 0.0}, "information: expected between 0"),
-    ({"redundancy": 2, "classes": 1}, "classes: expected a whole number of at least 1, got 0"),
+    ({"redundancy": 2, "classes": 1}, "classes: expected a whole number from 2 to 65536, got 1"),
 ])
 def test_models_out_of_reach_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -26,5 +26,5 @@ def test_the_network_is_the_one_written_out():
 
 
 def test_a_negative_depth_is_refused():
-    with pytest.raises(ValueError, match="depth: expected 0 or more, got -1"):
+    with pytest.raises(ValueError, match="depth: expected a whole number from 0 to 10000, got -1"):
         tanh_network(jax.random.key(0), -1)

@@ -151,7 +151,7 @@ def test_arrays_and_tables_pass_through(tmp_path):
     assert open_table(table) is table
     np.savetxt(tmp_path / "a.csv", ROWS, delimiter=",", header="a,b,c,d", comments="")
     np.testing.assert_allclose(open_table(str(tmp_path / "a.csv")).rows(0, 50), ROWS, rtol=1e-6)
-    with pytest.raises(ValueError, match="rows_at_once: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="rows_at_once: expected a whole number of at least 1, got 0"):
         next(table.blocks(0))
 
 
