@@ -116,6 +116,7 @@ def _identifiers(opened, schema, given, asked, of_groups, name):
         and _is_id_type(field.type, is_id_name(field.name, surely=True))
     ]
     found: list[tuple[str, np.ndarray]] = []
+    repeats: list[tuple[str, np.ndarray]] = []
     for column in candidates:
         if column == asked and column != given:
             continue
@@ -130,9 +131,13 @@ def _identifiers(opened, schema, given, asked, of_groups, name):
             raise ValueError(f"{name}: expected an identifier of each row in column {column}, got {got}")
         if not repeated and (sure or len(values) > 1):
             found.append((column, checked_ids(values.to_numpy(), name)))
+        elif repeated and sure:  # refused where rows are matched by them
+            repeats.append((column, values.astype(object).where(values.notna(), "").to_numpy().astype(str)))
     if levels and given is None:
         index_of_levels = opened.read(levels).to_pandas(ignore_metadata=True).set_index(levels).index
         return checked_ids(plain_ids(index_of_levels), name), ["index", *levels, *(column for column, _ in found)]
+    if repeats and not found:
+        return repeats[0][1], [column for column, _ in repeats]
     if not found:
         return _counted(index, opened.metadata.num_rows), levels
     named = [place for place, (column, _) in enumerate(found) if is_id_name(column, surely=True)]

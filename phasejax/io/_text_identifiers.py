@@ -42,7 +42,7 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of
         return (given if given is not None else _unnamed_identifiers(table, asked)), []
     if table.fields == 1:
         return given, []
-    found = []
+    found, repeats = [], []
     for place, name in enumerate(names):
         surely = is_id_name(name, surely=True)
         if place in (given, asked, of_groups) or not (is_id_name(name) or (place == 0 and table.unnamed_index)):
@@ -64,7 +64,10 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of
             )
         if kind is not None and not repeated:
             found.append(place)
-        elif surely and kind is not None and asked is None:
+        elif asked is not None and (surely or (place == 0 and table.unnamed_index)) and (
+                kind is not None or kind_of_ids([text for text in texts if text not in MISSING], surely=surely)):
+            repeats.append(place)
+        elif surely and kind is not None:
             row = _first_repeated(texts)
             raise ValueError(
                 f"{table.name}: expected an identifier of each row in column {name}, got {texts[row]} again "
@@ -76,8 +79,8 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of
             return None, []
     if given is not None:
         return given, [place for place in found if place != given]
-    if not found:
-        return None, []
+    if not found:  # repeated identifiers are refused where rows are matched by them
+        return (repeats[0] if repeats else None), []
     best = min(
         found,
         key=lambda place: (
@@ -150,20 +153,25 @@ def _first_repeated(texts):
     return 0
 
 
-def as_ids(table: TitledRows, place: int) -> np.ndarray:
+def as_ids(table: TitledRows, place: int, *, checked: bool = True) -> np.ndarray:
     """The identifiers in a column, as int64 where all are whole numbers, else as text.
+
+    Args:
+        table: the rows.
+        place: of the column.
+        checked: whether repeated or missing ones are refused.
 
     Raises:
         ValueError: some are repeated or missing.
     """
     texts = table.text(place)
     for row, text in enumerate(texts):
-        if text in MISSING_LABELS:
+        if checked and text in MISSING_LABELS:
             raise ValueError(
                 f"{table.name}: expected an identifier in every row of column {table.label(place)}, "
                 f"got none in line {table.line(row)}"
             )
-    if len(set(texts)) < len(texts):
+    if checked and len(set(texts)) < len(texts):
         row = _first_repeated(texts)
         raise ValueError(
             f"{table.name}: expected an identifier of each row in column {table.label(place)}, got {texts[row]} "

@@ -102,7 +102,7 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
     if not places and id_place is not None:
         raise ValueError(f"{file}: expected columns beside the identifiers, got only {table.label(id_place)}")
     values = _values(table, places)
-    ids = None if id_place is None else as_ids(table, id_place)
+    ids = None if id_place is None else as_ids(table, id_place, checked=asked is None or id_column is not None)
     if asked is None:
         notes += _warnings(table, places, values)
     notes.insert(0, _note(file, table, values, id_place, None if asked is None else table.label(asked)))

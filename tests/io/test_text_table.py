@@ -27,7 +27,7 @@ import pytest
 from phasejax.io import load_array, open_table
 from phasejax.io._arrays import finite_view
 from phasejax.io._text_table import read_text_table
-from tests.io.text_files import damaged, write_random_table
+from tests.io.text_files import damaged, outcome, write_random_table
 
 
 def written(folder, name, content):
@@ -332,21 +332,9 @@ def check_random_tables(folder, seeds):
             with pytest.raises(ValueError, match=rf"in line {line}\b|may be") as caught:
                 read_text_table(path)
             assert "\n" not in str(caught.value)
-        try:
-            rows = read_text_table(table.path)
-        except ValueError as error:
-            refusal = str(error)
-        else:
-            refusal = None
-        if refusal is not None:
-            assert refusal.startswith(str(table.path))
-            assert "\n" not in refusal
-            continue
-        read += 1
-        expected = table.values if table.values.dtype.kind in "fiub" else table.values.astype(str)
-        np.testing.assert_array_equal(rows.values, expected, err_msg=table.described)
-        assert (rows.ids is None) == (table.ids is None), table.described
-        assert rows.ids is None or rows.ids.tolist() == table.ids.tolist(), table.described
+        found = outcome(table)
+        assert found != "wrong", table.described
+        read += found == "read"
     return read / len(seeds)
 
 

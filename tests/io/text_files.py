@@ -224,3 +224,19 @@ def _indexed(frame, rng, about, has_header):
     if kind in ("counted", "shuffled") and not has_header:
         return frame, None, False
     return frame.set_index(pd.Index(ids, name=name)), ids, True
+
+
+def outcome(table: WrittenTable) -> str:
+    """ "read" where phasejax reads what was written, "refused" where it says in one line why not, else "wrong"."""
+    from phasejax.io._text_table import read_text_table
+
+    try:
+        rows = read_text_table(table.path)
+    except ValueError as error:
+        return "refused" if str(error).startswith(str(table.path)) and "\n" not in str(error) else "wrong"
+    expected = table.values if table.values.dtype.kind in "fiub" else table.values.astype(str)
+    same = rows.values.shape == expected.shape and bool(
+        np.array_equal(rows.values, expected, equal_nan=expected.dtype.kind == "f")
+    )
+    ids = (None if found is None else found.tolist() for found in (rows.ids, table.ids))
+    return "read" if same and len({str(found) for found in ids}) == 1 else "wrong"
