@@ -95,10 +95,9 @@ def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels
     for name, view in (("x", x), ("y", y)):
         if len(view.values.shape) == 2:
             check_same(name, view.values.shape[1], columns_given(baseline, name), "columns")
-    if isinstance(baseline, Diagnosis):
-        check_groups(baseline.groups, None if groups is None else "some")
-        if label_kind in ("class", "real"):
-            check_kind(label_kind, baseline.kind)
+    check_groups(baseline.groups, None if groups is None else "some")
+    if label_kind in ("class", "real"):
+        check_kind(label_kind, baseline.kind)
     again: dict[str, Any] = {"k": baseline.k, "confidence": baseline.confidence, "labelled": labelled,
                              "label_kind": label_kind, "groups": groups, "by_position": by_position,
                              "missing": missing, "seed": seed}

@@ -170,7 +170,7 @@ def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentD
 
     Raises:
         ValueError: a diagnosis by another method than the baseline's, or of another number of columns, label columns
-            or signals, another kind of labels or another confidence, groups in only one of the two (by content),
+            or signals, another kind of labels or another confidence, groups in only one of the two,
             principal components fitted to each data set, or a level out of range.
 
     Source: Welch 1947 (by content), Holm 1979.
@@ -181,7 +181,7 @@ def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentD
         raise ValueError(f"baseline: expected a diagnosis by content or by moments, got {type(baseline).__name__}")
     if type(now) is not type(baseline):
         raise ValueError(f"now: expected a diagnosis of method {baseline.method!r}, got {type(now).__name__}")
-    if isinstance(baseline, Diagnosis) and isinstance(now, Diagnosis):
+    if isinstance(now, Diagnosis | MomentDiagnosis):
         check_kind(now.kind, baseline.kind)
         check_groups(baseline.groups, now.groups)
     for argument, name, noun in (("k", "k", "signals" if baseline.method == "moments" else ""),

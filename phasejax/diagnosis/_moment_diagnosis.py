@@ -6,11 +6,14 @@ from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
+from phasejax.diagnosis._effective_rows import effective_rows
 from phasejax.diagnosis._estimates import summarise_posterior
+from phasejax.diagnosis._folds import usable_folds
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._paired_data import PairedRows, most_components
 from phasejax.diagnosis._predicted_scores import scores_of_checked_data
+from phasejax.diagnosis._scoring import FOLDS
 from phasejax.diagnosis._simulator import Design
 from phasejax.diagnosis._spectral import classify_spectra
 from phasejax.diagnosis._units import rows_in_like_units
@@ -36,29 +39,42 @@ def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, pred
     data, of_units = rows_in_like_units(data)
     top = most_components(data, k)
     q = data.q
-    signals = min(label_directions(data.joint, data.d_x, data.d_y, q, data.m), top) if k is None else k
-    design = Design(data.d_x, data.d_y, q, signals, data.n - 1, data.m - 1)
+    n, m = effective_rows(data)
+    signals = min(label_directions(data.joint, data.d_x, data.d_y, q, m), top) if k is None else k
+    design = Design(data.d_x, data.d_y, q, signals, n - 1, m - 1)
     # The simulations keep all cores busy. Threads of BLAS beside them would wait for each other.
     with threadpool_limits(1):
         posterior = match_moments(data.joint, design, without=data.without, seed=seed)
         spectra = classify_spectra(data.x, data.y, data.encoded, labelled=data.labelled, signals=signals)
-        scores = scores_of_checked_data(*data.scored, data.encoded, k=signals, kind=data.kind,
-                                        labelled=data.labelled, seed=seed) if predicted_scores else None
+        scores = scores_of_checked_data(*data.scored, data.encoded, k=signals, kind=data.kind, labelled=data.labelled,
+                                        seed=seed, groups=data.groups, folds=_folds(data)) if predicted_scores else None
     found = MomentDiagnosis(
-        method="moments", n=data.n, labelled=data.m, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
+        method="moments", n=data.n, labelled=data.m, groups=None if data.groups is None else data.number_of_groups,
+        kind=data.kind, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
         k_estimated=k is None, confidence=confidence, ca=spectra.ca, cp=spectra.cp, cp_reverse=spectra.cp_reverse,
         predicted_scores=scores, **summarise_posterior(posterior, design, data.joint, confidence, seed))
-    return replace(found, warnings=(*of_units, *_limits(found, data.views_share_a_column)))
+    return replace(found, warnings=(*of_units, *_limits(found, data.views_share_a_column, n)))
 
 
-def _limits(diagnosis: MomentDiagnosis, views_share_a_column: bool) -> Iterator[str]:
+def _folds(data):
+    """Folds of the cross-validation: fewer where there are fewer groups."""
+    groups = None if data.groups is None else data.groups[data.labelled]
+    return FOLDS if groups is None else usable_folds(FOLDS, len(data.labelled), groups)
+
+
+def _limits(diagnosis: MomentDiagnosis, views_share_a_column: bool, worth: int) -> Iterator[str]:
     """What limits the answer of a diagnosis, one sentence each."""
     d, scores = diagnosis.d_x + diagnosis.d_y, diagnosis.predicted_scores
-    if diagnosis.n <= d:
-        yield (f"n = {diagnosis.n} is not above d_x + d_y = {d}: the spectrum is saturated, some canonical "
+    n = diagnosis.n if diagnosis.groups is None else diagnosis.groups
+    noun = "n" if diagnosis.groups is None else "the number of groups"
+    if n <= d:
+        yield (f"{noun} = {n} is not above d_x + d_y = {d}: the spectrum is saturated, some canonical "
                "correlations are 1 by construction.")
-    elif diagnosis.n < 3 * d:
-        yield f"n = {diagnosis.n} is below 3 (d_x + d_y) = {3 * d}: expect wide intervals."
+    elif n < 3 * d:
+        yield f"{noun} = {n} is below 3 (d_x + d_y) = {3 * d}: expect wide intervals."
+    if diagnosis.groups is not None:
+        yield (f"the {diagnosis.n} rows in {diagnosis.groups} groups scatter as {worth} independent rows would, which "
+               "is how many the fit takes them for.")
     if views_share_a_column:
         yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
     if diagnosis.fits_badly:

@@ -51,6 +51,8 @@ class MomentDiagnosis:
     Args:
         method: "moments".
         n, labelled: paired rows, and how many of them have labels.
+        groups: number of groups of dependent rows; None where every row stands for itself.
+        kind: of the labels, "class" or "real".
         d_x, d_y: columns of x and of y.
         label_columns: linearly independent label columns.
         k: signals.
@@ -71,6 +73,8 @@ class MomentDiagnosis:
     method: str
     n: int
     labelled: int
+    groups: int | None
+    kind: str
     d_x: int
     d_y: int
     label_columns: int
@@ -235,8 +239,9 @@ class MomentDiagnosis:
                                for s in self.predicted_scores.ranking())
             lines.append(f"Predicted {self.predicted_scores.metric}, {self.k} components: {scores}")
         counted = "counted from the labels" if self.k_estimated else "as given"
-        lines.append(f"data             n = {self.n}, labelled = {self.labelled}, d_x = {self.d_x}, d_y = {self.d_y}, "
-                     f"label columns = {self.label_columns}, k = {self.k} ({counted})")
+        groups = "" if self.groups is None else f" in {self.groups} groups"
+        lines.append(f"data             n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
+                     f"d_y = {self.d_y}, label columns = {self.label_columns}, k = {self.k} ({counted})")
         lines += [f"Warning: {warning}" for warning in self.warnings]
         return "\n".join([*lines, f"Intervals        {self.confidence:.0%}; method {self.method}", self.recommendation])
 

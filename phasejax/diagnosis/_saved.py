@@ -54,6 +54,7 @@ def _fields(saved, finite):
     return {
         "phasejax_version": saved["phasejax_version"], "method": saved["method"],
         **{name: _count(saved, name, low) for name, low in _COUNTS.items()},
+        "groups": None if saved["groups"] is None else _count(saved, "groups", 2), "kind": _kind(saved),
         "k_estimated": _typed(saved, "k_estimated", bool, "true or false"),
         "confidence": _number(saved, "confidence", 0.5, finite),
         "reduced_chi2": _number(saved, "reduced_chi2", 0, finite),
@@ -87,6 +88,12 @@ def _list(saved, name, kind, noun):
     if not isinstance(saved[name], list | tuple) or not all(isinstance(item, kind) for item in saved[name]):
         raise ValueError(f"{name}: expected {noun}, got {shortened(saved[name])}")
     return saved[name]
+
+
+def _kind(saved):
+    if saved["kind"] not in ("class", "real"):
+        raise ValueError(f"kind: expected 'class' or 'real', got {shortened(saved['kind'])}")
+    return saved["kind"]
 
 
 def _count(saved, name, low):

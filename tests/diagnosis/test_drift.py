@@ -117,6 +117,8 @@ def test_diagnose_again_takes_the_settings_of_the_baseline(baseline):
     ("k", 3, "k: expected 2 signals as in the baseline, got 3"),
     ("label_columns", 3, "labels: expected 2 independent label columns .* as in the baseline, got 3"),
     ("confidence", 0.8, "confidence: expected 0.9 .* as in the baseline, got 0.8"),
+    ("kind", "class", r"labels: expected those of kind 'real' as in the baseline, got 'class' \(label_kind .*\)"),
+    ("groups", 40, "groups: expected none, as in the baseline, got 40 groups"),
 ])
 def test_another_design_is_no_comparison(baseline, found, field, value, message):
     with pytest.raises(ValueError, match=f"^{message}$"):

@@ -11,7 +11,7 @@ import pytest
 import phasejax
 from phasejax import Regime, SpikedModel, regime
 from phasejax.datasets import load_digit_halves
-from phasejax.diagnosis import MomentDiagnosis, _paired_data, choose_estimator
+from phasejax.diagnosis import MomentDiagnosis, _moment_diagnosis, _paired_data, choose_estimator
 from phasejax.diagnosis._estimates import PARAMETERS, RATIOS, Estimate
 from phasejax.io import InputNote, open_table
 from tests.diagnosis.simulated import CASES, D, simulated
@@ -235,6 +235,35 @@ def test_what_is_not_finite_is_read_back_and_what_was_not_computed_too(saved_dia
     assert (again.predicted_scores, again.warnings, again.phasejax_version) == (None, ("one.", "two."), "0.0.9")
 
 
+def test_groups_and_kind_are_saved(saved_diagnosis):
+    found = dataclasses.replace(saved_diagnosis, groups=40, kind="class")
+    again = MomentDiagnosis.from_json(found.to_json())
+    assert (again.groups, again.kind) == (40, "class")
+    assert "n = 600 in 40 groups" in again.summary()
+    assert (saved_diagnosis.groups, saved_diagnosis.kind) == (None, "real")
+
+
+def test_groups_are_the_sample_size_of_a_fit(monkeypatch, saved_diagnosis):
+    """Sixty rows, each measured five times with little error, are worth sixty rows."""
+    designs = []
+
+    def stop(joint, design, **options):
+        designs.append(design)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(_moment_diagnosis, "match_moments", stop)
+    x, y, s = simulated(*CASES[Regime.BOTH], n=60)
+    rows = np.repeat(np.arange(60), 5)
+    x, y = (view[rows] + 1e-3 * np.random.default_rng(0).standard_normal((300, 12)) for view in (x, y))
+    with pytest.raises(ValueError, match="seen enough"):
+        diagnose(x, y, s[rows], k=2, groups=rows)
+    assert designs[0].n == pytest.approx(59, rel=0.07)
+    assert designs[0].labelled <= designs[0].n
+    first, second, *_ = _moment_diagnosis._limits(dataclasses.replace(saved_diagnosis, groups=25), False, 31)
+    assert first.startswith("the number of groups = 25 is below 3 (d_x + d_y) = 72")
+    assert second.startswith("the 600 rows in 25 groups scatter as 31 independent rows would")
+
+
 def changed(diagnosis, *path, value):
     saved = inner = diagnosis.to_dict()
     for key in path[:-1]:
@@ -254,6 +283,9 @@ def changed(diagnosis, *path, value):
     (["cp", "r2"], None, "expected the field r2, got a diagnosis without it"),
     (["cp", "values"], [1.0], "cp: expected values, r2 and is_signal of one length, got 1, 12, 12"),
     (["cp", "is_signal"], "yes", "is_signal: expected a list of true and false, got 'yes'"),
+    (["groups"], 1, "groups: expected a whole number from 2, got 1"),
+    (["kind"], "text", "kind: expected 'class' or 'real', got 'text'"),
+    (["kind"], None, "expected the field kind, got a diagnosis without it"),
     (["k_estimated"], 1, "k_estimated: expected true or false, got 1"),
     (["n"], "600", "n: expected a whole number from 2, got '600'"),
     (["reduced_chi2"], -1, "reduced_chi2: expected a number from 0, got -1"),
