@@ -37,7 +37,7 @@ BENCHMARKS = {
     "sampled": Benchmark("a million samples, solved within 500 MB", scale.sampled),
     "million_rows": Benchmark("a diagnosis of a million rows of two memory maps, 4 GB on disk", scale.million_rows),
     "first_sweep": Benchmark("from the start of a process to the first results of Fig. 7", scale.first_sweep),
-    "cluster": Benchmark("overhead of a sweep that is shared out to 10 to 1000 workers; what 1e9 cells take", cluster.run),
+    "cluster": Benchmark("overhead of a sweep shared out to 10 to 1000 workers; what 1e9 cells take", cluster.run),
     "first_call": Benchmark("first and second call of each subcommand of phasejax", first_call.run),
     "training": Benchmark("training of deep encoders beside PyTorch", training.run),
     "rendering": Benchmark("drawing of stereo pairs beside PyTorch", rendering.run),

@@ -6,6 +6,7 @@ that a terminal sends to all processes, since the process that asked for the wor
 
 import contextlib
 import importlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -137,7 +138,8 @@ def _dask(executor: str, address: str, colon: str) -> Iterator[Executor]:
     with contextlib.ExitStack() as stack:
         if not colon:
             # Without a dashboard, which would look for a free port on all addresses.
-            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None}
+            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None,
+                                       "silence_logs": logging.CRITICAL}
             cluster = stack.enter_context(LocalCluster(n_workers=cores(), **options))
             client = Client(cluster)
         elif of_file:

@@ -42,7 +42,7 @@ _PROFILE_BYTES = 4096  # in which processes tell each other what they are
 _UNITS = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 # Boxes of a sweep that is shared out to workers whose number is not known: enough for an even load on hundreds of them,
 # none so large that it takes long, since it is lost with its worker.
-_BOXES, _BLOCKS_IN_A_BOX = 1024, 2048
+_BOXES, _BLOCKS_IN_A_BOX = 1024, 8192
 _BYTES_OF_A_BOX = 1_000_000_000
 # Share of the device's memory that a sweep may use when the caller gives no budget.
 _DEFAULT_SHARE = 0.25

@@ -189,7 +189,7 @@ def die_or_stop(task):
 
 @pytest.mark.slow
 def test_a_pool_of_processes_replaces_its_workers(tmp_path, monkeypatch):
-    """Two tasks kill their worker (signal 9), one of them stops the next one (19); a third ends every worker it meets."""
+    """Two tasks kill their worker (signal 9), one of them stops the next (19); a third ends every worker it meets."""
     monkeypatch.setattr(remote_tasks, "PATIENCE", 2.0)
     tasks = [(str(tmp_path), number, {1: (9,), 4: (9, 19)}.get(number, ())) for number in range(6)]
     with opened_executor("processes:2") as executor:
