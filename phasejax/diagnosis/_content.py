@@ -188,7 +188,7 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     (<Regime.NEITHER: 'Neither'>, True)
     """
     check_not_forked()
-    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, seed=seed)
+    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, groups=groups, seed=seed)
     rng, columns_of_views = np.random.default_rng(seed), x.shape[1] + y.shape[1]
     most, divisions = next(effort[1:] for effort in _EFFORT if columns_of_views <= effort[0])
     number = min(most, len(labelled) if groups is None else len(np.unique(groups[labelled])))

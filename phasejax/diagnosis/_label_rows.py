@@ -21,7 +21,7 @@ def check_view(name: str, view: Any) -> None:
 
 
 def check_label_rows(x: Any, y: Any, columns: Any, labelled: Any, *, seed: Any = 0, kind: str | None = None,
-                     ks: Any = None) -> tuple[Any, Any, np.ndarray, np.ndarray]:
+                     ks: Any = None, groups: Any = None) -> tuple[Any, Any, np.ndarray, np.ndarray]:
     """Refuse views and label columns that do not belong together.
 
     Args:
@@ -31,6 +31,7 @@ def check_label_rows(x: Any, y: Any, columns: Any, labelled: Any, *, seed: Any =
         seed: of random draws.
         kind: "class" or "real", where it is used.
         ks: widths, where they are used.
+        groups: the group of each of the n rows, integers; None where rows are independent.
 
     Returns:
         x, y, columns and labelled, lists as arrays.
@@ -54,6 +55,8 @@ def check_label_rows(x: Any, y: Any, columns: Any, labelled: Any, *, seed: Any =
     check_seed("seed", seed)
     if kind is not None:
         check_choice("kind", kind, ("class", "real"))
+    if groups is not None and (np.shape(groups) != (len(views[0]),) or np.asarray(groups).dtype.kind not in "iu"):
+        raise ValueError(f"groups: expected {len(views[0])} integers, one for each row, got {shown(groups)}")
     if ks is not None:
         if not isinstance(ks, list | tuple | range | np.ndarray) or not len(ks):
             raise ValueError(f"ks: expected a list of widths, got {shown(ks)}")

@@ -142,7 +142,7 @@ class _Division:
 
 
 def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) -> list[_Division]:
-    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, seed=seed, kind=kind, ks=ks)
+    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, groups=groups, seed=seed, kind=kind, ks=ks)
     if repeats is not None:
         check_count("repeats", repeats)
     else:

@@ -161,7 +161,7 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     False
     """
     check_not_forked()
-    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, seed=seed, kind=kind)
+    x, y, columns, labelled = check_label_rows(x, y, columns, labelled, groups=groups, seed=seed, kind=kind)
     level = check_number("level", level, above=0, below=1)
     rng = np.random.default_rng(seed)
     # Threads of BLAS cost more than they bring for matrices of this size.

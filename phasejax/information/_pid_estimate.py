@@ -26,6 +26,8 @@ from phasejax.information._pid import PartialInformation, decompose
 
 METHODS = ("quantile", "kmeans", "posterior")
 
+_MOST_SHUFFLES = 100_000
+
 
 @dataclass(frozen=True)
 class EstimatedPartialInformation:
@@ -81,12 +83,13 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
     """
     check_choice("method", method, METHODS)
     check_count("cells", cells, 2)
-    check_count("shuffles", shuffles, 2)
+    check_count("shuffles", shuffles, 2, _MOST_SHUFFLES)
     check_seed("seed", seed)
     x, y = (np.asarray(check_array(name, rows), float) for name, rows in (("x", x), ("y", y)))
     for name, rows in (("x", x), ("y", y)):
         if rows.ndim not in (1, 2) or not rows.size:
             raise ValueError(f"{name}: expected rows of numbers, shape (n, d), got shape {rows.shape}")
+    x, y = (rows.reshape(len(rows), -1) for rows in (x, y))
     labels = _classes(labels)
     for name, rows in (("y", y), ("labels", labels)):
         if len(rows) != len(x):

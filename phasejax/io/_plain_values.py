@@ -60,7 +60,10 @@ def _of_objects(values, name):
     kinds = pd.api.types.infer_dtype(flat[~missing], skipna=False)
     if kinds in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"):
         if kinds == "integer" and not missing.any():
-            return values.astype(np.int64)
+            try:
+                return values.astype(np.int64)
+            except OverflowError:
+                raise ValueError(f"{name}: expected whole numbers that fit into 64 bits, got larger ones") from None
         numbers = np.full(flat.shape, np.nan)
         numbers[~missing] = flat[~missing].astype(float)
         if kinds == "integer" and np.nanmax(np.abs(numbers)) >= EXACT:

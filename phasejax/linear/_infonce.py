@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_count, is_traced
+from phasejax._core.validation import check_array, check_count, is_traced
 from phasejax.linear._covariances import covariances_from_samples, power_of_two
 from phasejax.linear._gradient_descent import Trained, initial_encoders, trained_correlations
 from phasejax.linear._solvers import check_rank
@@ -99,10 +99,10 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
     True
     """
     check_not_forked()
-    x, y = _of_size_one(x), _of_size_one(y)
+    _check_temperature(temperature)
+    x, y = _of_size_one(check_array("x", x, 2)), _of_size_one(check_array("y", y, 2))
     n, covariances = x.shape[0], covariances_from_samples(x, y)
     check_rank(covariances, k)
-    _check_temperature(temperature)
     for name, count in {"batch": batch, "max_steps": max_steps, "window": window, "check_every": check_every}.items():
         check_count(name, count)
     if not 2 <= batch <= n:

@@ -41,6 +41,9 @@ def principal_angles(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice
     rows, other = check_array("rows", rows, 2), check_array("other", other, 2)
     if rows.shape[1] != other.shape[1]:
         raise ValueError(f"other: expected {rows.shape[1]} columns as in rows, got {other.shape[1]}")
+    for name, matrix in (("rows", rows), ("other", other)):
+        if not 1 <= matrix.shape[0] <= matrix.shape[1]:
+            raise ValueError(f"{name}: expected at least 1 row and at most as many as columns, got shape {matrix.shape}")
     if rows.shape[0] < other.shape[0]:
         rows, other = other, rows
     u, v = orthonormal_rows(rows), orthonormal_rows(other)

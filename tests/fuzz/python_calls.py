@@ -176,7 +176,7 @@ def calls() -> tuple[Call, ...]:
     add(linear.recovered_count, {"directions": np.eye(4)[:2], "rows": np.eye(4)[1:3], "threshold": 0.8})
     add(linear.vicreg_multiplicities, {"correlations": np.full(3, 0.5), "k": 2, "invariance": 25.0, "covariance": 1.0})
     for estimator in (linear.CrossAlignment, linear.CrossPrediction):
-        add(functools.partial(_fitted, estimator), {"X": x, "Y": y, "n_components": 2, "shrinkage": 0.0, "ridge": 0.0})
+        add(functools.partial(_fitted, estimator), {"n_components": 2, "shrinkage": 0.0, "ridge": 0.0}, X=x, Y=y)
     add(simulation.sweep, {"build": SpikedModel.homogeneous, "axes": {"kappa": np.linspace(0, 3, 2)}, "quantities": ["regime"], "fixed": {"k": 2, "d": 4, "nu": 0.5},
                            "n": None, "seeds": 1, "key": 0, "memory": None, "store": None, "progress": False})
     add(_swept, {"function": lambda cell: cell.model.kappa[0]})
