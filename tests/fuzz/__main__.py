@@ -14,13 +14,13 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Literal
 
 import tyro
 
 from tests.fuzz.outcomes import AREAS, BAD, GOOD, Outcome, outcome_of
+from tests.support import ROOT
 
 # Half of the inputs are files, which are tried fastest.
 _SHARES = ("files", "commands", "files", "calls")
@@ -55,12 +55,27 @@ class Worker:
 
     def __init__(self, gigabytes: float):
         limit = int(gigabytes * 2**30)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu",
-                       "XLA_FLAGS": "--xla_backend_optimization_level=0", "PHASEJAX_CACHE": os.environ.get("PHASEJAX_CACHE", "off")}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "PHASEJAX_CACHE": "off",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
+        }
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz.outcomes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True, cwd=Path(__file__).parents[2],
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+            [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz.outcomes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            start_new_session=True,
+            cwd=ROOT,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        )
         self.input: tuple[str, int] | None = None
         self.since = 0.0
 
@@ -78,8 +93,10 @@ class Worker:
 
 def tried(options: Options) -> dict[tuple[str, int], Outcome]:
     """The outcome of every input, by area and number."""
-    queue = [(_SHARES[number % len(_SHARES)] if options.area == "all" else options.area, number)
-             for number in range(options.start, options.start + options.inputs)][::-1]
+    queue = [
+        (_SHARES[number % len(_SHARES)] if options.area == "all" else options.area, number)
+        for number in range(options.start, options.start + options.inputs)
+    ][::-1]
     found: dict[tuple[str, int], Outcome] = {}
     with selectors.DefaultSelector() as selector:
         workers: list[Worker] = []

@@ -8,24 +8,107 @@ import numpy as np
 from tests.fuzz import hostile_files
 from tests.fuzz.hostile_files import ESCAPE, HOSTILE_NAMES, KINDS
 
-_WHOLE = ("0", "1", "2", "3", "-1", "1000000000000", "18446744073709551616", "-9223372036854775809", "1.5", "a", "", ESCAPE, "nan", "1" * 5000, "٣")
+_WHOLE = (
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "1000000000000",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "1.5",
+    "a",
+    "",
+    ESCAPE,
+    "nan",
+    "1" * 5000,
+    "٣",
+)
 _REAL = ("0.5", "0.9", "0", "1", "-1", "nan", "inf", "1e400", "1e-400", "a", "", ESCAPE)
-_PLACES = ("out.json", "none/out.json", "/dev/null", "/dev/full", ".", "X.npy", ESCAPE + ".json", "n" * 300 + ".json", "", "L.npy")
+_PLACES = (
+    "out.json",
+    "none/out.json",
+    "/dev/null",
+    "/dev/full",
+    ".",
+    "X.npy",
+    ESCAPE + ".json",
+    "n" * 300 + ".json",
+    "",
+    "L.npy",
+)
 _OPTIONS = {
-    "--k": _WHOLE, "--pca": _WHOLE, "--seed": _WHOLE, "--confidence": _REAL, "--level": _REAL, "--bandwidth": _REAL, "--components": _WHOLE,
-    "--label-kind": ("class", "real", "auto", "other", ESCAPE), "--missing": ("drop", "mean", "error", "other"), "--id": ("id", "none", *HOSTILE_NAMES),
-    "--method": ("spectral", "other"), "--distance": ("euclidean", "other"), "--metrics": ("cka_linear", "none", ESCAPE, ""),
-    "--json": _PLACES, "--figure": ("f.png", "f.xyz", "none/f.png"), "--report": ("r.html", "none/r.html", "/dev/full"), "--by-position": (None,),
-    "--flatten": (None,), "--no-fit": (None,), "--nonsense": (None, ESCAPE), "--labelled": ("rows.npy", "X.npy", "none"), "--groups": ("L.npy", "none"),
-    "--permutations": (*_WHOLE[:4], "1000000000000", "a"), "--resamples": ("0", "1", "-1", "a")}
+    "--k": _WHOLE,
+    "--pca": _WHOLE,
+    "--seed": _WHOLE,
+    "--confidence": _REAL,
+    "--level": _REAL,
+    "--bandwidth": _REAL,
+    "--components": _WHOLE,
+    "--label-kind": ("class", "real", "auto", "other", ESCAPE),
+    "--missing": ("drop", "mean", "error", "other"),
+    "--id": ("id", "none", *HOSTILE_NAMES),
+    "--method": ("spectral", "other"),
+    "--distance": ("euclidean", "other"),
+    "--metrics": ("cka_linear", "none", ESCAPE, ""),
+    "--json": _PLACES,
+    "--figure": ("f.png", "f.xyz", "none/f.png"),
+    "--report": ("r.html", "none/r.html", "/dev/full"),
+    "--by-position": (None,),
+    "--flatten": (None,),
+    "--no-fit": (None,),
+    "--nonsense": (None, ESCAPE),
+    "--labelled": ("rows.npy", "X.npy", "none"),
+    "--groups": ("L.npy", "none"),
+    "--permutations": (*_WHOLE[:4], "1000000000000", "a"),
+    "--resamples": ("0", "1", "-1", "a"),
+}
 _SLOW = (hostile_files.zip_bomb, hostile_files.wide_or_long_text)
 _OF = {
-    "inspect": ("--id", "--label-kind", "--missing", "--by-position", "--flatten", "--json", "--labelled", "--groups", "--nonsense"),
-    "diagnose": ("--k", "--pca", "--seed", "--confidence", "--label-kind", "--id", "--method", "--json", "--figure", "--report", "--by-position",
-                 "--labelled", "--groups", "--missing"),
-    "similarity": ("--k", "--pca", "--seed", "--confidence", "--bandwidth", "--components", "--distance", "--metrics", "--json", "--permutations",
-                   "--resamples", "--groups"),
-    "monitor": ("--level", "--seed", "--label-kind", "--id", "--json", "--labelled", "--groups", "--missing")}
+    "inspect": (
+        "--id",
+        "--label-kind",
+        "--missing",
+        "--by-position",
+        "--flatten",
+        "--json",
+        "--labelled",
+        "--groups",
+        "--nonsense",
+    ),
+    "diagnose": (
+        "--k",
+        "--pca",
+        "--seed",
+        "--confidence",
+        "--label-kind",
+        "--id",
+        "--method",
+        "--json",
+        "--figure",
+        "--report",
+        "--by-position",
+        "--labelled",
+        "--groups",
+        "--missing",
+    ),
+    "similarity": (
+        "--k",
+        "--pca",
+        "--seed",
+        "--confidence",
+        "--bandwidth",
+        "--components",
+        "--distance",
+        "--metrics",
+        "--json",
+        "--permutations",
+        "--resamples",
+        "--groups",
+    ),
+    "monitor": ("--level", "--seed", "--label-kind", "--id", "--json", "--labelled", "--groups", "--missing"),
+}
 
 
 def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
@@ -39,16 +122,25 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
     x, y, labels = hostile_files.views()
     for name, values in (("X.npy", x), ("Y.npy", y), ("L.npy", labels), ("rows.npy", np.arange(20))):
         np.save(folder / name, values)
-    command = rng.choices(("inspect", "monitor", "similarity", "sweep", "diagnose", "check", "other"), (8, 0, 0, 2, 0, 1, 1) if quick else (8, 3, 2, 4, 2, 0.3, 0.7))[0]
+    command = rng.choices(
+        ("inspect", "monitor", "similarity", "sweep", "diagnose", "check", "other"),
+        (8, 0, 0, 2, 0, 1, 1) if quick else (8, 3, 2, 4, 2, 0.3, 0.7),
+    )[0]
     match command:
         case "sweep":
             return ["sweep", *_sweep(rng), *["--model", "none"] * quick]
         case "check":
             return ["check", "--seed", rng.choice(_WHOLE[4:-1])]
         case "other":
-            return [rng.choice(("inspect", "--version", "--help", "", ESCAPE, "diagnos", "sweep", *HOSTILE_NAMES)) for _ in range(rng.choice((0, 1, 2, 5)))]
+            return [
+                rng.choice(("inspect", "--version", "--help", "", ESCAPE, "diagnos", "sweep", *HOSTILE_NAMES))
+                for _ in range(rng.choice((0, 1, 2, 5)))
+            ]
     place = rng.randrange(4)
-    files = [hostile(rng, folder, quick) if place == number else sound for number, sound in enumerate(("X.npy", "Y.npy", "L.npy"))]
+    files = [
+        hostile(rng, folder, quick) if place == number else sound
+        for number, sound in enumerate(("X.npy", "Y.npy", "L.npy"))
+    ]
     args = [command, *files[:2]]
     if command != "similarity":
         args += ["--labels", files[2]]
@@ -59,7 +151,9 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
         value = rng.choice(_OPTIONS[option])
         args += [option] if value is None else [option, value]
     if command == "similarity":
-        args += ["--permutations", "5", "--resamples", "2"] * ("--permutations" not in args and "--resamples" not in args)
+        args += ["--permutations", "5", "--resamples", "2"] * (
+            "--permutations" not in args and "--resamples" not in args
+        )
     return args
 
 
@@ -70,24 +164,103 @@ def hostile(rng: Random, folder: Path, quick: bool = False) -> str:
 
 
 def _sweep(rng):
-    axes = [rng.choice(("kappa=0:3:3", "nu=0:1:2", "kappa=0:3:1000000000000", "kappa=0:3:1000000", "nu=0:1:1000000", "kappa=nan,1", "kappa=1e400", "kappa=a",
-                        "n=10,20", "n=0", "n=1.5", "n=1000000000000", "none=1,2", "lam=0,1", "kappa", "=1", "kappa=", "kappa=0:1", "kappa=0:1:-1", "kappa=0:1:0",
-                        "kappa=0:1:1.5", "k=2,3", "d=1000000000", "d=10,20", "kappa=" + ESCAPE, ESCAPE + "=1", "kappa=-1,1", "nu=2", "seed=1,2",
-                        "kappa=inf", "kappa=1_0", "quantity=1,2", "kappa=1," * 3 + "1"))
-            for _ in range(rng.choice((1, 1, 2)))]
-    args = ["--axes", *axes, "--quantities", *[rng.choice(("regime", "delta_ca", "delta_cp", "none", "", ESCAPE, "error_ca"))
-                                               for _ in range(rng.choice((1, 1, 2)))]]
+    axes = [
+        rng.choice(
+            (
+                "kappa=0:3:3",
+                "nu=0:1:2",
+                "kappa=0:3:1000000000000",
+                "kappa=0:3:1000000",
+                "nu=0:1:1000000",
+                "kappa=nan,1",
+                "kappa=1e400",
+                "kappa=a",
+                "n=10,20",
+                "n=0",
+                "n=1.5",
+                "n=1000000000000",
+                "none=1,2",
+                "lam=0,1",
+                "kappa",
+                "=1",
+                "kappa=",
+                "kappa=0:1",
+                "kappa=0:1:-1",
+                "kappa=0:1:0",
+                "kappa=0:1:1.5",
+                "k=2,3",
+                "d=1000000000",
+                "d=10,20",
+                "kappa=" + ESCAPE,
+                ESCAPE + "=1",
+                "kappa=-1,1",
+                "nu=2",
+                "seed=1,2",
+                "kappa=inf",
+                "kappa=1_0",
+                "quantity=1,2",
+                "kappa=1," * 3 + "1",
+            )
+        )
+        for _ in range(rng.choice((1, 1, 2)))
+    ]
+    args = [
+        "--axes",
+        *axes,
+        "--quantities",
+        *[
+            rng.choice(("regime", "delta_ca", "delta_cp", "none", "", ESCAPE, "error_ca"))
+            for _ in range(rng.choice((1, 1, 2)))
+        ],
+    ]
     if rng.random() < 0.7:
-        args += ["--fixed", *(["k=2", "d=4", "nuisance_y=2"] if rng.random() < 0.5 else
-                              [rng.choice(("k=2", "d=4", "k=1.5", "d=a", "k=1000000000000", "none=3", "k", "nuisance_y=nan", "n=50", "nu=0.5", "kappa=1",
-                                           "lam=-1", "d=1000000", ESCAPE + "=1")) for _ in range(3)])]
-    for option, values in (("--n", ("50", *_WHOLE)), ("--seeds", ("2", *_WHOLE)), ("--seed", _WHOLE), ("--model", ("geometric", "none")),
-                           ("--memory", ("1KB", "0", "-1GB", "1e400GB", "aGB", "", "1" * 400, "1GB", ESCAPE)),
-                           ("--store", ("run.zarr", "X.npy", "none/run.zarr", "", "/dev/null", ESCAPE + ".zarr", "/proc/x.zarr")),
-                           ("--out", ("run.nc", "none/run.nc", "X.npy/run.nc", "/dev/full", ESCAPE + ".nc", "", "."))):
+        args += [
+            "--fixed",
+            *(
+                ["k=2", "d=4", "nuisance_y=2"]
+                if rng.random() < 0.5
+                else [
+                    rng.choice(
+                        (
+                            "k=2",
+                            "d=4",
+                            "k=1.5",
+                            "d=a",
+                            "k=1000000000000",
+                            "none=3",
+                            "k",
+                            "nuisance_y=nan",
+                            "n=50",
+                            "nu=0.5",
+                            "kappa=1",
+                            "lam=-1",
+                            "d=1000000",
+                            ESCAPE + "=1",
+                        )
+                    )
+                    for _ in range(3)
+                ]
+            ),
+        ]
+    for option, values in (
+        ("--n", ("50", *_WHOLE)),
+        ("--seeds", ("2", *_WHOLE)),
+        ("--seed", _WHOLE),
+        ("--model", ("geometric", "none")),
+        ("--memory", ("1KB", "0", "-1GB", "1e400GB", "aGB", "", "1" * 400, "1GB", ESCAPE)),
+        ("--store", ("run.zarr", "X.npy", "none/run.zarr", "", "/dev/null", ESCAPE + ".zarr", "/proc/x.zarr")),
+        ("--out", ("run.nc", "none/run.nc", "X.npy/run.nc", "/dev/full", ESCAPE + ".nc", "", ".")),
+    ):
         if rng.random() < (0.5 if option in ("--store", "--out") else 0.15):
             args += [option, rng.choice(values)]
     if rng.random() < 0.05:
-        args += ["--distributed", "--coordinator", rng.choice(("", "nowhere", ":", "127.0.0.1:99999", "127.0.0.1", ESCAPE, "a:b", "127.0.0.1:-1", "[::1")),
-                 "--processes", rng.choice(("1", "0", "-1", "2")), "--process-id", rng.choice(("0", "5", "-1"))]
+        args += [
+            "--distributed",
+            "--coordinator",
+            rng.choice(("", "nowhere", ":", "127.0.0.1:99999", "127.0.0.1", ESCAPE, "a:b", "127.0.0.1:-1", "[::1")),
+            "--processes",
+            rng.choice(("1", "0", "-1", "2")),
+            "--process-id",
+            rng.choice(("0", "5", "-1")),
+        ]
     return args

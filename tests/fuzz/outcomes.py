@@ -70,7 +70,9 @@ def _of_file(rng, folder, quick):
         path, how = hostile_files.odd_baseline(rng, folder), load_baseline
     else:
         path = hostile(rng, folder, quick)
-        how = rng.choice((open_table, lambda one: as_named(one, rng.choice(("x", "labels"))), load_array, load_baseline))
+        how = rng.choice(
+            (open_table, lambda one: as_named(one, rng.choice(("x", "labels"))), load_array, load_baseline)
+        )
         if how is load_baseline and rng.random() < 0.7:
             how = open_table
 
@@ -89,7 +91,12 @@ def _of_call(rng, folder, quick):
     call, changed = odd_call(rng, quick)
     # Some texts name an output file: what is there must not be replaced.
     shown = ", ".join(f"{name}={_short(value)}" for name, value in changed.items())
-    return _judged("calls", f"{call.name}({shown})", lambda: call.function(**(call.arguments | changed), **call.ready), tuple(changed))
+    return _judged(
+        "calls",
+        f"{call.name}({shown})",
+        lambda: call.function(**(call.arguments | changed), **call.ready),
+        tuple(changed),
+    )
 
 
 def _judged(area: str, what: str, run: Callable[[], Any], names: tuple[str, ...]) -> Outcome:
@@ -101,7 +108,9 @@ def _judged(area: str, what: str, run: Callable[[], Any], names: tuple[str, ...]
         text = str(error)
         if type(error).__name__ == "TypeCheckError":  # the run-time type check of the tests answered
             return Outcome("refused", area, what)
-        if "\n" in text.strip() or not (": expected " in text or any(re.search(rf"\b{name}\b", text) for name in names)):
+        if "\n" in text.strip() or not (
+            ": expected " in text or any(re.search(rf"\b{name}\b", text) for name in names)
+        ):
             return Outcome("no name", area, what, f"{type(error).__name__}: {text}")
         return Outcome("refused", area, what, text)
     except (KeyboardInterrupt, SystemExit):
@@ -139,7 +148,11 @@ def _of_command(rng, folder, quick):
         return Outcome("traceback", "commands", what, said)
     if found := _CONTROL.search(shown + problems):
         return Outcome("raw control characters", "commands", what, f"{found[0]!r} in {said}")
-    if code == 2 and not parsed and (not problems.startswith("error: ") or problems.count("\n") != 1 or shown or len(problems) > 3000):
+    if (
+        code == 2
+        and not parsed
+        and (not problems.startswith("error: ") or problems.count("\n") != 1 or shown or len(problems) > 3000)
+    ):
         return Outcome("no name", "commands", what, f"{said} (on standard output: {shown[:200]!r})")
     # A store may be left behind: a sweep goes on with it.
     left = {name for name in os.listdir(".") if name not in before and not name.endswith((".zarr", ".journal"))}

@@ -3,7 +3,6 @@
 import functools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -26,11 +25,47 @@ def _fails(*_):
     raise KeyError("inside a user's function")
 
 
-_SLOW = ("diagnose", "shared_signal", "label_content", "fair_scores", "scores_over_k", "predict_scores", "sweep", "_swept", "compare_representations",
-         "train", "train_info_nce", "pilot_embeddings", "estimate_decomposition", "nearest_boundary", "finite_sample", "run_checks", "svcca")
-_OF_NONE = {"groups": "array", "labelled": "rows", "pca": "whole", "components": "whole", "block": "whole", "n": "whole", "memory": "text",
-            "lam": "real", "loadings": "array", "basis": "array", "basis_x": "array", "basis_y": "array", "id_column": "text", "k": "whole",
-            "d_y": "whole", "name": "text", "sources": "names", "store": "path", "figure": "skip", "weight_decays": "skip"}
+_SLOW = (
+    "diagnose",
+    "shared_signal",
+    "label_content",
+    "fair_scores",
+    "scores_over_k",
+    "predict_scores",
+    "sweep",
+    "_swept",
+    "compare_representations",
+    "train",
+    "train_info_nce",
+    "pilot_embeddings",
+    "estimate_decomposition",
+    "nearest_boundary",
+    "finite_sample",
+    "run_checks",
+    "svcca",
+)
+_OF_NONE = {
+    "groups": "array",
+    "labelled": "rows",
+    "pca": "whole",
+    "components": "whole",
+    "block": "whole",
+    "n": "whole",
+    "memory": "text",
+    "lam": "real",
+    "loadings": "array",
+    "basis": "array",
+    "basis_x": "array",
+    "basis_y": "array",
+    "id_column": "text",
+    "k": "whole",
+    "d_y": "whole",
+    "name": "text",
+    "sources": "names",
+    "store": "path",
+    "figure": "skip",
+    "weight_decays": "skip",
+}
 
 
 def _kind(name, good):
@@ -66,15 +101,97 @@ def _kind(name, good):
 def values(rng: Random, kind: str) -> Any:
     """Something that an argument of a kind does not stand for, or hardly."""
     x, _, labels = hostile_files.views()
-    whole = (None, 1.5, -1, 0, 10**12, 2**64, 2**70, -2**63 - 1, "a", "", math.nan, math.inf, [1], np.float32(0.5), np.int64(2), np.array(2), 2.0, 10**400, "3")
-    real = (None, "a", math.nan, math.inf, -math.inf, -1, 0, 2, 1e300, -1e300, 1e-320, [0.5], np.float32(0.5), 10**400, 1j, np.array(0.5), "0.5")
+    whole = (
+        None,
+        1.5,
+        -1,
+        0,
+        10**12,
+        2**64,
+        2**70,
+        -(2**63) - 1,
+        "a",
+        "",
+        math.nan,
+        math.inf,
+        [1],
+        np.float32(0.5),
+        np.int64(2),
+        np.array(2),
+        2.0,
+        10**400,
+        "3",
+    )
+    real = (
+        None,
+        "a",
+        math.nan,
+        math.inf,
+        -math.inf,
+        -1,
+        0,
+        2,
+        1e300,
+        -1e300,
+        1e-320,
+        [0.5],
+        np.float32(0.5),
+        10**400,
+        1j,
+        np.array(0.5),
+        "0.5",
+    )
     text = (None, "", "nonsense", ESCAPE, 3, 0.5, [], "n" * 10_000, "a\nb", b"x", ["a"], True)
-    arrays = (None, "text", 5, math.nan, [], [None], [[None]], [["a"]], x[:5], x[:0], x[:, :0], x[0], x[None], x.astype(str), x + 1j, np.full((60, 4), np.nan),
-              np.full((60, 4), np.inf), labels, labels.astype(str), labels.astype(object), np.array(["a", None] * 30, object), np.arange(60) * 10**17,
-              np.array([object()] * 60), np.zeros((60, 4, 2)), x * 1e200, x * 1e-200, np.ones((60, 4)), np.zeros((60, 4)), np.array(2.0), labels.astype("M8[s]"),
-              np.eye(60), np.eye(60)[:, :4], np.zeros(0), [1.0, "a"], [1, 2, 3], {"a": 1}, x > 0, np.array([2**63] * 60, np.uint64),
-              np.array([f"c{row}" for row in range(60)]), np.arange(60.0), -labels, np.zeros((0, 0)), x[:1], x.tolist(), [10**400] * 60,
-              np.array([[ESCAPE]] * 60), np.full((60, 4), 1e308), np.r_[x[:59], [[math.nan] * 4]])
+    arrays = (
+        None,
+        "text",
+        5,
+        math.nan,
+        [],
+        [None],
+        [[None]],
+        [["a"]],
+        x[:5],
+        x[:0],
+        x[:, :0],
+        x[0],
+        x[None],
+        x.astype(str),
+        x + 1j,
+        np.full((60, 4), np.nan),
+        np.full((60, 4), np.inf),
+        labels,
+        labels.astype(str),
+        labels.astype(object),
+        np.array(["a", None] * 30, object),
+        np.arange(60) * 10**17,
+        np.array([object()] * 60),
+        np.zeros((60, 4, 2)),
+        x * 1e200,
+        x * 1e-200,
+        np.ones((60, 4)),
+        np.zeros((60, 4)),
+        np.array(2.0),
+        labels.astype("M8[s]"),
+        np.eye(60),
+        np.eye(60)[:, :4],
+        np.zeros(0),
+        [1.0, "a"],
+        [1, 2, 3],
+        {"a": 1},
+        x > 0,
+        np.array([2**63] * 60, np.uint64),
+        np.array([f"c{row}" for row in range(60)]),
+        np.arange(60.0),
+        -labels,
+        np.zeros((0, 0)),
+        x[:1],
+        x.tolist(),
+        [10**400] * 60,
+        np.array([[ESCAPE]] * 60),
+        np.full((60, 4), 1e308),
+        np.r_[x[:59], [[math.nan] * 4]],
+    )
     match kind:
         case "whole":
             return rng.choice(whole)
@@ -83,23 +200,114 @@ def values(rng: Random, kind: str) -> Any:
         case "text":
             return rng.choice(text)
         case "path":
-            return rng.choice((None, "", "none/x.json", "/dev/zero", ".", 5, "a\x00b.json", "n" * 300 + ".json", ESCAPE))
+            return rng.choice(
+                (None, "", "none/x.json", "/dev/zero", ".", 5, "a\x00b.json", "n" * 300 + ".json", ESCAPE)
+            )
         case "names":
-            return rng.choice((None, [], [None], "text", ["nonsense"], 5, [1.5], [[]], {"a": 1}, ["a", "a"], [ESCAPE], "", math.nan))
+            return rng.choice(
+                (None, [], [None], "text", ["nonsense"], 5, [1.5], [[]], {"a": 1}, ["a", "a"], [ESCAPE], "", math.nan)
+            )
         case "wholes":
-            return rng.choice((None, [], [None], "text", 5, [1.5], [0], [-1], [2**70], [[1]], [10**12], ["a"], [2, 1], [1, 1], math.nan, [math.nan]))
+            return rng.choice(
+                (
+                    None,
+                    [],
+                    [None],
+                    "text",
+                    5,
+                    [1.5],
+                    [0],
+                    [-1],
+                    [2**70],
+                    [[1]],
+                    [10**12],
+                    ["a"],
+                    [2, 1],
+                    [1, 1],
+                    math.nan,
+                    [math.nan],
+                )
+            )
         case "rows":
-            return rng.choice((None, [], [0, 0], [-1], [60], [10**12], [0.5], "text", labels.astype(str), np.arange(120), [None], [[0]], np.arange(60) % 2 == 0, 5,
-                               [2**70], [math.nan]))
+            return rng.choice(
+                (
+                    None,
+                    [],
+                    [0, 0],
+                    [-1],
+                    [60],
+                    [10**12],
+                    [0.5],
+                    "text",
+                    labels.astype(str),
+                    np.arange(120),
+                    [None],
+                    [[0]],
+                    np.arange(60) % 2 == 0,
+                    5,
+                    [2**70],
+                    [math.nan],
+                )
+            )
         case "axes":
-            return rng.choice((None, {}, {"kappa": []}, {"kappa": [None]}, {"kappa": ["a"]}, {"none": [1.0]}, {"kappa": np.zeros((2, 2))}, {"kappa": [math.nan]},
-                               {"kappa": [math.inf]}, {"kappa": 1.0}, {"kappa": "text"}, {1: [1.0]}, {None: [1.0]}, "kappa", 5, ["kappa"], {"k": [1.5]}, {"n": [10.5]},
-                               {"kappa": range(2)}, {"kappa": np.linspace(0, 1, 3).astype(str)}, {"kappa": [1j]}, {"kappa": [10**400]}, {"kappa": [-1.0]},
-                               {"d": [10**12]}, {"kappa": np.broadcast_to(1.0, 10**12)}, {"n": [0]}, {"n": [10**15]}, {ESCAPE: [1.0]}, {"seed": [1]}, {"kappa": {}}))
+            return rng.choice(
+                (
+                    None,
+                    {},
+                    {"kappa": []},
+                    {"kappa": [None]},
+                    {"kappa": ["a"]},
+                    {"none": [1.0]},
+                    {"kappa": np.zeros((2, 2))},
+                    {"kappa": [math.nan]},
+                    {"kappa": [math.inf]},
+                    {"kappa": 1.0},
+                    {"kappa": "text"},
+                    {1: [1.0]},
+                    {None: [1.0]},
+                    "kappa",
+                    5,
+                    ["kappa"],
+                    {"k": [1.5]},
+                    {"n": [10.5]},
+                    {"kappa": range(2)},
+                    {"kappa": np.linspace(0, 1, 3).astype(str)},
+                    {"kappa": [1j]},
+                    {"kappa": [10**400]},
+                    {"kappa": [-1.0]},
+                    {"d": [10**12]},
+                    {"kappa": np.broadcast_to(1.0, 10**12)},
+                    {"n": [0]},
+                    {"n": [10**15]},
+                    {ESCAPE: [1.0]},
+                    {"seed": [1]},
+                    {"kappa": {}},
+                )
+            )
         case "function":
-            return rng.choice((None, "text", 5, lambda cell: "text", _fails, lambda cell: None, lambda cell: np.zeros(3), lambda: 1.0, lambda cell: object(),
-                               lambda cell: cell.none, lambda cell: 1 / 0, lambda cell: [1.0, "a"], lambda cell: float(cell.model.kappa[0]), lambda cell: 1j,
-                               lambda cell: cell.model, lambda cell: np.nan, print, lambda cell: True if cell.model.kappa[0] > 0 else False, type))
+            return rng.choice(
+                (
+                    None,
+                    "text",
+                    5,
+                    lambda cell: "text",
+                    _fails,
+                    lambda cell: None,
+                    lambda cell: np.zeros(3),
+                    lambda: 1.0,
+                    lambda cell: object(),
+                    lambda cell: cell.none,
+                    lambda cell: 1 / 0,
+                    lambda cell: [1.0, "a"],
+                    lambda cell: float(cell.model.kappa[0]),
+                    lambda cell: 1j,
+                    lambda cell: cell.model,
+                    lambda cell: np.nan,
+                    print,
+                    lambda cell: bool(cell.model.kappa[0] > 0),
+                    type,
+                )
+            )
         case _:
             return rng.choice(arrays)
 
@@ -125,41 +333,133 @@ def calls() -> tuple[Call, ...]:
     def add(function, arguments, **ready):
         found.append(Call(getattr(function, "__qualname__", "fitted"), function, arguments, ready))
 
-    add(diagnosis.diagnose, labelled | matched | {"k": 2, "method": "content", "pca": None, "confidence": 0.9, "label_kind": "auto", "seed": 0, "ridge": "relative",
-                                                  "progress": False}, fit=False, predicted_scores=False)
-    add(diagnosis.diagnose, labelled | {"k": 2, "pca": None, "confidence": 0.9, "label_kind": "class", "ridge": "relative"}, method="spectral")
+    add(
+        diagnosis.diagnose,
+        labelled
+        | matched
+        | {
+            "k": 2,
+            "method": "content",
+            "pca": None,
+            "confidence": 0.9,
+            "label_kind": "auto",
+            "seed": 0,
+            "ridge": "relative",
+            "progress": False,
+        },
+        fit=False,
+        predicted_scores=False,
+    )
+    add(
+        diagnosis.diagnose,
+        labelled | {"k": 2, "pca": None, "confidence": 0.9, "label_kind": "class", "ridge": "relative"},
+        method="spectral",
+    )
     columns = {"columns": np.eye(2)[labels], "labelled": np.arange(60), "kind": "class", "groups": None, "seed": 0}
     add(diagnosis.shared_signal, pair | columns | {"level": 0.01})
-    add(diagnosis.label_content, pair | {"columns": columns["columns"], "labelled": np.arange(60), "groups": None, "ks": [1, 2], "seed": 0, "confidence": 0.9})
+    add(
+        diagnosis.label_content,
+        pair
+        | {
+            "columns": columns["columns"],
+            "labelled": np.arange(60),
+            "groups": None,
+            "ks": [1, 2],
+            "seed": 0,
+            "confidence": 0.9,
+        },
+    )
     add(diagnosis.fair_scores, pair | columns | {"k": 2, "folds": 5, "repeats": 1, "pca": None})
     add(diagnosis.scores_over_k, pair | columns | {"ks": [1, 2], "folds": 5, "repeats": 1, "pca": None})
     add(diagnosis.predict_scores, pair | columns | {"k": 2, "folds": 5, "repeats": 1, "pca": None})
     add(diagnosis.load_baseline, {"path": "none.json"})
-    add(similarity.compare_representations, pair | {"metrics": ["cka_linear"], "k": 5, "distance": "cosine", "bandwidth": 1.0, "components": None, "permutations": 3,
-                                                    "resamples": 2, "confidence": 0.9, "groups": None, "pca": None, "by_position": False, "missing": "error",
-                                                    "seed": 0, "progress": False})
-    for metric in (similarity.cka, similarity.svcca, similarity.mean_canonical_correlation, similarity.correlation_matrix_distance):
+    add(
+        similarity.compare_representations,
+        pair
+        | {
+            "metrics": ["cka_linear"],
+            "k": 5,
+            "distance": "cosine",
+            "bandwidth": 1.0,
+            "components": None,
+            "permutations": 3,
+            "resamples": 2,
+            "confidence": 0.9,
+            "groups": None,
+            "pca": None,
+            "by_position": False,
+            "missing": "error",
+            "seed": 0,
+            "progress": False,
+        },
+    )
+    for metric in (
+        similarity.cka,
+        similarity.svcca,
+        similarity.mean_canonical_correlation,
+        similarity.correlation_matrix_distance,
+    ):
         add(metric, dict(pair))
     add(similarity.cka, pair | {"kernel": "rbf", "unbiased": True, "bandwidth": 1.0})
     add(similarity.svcca, pair | {"components": 2, "standardise": False})
-    for metric in (similarity.cknna, similarity.cycle_knn, similarity.edit_similarity_knn, similarity.lcs_knn, similarity.mutual_knn):
+    for metric in (
+        similarity.cknna,
+        similarity.cycle_knn,
+        similarity.edit_similarity_knn,
+        similarity.lcs_knn,
+        similarity.mutual_knn,
+    ):
         add(metric, pair | {"k": 5, "distance": "cosine", "block": None})
     add(similarity.nearest_neighbours, {"x": x, "k": 5, "distance": "cosine", "block": None})
     add(pj_io.match_rows, labelled | matched)
     add(pj_io.inspect_pair, labelled | matched | {"label_kind": "auto", "k": None})
     add(pj_io.encode_labels, {"labels": labels, "rows": 60, "kind": "auto"})
-    add(pj_io.accumulate, {"tables": [x, y], "folds": 2, "seed": 0, "names": ["x", "y"], "rows_at_once": 10, "memory": 2**20, "progress": False})
+    add(
+        pj_io.accumulate,
+        {
+            "tables": [x, y],
+            "folds": 2,
+            "seed": 0,
+            "names": ["x", "y"],
+            "rows_at_once": 10,
+            "memory": 2**20,
+            "progress": False,
+        },
+    )
     add(pj_io.as_named, {"value": x, "name": "x", "id_column": None, "flatten": False})
     add(pj_io.open_table, {"source": x, "name": "x", "flatten": False})
     add(pj_io.load_array, {"path": "none.npy"})
-    add(pj_io.Table, {"name": "x", "shape": (60, 4), "dtype": np.dtype(float), "read": lambda start, stop: x[start:stop], "step": 1})
-    add(SpikedModel, {"kappa": np.ones(2), "nu": np.full(1, 0.5), "gamma_x": np.ones(2), "gamma_y": np.ones(2), "nuisance_x": np.ones(1), "nuisance_y": np.ones(1)})
+    add(
+        pj_io.Table,
+        {"name": "x", "shape": (60, 4), "dtype": np.dtype(float), "read": lambda start, stop: x[start:stop], "step": 1},
+    )
+    add(
+        SpikedModel,
+        {
+            "kappa": np.ones(2),
+            "nu": np.full(1, 0.5),
+            "gamma_x": np.ones(2),
+            "gamma_y": np.ones(2),
+            "nuisance_x": np.ones(1),
+            "nuisance_y": np.ones(1),
+        },
+    )
     add(SpikedModel.homogeneous, {"kappa": 1.0, "nu": 0.5, "k": 2, "d": 4, "nuisance_y": 2.0})
     add(SpikedModel.geometric, {"kappa_bar": 1.0, "nu": 0.5, "decay": 0.5, "k": 2, "d": 4})
     add(theory.nearest_boundary, {"model": model, "target": "Both", "parameters": ("kappa",), "margin": 1e-5})
     add(theory.finite_sample, {"model": model, "n": 100})
     add(theory.label_content, {"model": model, "k": 2, "loadings": None})
-    add(theory.label_content_of_covariances, {"xx": np.eye(4), "xy": 0.5 * np.eye(4), "yy": np.eye(4), "x_labels": np.ones((4, 1)), "y_labels": np.ones((4, 1)), "k": 2})
+    add(
+        theory.label_content_of_covariances,
+        {
+            "xx": np.eye(4),
+            "xy": 0.5 * np.eye(4),
+            "yy": np.eye(4),
+            "x_labels": np.ones((4, 1)),
+            "y_labels": np.ones((4, 1)),
+            "k": 2,
+        },
+    )
     add(theory.separation_ratio, {"spectrum": np.ones(3), "is_signal": np.array([True, False, True])})
     add(theory.soft_bottleneck_bound, {"correlations": np.full(2, 0.5)})
     add(theory.ca_boundary, {"kappa": 1.0, "gamma_x": 1.0, "gamma_y": 1.0})
@@ -168,7 +468,11 @@ def calls() -> tuple[Call, ...]:
     for solver in (linear.solve_ca, linear.solve_cp, linear.solve_ca_probe):
         add(solver, {"covariances": sampled, "k": 2})
     add(linear.solve_joint, {"covariances": sampled, "k": 2, "lam": 0.5})
-    add(linear.train, {"objective": "cp", "covariances": sampled, "k": 2, "lam": None, "learning_rate": 0.01, "max_steps": 3}, key=key)
+    add(
+        linear.train,
+        {"objective": "cp", "covariances": sampled, "k": 2, "lam": None, "learning_rate": 0.01, "max_steps": 3},
+        key=key,
+    )
     add(linear.train_info_nce, pair | {"k": 2, "temperature": 0.5, "max_steps": 3}, key=key)
     add(linear.top_k_projector, {"matrix": np.eye(4), "k": 2})
     add(linear.principal_angles, {"rows": np.eye(4)[:2], "other": np.eye(4)[1:3]})
@@ -177,8 +481,21 @@ def calls() -> tuple[Call, ...]:
     add(linear.vicreg_multiplicities, {"correlations": np.full(3, 0.5), "k": 2, "invariance": 25.0, "covariance": 1.0})
     for estimator in (linear.CrossAlignment, linear.CrossPrediction):
         add(functools.partial(_fitted, estimator), {"n_components": 2, "shrinkage": 0.0, "ridge": 0.0}, X=x, Y=y)
-    add(simulation.sweep, {"build": SpikedModel.homogeneous, "axes": {"kappa": np.linspace(0, 3, 2)}, "quantities": ["regime"], "fixed": {"k": 2, "d": 4, "nu": 0.5},
-                           "n": None, "seeds": 1, "key": 0, "memory": None, "store": None, "progress": False})
+    add(
+        simulation.sweep,
+        {
+            "build": SpikedModel.homogeneous,
+            "axes": {"kappa": np.linspace(0, 3, 2)},
+            "quantities": ["regime"],
+            "fixed": {"k": 2, "d": 4, "nu": 0.5},
+            "n": None,
+            "seeds": 1,
+            "key": 0,
+            "memory": None,
+            "store": None,
+            "progress": False,
+        },
+    )
     add(_swept, {"function": lambda cell: cell.model.kappa[0]})
     add(simulation.sample_pairs, {"key": key, "model": model, "n": 10})
     add(simulation.sample_covariances, {"key": key, "model": model, "n": 10})
@@ -187,12 +504,42 @@ def calls() -> tuple[Call, ...]:
     add(simulation.population_covariances, {"model": model, "basis_x": None, "basis_y": None})
     add(simulation.run_checks, {"seed": 0})
     add(information.decompose, {"table": table, "measure": "broja", "tolerance": 1e-7})
-    add(information.estimate_decomposition, labelled | {"method": "posterior", "cells": 4, "measure": "broja", "shuffles": 2, "seed": 0})
+    add(
+        information.estimate_decomposition,
+        labelled | {"method": "posterior", "cells": 4, "measure": "broja", "shuffles": 2, "seed": 0},
+    )
     add(information.estimate_decomposition, labelled | {"cells": 4, "shuffles": 2, "seed": 0}, method="bins")
     add(information.tanh_network, {"key": key, "depth": 2, "d": 4})
-    add(information.shared_unique_bits, {"key": key, "redundancy": 1, "synergy": 0, "features": 4, "shared": 2, "unique": 2, "classes": 2, "information": 0.5})
-    add(deep.pilot_embeddings, pair | {"fold": np.arange(60) % 2, "k": 2, "encoder": "mlp", "batch": 16, "hidden": (4,), "learning_rate": 1e-3, "seed": 0,
-                                       "progress": False, "objectives": ("CA",), "weight_decays": None}, steps=2)
+    add(
+        information.shared_unique_bits,
+        {
+            "key": key,
+            "redundancy": 1,
+            "synergy": 0,
+            "features": 4,
+            "shared": 2,
+            "unique": 2,
+            "classes": 2,
+            "information": 0.5,
+        },
+    )
+    add(
+        deep.pilot_embeddings,
+        pair
+        | {
+            "fold": np.arange(60) % 2,
+            "k": 2,
+            "encoder": "mlp",
+            "batch": 16,
+            "hidden": (4,),
+            "learning_rate": 1e-3,
+            "seed": 0,
+            "progress": False,
+            "objectives": ("CA",),
+            "weight_decays": None,
+        },
+        steps=2,
+    )
     add(deep.seed_interval, {"values": [0.5, 0.6, 0.7], "axis": 0, "level": 0.9})
     return tuple(found)
 
@@ -204,7 +551,14 @@ def _fitted(estimator, X, Y, n_components, shrinkage, ridge):  # noqa: N803
 def _swept(function):
     from phasejax import SpikedModel, sweep
 
-    return sweep(SpikedModel.homogeneous, {"kappa": [1.0, 2.0]}, quantities={"own": function}, fixed={"k": 2, "d": 4, "nu": 0.5}, n=20, key=0)
+    return sweep(
+        SpikedModel.homogeneous,
+        {"kappa": [1.0, 2.0]},
+        quantities={"own": function},
+        fixed={"k": 2, "d": 4, "nu": 0.5},
+        n=20,
+        key=0,
+    )
 
 
 def odd_call(rng: Random, quick: bool = False) -> tuple[Call, dict[str, Any]]:

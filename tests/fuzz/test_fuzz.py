@@ -12,6 +12,7 @@ from tests.fuzz.outcomes import outcome_of
 @pytest.mark.parametrize(("area", "inputs"), [("files", 110), ("commands", 50), ("calls", 40)])
 def test_hostile_inputs_are_read_or_refused_in_one_line(area, inputs):
     """`python -m tests.fuzz --area AREA --only NUMBER --quick` repeats an input that fails."""
+
     @settings(max_examples=inputs)
     @given(st.integers(0, 2**31))
     @example(0)
