@@ -34,7 +34,7 @@ from scipy.special import chdtrc
 
 from phasejax._core.devices import cores
 from phasejax.diagnosis._posterior import LaplaceApproximation, mixture
-from phasejax.diagnosis._precision import overdispersion
+from phasejax.diagnosis._precision import overdispersion, usable_groups
 from phasejax.diagnosis._programs import DRAWS_PER_CALL, compile_programs
 from phasejax.diagnosis._search import MANY_SAMPLES, Search, number_of_few_samples
 from phasejax.diagnosis._simulator import Design
@@ -62,6 +62,8 @@ class Posterior:
         overdispersion: variance of the parameters over rows, as a multiple of that of Gaussian rows; 1 when not known.
         families: probability of each family, in the order of `_posterior.FAMILIES`: free, equal signals, all
             nuisance correlated, both.
+        singular_groups: number of groups of rows without which some direction of a view does not vary any more, so
+            that `overdispersion` leaves them out.
     """
 
     draws: Float[np.ndarray, "m p"]
@@ -69,6 +71,7 @@ class Posterior:
     reduced_chi2: float
     overdispersion: float
     families: Float[np.ndarray, "4"]
+    singular_groups: int = 0
 
 
 def match_moments(joint: Float[np.ndarray, "s s"], design: Design, *,
@@ -95,8 +98,9 @@ def match_moments(joint: Float[np.ndarray, "s s"], design: Design, *,
     with ThreadPoolExecutor(cores()) as pool:
         search = Search(target, design, programs, pool, seed)
         best, weight = search.nearby(search.from_afar(rng))
+        usable = None if without is None else usable_groups(joint, without, design)
         dispersion = 1.0 if without is None else round(
-            overdispersion(best, weight, without, design, programs, seed), DECIMALS)
+            overdispersion(best, weight, without, design, programs, seed, usable), DECIMALS)
         weight = weight / max(dispersion, 1.0)
         # Never below 1: a model is not known better because it fits better than chance.
         reduced_chi2 = LaplaceApproximation(best, target, weight).reduced_chi2
@@ -105,7 +109,7 @@ def match_moments(joint: Float[np.ndarray, "s s"], design: Design, *,
     sample, families = mixture(parts, draws, rng, 1 + FEW_ROWS * ((design.d_x + design.d_y) / design.n) ** 2)
     ratios = _log_ratios(programs.log_ratios.result(), sample)
     ratios = ratios + MODEL_ERROR * rng.standard_normal(ratios.shape)
-    return Posterior(sample, ratios, reduced_chi2, dispersion, families)
+    return Posterior(sample, ratios, reduced_chi2, dispersion, families, 0 if usable is None else int((~usable).sum()))
 
 
 def _log_ratios(program, sample):

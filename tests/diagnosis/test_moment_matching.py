@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from phasejax import SpikedModel, delta_ca, delta_cp
-from phasejax.diagnosis import _estimates, _moment_matching, _posterior
+from phasejax.diagnosis import _estimates, _moment_matching, _posterior, diagnose
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
+from phasejax.diagnosis._precision import usable_groups
 from phasejax.diagnosis._simulator import (
     PRIOR,
     Design,
@@ -320,6 +321,27 @@ def test_heavy_tails_scatter_more_than_gaussian_rows():
     gaussian = found["Gaussian"]
     assert abs(gaussian.mean() - 1) < 4 * gaussian.std() / np.sqrt(10)
     assert found["t"].mean() > 1.5
+
+
+def test_groups_that_hold_all_that_varies_in_a_direction_are_known_in_any_coordinates():
+    """A column of x is 0 but in three rows of group 4; another of y in one row each of groups 2 and 3, which remain."""
+    rng, groups = np.random.default_rng(0), np.arange(200) % 20
+    x, y = rng.standard_normal((200, 9)), 1e6 * rng.standard_normal((200, 7))
+    x[:, 3] = y[:, 2] = 0
+    x[[4, 24, 64], 3], y[[2, 3], 2] = 1e-3, 1.0
+    expected = np.arange(20) != 4
+    for rotated in (False, True):
+        turns = [np.linalg.qr(rng.standard_normal((d, d)))[0] if rotated else np.eye(d) for d in (9, 7)]
+        stacked = np.c_[x @ turns[0], y @ turns[1], rng.standard_normal((200, 2))]
+        without = np.stack([np.cov(stacked[groups != group].T) for group in range(20)])
+        np.testing.assert_array_equal(usable_groups(np.cov(stacked.T), without, DESIGN), expected)
+
+
+def test_more_classes_than_can_be_simulated_are_an_error_at_once():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 612, 4))
+    with pytest.raises(ValueError, match="^labels: expected at most 100 independent columns .* got 101$"):
+        diagnose(x, y, np.arange(612) % 102, method="moments")
 
 
 def test_data_that_no_model_describes_are_known():
