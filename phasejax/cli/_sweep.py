@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
+from phasejax._core.input_files import check_memory
+from phasejax._core.terminal import printable
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,14 @@ class Sweep:
         import jax
 
         from phasejax._core.atomic_files import written_whole
+        from phasejax._core.validation import check_key, check_seed
         from phasejax.cli._processes import joined
         from phasejax.simulation import sweep
         from phasejax.theory import SpikedModel
 
         def compute(report: bool) -> Any:
             return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
-                         seeds=self.seeds, key=jax.random.key(self.seed), memory=self.memory, store=self.store,
+                         seeds=self.seeds, key=check_key("--seed", check_seed("--seed", self.seed)), memory=self.memory, store=self.store,
                          executor=self.executor, progress=self.progress and report)
 
         if self.distributed:
@@ -91,7 +94,7 @@ class Sweep:
                 with written_whole(self.out) as unfinished:
                     found.to_netcdf(unfinished, engine="scipy")
             shape = " x ".join(f"{name} {length}" for name, length in found.sizes.items())
-            print(f"{', '.join(map(str, found.data_vars))} over {shape}: {self.store or self.out}")
+            print(f"{', '.join(map(str, found.data_vars))} over {shape}: {printable(str(self.store or self.out))}")
         return 0
 
 
@@ -103,9 +106,12 @@ def _axis(text: str) -> tuple[str, Any]:
     try:
         if ":" in values:
             first, last, count = values.split(":")
+            check_memory("--axes", 8 * int(count))
             return name, np.linspace(float(first), float(last), int(count))
         return name, np.array([_number(value) for value in values.split(",")])
-    except ValueError:
+    except (ValueError, OverflowError) as error:
+        if "memory" in str(error):
+            raise
         raise ValueError(f"--axes: expected NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..., got {text!r}") from None
 
 

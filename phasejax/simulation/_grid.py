@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from phasejax._core.input_files import check_memory
+from phasejax._core.validation import shown
+
 # Parameters that set the shapes of arrays: cells that differ in them cannot share a program.
 SHAPE_PARAMETERS = ("k", "d", "d_y")
 _COUNTS = ("n", *SHAPE_PARAMETERS)
@@ -139,9 +142,10 @@ def _checked_values(name: str, values: Any) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name}: expected an axis of at least one value, got shape {values.shape}")
+    check_memory(name, 8 * values.size)
     if name in _COUNTS:
         if values.dtype.kind not in "iu" or values.min() < 1:
-            raise ValueError(f"{name}: expected whole numbers of at least 1, got {values.tolist()}")
+            raise ValueError(f"{name}: expected whole numbers of at least 1, got {shown(values)}")
         return values.astype(np.int64)
     if values.dtype.kind not in "iuf":
         raise ValueError(f"{name}: expected real numbers, got dtype {values.dtype}")

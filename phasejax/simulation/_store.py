@@ -4,12 +4,15 @@ The other place is a Zarr store that survives a kill, in `_zarr_store`. Both tak
 the same dataset. Each chunk has a key, by which a store knows what a sweep that was interrupted had already finished.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
+
+from phasejax._core.input_files import check_memory
 
 Region = tuple[slice, ...]  # where a chunk lies along the dimensions of the grid
 
@@ -89,6 +92,7 @@ class Memory:
 
     def __init__(self, template: DatasetTemplate):
         self.template = template
+        check_memory("axes", sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in template.variables.values()))
         self.arrays = {name: np.full(v.shape, v.fill, v.dtype) for name, v in template.variables.items()}
 
     def chunk_shape(self, name: str) -> tuple[int, ...]:
