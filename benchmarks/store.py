@@ -35,13 +35,13 @@ _CHILDREN: dict[tuple[str, int], subprocess.Popen[str]] = {}
 _JOURNAL = Path("phasejax", "run", "journal.jsonl")
 
 
-def run(*, flips: int = 240, kills: int = 400, pairs: int = 50, store: Path | None = None,
+def run(*, flips: int = 240, every: int = 1, pairs: int = 50, store: Path | None = None,
         progress: bool | ProgressCallback = False) -> list[Row]:
     """Damage, kill and start twice, and count what comes of it.
 
     Args:
         flips: flipped bits, half of them in chunks.
-        kills: at most so many places of a run in which it is killed, one file operation after another.
+        every: before which file operations of a run it is killed: 1 for all, 2 for every second one.
         pairs: simultaneous starts.
         store: where what is done is kept.
         progress: how to report.
@@ -50,10 +50,10 @@ def run(*, flips: int = 240, kills: int = 400, pairs: int = 50, store: Path | No
         whole = Path(folder) / "whole.zarr"
         small_sweep(whole)
         operations = _in_child(Path(folder) / "counted.zarr", 10**9)["operations"]
-        cases: dict[str, int] = {"flipped bit": flips, "deleted file": len(_files(whole)), "emptied file": 20,
-                                 "killed": min(kills, operations), "removed or copied": len(_OTHER_CASES),
-                                 "two starts": pairs}
-        points = [(kind, number) for kind, count in cases.items() for number in range(count)]
+        cases = {"flipped bit": range(flips), "deleted file": range(len(_files(whole))), "emptied file": range(20),
+                 "removed or copied": range(len(_OTHER_CASES)), "two starts": range(pairs),
+                 "killed": range(0, operations, every)}
+        points = [(kind, number) for kind, numbers in cases.items() for number in numbers]
         work = {"flipped bit": _flip, "deleted file": _delete, "emptied file": _empty, "killed": _kill,
                 "removed or copied": _other_case, "two starts": _start_twice}
 
@@ -67,7 +67,8 @@ def run(*, flips: int = 240, kills: int = 400, pairs: int = 50, store: Path | No
         finally:
             close_children()
     counts = Counter((kind, str(part["outcome"])) for (kind, _), part in zip(points, done, strict=True))
-    return [row(f"{kind} ({cases[kind]})", outcome, count, "1") for (kind, outcome), count in sorted(counts.items())]
+    return [row(f"{kind} ({len(cases[kind])})", outcome, count, "1")
+            for (kind, outcome), count in sorted(counts.items())]
 
 
 def small_sweep(store: Path | None, **options) -> xr.Dataset:

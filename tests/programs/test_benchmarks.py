@@ -94,7 +94,8 @@ def test_a_killed_diagnosis_benchmark_goes_on(tmp_path, monkeypatch, capsys):
                        "unit": "share"}
     assert not (tmp_path / "b.json.parts").exists()
     diagnosis.run(cells=2, seeds=1, store=tmp_path / "other")
-    diagnosis.run(cells=2, seeds=2, store=tmp_path / "other")
+    with pytest.warns(UserWarning, match=r"and 26 more \(settings is .*, 2, 1\] there, .*, 2, 2\] here\)"):
+        diagnosis.run(cells=2, seeds=2, store=tmp_path / "other")
     assert len(measured) == 24 * 3
 
 
