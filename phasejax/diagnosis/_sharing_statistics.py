@@ -11,7 +11,7 @@ DIRECTIONS = (1, 2, 4, 8)
 class PairStatistics:
     """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them."""
 
-    def __init__(self, blocks, views, learned, agreement):
+    def __init__(self, blocks, views, learned, agreements):
         self.size = blocks.number
         self.names: list[str] = []
         self.products: list[tuple[bool, _Product]] = []
@@ -33,10 +33,11 @@ class PairStatistics:
                 for side, method in (slice(learned), "CA"), (slice(learned, None), "PLS"):
                     self.matched.append((by_row, x[:, side], y[:, side], ks))
                     self.names += [f"{level}agreement of {k} learned directions of {method}" for k in ks]
-        self.agreement = agreement
-        self.names.append("agreement of the predictions of labels")
+        self.agreements = agreements
+        self.names += [f"agreement of the predictions of labels{how}" for how in agreements]
         self.dimension = max(1, min(self.products[0][1].plain.shape))
-        self.cost = sum(product.cost for _, product in self.products) + agreement.cost
+        self.cost = sum(product.cost for _, product in self.products) + sum(
+            agreement.cost for agreement in agreements.values())
 
     def statistics(self, of_groups, of_rows):
         values = []
@@ -45,17 +46,18 @@ class PairStatistics:
         for by_row, x, y, ks in self.matched:
             agreeing = np.einsum("ij,ij->j", x, y[of_rows if by_row else of_groups])
             values += [agreeing[:k].sum() for k in ks]
-        return np.array([*values, self.agreement.of(of_rows)])
+        return np.array([*values, *(agreement.of(of_rows) for agreement in self.agreements.values())])
 
 
 class PredictionAgreement:
-    """The sum of products of the labels' predictions from x and from y, under permutations of y's rows.
+    """The correlation of the labels' predictions from x with those from y, under permutations of y's rows.
 
-    The prediction of a row is by least squares on the rows of other folds. Labels stay with x, so that for y every
-    permutation is another regression: its sums of y t' over each fold are computed anew.
+    The prediction of a row is by regression on the rows of other folds. Labels stay with x, so that for y every
+    permutation is another regression: its sums of y t' over each fold are computed anew. A correlation and not a
+    covariance, since where labels depend on both views any permutation makes y's predictions smaller.
 
     Args:
-        y: rows of y in whitened principal coordinates, shape (m, r).
+        y: rows of y in coordinates in which the regression weighs each alike, shape (m, r).
         predicted: predictions from x of the same rows, shape (m, l).
         targets: label columns, zero in rows without labels, shape (m, l).
         fold: of each row.
@@ -64,18 +66,26 @@ class PredictionAgreement:
     def __init__(self, y, predicted, targets, fold):
         by_fold = np.argsort(fold, kind="stable")
         self._order, self._y = by_fold, y
-        both = np.hstack([predicted - predicted.mean(0), targets])[by_fold]
+        predicted = predicted - predicted.mean(0)
+        size = np.linalg.norm(predicted)
+        both = np.hstack([predicted / (size if size > 0 else 1), targets])[by_fold]
         self._parts = np.split(both, np.flatnonzero(np.diff(fold[by_fold])) + 1)
-        self.cost = y.size * both.shape[1]
+        self.cost = 1.5 * y.size * both.shape[1]
 
     def of(self, order):
         """The agreement when the rows of y are in this order."""
-        y, start, sums = self._y[order][self._order], 0, []
+        y, start, parts = self._y[order][self._order], 0, []
         for part in self._parts:
-            sums.append(np.split(y[start:start + len(part)].T @ part, 2, axis=1))
+            rows = y[start:start + len(part)]
+            parts.append((rows, *np.split(rows.T @ part, 2, axis=1)))
             start += len(part)
-        total = sum(with_targets for _, with_targets in sums)
-        return sum(np.sum(with_predictions * (total - with_targets)) for with_predictions, with_targets in sums)
+        total = sum(with_targets for *_, with_targets in parts)
+        agreement = squares = 0.0
+        for rows, with_predictions, with_targets in parts:
+            weights = total - with_targets
+            agreement += np.sum(with_predictions * weights)
+            squares += np.sum((rows @ weights) ** 2)
+        return agreement / np.sqrt(squares) if squares > 0 else 0.0
 
 
 class _Product:
@@ -124,9 +134,13 @@ def label_targets(columns, kind):
 
 
 class LabelStatistics:
-    """The share of the label columns that the leading shared directions explain, under permutations of labels."""
+    """The share of the label columns that the leading shared directions explain, under permutations of labels.
 
-    def __init__(self, blocks, scores, columns, kind):
+    A last statistic weighs all directions of alignment by their squared canonical correlations, so that many weak ones
+    add up: the squares of the labels' predictions from each view, seen from the other one.
+    """
+
+    def __init__(self, blocks, scores, weighted, columns, kind):
         self.names, self.parts = [], []
         for by_row in (False, True) if blocks.repeated else (False,):
             level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
@@ -138,15 +152,18 @@ class LabelStatistics:
                 ks = sorted({min(k, most) for k in DIRECTIONS if k != 1 or "features" not in name})
                 # A constant view has no direction, which explains nothing.
                 leading = part(values)[:, :2 * ks[-1]] if values.shape[1] else np.zeros((len(targets), 2))
-                basis = _orthonormal(leading)
-                self.parts.append((by_row, basis, targets, 2 * np.array(ks, int) - 1))
+                self.parts.append((by_row, _orthonormal(leading), targets, 2 * np.array(ks, int) - 1))
                 self.names += [f"{level}{k} direction{'s' * (k > 1)} by {name}" for k in ks]
+            values = part(weighted) - part(weighted).mean(0)
+            size = np.linalg.norm(values)
+            self.parts.append((by_row, values / (size if size > 0 else 1), targets, [-1]))
+            self.names.append(f"{level}all directions by their canonical correlations")
 
     def statistics(self, of_groups, of_rows):
         values = []
         for by_row, basis, targets, ends in self.parts:
             squares = np.sum((basis.T @ targets[of_rows if by_row else of_groups]) ** 2, 1)
-            values.append(np.cumsum(squares)[ends] ** (1 / 3))
+            values.append(np.cumsum(squares)[ends] ** (1 / 3) if len(squares) else np.zeros(len(ends)))
         return np.concatenate(values)
 
 

@@ -223,13 +223,36 @@ def test_reason_says_what_was_found():
     assert noise.reason().endswith("check the pairing")
 
 
-def test_agreement_of_predictions_is_that_of_regressions_without_each_fold():
+def test_agreement_of_predictions_is_the_correlation_of_regressions_without_each_fold():
     """For a permutation of y's rows, least squares of the labels on y is fitted anew to the other folds."""
     rng = np.random.default_rng(0)
     y, predicted, targets = rng.standard_normal((3, 40, 2))
     fold, order = rng.integers(0, 4, 40), rng.permutation(40)
-    expected, moved = 0.0, y[order]
+    moved, of_y = y[order], np.zeros((40, 2))
     for f in range(4):
-        weights = moved[fold != f].T @ targets[fold != f]
-        expected += np.sum((predicted - predicted.mean(0))[fold == f] * (moved[fold == f] @ weights))
+        of_y[fold == f] = moved[fold == f] @ (moved[fold != f].T @ targets[fold != f])
+    of_x = predicted - predicted.mean(0)
+    expected = np.sum(of_x * of_y) / np.linalg.norm(of_x) / np.linalg.norm(of_y)
     assert PredictionAgreement(y, predicted, targets, fold).of(order) == pytest.approx(expected)
+
+
+def test_labels_that_both_views_predict_are_not_taken_for_something_shared():
+    """Of 20 sets of independent views whose sum is the label, 1 alarm is expected at level .05, standard error .97."""
+    alarms = 0
+    for seed in range(20):
+        rng = np.random.default_rng([9, seed])
+        x, y = rng.standard_normal((2, 150, 4))
+        t = x[:, :1] + y[:, :1]
+        alarms += shared_signal(x, y, t, np.arange(150), kind="real", level=0.05).views_share
+    assert alarms <= 4
+
+
+def test_many_weak_directions_add_up():
+    """Twelve signals of correlation .2, all of which the label measures: none of the first directions holds much."""
+    rng = np.random.default_rng(4)
+    s = rng.standard_normal((1000, 12))
+    x, y = (0.5 * s + rng.standard_normal((1000, 12)) for _ in range(2))
+    t = s.sum(1, keepdims=True) + 8 * rng.standard_normal((1000, 1))
+    found = shared_signal(x, y, t, np.arange(1000), kind="real")
+    assert found.seen
+    assert found.label_statistic == "all directions by their canonical correlations"
