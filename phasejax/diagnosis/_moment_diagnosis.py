@@ -11,7 +11,7 @@ from phasejax.diagnosis._estimates import summarise_posterior
 from phasejax.diagnosis._folds import usable_folds
 from phasejax.diagnosis._moment_matching import label_directions, match_moments
 from phasejax.diagnosis._moment_result import MomentDiagnosis
-from phasejax.diagnosis._paired_data import PairedRows, most_components
+from phasejax.diagnosis._paired_data import GROUPS, PairedRows, most_components
 from phasejax.diagnosis._predicted_scores import scores_of_checked_data
 from phasejax.diagnosis._scoring import FOLDS
 from phasejax.diagnosis._simulator import Design
@@ -20,6 +20,8 @@ from phasejax.diagnosis._units import rows_in_like_units
 
 # Largest gain of both views over one of them, at the upper end of its interval, that makes the other redundant.
 _REDUNDANT_GAIN = 0.005
+# The simulations hold all label columns: 99, those of 100 classes, take half a minute on two cores, 999 six minutes.
+_MOST_LABEL_COLUMNS = 100
 
 
 def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, predicted_scores: bool, seed: int
@@ -39,6 +41,9 @@ def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, pred
     data, of_units = rows_in_like_units(data)
     top = most_components(data, k)
     q = data.q
+    if q > _MOST_LABEL_COLUMNS:
+        raise ValueError(f"labels: expected at most {_MOST_LABEL_COLUMNS} independent columns (classes less one), "
+                         f"since moments of more take minutes to simulate, got {q}")
     n, m = effective_rows(data)
     signals = min(label_directions(data.joint, data.d_x, data.d_y, q, m), top) if k is None else k
     design = Design(data.d_x, data.d_y, q, signals, n - 1, m - 1)
@@ -53,7 +58,17 @@ def diagnose_by_moments(data: PairedRows, k: int | None, confidence: float, pred
         kind=data.kind, d_x=data.d_x, d_y=data.d_y, label_columns=q, k=signals,
         k_estimated=k is None, confidence=confidence, ca=spectra.ca, cp=spectra.cp, cp_reverse=spectra.cp_reverse,
         predicted_scores=scores, **summarise_posterior(posterior, design, data.joint, confidence, seed))
-    return replace(found, warnings=(*of_units, *_limits(found, data.views_share_a_column, n)))
+    return replace(found, warnings=(*of_units, *_of_jackknife(posterior.singular_groups),
+                                    *_limits(found, data.views_share_a_column, n)))
+
+
+def _of_jackknife(singular: int) -> tuple[str, ...]:
+    """What is said where groups of rows are left out of the jackknife."""
+    if not singular:
+        return ()
+    return (f"without {singular} of {GROUPS} random groups of rows some direction of a view does not vary at all, as a "
+            "column that is 0 in nearly all rows: how much rows scatter is estimated from the other groups; principal "
+            "components (pca) leave such directions out.",)
 
 
 def _folds(data):

@@ -340,7 +340,7 @@ def test_groups_that_hold_all_that_varies_in_a_direction_are_known_in_any_coordi
 def test_more_classes_than_can_be_simulated_are_an_error_at_once():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 612, 4))
-    with pytest.raises(ValueError, match="^labels: expected at most 100 independent columns .* got 101$"):
+    with pytest.raises(ValueError, match=r"^labels: expected at most 100 independent columns .* got 101$"):
         diagnose(x, y, np.arange(612) % 102, method="moments")
 
 
