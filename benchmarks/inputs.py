@@ -1,10 +1,10 @@
 """What is read from random files of tables and labels, beside what is in them.
 
 A thousand files as people write them: separators, decimal commas, encodings, comments, compression, indices,
-identifiers that look like numbers, missing values, classes of every type. Each is read twice: by phasejax, which is told
-nothing but the rows that labels belong to, and by a reader that is told how the file was written (the arrays themselves
-for tables, Python's `csv` module for labels). A file that is refused in one line is no wrong number; one that is read
-differently is.
+identifiers that look like numbers, missing values, classes of every type. Each is read twice: by phasejax, which is
+told nothing but the rows that labels belong to, and by a reader that is told how the file was written (the arrays
+themselves for tables, Python's `csv` module for labels). A file that is refused in one line is no wrong number; one
+that is read differently is.
 """
 
 import tempfile

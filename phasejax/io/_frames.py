@@ -36,7 +36,7 @@ def of_frame(frame: Any, name: str, id_column: str | None, groups_column: str | 
                                    "identifier" for place in named))
     if len(parts) == 1 and parts[0].ndim == 2:  # a column of lists
         return parts[0], ids, None, notes
-    values = np.column_stack(parts) if parts else np.empty((len(frame), 0))
+    values = np.ascontiguousarray(np.column_stack(parts)) if parts else np.empty((len(frame), 0))
     for column, part in zip(columns, parts, strict=True):
         if values.dtype.kind == "f" and part.dtype.kind in "iu" and part.size and \
                 max(-int(part.min()), int(part.max())) > EXACT:

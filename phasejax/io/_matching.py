@@ -247,7 +247,7 @@ def _taken(name, values, rows, small):
     if isinstance(values, Table):
         if small:
             values = values.rows(0, len(values))
-            values = values.astype(values.dtype.newbyteorder("="), copy=False)
+            values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))  # sums in one order by every route
         elif rows is not None:
             raise ValueError(f"{name}: expected the same identifiers in the same order in both files, since this "
                              f"table is too large to be moved in memory ({values.shape[0]} x {values.shape[1]}), "

@@ -39,7 +39,7 @@ def plain_values(values: Any, name: str) -> np.ndarray:
         return values if mask is None else np.where(mask, "", values)
     if values.dtype.kind not in NUMBERS:
         raise ValueError(f"{name}: expected numbers, got dtype {values.dtype}")
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("=")).reshape(values.shape)  # sums in one order
     if mask is None:
         return values
     return np.where(mask, np.nan, values.astype(np.result_type(values.dtype, np.float32)))

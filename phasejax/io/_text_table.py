@@ -162,7 +162,7 @@ def _values(table, places):
                     f"{table.label(place)} (identifiers? then name the column id)"
                 )
         kinds = {parsed[place].dtype.kind for place in places}
-        values = parsed.to_numpy() if kinds in ({"i"}, {"b"}) else parsed.to_numpy(np.float64)
+        values = np.ascontiguousarray(parsed.to_numpy() if kinds in ({"i"}, {"b"}) else parsed.to_numpy(np.float64))
     return values
 
 

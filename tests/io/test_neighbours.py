@@ -5,12 +5,14 @@ what is read with the values it was made of.
 """
 
 import gzip
+import warnings
 
 import ml_dtypes
 import numpy as np
 import pandas as pd
 import pytest
 
+from phasejax import diagnose
 from phasejax.io import as_named, encode_labels, inspect_pair, match_rows, open_table
 from phasejax.io._labels import label_notes, resolved_kind
 from phasejax.io._matching import match_labelled
@@ -19,6 +21,9 @@ RNG = np.random.default_rng(0)
 N = 60
 X, Y = RNG.standard_normal((N, 4)), RNG.standard_normal((N, 3))
 ORDER = RNG.permutation(N)
+SHARED = RNG.standard_normal((200, 2))
+SHARED_X, SHARED_Y = (np.c_[SHARED + 0.5 * RNG.standard_normal((200, 2)), RNG.standard_normal((200, 2))] for _ in "xy")
+CLASSES = np.int64(SHARED[:, 0] > 0)
 NAMES = [f"AAAC{place:02d}GT-1" for place in range(N)]
 
 
@@ -88,6 +93,74 @@ def test_repeated_barcodes_of_two_runs():
         match_rows(pd.DataFrame(X, index=names), pd.DataFrame(Y, index=names))
 
 
+def test_an_index_of_several_levels_is_one_identifier_by_every_route():
+    levels = pd.MultiIndex.from_product([["star a", "star b"], range(N // 2)])
+    x, y = pd.DataFrame(X, levels).add_prefix("f"), pd.DataFrame(Y, levels).add_prefix("g").iloc[ORDER]
+    x.to_parquet("x.parquet")
+    y.to_parquet("y.parquet")
+    for first, second in ((x, y), ("x.parquet", "y.parquet"), (x, "y.parquet")):
+        np.testing.assert_array_equal(match_rows(first, second).y, Y)
+    pairs = pytest.importorskip("xarray").DataArray(Y[ORDER], dims=("row", "g"), coords={"row": levels[ORDER]})
+    np.testing.assert_array_equal(match_rows("x.parquet", pairs).y, Y)
+
+
+def test_a_range_that_does_not_begin_at_0_identifies_rows_in_parquet_too():
+    pd.DataFrame(X).add_prefix("f").iloc[10:50].to_parquet("x.parquet")
+    pd.DataFrame(Y).add_prefix("g").iloc[20:60].to_parquet("y.parquet")
+    found = match_rows("x.parquet", "y.parquet")
+    np.testing.assert_array_equal(np.c_[found.x, found.y], np.c_[X, Y][20:50])
+
+
+def test_digits_of_large_identifiers_are_never_lost_unseen():
+    large = 2**60 + np.arange(N)
+    with pytest.raises(ValueError, match=r"expected identifiers with all their digits, got 1\.15292150460684"):
+        match_rows(pd.DataFrame(X, large.astype(float)), pd.DataFrame(Y, large))
+    with pytest.raises(ValueError, match="expected an identifier in every row of column id, got 1 missing"):
+        match_rows(pd.DataFrame(X).add_prefix("f").assign(id=pd.array([None, *large[1:]], "Int64")), Y)
+    unsigned = pd.Index(np.uint64(2**63) + np.arange(N, dtype=np.uint64))
+    np.testing.assert_array_equal(match_rows(pd.DataFrame(X, unsigned), pd.DataFrame(Y, unsigned)[::-1]).y, Y)
+    for labels in (pd.Series([2**53, 2**53 + 1, None] * 20, dtype="Int64"), [2**53, 2**53 + 1, None] * 20):
+        with pytest.raises(ValueError, match="numbers that float64 holds exactly, got 9007199254740993 beside missing"):
+            match_rows(X, Y, labels)
+
+
+def test_dates_and_whole_floats_identify_rows_as_in_files():
+    days = pd.date_range("2020-01-01", periods=N)
+    pd.DataFrame(Y, days).add_prefix("g").iloc[ORDER].to_csv("y.csv")
+    np.testing.assert_allclose(match_rows(pd.DataFrame(X, days), "y.csv").y, Y)
+    joined = pd.DataFrame(Y).add_prefix("g").assign(object_id=np.arange(N) + 100.0)
+    joined = joined.iloc[ORDER].reset_index(drop=True)
+    np.testing.assert_array_equal(match_rows(pd.DataFrame(X, np.arange(N) + 100), joined).y, Y)
+
+
+def test_a_coordinate_beside_the_rows_identifies_them():
+    xarray = pytest.importorskip("xarray")
+    x, y = (xarray.DataArray(view, dims=("cell", "gene"), coords={"barcode": ("cell", names)})
+            for view, names in ((X, NAMES), (Y[ORDER], [NAMES[row] for row in ORDER])))
+    np.testing.assert_array_equal(match_rows(x, y).y, Y)
+
+
+def test_modalities_with_other_cells_each_are_joined():
+    anndata, mudata = pytest.importorskip("anndata"), pytest.importorskip("mudata")
+    parts = {"rna": (X[:40], NAMES[:40]), "adt": (Y[ORDER], [NAMES[row] for row in ORDER])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mudata.MuData({key: anndata.AnnData(view, obs=pd.DataFrame(index=names))
+                       for key, (view, names) in parts.items()}).write("cells.h5mu")
+    np.testing.assert_array_equal(match_rows("cells.h5mu:rna", "cells.h5mu:adt").y, Y[:40])
+
+
+def test_the_same_rows_by_every_route_are_the_same_to_the_bit():
+    frame = pd.DataFrame(X, NAMES, columns=list("abcd"))
+    frame.to_csv("x.csv", index_label="barcode")
+    frame.to_parquet("x.parquet")
+    np.save("x.npy", X)
+    np.save("swapped.npy", np.asfortranarray(X.astype(">f8")))
+    for x in (frame, "x.csv", "x.parquet", "x.npy", "swapped.npy", np.asfortranarray(X), X.tolist(), np.ma.array(X)):
+        found = match_rows(x, Y).x
+        assert (found.tobytes(), found.dtype, found.flags.c_contiguous) == (X.tobytes(), X.dtype, True)
+
+
 # 2. Rows that are not independent
 
 
@@ -109,6 +182,22 @@ def test_groups_are_joined_by_identifier():
     patients.rename_axis("barcode").iloc[ORDER].to_csv("p.csv")
     assert match_rows(pd.DataFrame(X, index=NAMES), pd.DataFrame(Y, index=NAMES),
                       groups="p.csv:patient").groups.tolist() == found.groups.tolist()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "frame"])
+def test_the_column_that_groups_come_from_is_no_feature(ending):
+    frame = pd.DataFrame(X).add_prefix("f").assign(patient_id=[f"P{row // 4}" for row in range(N)])
+    with pytest.raises(ValueError, match=r"column patient_id, got|expected an identifier of each row in column patient"):
+        match_rows(frame, Y)
+    x, groups = f"x.{ending}", f"x.{ending}:patient_id"
+    if ending == "frame":
+        x, groups = frame, frame["patient_id"]
+    else:
+        frame.to_csv(x, index=False) if ending == "csv" else frame.to_parquet(x)
+    found = match_rows(x, Y, groups=groups)
+    np.testing.assert_allclose(found.x, X)
+    assert found.groups.max() == 14
+    assert any("column patient_id says which group a row belongs to" in note for note in found.readings)
 
 
 # 3. Tables
@@ -220,6 +309,30 @@ def test_facts_about_a_view_do_not_depend_on_its_unit(scale):
         expected.x.rank, expected.x.constant, expected.repeated, N)
     assert found.x.largest == pytest.approx(scale * expected.x.largest)
     assert inspect_pair(copied * [1e-9, 1, 1e3, 1e6, 1], Y).x.scale_ratio > 1e3
+
+
+@pytest.mark.parametrize("unit", [1e-17, 1e-6, 1e-4, 1e3, [1e-9, 1e-3, 1.0, 1e3]])
+def test_answers_in_basis_points_and_in_mixed_units(unit):
+    expected, found = (diagnose(view, SHARED_Y, CLASSES, method="spectral") for view in (SHARED_X, SHARED_X * unit))
+    np.testing.assert_allclose(found.delta_ca, expected.delta_ca, rtol=1e-9)
+    assert found.regime == expected.regime
+
+
+def test_large_means_cost_no_digits_of_small_spreads():
+    x = np.float32(1e4 + SHARED_X)  # what is left of the spread in single precision
+    expected, found = (diagnose(view, SHARED_Y, CLASSES, method="spectral") for view in (x.astype(float) - 1e4, x))
+    np.testing.assert_allclose([found.delta_ca, found.delta_cp], [expected.delta_ca, expected.delta_cp], rtol=1e-9)
+
+
+@pytest.mark.parametrize("constant", [14.62, 1e-30, -9e15, 0.1])
+def test_a_constant_is_one_whatever_its_value(constant):
+    found = inspect_pair(np.c_[X, np.full(N, constant)], Y)
+    assert (found.x.constant, found.x.rank) == (1, 4)
+
+
+def test_a_nearly_constant_column_is_not_constant():
+    found = inspect_pair(np.c_[X, 1 + 1e-9 * RNG.standard_normal(N)], Y)
+    assert (found.x.constant, found.x.rank) == (0, 5)
 
 
 # 6. Labels
@@ -353,3 +466,36 @@ def test_temperatures_as_clip_learns_them(temperature):
             for part in (logits, logits.T)]
     assert float(value) == pytest.approx(np.mean(each), rel=1e-4)
     assert np.isfinite(float(slope))
+
+
+def test_a_learned_scale_has_the_slope_of_its_definition():
+    """By log t, as CLIP learns it, in single precision: against differences in double precision."""
+    import jax
+    import jax.numpy as jnp
+
+    from phasejax.linear import info_nce_loss
+
+    x, y = SHARED_X[:32], SHARED_Y[:32]
+    for temperature in (1.0, 0.07, 0.01):
+        log = np.log(temperature)
+        slopes = jax.grad(lambda x, y, log: info_nce_loss(x, y, jnp.exp(log)), argnums=(0, 1, 2))(
+            *(jnp.asarray(part, jnp.float32) for part in (x, y, log)))
+        with jax.enable_x64(True):
+            above, below = (float(info_nce_loss(x, y, np.exp(log + step))) for step in (1e-5, -1e-5))
+        assert float(slopes[2]) == pytest.approx((above - below) / 2e-5, rel=1e-3)
+        assert all(bool(jnp.isfinite(slope).all()) for slope in slopes)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_losses_of_trained_and_of_opposite_pairs_at_the_end_of_clip(dtype):
+    import jax
+    import jax.numpy as jnp
+
+    from phasejax.linear import info_nce_loss
+
+    x = jnp.asarray(SHARED_X[:16], dtype)
+    for y, expected in ((x, 0.0), (-x, None)):
+        value, slopes = jax.value_and_grad(lambda x, y: info_nce_loss(x, y, 0.01), argnums=(0, 1))(x, y)
+        assert np.isfinite(float(value))
+        assert all(bool(jnp.isfinite(slope).all()) for slope in slopes)
+        assert (float(value) < 0.1) if expected == 0 else (float(value) > 50)
