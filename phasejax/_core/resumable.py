@@ -11,7 +11,8 @@ import json
 import threading
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +22,10 @@ import numpy as np
 
 from phasejax._core.atomic_files import written_whole
 from phasejax._core.devices import local_slots
+from phasejax._core.executors import opened_executor
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
+from phasejax._core.remote_tasks import Job, run_tasks
 from phasejax._core.run_lock import RunLock
 from phasejax._core.validation import check_count
 
@@ -34,7 +37,7 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
                   settings: str | Callable[..., str], store: str | Path | None = None,
                   progress: bool | ProgressCallback = False,
                   precision: Literal["float32", "float64"] | None = "float32", workers: int | None = None,
-                  task: str = "parts") -> list[Arrays]:
+                  executor: Executor | str | None = None, task: str = "parts") -> list[Arrays]:
     """Arrays `work(*point)` of every point; several are computed side by side, and each is kept when it is done.
 
     The file of a point is named after its values, and after their names too if it is a named tuple: the
@@ -55,13 +58,16 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
         workers: parts at a time. By default one on each local device, or on each core if the only device is a CPU.
             With 1 the parts are computed one after the other in the calling thread, on its default device: for
             timings, and for work that uses all cores by itself.
+        executor: who computes instead, as in `sweep`; the parts are kept by this process as they come back.
         task: what `progress` calls the parts.
 
     Returns:
         The arrays of the parts, in the order of `points`.
 
     Raises:
-        ValueError: `workers` is no count, or another run is writing to the store.
+        ValueError: `workers` is no count, another run is writing to the store, or `work` cannot be sent to the workers
+            of the executor, or they are unlike.
+        ConnectionError: the executor has no workers any more.
         Exception: what `work` raises. Then, and on an interrupt, no part is begun any more; those that are
             being computed in other threads are waited for and kept.
 
@@ -81,20 +87,34 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
         missing = [point for point in points if point not in found]
 
         def compute(point):
-            in_precision = contextlib.nullcontext() if precision is None else jax.enable_x64(precision == "float64")
-            with in_precision:
-                part = {name: np.asarray(values) for name, values in work(*point).items()}
+            part = _arrays(work, precision, point)
             if kept is not None:
                 kept.keep(point, part)
             return part
 
+        def computed_elsewhere(executor):
+            again = "run again to start anew" if kept is None else f"run again to resume from {kept.folder}"
+            job = Job(partial(_arrays, work, precision), "work")
+            for point, part in run_tasks(executor, job, missing, named=lambda point: f"part {point}", resume=again):
+                if kept is not None:
+                    kept.keep(point, part)
+                yield point, part
+
+        computing = (_computed(compute, missing, workers) if executor is None else
+                     computed_elsewhere(held.enter_context(opened_executor(executor))))
         # Closed at once when anything is raised here, so that no thread begins another part.
-        with reporting(progress) as tell, contextlib.closing(_computed(compute, missing, workers)) as computed:
+        with reporting(progress) as tell, contextlib.closing(computing) as computed:
             tell(task, len(found), len(points))
             for point, part in computed:
                 found[point] = part
                 tell(task, len(found), len(points))
     return [found[point] for point in points]
+
+
+def _arrays(work: Callable[..., Mapping[str, Any]], precision: str | None, point: Point) -> Arrays:
+    """One part, computed in JAX's given precision."""
+    with contextlib.nullcontext() if precision is None else jax.enable_x64(precision == "float64"):
+        return {name: np.asarray(values) for name, values in work(*point).items()}
 
 
 def _computed(compute: Callable[[Point], Arrays], points: list[Point],

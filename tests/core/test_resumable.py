@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -189,3 +190,22 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_done(tmp_path, workers):
     assert len(begun) < 10
     kept = {int(file.stem) for file in tmp_path.iterdir()}
     assert kept == (set(begun) if workers == 2 else {0, 1, 2})
+
+
+def test_parts_by_an_executor(tmp_path):
+    """Those that are kept are not computed again; the others come from the executor, in the precision asked for."""
+    def work(seed):
+        return {"v": jnp.full(2, seed) / 3}
+
+    def parts(points, **options):
+        return compute_parts([(point,) for point in points], work, settings="", store=tmp_path, precision="float64",
+                             **options)
+
+    first, seen = parts([1.0, 2.0]), []
+    with ThreadPoolExecutor(2) as executor:
+        both = parts([1.0, 2.0, 4.0], executor=executor, progress=lambda task, done, total: seen.append(done))
+    assert seen == [2, 3]
+    np.testing.assert_array_equal([part["v"] for part in both], np.array([[1, 1], [2, 2], [4, 4]]) / 3)
+    np.testing.assert_array_equal(both[0]["v"], first[0]["v"])
+    again = parts([4.0])
+    np.testing.assert_array_equal(again[0]["v"], both[2]["v"])
