@@ -19,6 +19,7 @@ from phasejax._core.forks import check_not_forked
 from phasejax._core.serialise import restored
 from phasejax.diagnosis._content_fits import GroupMoments, Terms, coordinates, cross_fitted, transformed
 from phasejax.diagnosis._cross_fit import first_columns
+from phasejax.diagnosis._effective_rows import rows_worth
 from phasejax.diagnosis._estimates import Estimate
 from phasejax.diagnosis._folds import assign_folds
 from phasejax.diagnosis._label_rows import check_label_rows
@@ -70,6 +71,8 @@ class ContentCurve:
         columns: columns of both views that vary and do not repeat others (the sum of the ranks).
         confidence: level of intervals, and the probability at which a regime is stated.
         warnings: what to know about the data.
+        worth: rows that these are worth where they depend on one another in groups; None where every row stands for
+            itself.
     """
 
     ks: tuple[int, ...]
@@ -86,6 +89,7 @@ class ContentCurve:
     columns: int
     confidence: float
     warnings: tuple[str, ...]
+    worth: int | None = None
 
     def likeliest(self, k: int) -> Regime:
         """The regime of highest probability with k components, whether or not it is sure."""
@@ -106,9 +110,9 @@ class ContentCurve:
             ValueError: k is not one of `ks`.
         """
         probability = max(self._probabilities_at(k))
-        if self.n < _ROWS_PER_COLUMN * self.columns:
-            return (f"{self.n} rows are fewer than {_ROWS_PER_COLUMN} for each of the {self.columns} columns of both "
-                    "views.")
+        if (self.n if self.worth is None else self.worth) < _ROWS_PER_COLUMN * self.columns:
+            rows = f"{self.n} rows" + ("" if self.worth is None else f", worth {self.worth} independent ones,")
+            return f"{rows} are fewer than {_ROWS_PER_COLUMN} for each of the {self.columns} columns of both views."
         if self.groups < _LEAST_GROUPS:
             return f"{self.groups} independent groups with labels are fewer than {_LEAST_GROUPS}."
         if not self.label_z >= _LEAST_Z:
@@ -224,7 +228,8 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
         ks=shown, **curves, probabilities=tuple(_regime_probabilities(draws[:, :2, k - 1]) for k in shown),
         k80={name: _k80(estimated.shares[i], draws[:, i], confidence) for i, name in enumerate(OBJECTIVES)}, rank=rank,
         label_z=estimated.label_z, n=len(x), labelled=len(labelled), groups=number, columns=used,
-        confidence=float(confidence), warnings=warnings)
+        confidence=float(confidence), warnings=warnings,
+        worth=None if groups is None else rows_worth(np.hstack([x, y]), groups, len(x)))
 
 
 def _blocks(rng, n, labelled, groups, number) -> Int[np.ndarray, "n"]:

@@ -41,6 +41,7 @@ from scipy.stats import t as student_t
 from phasejax.diagnosis._content import OBJECTIVES
 from phasejax.diagnosis._estimates import Estimate
 from phasejax.diagnosis._fair_scores import FairScores
+from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._spectra_summary import Measured
 
@@ -135,14 +136,19 @@ def width_in_common(before: Diagnosis, now: Diagnosis) -> int:
     return max((k for k in shared if k <= width), default=min(shared, default=0))
 
 
+def independent_units(found: Diagnosis | MomentDiagnosis) -> int:
+    """The size of the sample: rows, or groups where there are any."""
+    return found.n if found.groups is None else found.groups
+
+
 def of_like_size(before: Diagnosis, now: Diagnosis) -> bool:
-    """Whether both rest on about as many rows and labels."""
-    ratios = (now.n / before.n, now.labelled / before.labelled)
+    """Whether both rest on about as many rows, labels and groups."""
+    ratios = (now.n / before.n, now.labelled / before.labelled, independent_units(now) / independent_units(before))
     return all(1 / LIKE_SIZE <= ratio <= LIKE_SIZE for ratio in ratios)
 
 
 def difference(before: Quantity, now: Quantity, n_before: int, n_now: int) -> tuple[float, float]:
-    """z and two-sided p of a difference between two diagnoses of so many rows."""
+    """z and two-sided p of a difference between two diagnoses of so many rows, or groups."""
     coefficient = (before.bias * n_before + now.bias * n_now) / 2
     expected = coefficient * (1 / n_now - 1 / n_before)
     errors = np.array([before.error, now.error])

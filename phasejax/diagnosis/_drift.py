@@ -18,7 +18,13 @@ from phasejax.diagnosis._baseline import (
     columns_given,
     columns_left_out,
 )
-from phasejax.diagnosis._content_drift import difference, of_like_size, quantities, width_in_common
+from phasejax.diagnosis._content_drift import (
+    difference,
+    independent_units,
+    of_like_size,
+    quantities,
+    width_in_common,
+)
 from phasejax.diagnosis._drift_tests import holm, least_spread, on_even_scale, two_sided_test
 from phasejax.diagnosis._estimates import NAMES, Estimate, likeliest
 from phasejax.diagnosis._moment_result import MomentDiagnosis
@@ -77,6 +83,7 @@ class Drift:
         warnings: what limits the answer, one sentence each.
         unseen_before, unseen_now: by content why no regime exists, where no shared signal that concerns the labels was
             seen; empty where one was.
+        groups_before, groups_now: numbers of groups of dependent rows; None where every row stands for itself.
     """
 
     method: str
@@ -92,6 +99,8 @@ class Drift:
     warnings: tuple[str, ...] = ()
     unseen_before: str = ""
     unseen_now: str = ""
+    groups_before: int | None = None
+    groups_now: int | None = None
 
     @property
     def regime_moved(self) -> bool:
@@ -134,7 +143,8 @@ class Drift:
         for c in self.changes:
             test = f"z = {c.z:+.1f}, adjusted p = {c.adjusted:.2g}" if c.compared else "not compared"
             lines.append(f"{'*' * c.beyond + c.name:<{width}} {_interval(c.before)} -> {_interval(c.now)}   {test}")
-        lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}")
+        groups = "" if self.groups_now is None else f" in {self.groups_before} -> {self.groups_now} groups"
+        lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}{groups}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def to_dict(self) -> dict:
@@ -205,7 +215,8 @@ def _by_content(baseline, now, level):
     changes = {}
     for name in names:
         sides = [one[name].estimate(baseline.confidence) for one in (before, after)]
-        test = difference(before[name], after[name], baseline.n, now.n) if None not in sides else (0.0, 1.0)
+        test = difference(before[name], after[name], *map(independent_units, (baseline, now))) \
+            if None not in sides else (0.0, 1.0)
         changes[name] = (*sides, *test)
     stated = [found.content.regime(k) if found.seen else None for found in (baseline, now)]
     probabilities = [dict(zip([Regime.from_code(code).value for code in range(4)],
@@ -220,7 +231,8 @@ def _by_moments(baseline, now, level):
     for view in ("x", "y"):
         check_same(view, getattr(now, f"d_{view}"), getattr(baseline, f"d_{view}"), "columns")
     tests = [two_sided_test(*(on_even_scale(name, found.draws[name]) for found in (baseline, now)),
-                            rows_ratio=baseline.n / now.n if name in BOUNDS else None,
+                            rows_ratio=independent_units(baseline) / independent_units(now)
+                            if name in BOUNDS else None,
                             floor=least_spread(name, baseline)) for name in NAMES]
     probabilities = [dict(found.probabilities) for found in (baseline, now)]
     return _drift(baseline, now, level, {
@@ -240,7 +252,8 @@ def _drift(baseline, now, level, changes, regimes, probabilities, warnings, unse
                       for (name, (before, after, z, p)), a in zip(changes.items(), adjusted, strict=True)),
         regime_before=regimes[0], regime_now=regimes[1], probabilities_before=probabilities[0],
         probabilities_now=probabilities[1], regime_changed=changed,
-        warnings=(*_of_version(baseline), *warnings, *now.warnings), unseen_before=unseen_before, unseen_now=unseen_now)
+        warnings=(*_of_version(baseline), *warnings, *now.warnings), unseen_before=unseen_before, unseen_now=unseen_now,
+        groups_before=baseline.groups, groups_now=now.groups)
 
 
 def _of_version(baseline):
@@ -251,9 +264,11 @@ def _of_version(baseline):
 
 def _of_comparison(baseline, now, like_size):
     if not like_size:
-        yield (f"n = {now.n} with {now.labelled} labels, in the baseline {baseline.n} with {baseline.labelled}: label "
-               "content and scores depend on these numbers and are not compared, so that nothing is said about the "
-               "labels; give as many rows as the baseline has.")
+        groups = "" if now.groups is None else f" in {now.groups} groups"
+        before = "" if baseline.groups is None else f" in {baseline.groups} groups"
+        yield (f"n = {now.n}{groups} with {now.labelled} labels, in the baseline {baseline.n}{before} with "
+               f"{baseline.labelled}: label content and scores depend on these numbers and are not compared, so that "
+               "nothing is said about the labels; give as many rows as the baseline has.")
     elif bool(baseline.scores) != bool(now.scores):
         yield "only one of the two diagnoses has scores: they are not compared."
     if baseline.spectra is None or now.spectra is None:

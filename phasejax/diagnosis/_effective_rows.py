@@ -35,11 +35,27 @@ def effective_rows(data: PairedRows) -> tuple[int, int]:
     """
     if data.groups is None:
         return data.n, data.m
-    views = _standardised(np.hstack([data.x, data.y]))
-    labels, of_labels = _standardised(data.encoded), data.groups[data.labelled]
-    n = _worth(data.n, len(views), design_effect(views, views, data.groups))
-    m = _worth(data.m, len(labels), design_effect(_standardised(views[data.labelled]), labels, of_labels))
+    views = np.hstack([data.x, data.y])
+    n = rows_worth(views, data.groups, data.n)
+    m = rows_worth(views[data.labelled], data.groups[data.labelled], data.m, data.encoded)
     return n, min(m, n)
+
+
+def rows_worth(rows: Float[np.ndarray, "n p"], groups: Int[np.ndarray, "n"], total: int,
+               labels: Float[np.ndarray, "n l"] | None = None) -> int:
+    """Independent rows that the second moments of rows in groups are worth.
+
+    Args:
+        rows: of both views.
+        groups: of the rows.
+        total: number of all rows, of which these are a part with as many groups.
+        labels: of the rows, for moments of views with labels; None for those of the views.
+    """
+    views = _standardised(rows)
+    effect = max(design_effect(views, views if labels is None else _standardised(labels), groups), 1.0)
+    effect = 1 + (effect - 1) * total / len(rows)
+    worth = _LEAST * _STEP ** round(math.log(max(total / effect / _LEAST, 1), _STEP))
+    return min(total, round(worth))
 
 
 def design_effect(u: Float[np.ndarray, "n p"], v: Float[np.ndarray, "n q"], groups: Int[np.ndarray, "n"]) -> float:
@@ -60,13 +76,6 @@ def design_effect(u: Float[np.ndarray, "n p"], v: Float[np.ndarray, "n q"], grou
     between = sum(float(np.sum((u[rows].T @ v[rows] - len(rows) * mean) ** 2)) for rows in np.split(order, ends))
     single = float(np.sum(np.sum(u**2, 1) * np.sum(v**2, 1)) - len(u) * np.sum(mean**2))
     return between / single * (len(ends) + 1) / max(len(ends), 1) if single > 0 else 1.0
-
-
-def _worth(all_rows, rows, effect):
-    """Of all rows, where the effect is that of a part of them with as many groups."""
-    effect = 1 + (max(effect, 1.0) - 1) * all_rows / rows
-    worth = _LEAST * _STEP ** round(math.log(max(all_rows / effect / _LEAST, 1), _STEP))
-    return min(all_rows, round(worth))
 
 
 def _standardised(columns):

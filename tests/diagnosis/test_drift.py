@@ -535,7 +535,14 @@ def test_groups_and_kinds_are_those_of_the_baseline(content, content_now):
     with pytest.raises(ValueError, match=r"^labels: expected those of kind 'class' as in the baseline, got 'real' "):
         diagnose_again(content, x, y, labels, label_kind="real")
     # Another number of groups is no other design.
-    assert detect_drift(grouped, dataclasses.replace(content_now, groups=41)).n_now == content_now.n
+    near = detect_drift(grouped, dataclasses.replace(content_now, groups=41))
+    assert near.summary().splitlines()[-1].endswith(f"{content.n} -> {content_now.n} in 40 -> 41 groups")
+    assert near.change("s_CA").compared
+    # As many rows in half of the groups are another size: content is not compared, and the spectra's bias is another.
+    far = detect_drift(grouped, dataclasses.replace(content_now, groups=20))
+    assert not any(change.name == "s_CA" for change in far.changes)
+    assert any(f"n = {content_now.n} in 20 groups with" in warning for warning in far.warnings)
+    assert far.change("squared canonical correlations").z != near.change("squared canonical correlations").z
 
 
 @pytest.mark.parametrize("views_p", [0.4, 0.002])

@@ -1,11 +1,13 @@
 """How many independent rows dependent ones are worth: against simulated scatter, copies, and rows without groups."""
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from phasejax.diagnosis import label_content
 from phasejax.diagnosis._effective_rows import design_effect, effective_rows
 
 
@@ -58,3 +60,18 @@ def test_labels_of_whole_groups_are_worth_less_than_the_views():
     rows, groups = alike(rng, np.full(40, 12), 0.5, 4)
     n, m = effective_rows(pairs(rows, rng.standard_normal((40, 1))[groups], groups))
     assert 40 < m < 0.8 * n
+
+
+def test_no_regime_is_stated_of_few_rows_that_were_measured_often():
+    """Thirty rows with two times six columns, each of them twelve times: as few as thirty."""
+    rng = np.random.default_rng(3)
+    s = rng.standard_normal((30, 2))
+    x, y = (np.c_[s + 0.5 * rng.standard_normal((30, 2)), rng.standard_normal((30, 4))] for _ in range(2))
+    rows = np.repeat(np.arange(30), 12)
+    x, y = (view[rows] + 1e-2 * rng.standard_normal((360, 6)) for view in (x, y))
+    found = label_content(x, y, s[rows], np.arange(360), groups=rows, ks=[2])
+    assert found.regime(2) is None
+    assert re.fullmatch(r"360 rows, worth \d\d independent ones, are fewer than 3 for each of the 12 columns of both "
+                        r"views\.", found.reason(2))
+    assert 25 <= found.worth <= 33
+    assert label_content(x, y, s[rows], np.arange(360), ks=[2]).worth is None
