@@ -44,7 +44,7 @@ def check_regular_file(path: str | Path, name: str | None = None, *, folder: boo
     raise ValueError(f"{name}: expected a regular file{' or a folder' if folder else ''}, got {got}")
 
 
-def check_memory(name: str, needed: float) -> None:
+def check_memory(name: str, needed: int | float) -> None:
     """Refuse what would take more memory than there is, before it is asked for.
 
     Args:

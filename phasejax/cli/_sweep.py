@@ -78,10 +78,12 @@ class Sweep:
         from phasejax.simulation import sweep
         from phasejax.theory import SpikedModel
 
+        key = check_key("--seed", check_seed("--seed", self.seed))
+
         def compute(report: bool) -> Any:
             return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
-                         seeds=self.seeds, key=check_key("--seed", check_seed("--seed", self.seed)), memory=self.memory, store=self.store,
-                         executor=self.executor, progress=self.progress and report)
+                         seeds=self.seeds, key=key, memory=self.memory, store=self.store, executor=self.executor,
+                         progress=self.progress and report)
 
         if self.distributed:
             with joined(self.coordinator, self.processes, self.process_id, self.timeout):

@@ -7,7 +7,7 @@ the same dataset. Each chunk has a key, by which a store knows what a sweep that
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -59,6 +59,7 @@ class DatasetTemplate:
                            for name, values in arrays.items()}, self.coords, self.attrs)
 
 
+@runtime_checkable
 class Results(Protocol):
     """Where a sweep writes its results."""
 
