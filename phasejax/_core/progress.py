@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+from phasejax._core.terminal import one_line
+
 
 @runtime_checkable
 class ProgressCallback(Protocol):
@@ -26,7 +28,7 @@ def no_progress(task: str, done: int, total: int) -> None:
 
 def print_progress(task: str, done: int, total: int) -> None:
     """Print one line to standard error, such as `parts: 3 of 8`."""
-    print(f"{task}: {done} of {total}", file=sys.stderr, flush=True)
+    print(f"{one_line(task)}: {done} of {total}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -76,8 +78,8 @@ def progress_bars(patience: float = 0.0) -> Iterator[ProgressCallback]:
     def advance(task: str, done: int, total: int) -> None:
         name = task.partition(" (")[0]  # details in parentheses change from call to call, the bar stays
         if name not in tasks:
-            tasks[name] = bars.add_task(escape(task), total=total)
-        bars.update(tasks[name], description=escape(task), completed=done, total=total)
+            tasks[name] = bars.add_task(escape(one_line(task)), total=total)
+        bars.update(tasks[name], description=escape(one_line(task)), completed=done, total=total)
         if not bars.live.is_started and time.monotonic() - begun >= patience:
             bars.start()
 
