@@ -42,7 +42,11 @@ class ProcessPool(Executor):
 
     def has_stopped_worker(self) -> bool:
         """Whether a worker stands still because somebody stopped it; known on Linux only."""
-        return any(_is_stopped(process) for process in list(self._pool._processes or {}))
+        return any(map(_is_stopped, self.processes()))
+
+    def processes(self) -> list[int]:
+        """The identifiers of the workers that have been started."""
+        return list(self._pool._processes or {})
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all workers, whatever they do."""

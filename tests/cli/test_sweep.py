@@ -1,8 +1,10 @@
 """`phasejax sweep`: the function's own results, shared by processes, and bad input."""
 
 import os
+import signal
 import socket
 import subprocess
+import time
 
 import jax
 import numpy as np
@@ -60,6 +62,68 @@ def test_sweep_shared_by_two_processes(tmp_path, slurm):
         xr.testing.assert_equal(found.load(), expected.load())
 
 
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _start(folder, port, number, axes, timeout):
+    return subprocess.Popen(
+        [*COMMAND, "sweep", "--axes", *axes, "--fixed", "k=1", "d=4", "--n", "50", "--seeds", "50", "--quantities",
+         "error_ca", "--store", "run.zarr", "--memory", "20MB", "--distributed", "--coordinator", f"127.0.0.1:{port}",
+         "--processes", "2", "--process-id", str(number), "--timeout", str(timeout), "--no-progress"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _is_one_line(err, start):
+    assert err.startswith(f"error: --distributed: expected all processes {start}"), err
+    assert err.count("\n") == 1, err
+
+
+@pytest.mark.slow
+def test_processes_that_wait_in_vain_say_so(tmp_path):
+    """Process 0 without the other, and process 1 without a coordinator."""
+    waiting = [_start(tmp_path, _free_port(), number, ["nu=0.1,0.2"], 2) for number in (0, 1)]
+    for process, missing in zip(waiting, ("the others", "process 0"), strict=True):
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 2
+        _is_one_line(err, f"within 2 s (--timeout), got no answer from {missing}")
+        assert not out
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_sent", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.by_hand)])
+@pytest.mark.parametrize("who", [1, pytest.param(0, marks=pytest.mark.by_hand)])
+def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
+    """In the middle of a sweep, which goes on afterwards in one process and ends with its digits."""
+    axes, port = ["kappa=1:3:400", "nu=0.1:0.9:50"], _free_port()
+    both = [_start(tmp_path, port, number, axes, 10) for number in (0, 1)]
+    journal, begin = tmp_path / "run.zarr" / "phasejax" / "run" / "journal.jsonl", time.monotonic()
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 2) and time.monotonic() < begin + 200:
+        time.sleep(0.01)
+    both[who].send_signal(signal_sent)
+    try:
+        out, err = both[1 - who].communicate(timeout=100)
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+    assert both[1 - who].returncode == 4
+    _is_one_line(err, "to the end, lost one")
+    assert not out
+    done = journal.read_bytes().count(b"\n") - 1
+    assert 2 <= done < 1000
+    seen = []
+    found = phasejax.sweep(phasejax.SpikedModel.homogeneous, {"kappa": np.linspace(1, 3, 400),
+                           "nu": np.linspace(0.1, 0.9, 50)}, fixed={"k": 1, "d": 4}, n=50, seeds=50,
+                           key=jax.random.key(0), quantities="error_ca", store=tmp_path / "run.zarr",
+                           progress=lambda task, done, total: seen.append(done))
+    assert seen[0] > 0
+    assert np.isfinite(found.error_ca.values).all()
+
+
 @pytest.mark.parametrize(("args", "message"), [
     ([*SWEEP], "error: --out or --store: expected a place for the results, got neither"),
     ([*SWEEP, "--out", "no/grid.nc"], "error: --out: expected a file in an existing folder"),
@@ -72,6 +136,13 @@ def test_sweep_shared_by_two_processes(tmp_path, slurm):
      "error: --fixed: expected NAME=VALUE, got 'k=two'"),
     (["sweep", "--axes", "nu=0.5", "--quantities", "speed", "--out", "g.nc"], "error: quantities: expected names"),
     ([*SWEEP, "--out", "g.nc", "--distributed", "--processes", "2"], "error: --coordinator, --processes, --process-id"),
+    ([*SWEEP, "--out", "g.nc", "--distributed", "--coordinator", "here", "--processes", "2", "--process-id", "0"],
+     "error: --coordinator: expected HOST:PORT, got 'here'"),
+    ([*SWEEP, "--out", "g.nc", "--distributed", "--coordinator", "h:1", "--processes", "2", "--process-id", "2"],
+     "error: --process-id: expected a number from 0 to 1, got 2"),
+    ([*SWEEP, "--out", "g.nc", "--distributed", "--timeout", "0"], "error: --timeout: expected at least 1 second"),
+    ([*SWEEP, "--out", "g.nc", "--executor", "threads"], "error: executor: expected processes:COUNT, dask, dask:ADD"),
+    ([*SWEEP, "--out", "g.nc", "--executor", "dask", "--distributed"], "error: --executor: expected none with"),
 ])
 def test_a_bad_sweep_gets_one_line(tmp_path, args, message, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """A sweep that is shared out gives the digits of one that is not, whoever computes and whoever is lost."""
 
 import os
+import random
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import xarray as xr
 
 from phasejax import SpikedModel, sweep
 from phasejax._core import remote_tasks
+from phasejax._core.executors import ProcessPool
 from phasejax._core.remote_tasks import WorkersLostError
 from phasejax.simulation import _executor, open_sweep, population_covariances
 
@@ -136,3 +138,25 @@ def test_a_lost_dask_scheduler_leaves_a_store_to_go_on_with(alone, tmp_path):
         with pytest.raises(WorkersLostError, match=r"run again to resume from .*run\.zarr"):
             run(store=store, executor=client.get_executor(), progress=harm)
     xr.testing.assert_identical(run(store=store).load(), alone)
+
+
+@pytest.mark.slow
+@pytest.mark.by_hand
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_with_lost_workers_have_the_same_digits(alone, tmp_path, monkeypatch, seed):
+    """Two of the processes are killed or stopped at random moments of each run; every other run has a store."""
+    monkeypatch.setattr(remote_tasks, "PATIENCE", 2.0)
+    draw, calls, pool = random.Random(seed), [], ProcessPool(2)
+    moments = draw.sample(range(3, 70), 2)  # the sweep has 80 chunks
+
+    def harm(task, done, total):
+        calls.append(done)
+        if len(calls) in moments:
+            os.kill(draw.choice(pool.processes()), draw.choice([signal.SIGKILL, signal.SIGSTOP]))
+
+    try:
+        found = run(executor=pool, progress=harm, store=tmp_path / "run.zarr" if seed % 2 else None)
+        xr.testing.assert_identical(found.load(), alone)
+    finally:
+        pool.shutdown()
+    assert len(calls) >= max(moments)
