@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.forks import check_not_forked
 from phasejax._core.serialise import restored
+from phasejax._core.validation import check_number, shown
 from phasejax.diagnosis._content_fits import GroupMoments, Terms, coordinates, cross_fitted, transformed
 from phasejax.diagnosis._cross_fit import first_columns
 from phasejax.diagnosis._effective_rows import rows_worth
@@ -192,6 +193,7 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     (<Regime.NEITHER: 'Neither'>, True)
     """
     check_not_forked()
+    confidence = check_number("confidence", confidence, above=0, below=1)
     x, y, columns, labelled = check_label_rows(x, y, columns, labelled, groups=groups, seed=seed)
     rng, columns_of_views = np.random.default_rng(seed), x.shape[1] + y.shape[1]
     most, divisions = next(effort[1:] for effort in _EFFORT if columns_of_views <= effort[0])
@@ -263,7 +265,9 @@ def _checked_ks(ks, rank, columns) -> tuple[int, ...]:
         directions = int(np.linalg.matrix_rank(columns - columns.mean(0)))
         powers = [2**power for power in range(int(rank).bit_length())]
         return tuple(sorted({k for k in (*powers, directions) if k < rank})) or (1,)
-    ks = tuple(sorted(set(ks)))
+    if not isinstance(ks, list | tuple | range | np.ndarray) or not all(isinstance(k, int | np.integer) for k in ks):
+        raise ValueError(f"ks: expected numbers from 1 to {rank}, the lesser rank of the views, got {shown(ks)}")
+    ks = tuple(sorted({int(k) for k in ks}))
     if not ks or not 1 <= ks[0] <= ks[-1] <= rank:
         raise ValueError(f"ks: expected numbers from 1 to {rank}, the lesser rank of the views, got "
                          f"{', '.join(map(str, ks)) or 'none'}")

@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.serialise import plain
+from phasejax._core.terminal import one_line
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._groups import group_name
 from phasejax.io._labels import encode_labels, resolved_kind
@@ -56,7 +57,8 @@ class LabelFacts:
         """The labels in one line."""
         of = f"{self.rows} of {n} rows"
         if self.kind == "class":
-            shown = ", ".join(f"{name} {count}" for name, count in list(self.counts.items())[:_CLASSES_SHOWN])
+            largest = list(self.counts.items())[:_CLASSES_SHOWN]
+            shown = ", ".join(f"{one_line(name, 60)} {count}" for name, count in largest)
             more = f" and {len(self.counts) - _CLASSES_SHOWN} more" if len(self.counts) > _CLASSES_SHOWN else ""
             return f"{len(self.counts)} classes in {of}: {shown}{more}"
         ranges = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in zip(self.low[:4], self.high[:4], strict=True))

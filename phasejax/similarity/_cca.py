@@ -148,7 +148,7 @@ def svcca_components(components: int | None, x: Float[Array, "n d_x"], y: Float[
     top = min(x.shape[1], y.shape[1], x.shape[0] - 1)
     if components is None:
         return min(COMPONENTS, top)
-    check_count("components", components)
+    components = check_count("components", components)
     if components > top:
         raise ValueError(f"components: expected at most min(d_x, d_y, n - 1) = {top}, got {components}")
     return components

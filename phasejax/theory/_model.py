@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_count, is_traced
 
@@ -92,8 +93,8 @@ class SpikedModel:
         if kappa.ndim != 1:
             raise ValueError(f"kappa: expected one dimension, got shape {kappa.shape}")
         k, d_y = len(kappa), d if d_y is None else d_y
-        check_count("d", d)
-        check_count("d_y", d_y)
+        for name, size in (("d", d), ("d_y", d_y)):
+            check_memory(name, 16 * check_count(name, size))
         if k > min(d, d_y):
             raise ValueError(f"k: expected at most min(d_x, d_y) = {min(d, d_y)} signals, got {k}")
         shapes = {"nu": min(d, d_y) - k, "gamma_x": k, "gamma_y": k,
@@ -108,7 +109,7 @@ class SpikedModel:
                     d_y: int | None = None, gamma_x: ArrayLike | Sequence = 1.0, gamma_y: ArrayLike | Sequence = 1.0,
                     nuisance_x: ArrayLike | Sequence = 1.0, nuisance_y: ArrayLike | Sequence = 1.0) -> "SpikedModel":
         """k signals of the same strength `kappa`; otherwise as `create`."""
-        check_count("k", k)
+        check_memory("k", 16 * check_count("k", k))
         return cls.create(_spread("kappa", kappa, k), nu, gamma_x=gamma_x, gamma_y=gamma_y,
                           nuisance_x=nuisance_x, nuisance_y=nuisance_y, d=d, d_y=d_y)
 
@@ -121,7 +122,7 @@ class SpikedModel:
         >>> SpikedModel.geometric(2.0, 0.1, decay=0.5, k=3, d=8).kappa
         array([2. , 1. , 0.5])
         """
-        check_count("k", k)
+        check_memory("k", 16 * check_count("k", k))
         strengths = _as_array("kappa_bar", kappa_bar) * _as_array("decay", decay) ** np.arange(k)
         return cls.create(strengths, nu, gamma_x=gamma_x, gamma_y=gamma_y,
                           nuisance_x=nuisance_x, nuisance_y=nuisance_y, d=d, d_y=d_y)
