@@ -59,6 +59,7 @@ def check_memory(name: str, needed: int | float) -> None:
     ...
     ValueError: x.npy: expected what fits into memory (... GB available), got 1e+09 GB
     """
+    needed = min(needed, 10**300)  # a float holds no more
     if needed > _NO_MATTER and needed > (available := available_memory()):
         raise ValueError(f"{name}: expected what fits into memory ({available / 1e9:.3g} GB available), "
                          f"got {needed / 1e9:.3g} GB")

@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 from phasejax._core.forks import check_not_forked
 from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.pytree import pytree
-from phasejax._core.validation import check_choice, check_count
+from phasejax._core.validation import KeyLike, check_choice, check_count, check_key
 from phasejax.linear import _losses
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._solvers import check_rank
@@ -57,7 +57,7 @@ class Trained:
     converged: Bool[Array, ""]
 
 
-def train(objective: Objective | str, covariances: Covariances, k: int, *, key: Key[Array, ""],
+def train(objective: Objective | str, covariances: Covariances, k: int, *, key: KeyLike,
           lam: Float[ArrayLike, ""] | None = None, learning_rate: float = 1e-2, max_steps: int = 20_000,
           window: int = 100, tolerance: float | None = None) -> Trained:
     """Minimise a loss over linear encoders, with Adam on exact gradients.
@@ -70,7 +70,7 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
         objective: "vicreg", "deepcca", "cp" (whose decoder is trained together with the encoder) or "joint".
         covariances: of a sample or of the population.
         k: number of outputs, 1 to min(d_x, d_y).
-        key: random key of the initial encoders, whose entries are N(0, 1 / fan-in).
+        key: random key or a seed of the initial encoders, whose entries are N(0, 1 / fan-in).
         lam: weight of alignment in the joint objective, in units of y squared.
         learning_rate: Adam's rate at the start.
         max_steps: gradient steps at most, rounded up to whole windows.
@@ -96,12 +96,13 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
     >>> bool(found.converged), float(mean_squared_sine(solve_ca(covariances, 2).encoder_x, found.encoder_x)) < 1e-4
     (True, True)
     """
+    key = check_key("key", key)
     check_not_forked()
     check_choice("objective", objective, get_args(Objective))
     if objective == "joint" and lam is None:
         raise ValueError("lam: expected a weight for the joint objective, got None")
     check_rank(covariances, k)
-    check_count("max_steps", max_steps)
+    check_count("max_steps", max_steps, most=2**31 - 1)
     check_count("window", window)
     covariances = jax.tree.map(jnp.asarray, covariances)
     tolerance = _TOLERANCE[objective] if tolerance is None else tolerance

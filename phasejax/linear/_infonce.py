@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_array, check_count, is_traced
+from phasejax._core.validation import KeyLike, check_array, check_count, check_key, is_traced
 from phasejax.linear._covariances import covariances_from_samples, power_of_two
 from phasejax.linear._gradient_descent import Trained, initial_encoders, trained_correlations
 from phasejax.linear._solvers import check_rank
@@ -61,7 +61,7 @@ def _check_temperature(temperature):
 
 
 def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], k: int, *,
-                   temperature: Float[ArrayLike, ""], key: Key[Array, ""], batch: int = 1024,
+                   temperature: Float[ArrayLike, ""], key: KeyLike, batch: int = 1024,
                    learning_rate: float = 1e-2, max_steps: int = 5000, window: int = 300, check_every: int = 50,
                    tolerance: Float[ArrayLike, ""] = 1e-4) -> Trained:
     """Minimise symmetric InfoNCE over linear encoders, with Adam on minibatches of the given rows.
@@ -73,7 +73,7 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
         x, y: n paired rows, shapes (n, d_x) and (n, d_y).
         k: number of outputs, 1 to min(d_x, d_y).
         temperature: T of `phasejax.linear.info_nce_loss`.
-        key: random key of the initial encoders, whose entries are N(0, 1 / fan-in), and of the shuffles.
+        key: random key or a seed of the initial encoders, whose entries are N(0, 1 / fan-in), and of the shuffles.
         batch: rows in each step, 2 to n.
         learning_rate: Adam's, constant.
         max_steps: gradient steps at most, rounded up to a multiple of `check_every`.
@@ -98,13 +98,14 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
     >>> bool(found.spectrum[1] > 0.5)
     True
     """
+    key = check_key("key", key)
     check_not_forked()
     _check_temperature(temperature)
     x, y = _of_size_one(check_array("x", x, 2)), _of_size_one(check_array("y", y, 2))
     n, covariances = x.shape[0], covariances_from_samples(x, y)
     check_rank(covariances, k)
     for name, count in {"batch": batch, "max_steps": max_steps, "window": window, "check_every": check_every}.items():
-        check_count(name, count)
+        check_count(name, count, most=2**31 - 1)
     if not 2 <= batch <= n:
         raise ValueError(f"batch: expected 2 to n = {n} rows, got {batch}")
     if window % check_every:
