@@ -193,7 +193,8 @@ class Diagnosis:
     def _unlimited_words(self) -> str:
         fit = cast(MomentDiagnosis, self.fit)
         if fit.fits_badly:
-            return f"not stated: no spiked model describes these data (reduced chi-squared {fit.reduced_chi2:.1f})"
+            return (f"not stated: no spiked model of {fit.k} signal{'s' * (fit.k > 1)} describes these data (reduced "
+                    f"chi-squared {fit.reduced_chi2:.1f})")
         ratios = ", ".join(f"{label} {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for label, e in
                            (("Delta_CA", fit.estimates["delta_ca"]), ("Delta_CP", fit.estimates["delta_cp"])))
         return f"{fit.verdict}; {ratios}"
