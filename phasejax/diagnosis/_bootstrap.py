@@ -5,6 +5,7 @@ All representations get the same weights, so differences between them are paired
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -106,6 +107,25 @@ def errors_above_chance(classes: Int[np.ndarray, "m"], groups: Int[np.ndarray, "
     >>> errors_above_chance(np.zeros(100_000, int)), errors_above_chance(np.zeros(240, int), np.arange(240) // 20)
     (3.2..., 4.6...)
     """
+    freedom, understated = _of_few_groups(classes, groups)
+    return float(student_t.isf(norm.sf(STANDARD_ERRORS), freedom) * understated)
+
+
+def spread_of_few_groups(classes: Int[np.ndarray, "m"], groups: Int[np.ndarray, "m"] | None) -> float:
+    """By how much the draws of groups are spread out, so that their intervals are those of Student's t; 1 for rows.
+
+    Args:
+        classes, groups: as in `errors_above_chance`.
+    """
+    if groups is None:
+        return 1.0
+    freedom, understated = _of_few_groups(classes, groups)
+    tail = (1 + LEVEL) / 2
+    return float(student_t.ppf(tail, freedom) / norm.ppf(tail) * understated)
+
+
+def _of_few_groups(classes, groups):
+    """Degrees of freedom of a bootstrap's variance, and the root of what it has to be multiplied by."""
     if groups is None:
         effective = np.bincount(classes).astype(float)
     else:
@@ -115,8 +135,12 @@ def errors_above_chance(classes: Int[np.ndarray, "m"], groups: Int[np.ndarray, "
         effective = rows.sum(1) ** 2 / (rows**2).sum(1)
     freedom = np.maximum(effective - 1, _LEAST_FREEDOM)
     variances = (effective + 1) / freedom / effective
-    total = variances.sum() ** 2 / np.sum(variances**2 / freedom)
-    return float(student_t.isf(norm.sf(STANDARD_ERRORS), total) * np.sqrt(variances.sum() / np.sum(1 / effective)))
+    return variances.sum() ** 2 / np.sum(variances**2 / freedom), np.sqrt(variances.sum() / np.sum(1 / effective))
+
+
+def spread_out(draws: Float[np.ndarray, "*draws"], values: Any, spread: float) -> Float[np.ndarray, "*draws"]:
+    """Draws further from their values, and never above a perfect score."""
+    return draws if spread == 1 else np.minimum(values + spread * (draws - values), 1.0)
 
 
 def weighted_sums(rng: np.random.Generator, terms: Float[np.ndarray, "m c"], classes: Int[np.ndarray, "m"],

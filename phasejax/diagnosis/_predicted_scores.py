@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.forks import check_not_forked
-from phasejax._core.validation import check_choice, check_count
+from phasejax._core.validation import check_choice, check_count, check_seed
 from phasejax.diagnosis._bootstrap import (
     LEVEL,
     STANDARD_ERRORS,
@@ -25,6 +25,8 @@ from phasejax.diagnosis._bootstrap import (
     column_scores,
     errors_above_chance,
     ratio,
+    spread_of_few_groups,
+    spread_out,
     with_intervals,
 )
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features
@@ -59,7 +61,7 @@ class PredictedScores:
         groups: number of groups of labelled rows, or None where each row is a group of its own.
         source: of the representations: "linear", encoders in closed form.
         errors_needed: standard errors by which a score must be above chance to count: more for few rows or groups, and
-            for groups of unequal sizes.
+            for groups of unequal sizes, whose intervals are wider too.
     """
 
     metric: str
@@ -153,8 +155,8 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
     over training rows get no weight. `PredictedScores.shrinkage` is the share used.
 
     Intervals are 5% to 95% of the scores under 1000 Bayesian-bootstrap weightings of the held-out
-    rows, the same weights for all representations. They hold the error of the held-out rows and take the fits as
-    given. So where an encoder is about to switch to other directions, their coverage was near 80% instead
+    rows, the same weights for all representations; of groups they are spread out as Student's t of so many. They hold
+    the error of the held-out rows and take the fits as given. So where an encoder is about to switch to other directions, their coverage was near 80% instead
     of 90%; a score of exactly 1 has an interval of no width; fits on (folds - 1) / folds of the rows score a little
     lower than one on all rows would; and the best single modality is taken as known.
 
@@ -209,7 +211,7 @@ def scores_of_checked_data(x: FoldView, y: FoldView, columns: Float[np.ndarray, 
     """
     m = len(labelled)
     check_sizes(k, folds, x, y, columns, kind, None if groups is None else groups[labelled])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed("seed", seed))
     classes = columns.argmax(1) if kind == "class" else np.zeros(m, int)
     own_groups = None if groups is None else groups[labelled]
     targets = columns if kind == "class" else in_range(columns)
@@ -224,7 +226,8 @@ def scores_of_checked_data(x: FoldView, y: FoldView, columns: Float[np.ndarray, 
         earned = np.mean([found[0].earned for found, _ in parts], 0)
         possible = np.mean([found[0].possible for found, _ in parts], 0)
         values = ratio(earned.sum(2), possible.sum(1), classes, np.ones((1, m)))[0]
-        draws = bootstrap(rng, earned.sum(2), possible.sum(1), classes, own_groups)
+        spread = spread_of_few_groups(classes, own_groups)
+        draws = spread_out(bootstrap(rng, earned.sum(2), possible.sum(1), classes, own_groups), values, spread)
         alone = np.mean([found[0].alone for found, _ in parts], 0)
         by_column = () if kind == "class" else tuple(
             _of_column(rng, alone[:, :, column], possible[:, column], own_groups)
@@ -239,7 +242,7 @@ def scores_of_checked_data(x: FoldView, y: FoldView, columns: Float[np.ndarray, 
         gain_over_single=gains[:reference] + gains[reference + 1:], best=REPRESENTATIONS[int(np.argmax(values))],
         best_single=single, k=operator.index(k), shrinkage=max(shrunk for _, shrunk in parts), per_column=by_column,
         groups=None if own_groups is None else len(np.unique(own_groups)),
-        errors_needed=errors_above_chance(classes, own_groups))
+        errors_needed=errors_above_chance(classes, own_groups) / spread)
 
 
 def _features(x, y, fold):
@@ -295,4 +298,6 @@ def _of_column(rng, earned, possible, groups):
     """Scores of one real label column, from what the rows earn of what they could."""
     one_class = np.zeros(len(possible), int)
     values = ratio(earned, possible, one_class, np.ones((1, len(possible))))[0]
-    return column_scores(REPRESENTATIONS, values, bootstrap(rng, earned, possible, one_class, groups))
+    draws = bootstrap(rng, earned, possible, one_class, groups)
+    return column_scores(REPRESENTATIONS, values,
+                         spread_out(draws, values, spread_of_few_groups(one_class, groups)))

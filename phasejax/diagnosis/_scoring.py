@@ -17,7 +17,13 @@ from threadpoolctl import threadpool_limits
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_count
-from phasejax.diagnosis._bootstrap import column_scores, errors_above_chance, weighted_sums
+from phasejax.diagnosis._bootstrap import (
+    column_scores,
+    errors_above_chance,
+    spread_of_few_groups,
+    spread_out,
+    weighted_sums,
+)
 from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
 from phasejax.diagnosis._fair_scores import Draws, FairScores
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
@@ -187,7 +193,8 @@ def _record(divisions, place, pilot_scores, kind, k, diverged) -> FairScores:
                      for source, names in totals[1].items()}),
         per_column=tuple(column_scores(*_combined(*pooled)) for pooled in by_column), diverged=diverged,
         shrinkage=max(one.shrinkage for one in divisions),
-        errors_needed=errors_above_chance(_classes(first.columns, kind), first.groups))
+        errors_needed=errors_above_chance(_classes(first.columns, kind), first.groups)
+        / spread_of_few_groups(_classes(first.columns, kind), first.groups))
 
 
 def _classes(columns, kind):
@@ -297,12 +304,12 @@ def _ratios(totals, classes, groups, seed):
     exact = np.zeros((int(classes.max()) + 1, terms.shape[1]))
     np.add.at(exact, classes, terms)
     sums = weighted_sums(np.random.default_rng([seed, 2]), terms, classes, groups)
-    values, draws = {}, {}
+    values, draws, spread = {}, {}, spread_of_few_groups(classes, groups)
     for source, (_, names, *_) in totals.items():
         first = where[source]
         columns = slice(first + 1, first + 1 + len(names))
         value = (exact[:, columns] / exact[:, [first]]).mean(0)
-        drawn = (sums[:, :, columns] / sums[:, :, [first]]).mean(0)
+        drawn = spread_out((sums[:, :, columns] / sums[:, :, [first]]).mean(0), value, spread)
         values[source] = dict(zip(names, map(float, value), strict=True))
         draws[source] = dict(zip(names, drawn.T, strict=True))
     return values, draws

@@ -253,6 +253,10 @@ def test_the_mean_of_noise_over_few_groups_is_above_zero_at_the_level_that_error
     bound = 4 * np.sqrt(level * (1 - level) / len(values))
     assert np.mean(values.mean(1) > multiple * deviation) == pytest.approx(level, abs=bound)
     assert np.mean(values.mean(1) > norm.isf(level) * deviation) > level + bound  # without regard to their number
+    # Intervals of level 0.9, as wide as the draws are spread out.
+    spread = _bootstrap.spread_of_few_groups(np.zeros(3 * groups, int), np.repeat(np.arange(groups), 3))
+    inside = np.abs(values.mean(1)) < norm.ppf(0.95) * spread * deviation
+    assert inside.mean() == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / len(values)))
 
 
 def test_errors_depend_on_the_sizes_of_groups_and_on_the_rarest_classes():
@@ -267,6 +271,8 @@ def test_errors_depend_on_the_sizes_of_groups_and_on_the_rarest_classes():
     assert multiple(equal % 2, equal) > multiple(np.arange(500) % 2, equal)
     assert multiple(np.repeat([0, 1], [490, 10])) > multiple(np.repeat([0, 1], [250, 250]))
     assert np.isfinite(multiple(one, np.repeat([0, 1], [499, 1])))
+    assert _bootstrap.spread_of_few_groups(one, None) == 1
+    np.testing.assert_allclose(_bootstrap.spread_out(np.array([0.2, 0.9]), 0.5, 1.5), [0.05, 1.0])
 
 
 def test_differences_are_paired():
