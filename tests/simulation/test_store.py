@@ -237,6 +237,10 @@ def test_a_second_sweep_on_a_store_is_refused(tmp_path, little):
     assert refused
     assert os.listdir(tmp_path) == ["run.zarr"]
     xr.testing.assert_identical(small(store, entry).load(), little[1])
+    journal = Path("phasejax", "run", "journal.jsonl")
+    shutil.copy(little[0] / journal, store / journal)  # of the same sweep, but of another store
+    with pytest.raises(ValueError, match=r"^store: expected a finished sweep, got .* with 0 chunks so far"):
+        open_sweep(store)
 
 
 def test_what_a_dead_run_left_beside_a_store_is_removed_but_not_what_a_living_one_makes(tmp_path):
