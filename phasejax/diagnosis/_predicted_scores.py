@@ -156,9 +156,10 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
 
     Intervals are 5% to 95% of the scores under 1000 Bayesian-bootstrap weightings of the held-out
     rows, the same weights for all representations; of groups they are spread out as Student's t of so many. They hold
-    the error of the held-out rows and take the fits as given. So where an encoder is about to switch to other directions, their coverage was near 80% instead
-    of 90%; a score of exactly 1 has an interval of no width; fits on (folds - 1) / folds of the rows score a little
-    lower than one on all rows would; and the best single modality is taken as known.
+    the error of the held-out rows and take the fits as given. So where an encoder is about to switch to other
+    directions, their coverage was near 80% instead of 90%; a score of exactly 1 has an interval of no width; fits on
+    (folds - 1) / folds of the rows score a little lower than one on all rows would; and the best single modality is
+    taken as known.
 
     Args:
         x, y: paired views, shapes (n, d_x) and (n, d_y), finite numbers; n may be below d.
