@@ -148,11 +148,13 @@ def _of_polars(column):
 
 
 def of_torch(tensor: Any) -> np.ndarray:
-    """The numbers of a PyTorch tensor; bfloat16, which NumPy does not have, as float64, and sparse ones dense."""
+    """The numbers of a PyTorch tensor; bfloat16 and shorter, which NumPy lacks, as float32; sparse ones dense."""
     tensor = tensor.detach().cpu()
     if getattr(tensor, "layout", None) is not None and "sparse" in str(tensor.layout):
         tensor = tensor.to_dense()
-    return (tensor.double() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    short = str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8"))
+    tensor = tensor.float() if short else tensor
+    return tensor.numpy(force=True) if hasattr(tensor, "resolve_neg") else tensor.numpy()
 
 
 def _of_list(value):

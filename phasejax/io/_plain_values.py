@@ -25,7 +25,7 @@ def plain_values(values: Any, name: str) -> np.ndarray:
     if mask is not None and mask.dtype.names is None and not mask.any():
         mask = None
     if values.dtype.name == "bfloat16":
-        values = values.astype(np.float64)
+        values = values.astype(np.float32)
     if values.dtype.kind == "O":
         values = _of_objects(values, name)
     if values.dtype.kind == "S":

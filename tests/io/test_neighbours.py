@@ -120,7 +120,7 @@ def test_digits_of_large_identifiers_are_never_lost_unseen():
     unsigned = pd.Index(np.uint64(2**63) + np.arange(N, dtype=np.uint64))
     np.testing.assert_array_equal(match_rows(pd.DataFrame(X, unsigned), pd.DataFrame(Y, unsigned)[::-1]).y, Y)
     for labels in (pd.Series([2**53, 2**53 + 1, None] * 20, dtype="Int64"), [2**53, 2**53 + 1, None] * 20):
-        with pytest.raises(ValueError, match="numbers that float64 holds exactly, got 9007199254740993 beside missing"):
+        with pytest.raises(ValueError, match="float64 holds exactly, got 9007199254740993 beside missing"):
             match_rows(X, Y, labels)
 
 
@@ -187,7 +187,7 @@ def test_groups_are_joined_by_identifier():
 @pytest.mark.parametrize("ending", ["csv", "parquet", "frame"])
 def test_the_column_that_groups_come_from_is_no_feature(ending):
     frame = pd.DataFrame(X).add_prefix("f").assign(patient_id=[f"P{row // 4}" for row in range(N)])
-    with pytest.raises(ValueError, match=r"column patient_id, got|expected an identifier of each row in column patient"):
+    with pytest.raises(ValueError, match="an identifier of each row in column patient_id, got P0 again"):
         match_rows(frame, Y)
     x, groups = f"x.{ending}", f"x.{ending}:patient_id"
     if ending == "frame":

@@ -65,7 +65,7 @@ class Tensor:
 
     cpu = detach
 
-    def double(self):
+    def float(self):
         return Tensor(np.float64(self.values), "torch.float64")
 
     def numpy(self):
