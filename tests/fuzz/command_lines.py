@@ -6,7 +6,9 @@ from random import Random
 import numpy as np
 
 from tests.fuzz import hostile_files
-from tests.fuzz.hostile_files import ESCAPE, HOSTILE_NAMES, KINDS
+from tests.fuzz.hostile_baselines import odd_baseline
+from tests.fuzz.hostile_files import KINDS
+from tests.fuzz.sound_files import ESCAPE, HOSTILE_NAMES, views
 
 _WHOLE = (
     "0",
@@ -119,7 +121,7 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
         folder: an empty folder.
         quick: whether only what ends within a second is chosen.
     """
-    x, y, labels = hostile_files.views()
+    x, y, labels = views()
     for name, values in (("X.npy", x), ("Y.npy", y), ("L.npy", labels), ("rows.npy", np.arange(20))):
         np.save(folder / name, values)
     command = rng.choices(
@@ -145,7 +147,7 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
     if command != "similarity":
         args += ["--labels", files[2]]
     if command == "monitor":
-        args.insert(1, hostile_files.odd_baseline(rng, folder))
+        args.insert(1, odd_baseline(rng, folder))
     for _ in range(rng.choice((0, 0, 1, 2)) if place < 3 else 2):
         option = rng.choice(_OF[command])
         value = rng.choice(_OPTIONS[option])

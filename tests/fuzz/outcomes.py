@@ -13,8 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.fuzz import hostile_files
 from tests.fuzz.command_lines import command_line, hostile
+from tests.fuzz.hostile_baselines import odd_baseline
 from tests.fuzz.python_calls import odd_call
 
 GOOD = ("done", "refused")
@@ -67,7 +67,7 @@ def _of_file(rng, folder, quick):
     from phasejax.io import as_named, load_array, open_table
 
     if not quick and rng.random() < 0.08:
-        path, how = hostile_files.odd_baseline(rng, folder), load_baseline
+        path, how = odd_baseline(rng, folder), load_baseline
     else:
         path = hostile(rng, folder, quick)
         how = rng.choice(
