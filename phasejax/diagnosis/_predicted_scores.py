@@ -41,6 +41,9 @@ REPRESENTATIONS = ("CA", "CP x->y", "CP y->x", "x", "y", "x and y")
 SINGLE = ("x", "y")
 COMPRESSED = REPRESENTATIONS[:3]
 
+# Divisions into folds, each of which costs as much as the first.
+MOST_REPEATS = 10_000
+
 
 @dataclass(frozen=True)
 class PredictedScores:
@@ -197,7 +200,7 @@ def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, ki
     columns = _checked_columns(columns, kind, len(labelled))
     groups = None if groups is None else _checked_groups(groups, len(x))
     for name, count in (("k", k), ("folds", folds), ("repeats", repeats)):
-        check_count(name, count)
+        check_count(name, count, most=MOST_REPEATS if name == "repeats" else None)
     return scores_of_checked_data(*fold_views(x, y, pca), columns, k=k, kind=kind, labelled=labelled, folds=folds,
                                   repeats=repeats, seed=seed, groups=groups)
 

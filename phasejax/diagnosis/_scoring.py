@@ -29,7 +29,7 @@ from phasejax.diagnosis._fair_scores import Draws, FairScores
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
 from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
-from phasejax.diagnosis._predicted_scores import check_sizes
+from phasejax.diagnosis._predicted_scores import MOST_REPEATS, check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening
 from phasejax.io._fold_view import FoldView, fold_views
 
@@ -150,7 +150,7 @@ class _Division:
 def _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats) -> list[_Division]:
     x, y, columns, labelled = check_label_rows(x, y, columns, labelled, groups=groups, seed=seed, kind=kind, ks=ks)
     if repeats is not None:
-        check_count("repeats", repeats)
+        check_count("repeats", repeats, most=MOST_REPEATS)
     else:
         few = len(x) <= _MANY_ROWS and x.shape[1] + y.shape[1] <= _MANY_COLUMNS
         repeats = _REPEATS if few and max(_cost_of_components(view) for view in (x, y)) <= _DEAR else 1

@@ -15,7 +15,7 @@ from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
 from phasejax._core.progress import ProgressCallback, reporting
-from phasejax._core.validation import check_count, check_seed
+from phasejax._core.validation import check_count, check_seed, shown
 from phasejax.io._readers import open_table
 
 # Bytes for the rows that are read at a time, beside the sums themselves.
@@ -321,8 +321,8 @@ def _names(count, names):
     if names is None:
         names = ("x", "y", "labels") if count <= 3 else [f"table {place}" for place in range(count)]
         return list(names)[:count]
-    if len(names) != count:
-        raise ValueError(f"names: expected {count}, one for each table, got {len(names)}")
+    if not isinstance(names, list | tuple) or len(names) != count:
+        raise ValueError(f"names: expected {count}, one for each table, got {shown(names)}")
     return list(names)
 
 
