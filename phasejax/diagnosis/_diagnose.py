@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
-from phasejax._core.validation import check_choice
+from phasejax._core.validation import check_choice, check_confidence, check_count, check_seed, shown
 from phasejax.diagnosis._content_diagnosis import diagnose_by_content
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
 from phasejax.diagnosis._moment_result import MomentDiagnosis
@@ -138,7 +138,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     <Regime.NEITHER: 'Neither'>
     """
     check_not_forked()
-    _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, confidence)
+    _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge)
+    k, confidence, seed = k if k is None else int(k), check_confidence(confidence), check_seed("seed", seed)
     shapes = tuple(map(_image_shape, (x, y))) if pilot else (None, None)
     x, y = (view if shape is None else np.reshape(np.asarray(view), (len(view), -1))
             for view, shape in zip((x, y), shapes, strict=True))
@@ -168,9 +169,9 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     return replace(found, warnings=(*matched.limits, *of_columns, *found.warnings))
 
 
-def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, confidence):
+def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge):
     check_choice("ridge", ridge, ("relative", "published"))
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method: expected {', '.join(map(repr, METHODS[:-1]))} or {METHODS[-1]!r}, got {method!r}")
     if method == "spectral":
         if k is not None or labelled is not None:
@@ -182,8 +183,10 @@ def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, 
         raise ValueError(f"ridge: expected 'relative' with method {method!r}, got 'published'")
     if pilot and method != "content":
         raise ValueError(f"pilot: expected none with method {method!r}, which scores no networks")
-    if isinstance(k, bool) or not isinstance(k, int | np.integer | None):
-        raise ValueError(f"k: expected a whole number, got {k!r}")
+    if isinstance(k, bool) or not (k is None or (hasattr(k, "__index__") and np.ndim(k) == 0)):
+        raise ValueError(f"k: expected a whole number, got {shown(k)}")
+    if k is not None:
+        check_count("k", k, -2**62)  # a 0-d array of floats has no index
     if not isinstance(pilot, bool) and pilot not in ("mlp", "convolutional") and not (
             isinstance(pilot, tuple | list) and len(pilot) == 2 and all(map(callable, pilot))):
         raise ValueError("pilot: expected True, 'mlp', 'convolutional' or two functions of (rngs, k) that make Flax "
@@ -192,8 +195,6 @@ def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge, 
         raise ValueError("pilot: expected none with predicted_scores=False, since its scores are what it is for")
     if pilot and k is None:
         raise ValueError("k: expected the width of your embedding with pilot, got none")
-    if not 0.5 <= confidence < 1:
-        raise ValueError(f"confidence: expected a number from 0.5 to below 1, got {confidence}")
 
 
 def _image_shape(view: Any) -> tuple[int, ...] | None:

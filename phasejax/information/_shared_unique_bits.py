@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_count, check_number
+from phasejax._core.validation import KeyLike, check_count, check_key, check_number
 
 T25_INFORMATION = 1.159  # I(x, y; l) of T25's label, in nats
 
@@ -78,7 +78,7 @@ class Information:
     accuracy_y: float
 
 
-def shared_unique_bits(key: Array, redundancy: int, *, synergy: int = 0, features: int = 8, shared: int = 8,
+def shared_unique_bits(key: KeyLike, redundancy: int, *, synergy: int = 0, features: int = 8, shared: int = 8,
                        unique: int = 4, classes: int = 4, information: float = T25_INFORMATION) -> SharedUniqueBits:
     r"""The label of T25: R shared features, S synergistic ones, the others divided between the modalities.
 
@@ -87,7 +87,7 @@ def shared_unique_bits(key: Array, redundancy: int, *, synergy: int = 0, feature
     classes are equally frequent. Both depend on the key alone, not on R or S.
 
     Args:
-        key: random key of the weights.
+        key: random key or a seed of the weights.
         redundancy: R, from 0 to min(shared, features).
         synergy: S, at least 0.
         features: F.
@@ -107,6 +107,7 @@ def shared_unique_bits(key: Array, redundancy: int, *, synergy: int = 0, feature
     >>> round(mutual_information(model).both, 6)
     1.159
     """
+    key = check_key("key", key)
     for name, value in (("features", features), ("shared", shared), ("unique", unique)):
         check_count(name, value, most=_MOST)
     check_count("classes", classes, 2, _MOST)
@@ -133,11 +134,11 @@ def shared_unique_bits(key: Array, redundancy: int, *, synergy: int = 0, feature
                             unique_y=padded(parts[2], unique), synergy=padded(parts[3], unique, last=True), bias=bias)
 
 
-def draw_rows(key: Array, model: SharedUniqueBits, n: int) -> Rows:
+def draw_rows(key: KeyLike, model: SharedUniqueBits, n: int) -> Rows:
     """Draw independent rows of both modalities with their labels; traceable for a static n.
 
     Args:
-        key: random key.
+        key: random key or a seed.
         model: how the bits decide the label.
         n: rows.
 
@@ -145,6 +146,7 @@ def draw_rows(key: Array, model: SharedUniqueBits, n: int) -> Rows:
     >>> rows.x.shape, rows.y.shape, rows.labels.shape
     ((5, 12), (5, 12), (5,))
     """
+    key = check_key("key", key)
     c, u = model.shared.shape[0], model.unique_x.shape[0]
     word, fraction = jnp.split(jax.random.bits(key, (n, 2)), 2, axis=1)
     bits = ((word >> jnp.arange(c + 2 * u, dtype=word.dtype)) & 1).astype(jnp.float32)

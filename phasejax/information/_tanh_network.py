@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phasejax._core.pytree import pytree
-from phasejax._core.validation import check_count
+from phasejax._core.validation import KeyLike, check_count, check_key
 from phasejax.information._shared_unique_bits import all_bits
 
 # All 2^d inputs are computed, for the mean and the standard deviation of the outputs.
@@ -40,14 +40,14 @@ class TanhNetwork:
         return (_unstandardised_outputs(self.weights, self.biases, rows) - self.mean) / self.deviation
 
 
-def tanh_network(key: Array, depth: int, d: int = 12) -> TanhNetwork:
+def tanh_network(key: KeyLike, depth: int, d: int = 12) -> TanhNetwork:
     r"""A random network that disguises a modality: a linear map, then `depth` times tanh and a linear map.
 
     Parameters are uniform on :math:`\pm 1 / \sqrt d`. Outputs are standardised over all 2^d inputs in
     {-1/2, 1/2}^d. T25 does not do so; depth then also shrinks the outputs, each layer by about :math:`\sqrt 3`.
 
     Args:
-        key: random key of the parameters.
+        key: random key or a seed of the parameters.
         depth: 0 or more; 0 gives a random linear map.
         d: number of inputs and of outputs.
 
@@ -59,6 +59,7 @@ def tanh_network(key: Array, depth: int, d: int = 12) -> TanhNetwork:
     >>> round(float(tanh_network(jax.random.key(0), 3, 4)(jnp.asarray(all_bits(4) - 0.5)).std()), 4)
     1.0
     """
+    key = check_key("key", key)
     check_count("depth", depth, 0, _MOST_DEPTH)
     check_count("d", d, 1, _MOST_INPUTS)
     weights, biases = jnp.split(jax.random.uniform(key, (depth + 1, d + 1, d), minval=-1, maxval=1) / jnp.sqrt(d),

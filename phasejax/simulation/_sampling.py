@@ -9,11 +9,11 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_count, is_traced
+from phasejax._core.validation import KeyLike, check_count, check_key, is_traced
 from phasejax.linear import Covariances, Whitened
 from phasejax.theory import SpikedModel
 from phasejax.theory._model import canonical_moments
@@ -36,21 +36,22 @@ class PairedSample:
     signal: Float[Array, "n k"]
 
 
-def random_basis(key: Key[Array, ""], d: int) -> Float[Array, "d d"]:
+def random_basis(key: KeyLike, d: int) -> Float[Array, "d d"]:
     """Draw a uniformly (Haar) distributed orthogonal matrix, shape (d, d).
 
     Args:
-        key: random key.
+        key: random key or a seed.
         d: dimension.
 
     Raises:
         ValueError: d < 1, or a matrix of this size does not fit into memory.
     """
+    key = check_key("key", key)
     check_memory("d", 8 * check_count("d", d) ** 2)
     return jax.random.orthogonal(key, d)
 
 
-def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
+def sample_pairs(key: KeyLike, model: SpikedModel, n: int,
                  basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
                  basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> PairedSample:
     """Draw n independent pairs (x, y) from the model.
@@ -59,7 +60,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
     statistics vary smoothly over a grid and can be differentiated.
 
     Args:
-        key: random key.
+        key: random key or a seed.
         model: the spiked model.
         n: number of rows, >= 1.
         basis_x, basis_y: orthogonal Q_x (d_x, d_x) and Q_y (d_y, d_y); identity when left out.
@@ -77,6 +78,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
     >>> sample.x.shape, sample.y.shape, sample.signal.shape
     ((100, 20), (100, 10), (100, 3))
     """
+    key = check_key("key", key)
     check_memory("n", 8 * check_count("n", n) * (model.k + model.d_x + model.d_y))
     k, p = model.k, model.nu.shape[-1]
     nu = jnp.asarray(model.nu)
@@ -97,7 +99,7 @@ def sample_pairs(key: Key[Array, ""], model: SpikedModel, n: int,
     return PairedSample(x=x, y=y, y_signal=y_signal, signal=signal)
 
 
-def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Float[Array, "d d"]:
+def bartlett_factor(key: KeyLike, n: int | Int[Array, ""], d: int) -> Float[Array, "d d"]:
     r"""Draw a lower triangular T such that T T' is the sample covariance of n rows of d independent standard normals.
 
     By the Bartlett decomposition sqrt(n) T_ij ~ N(0, 1) below the diagonal and n T_ii^2 ~ chi^2_{n-i}
@@ -105,7 +107,7 @@ def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Flo
     matrix T T' has rank n, and the columns of T from the n-th on are zero.
 
     Args:
-        key: random key.
+        key: random key or a seed.
         n: number of rows, >= 1; may be traced.
         d: dimension.
 
@@ -118,6 +120,7 @@ def bartlett_factor(key: Key[Array, ""], n: int | Int[Array, ""], d: int) -> Flo
     Source: Bartlett 1933; Anderson, An Introduction to Multivariate Statistical Analysis, 7.2;
     for n < d the triangular factor of the rows' QR decomposition, Srivastava 2003.
     """
+    key = check_key("key", key)
     if not is_traced(n):
         check_count("n", cast(int, n))  # a concrete array of one whole number counts as an int
     check_memory("d", 8 * check_count("d", d) ** 2)
@@ -181,13 +184,13 @@ def coloured_rows(factor: HostOrDevice, model: SpikedModel) -> tuple[Array, Arra
     return a[:, None] * factor[:d_x, :d_x], rows_y.at[:m].add(b[:, None] * factor[:m]), a
 
 
-def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covariances:
+def sample_covariances(key: KeyLike, model: SpikedModel, n: int) -> Covariances:
     """Draw the sample covariances of n pairs in the canonical bases from their exact distribution.
 
     No pair is drawn: the cost does not depend on n (see `bartlett_factor`).
 
     Args:
-        key: random key; the same key gives the same factor for every model.
+        key: random key or a seed; the same key gives the same factor for every model.
         model: the spiked model.
         n: number of pairs, >= 1.
 
@@ -198,4 +201,5 @@ def sample_covariances(key: Key[Array, ""], model: SpikedModel, n: int) -> Covar
     >>> sample_covariances(jax.random.key(0), model, n=1_000_000).xy.shape
     (20, 20)
     """
+    key = check_key("key", key)
     return colour(bartlett_factor(key, n, model.d_x + model.d_y), model)

@@ -24,7 +24,7 @@ from phasejax._core.executors import opened_executor
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
-from phasejax._core.validation import check_count
+from phasejax._core.validation import KeyLike, check_count, check_key, shown
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
@@ -43,7 +43,7 @@ ModelOrBuilder = SpikedModel | Callable[..., SpikedModel]
 def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
           quantities: str | Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
           fixed: Mapping[str, Any] | None = None, n: int | None = None, seeds: int = 1,
-          key: Key[Array, ""] | None = None, common_random_numbers: bool = True, memory: str | float | None = None,
+          key: KeyLike | None = None, common_random_numbers: bool = True, memory: str | float | None = None,
           store: str | Path | None = None, executor: Executor | str | None = None,
           progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Evaluate `quantities` at every point of the grid spanned by `axes`, on all devices.
@@ -73,7 +73,7 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
             whitened. Below d_x + d_y some sample canonical correlations are exactly 1, and a warning
             says so.
         seeds: number of independent samples, >= 1.
-        key: random key; needed when samples are drawn.
+        key: random key or a seed; needed when samples are drawn.
         common_random_numbers: use the same draws in every cell.
         memory: what the chunks in work may take, "2GB", a number of bytes, or a fraction of the
             device's memory; a quarter of it when left out. The results come on top, except in a store.
@@ -113,6 +113,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     check_not_forked()
     constant: dict[str, Any] = dict(fixed or {})
     grid = Grid.from_axes(axes)
+    _check_fixed(constant, grid)
+    n, seeds = n if n is None else check_count("n", n), check_count("seeds", seeds)
+    key = key if key is None else check_key("key", key)
     sampled = n is not None or "n" in grid.axes
     by_source = _sorted_by_source(quantities, sampled)
     of_n = any(quantity.source == "finite-sample theory" for chosen in by_source.values()
@@ -207,15 +210,22 @@ def _quantity_named(name: str) -> Quantity:
 
 
 def _check_sampling(n: int | None, seeds: int, key: Key[Array, ""] | None, sampled: bool, n_is_axis: bool) -> None:
-    if n is not None:
-        check_count("n", n)
-        if n_is_axis:
-            raise ValueError(f"n: expected a number or an axis, got both ({n} and an axis)")
-    check_count("seeds", seeds)
+    if n is not None and n_is_axis:
+        raise ValueError(f"n: expected a number or an axis, got both ({n} and an axis)")
     if n is None and not n_is_axis and seeds != 1:
         raise ValueError(f"seeds: expected 1 because n is not given, got {seeds}")
     if sampled and key is None:
         raise ValueError("key: expected a random key because n is given, got None")
+
+
+def _check_fixed(fixed: Mapping[str, Any], grid: Grid) -> None:
+    """Refuse what would be ignored: arguments of the sweep among those of the model, and values beside an axis."""
+    for name, value in fixed.items():
+        if name in ("n", "seeds", "key"):
+            raise ValueError(f"fixed: expected {name} as an argument of its own, got it among the arguments of the model "
+                             f"({name}={shown(value)})")
+        if name in grid.axes:
+            raise ValueError(f"fixed: expected arguments that are no axes, got {name}, which is an axis too")
 
 
 def _check_arguments(build: ModelOrBuilder, names: set[str]) -> None:

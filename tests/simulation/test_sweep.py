@@ -225,3 +225,12 @@ def test_bad_grids_are_refused_in_one_line(change, message):
 def test_a_field_that_the_model_lacks_is_refused():
     with pytest.raises(ValueError, match="decay: expected one of kappa, nu"):
         sweep(SpikedModel.homogeneous(1.0, 0.5, k=1, d=2), {"decay": [1.0]}, quantities=["delta_ca"])
+
+
+@pytest.mark.parametrize(("fixed", "message"), [
+    ({"n": 50}, r"^fixed: expected n as an argument of its own, got it among the arguments of the model \(n=50\)$"),
+    ({"nu": 0.3}, "^fixed: expected arguments that are no axes, got nu, which is an axis too$")])
+def test_what_would_be_ignored_is_refused(fixed, message):
+    with pytest.raises(ValueError, match=message):
+        sweep(SpikedModel.homogeneous, {"nu": [0.1, 0.2]}, quantities=["delta_ca"],
+              fixed={"k": 2, "d": 5, "kappa": 1.0, **fixed})

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import is_traced
+from phasejax._core.validation import KeyLike, check_key, is_traced
 from phasejax.deep.data._batch import Views
 
 BASELINE = 0.4  # b in the text of the module
@@ -45,7 +45,7 @@ class Stereo:
     turn: float | None
 
 
-def render(stereo: Stereo, key: Key[Array, ""], shape: Int[ArrayLike, ""], position: Float[ArrayLike, "2"],
+def render(stereo: Stereo, key: KeyLike, shape: Int[ArrayLike, ""], position: Float[ArrayLike, "2"],
            jitter: Float[ArrayLike, ""], noise: Float[ArrayLike, ""]
            ) -> tuple[Float[Array, "s s c"], Float[Array, "s s c"]]:
     """One pair of views of a given shape at a given position.
@@ -70,6 +70,7 @@ def render(stereo: Stereo, key: Key[Array, ""], shape: Int[ArrayLike, ""], posit
     >>> x.shape, y.shape
     ((16, 16, 1), (16, 16, 1))
     """
+    key = check_key("key", key)
     x, y = _render_rows(stereo, key[None], jnp.asarray(shape)[None], jnp.asarray(position)[None], jitter, noise)
     return x[0], y[0]
 
