@@ -7,8 +7,11 @@ that a terminal sends to all processes, since the process that asked for the wor
 import contextlib
 import importlib
 import logging
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -57,7 +60,7 @@ class ProcessPool(Executor):
         # that is running, so that it need not protect its calls with `if __name__ == "__main__"`.
         from loky.process_executor import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(self.count, initializer=_ignore_interrupts)
+        return ProcessPoolExecutor(self.count, initializer=_begin_worker, initargs=(os.getpid(),))
 
 
 @contextlib.contextmanager
@@ -186,5 +189,13 @@ def _is_stopped(process: int) -> bool:
         return False
 
 
-def _ignore_interrupts() -> None:
+def _begin_worker(parent: int) -> None:
+    """Ignore interrupts from the terminal, and end when the process that asked for the work has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -80,7 +80,7 @@ class Job:
 
 
 def run_tasks(executor: Executor, job: Job, tasks: Sequence[Any], *, named: Callable[[Any], str],
-              resume: str) -> Generator[tuple[Any, Any]]:
+              resume: str) -> Generator[tuple[Any, Any], None, None]:
     """Yield every task with its result, in the order in which they come back.
 
     Args:
