@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -262,6 +263,13 @@ def _start_twice(whole: Path, place: Path, number: int) -> str:
     first, second = sorted(map(_answer, pair), key=lambda end: end["code"])
     if (first["code"], second["code"]) != (0, 2):
         return f"exit codes {first['code']} and {second['code']}"
-    host, other = socket.gethostname(), {str(child.pid) for child in pair}
-    clear = any(f"in use by process {pid} on {host} for " in second["said"] for pid in other)
-    return f"one winner, {'one clear refusal' if clear else 'a refusal'}; sweep: {_outcome(place / 'run.zarr')}"
+    if not any(f"in use by process {child.pid} on {socket.gethostname()} for " in second["said"] for child in pair):
+        return f"one winner, another refusal: {second['said']}"
+    found = open_sweep(place / "run.zarr").load()
+    return f"one winner, one clear refusal; {_SAME if found.identical(_expected_of_starts()) else _OTHER}"
+
+
+@functools.cache
+def _expected_of_starts() -> xr.Dataset:
+    return sweep(SpikedModel.homogeneous, _AXES, fixed={"k": 2, "d": 6}, quantities=["error_ca", "error_cp"], n=60,
+                 seeds=16, key=jax.random.key(0))

@@ -70,8 +70,10 @@ def start_one_after_another() -> None:
 
     for line in sys.stdin:
         with contextlib.redirect_stderr(io.StringIO()) as errors, contextlib.redirect_stdout(io.StringIO()):
-            code = main(["sweep", "--axes", "kappa=0.5:2:60", "nu=0:0.9:64", "--fixed", "k=2", "d=6", "--quantities",
-                         "rho", "delta_ca", "regime", "--store", line.strip(), "--no-progress"])
+            # So long that the second process comes before the first one has ended.
+            code = main(["sweep", "--axes", "kappa=0.5:2:60", "nu=0:0.9:64", "--fixed", "k=2", "d=6", "--n", "60",
+                         "--seeds", "16", "--quantities", "error_ca", "error_cp", "--store", line.strip(),
+                         "--no-progress"])
         said = errors.getvalue().strip().splitlines()
         print(json.dumps({"code": code, "said": said[-1] if said else ""}), flush=True)
 

@@ -58,8 +58,11 @@ class RunLock:
                 os.close(handle)
             except BlockingIOError:
                 os.close(handle)
+                owner = _owner(self.file)
+                if owner is None:
+                    continue
                 raise ValueError(f"{argument}: expected a folder that no other run is using, got "
-                                 f"{self.file.parent if folder is None else folder}, in use by {_owner(self.file)}"
+                                 f"{self.file.parent if folder is None else folder}, in use by {owner}"
                                  ) from None
             except BaseException:
                 os.close(handle)
@@ -131,14 +134,20 @@ def _is_still_at(handle: int, file: Path) -> bool:
         return False
 
 
-def _owner(file: Path) -> str:
-    """Who holds a lock, in words; the file is read again for a moment where its owner has not written into it yet."""
-    for _ in range(50):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+def _owner(file: Path) -> str | None:
+    """Who holds a lock, in words; None where nobody does any more.
+
+    The file is read again for a moment where its owner has not written into it yet.
+    """
+    for _ in range(100):
+        try:
             found = json.loads(file.read_bytes())
             return (f"process {int(found['process'])} on {found['host']} for "
                     f"{_duration(max(0.0, time.time() - float(found['since'])))}")
-        time.sleep(0.01)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            time.sleep(0.02)
     return "another process"
 
 

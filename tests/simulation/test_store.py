@@ -298,8 +298,7 @@ def test_a_run_that_dies_before_a_file_operation_goes_on_and_two_starts_leave_on
             (place := tmp_path / f"killed {operation}").mkdir()
             assert damaged_stores._kill(whole, place, operation) == "sweep: the same dataset"
         (place := tmp_path / "twice").mkdir()
-        assert damaged_stores._start_twice(whole, place, 0) == (
-            "one winner, one clear refusal; sweep: the same dataset")
+        assert damaged_stores._start_twice(whole, place, 0) == "one winner, one clear refusal; the same dataset"
     finally:
         damaged_stores.close_children()
 
