@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from phasejax._core.serialise import plain
+from phasejax._core.serialise import plain, schema
 from phasejax._core.terminal import one_line
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._groups import group_name
@@ -21,7 +21,7 @@ from phasejax.io._matching import MatchedRows, match_labelled, match_rows
 from phasejax.io._named import NamedRows, as_named
 from phasejax.io._reduction import fit_width
 from phasejax.io._suspected_groups import suspected_groups
-from phasejax.io._view_facts import ViewFacts, view_facts
+from phasejax.io._view_facts import ROW_FAR, ViewFacts, view_facts
 
 # Members that a class needs, to be in every fold of a cross-validation.
 LEAST_MEMBERS = 5
@@ -125,6 +125,9 @@ class Inspection:
             if view.fill is not None:
                 yield 5, (f"{view.name}: {view.fill:g} stands {view.fills[0]} times far from all other values, in "
                           f"{view.fills[1]} columns; if it means a missing value, mask it or write NaN")
+            if view.far is not None:
+                yield 1, (f"{view.name}: row {view.far[0]} stands more than {ROW_FAR:g} times the spread of the others "
+                          f"away from them, in column {view.far[1]}; an error?")
             if view.scale_ratio > _MIXED_UNITS:
                 yield 8, (f"{view.name}: standard deviations of columns from {view.smallest:.3g} "
                           f"({view.smallest_column}) to {view.largest:.3g} ({view.largest_column})")
@@ -150,6 +153,8 @@ class Inspection:
         for view in (self.x, self.y):
             shape, scales = view.lines()
             lines += [f"{view.name:<11} {shape}", f"{'':<11} {scales}"]
+            if view.far is not None:
+                lines.append(f"{'':<11} row {view.far[0]} stands far from all others in column {view.far[1]}: right?")
             if view.fill is not None:
                 lines.append(f"{'':<11} {view.fill:g} stands {view.fills[0]} times far from all others: missing?")
         if self.labels is not None and self.n is not None:
@@ -179,7 +184,7 @@ class Inspection:
         parts = asdict(self)
         if self.repeated is not None:
             parts["repeated"]["note"] = self.repeated.note()
-        return plain({"headlines": list(self.headlines()), **parts})
+        return plain(schema("phasejax.inspection", 1) | {"headlines": list(self.headlines()), **parts})
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""

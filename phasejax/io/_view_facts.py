@@ -14,6 +14,8 @@ _RANK_COLUMNS = 1000
 _FILLS = np.array([sign * fill for fill in (99, 999, 9999, 99999, 999999, 1e20, 1e30, 1e36) for sign in (-1, 1)]
                   + [-32768, -2147483648])
 _FAR = 3
+# A row is far from the others where it is so many times their spread (of nine in ten) away from the median.
+ROW_FAR = 1e6
 # Rows that the rank rests on, or twice the columns.
 _RANK_ROWS = 3000
 
@@ -36,6 +38,7 @@ class ViewFacts:
         rows_looked_at: rows that the scales and the rank rest on.
         fill: a number such as -999 that stands far from all others and may mean a missing value; None without.
         fills: how often it stands there, and in how many columns.
+        far: the only row that is `ROW_FAR` times the spread of the others away, and the column; None without.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ViewFacts:
     rows_looked_at: int
     fill: float | None = None
     fills: tuple[int, int] = (0, 0)
+    far: tuple[int, str] | None = None
 
     @property
     def scale_ratio(self) -> float:
@@ -92,6 +96,7 @@ def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
     varying = np.flatnonzero(~constant)
     order = varying[np.argsort(spread[varying], kind="stable")]
     least, most = (order[0], order[-1]) if order.size else (0, 0)
+    far = _far_row(looked_at) if len(looked_at) == len(given.values) else None
     names = given.columns if given.columns is not None and len(given.columns) == looked_at.shape[1] else None
     return ViewFacts(
         name=name, rows=len(given.values), columns=given.values.shape[1],
@@ -101,7 +106,8 @@ def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
         smallest=float(spread[least]) if order.size else 0.0, largest=float(spread[most]) if order.size else 0.0,
         smallest_column=str(least) if names is None else names[least],
         largest_column=str(most) if names is None else names[most],
-        rank=_rank(finite, spread, constant), rows_looked_at=len(finite), **_fill(finite))
+        rank=_rank(finite, spread, constant), rows_looked_at=len(finite), **_fill(finite),
+        far=None if far is None else (far[0], str(far[1]) if names is None else names[far[1]]))
 
 
 def _fill(rows):
@@ -116,6 +122,17 @@ def _fill(rows):
         return {}
     fill = max(found, key=lambda value: sum(found[value]))
     return {"fill": fill, "fills": (sum(found[fill]), len(found[fill]))}
+
+
+def _far_row(rows):
+    """The row and the column of an entry that is far from all others, where a single row has any."""
+    if len(rows) < 20 or not np.isfinite(rows).all():
+        return None
+    unit = np.abs(np.median(rows, 0)) + np.ptp(np.quantile(rows, [0.05, 0.95], axis=0), axis=0)
+    with np.errstate(over="ignore"):
+        away = np.abs(rows / ROW_FAR - np.median(rows, 0) / ROW_FAR) > unit
+    which = np.flatnonzero(away[:, unit > 0].any(1)) if (unit > 0).any() else np.empty(0, int)
+    return None if len(which) != 1 else (int(which[0]), int((away[which[0]] & (unit > 0)).argmax()))
 
 
 def _spread(rows):

@@ -119,6 +119,12 @@ def _cka(kernel, options, names):
 def _svcca(options, names):
     some = slice(options.paired_rows)
     components = svcca_components(options.components, options.x[some], options.y[some])
+    if options.components is None:
+        ranks = [components, *(reduce_to_rank(name, np.asarray(view))[0].shape[1]
+                               for name, view in (("x", options.x), ("y", options.y)) if view.shape[1] < view.shape[0])]
+        if 1 <= min(ranks) < components:
+            components = min(ranks)
+            announce([f"svcca compares {components} direction{'s' * (components > 1)}, the rank of a view"])
     return Family(names, CanonicalStatistic(components), lambda _: lower_rank(components))
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from phasejax import diagnose
-from phasejax.io import as_named, encode_labels, inspect_pair, match_rows, open_table
+from phasejax.io import InputNote, as_named, encode_labels, inspect_pair, match_rows, open_table
 from phasejax.io._labels import label_notes, resolved_kind
 from phasejax.io._matching import match_labelled
+from phasejax.similarity import compare_representations
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -441,6 +442,31 @@ def test_rank_is_counted_and_what_follows_is_said(x, rank, plan):
     found = inspect_pair(x, Y[:30])
     assert found.x.rank == rank
     assert any(line.startswith(f"x: {plan}") for line in found.plan)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e30, 1e9])
+def test_one_row_far_from_all_others_is_named(value):
+    x = X.copy()
+    x[7, 1] = value
+    found = inspect_pair(x, Y)
+    assert found.x.far == (7, "1")
+    assert any(line.startswith("x: row 7 stands more than 1e+06 times") for line in found.headlines())
+    assert found.y.far is None
+
+
+@pytest.mark.parametrize("x", [RNG.standard_cauchy((2000, 5)), np.exp(3 * RNG.standard_normal((2000, 5))),
+                               RNG.poisson(0.05, (2000, 5)), np.eye(2000)[:, :5],
+                               10.0 ** RNG.integers(-9, 9, (2000, 5))])
+def test_heavy_tails_and_rare_entries_are_not_far(x):
+    assert inspect_pair(x, RNG.standard_normal((2000, 2))).x.far is None
+
+
+def test_similarity_of_a_one_hot_block_compares_as_many_directions_as_it_has():
+    hot = np.eye(4)[np.arange(N) % 4]
+    y, options = Y[:, [0, 1, 2, 0]] + hot, {"metrics": ["svcca"], "permutations": 9, "resamples": 2}
+    with pytest.warns(InputNote, match="svcca compares 3 directions, the rank of a view"):
+        found = compare_representations(hot, y, **options).metrics["svcca"].value
+    assert found == compare_representations(hot, y, components=3, **options).metrics["svcca"].value
 
 
 # 9. Temperatures
