@@ -42,6 +42,15 @@ def plain(value: Any) -> Any:
             return value
 
 
+def schema(name: str, version: int) -> dict[str, Any]:
+    """The first entry of a file of results, by which a reader knows what follows.
+
+    >>> schema("phasejax.drift", 1)
+    {'schema': {'name': 'phasejax.drift', 'version': 1}}
+    """
+    return {"schema": {"name": name, "version": version}}
+
+
 def restored(record: type[_Record], saved: Any, name: str = "") -> _Record:
     """A record made again from what `plain(asdict(record))` gave, every field checked against its annotation.
 

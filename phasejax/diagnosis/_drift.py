@@ -8,7 +8,7 @@ regime has moved when both diagnoses are sure of theirs and the two differ.
 import json
 from dataclasses import asdict, dataclass
 
-from phasejax._core.serialise import plain
+from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
 from phasejax.diagnosis._baseline import (
     check_comparable,
@@ -155,7 +155,8 @@ class Drift:
         regimes = {name: regime.value if regime else "none" if unseen else "undecided" for name, regime, unseen in
                    (("regime_before", self.regime_before, self.unseen_before),
                     ("regime_now", self.regime_now, self.unseen_now))}
-        return plain({"phasejax_version": __version__, "moved": self.moved, "regime_moved": self.regime_moved,
+        return plain({**schema("phasejax.drift", 1), "phasejax_version": __version__, "moved": self.moved,
+                      "regime_moved": self.regime_moved,
                       **asdict(self), **regimes})
 
     def to_json(self) -> str:

@@ -10,8 +10,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from phasejax._core.serialise import from_text, plain
+from phasejax._core.serialise import from_text
 from phasejax._version import __version__
+from phasejax.diagnosis._document import document
 from phasejax.diagnosis._estimates import RATIOS, Estimate, likeliest
 from phasejax.diagnosis._predicted_scores import PredictedScores
 from phasejax.diagnosis._recommendation import best_objective, recommendation
@@ -68,6 +69,7 @@ class MomentDiagnosis:
         predicted_scores: cross-validated scores of the representations, or None where not asked for.
         warnings: what limits the answer, one sentence each.
         phasejax_version: of the package that made the diagnosis.
+        computed_on: versions, device, cores and flags, on which the last digits depend; None where not recorded.
     """
 
     method: str
@@ -92,6 +94,7 @@ class MomentDiagnosis:
     predicted_scores: PredictedScores | None
     warnings: tuple[str, ...] = ()
     phasejax_version: str = __version__
+    computed_on: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> "MomentDiagnosis":
@@ -247,13 +250,14 @@ class MomentDiagnosis:
 
     def to_dict(self) -> dict:
         """All fields and derived numbers as plain Python objects; infinity and NaN become strings."""
-        regime = self.regime
+        regime, fields = self.regime, asdict(self)
+        del fields["phasejax_version"]
         changes = [{"parameter": c.parameter, "factor": c.factor, "regime": c.regime.value if c.regime else None}
                    for c in self.sensitivity()]
-        return plain({"phasejax_version": self.phasejax_version, "regime": regime.value if regime else "undecided",
-                      "likeliest": self.likeliest.value, **{name: getattr(self, name) for name in RATIOS},
-                      "objective": self.objective, "recommendation": self.recommendation, "sensitivity": changes,
-                      **asdict(self)})
+        return document(self.phasejax_version, {
+            "verdict": self.verdict, "regime": regime.value if regime else None, "likeliest": self.likeliest.value,
+            **{name: getattr(self, name) for name in RATIOS}, "objective": self.objective,
+            "recommendation": self.recommendation, "sensitivity": changes, **fields})
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""

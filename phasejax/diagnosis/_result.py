@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from phasejax._core.serialise import from_text, lines_of_lists, plain, restored
+from phasejax._core.serialise import from_text, lines_of_lists, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._content import ContentCurve
 from phasejax.diagnosis._decision import Choice
+from phasejax.diagnosis._document import document
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._representations import MEASURED
@@ -42,6 +43,7 @@ class Diagnosis:
         spectra: the views' spectra in a few numbers, for comparison with later data.
         warnings: what limits the answer, one sentence each.
         phasejax_version: of the package that made the diagnosis.
+        computed_on: versions, device, cores and flags, on which the last digits depend; None where not recorded.
     """
 
     method: str
@@ -62,6 +64,7 @@ class Diagnosis:
     spectra: SpectraSummary | None = None
     warnings: tuple[str, ...] = ()
     phasejax_version: str = __version__
+    computed_on: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> "Diagnosis":
@@ -202,12 +205,12 @@ class Diagnosis:
     def to_dict(self) -> dict:
         """All fields and derived answers as plain Python objects; infinity and NaN become strings."""
         regime, unlimited = self.regime, self.unlimited_regime
-        parts = {name: value for name, value in asdict(replace(self, fit=None)).items() if name != "fit"}
-        return plain({"phasejax_version": self.phasejax_version, "verdict": self.verdict, "seen": self.seen,
-                      "regime": regime.value if regime else "undecided",
-                      "unlimited_regime": unlimited.value if unlimited else "undecided",
-                      "uses": [asdict(use) for use in self.uses], **parts,
-                      "fit": None if self.fit is None else self.fit.to_dict()})
+        parts = {name: value for name, value in asdict(replace(self, fit=None)).items()
+                 if name not in ("fit", "phasejax_version")}
+        return document(self.phasejax_version, {
+            "verdict": self.verdict, "seen": self.seen, "regime": regime.value if regime else None,
+            "unlimited_regime": unlimited.value if unlimited else None, "uses": [asdict(use) for use in self.uses],
+            **parts, "fit": None if self.fit is None else self.fit.to_dict()})
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from phasejax._core.serialise import plain
 from phasejax._version import __version__
+from phasejax.diagnosis._document import document
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.theory import Regime, SpikedModel, delta_ca, delta_cp
 
@@ -148,9 +148,9 @@ class SpectralDiagnosis:
     def to_dict(self) -> dict[str, Any]:
         """All fields and derived numbers as plain Python objects; infinity becomes the string "inf"."""
         derived = ("delta_ca", "delta_cp", "delta_cp_reverse", "r_ca", "r_cp", "composite_delta_ca",
-                   "composite_delta_cp", "recommendation")
-        return plain({"phasejax_version": __version__, "regime": self.regime.value,
-                      **{name: getattr(self, name) for name in derived}, **asdict(self)})
+                   "composite_delta_cp", "recommendation", "verdict")
+        return document(__version__, {"regime": self.regime.value} | {name: getattr(self, name) for name in derived}
+                        | asdict(self))
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""

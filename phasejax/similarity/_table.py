@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phasejax._core.serialise import plain
+from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
 
 # Metrics of which low values mean similar views.
@@ -56,6 +56,7 @@ class SimilarityTable:
         left_out: by name of a metric that these views do not allow, the reason.
         groups: number of groups, which is the sample size; None where rows are independent.
         paired_rows: number of rows behind p-values where rows belong to groups, which are cut to few sizes.
+        computed_on: versions, device, cores and flags, on which the last digits depend.
     """
 
     n: int
@@ -71,6 +72,7 @@ class SimilarityTable:
     left_out: dict[str, str]
     groups: int | None = None
     paired_rows: int | None = None
+    computed_on: dict[str, str] | None = None
 
     def summary(self) -> str:
         """The table as lines of text."""
@@ -99,7 +101,8 @@ class SimilarityTable:
         """All fields as plain Python objects; NaN, which stands for what is missing, becomes None."""
         metrics = {name: {key: None if isinstance(value, float) and math.isnan(value) else value
                           for key, value in asdict(found).items()} for name, found in self.metrics.items()}
-        return plain({"phasejax_version": __version__} | asdict(self) | {"metrics": metrics})
+        return plain(schema("phasejax.similarity", 1) | {"phasejax_version": __version__} | asdict(self)
+                     | {"metrics": metrics})
 
     def to_json(self) -> str:
         """The fields as JSON text, see `to_dict`."""

@@ -1,0 +1,44 @@
+"""JSON of diagnoses: a schema, the same keys for all methods, and a page that describes each of them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from phasejax import diagnose
+from phasejax.diagnosis._document import KEYS, document
+from tests.support import ROOT
+
+
+@pytest.fixture(scope="module")
+def spectral():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    return diagnose(x, x + rng.normal(size=(60, 3)), x[:, 0], method="spectral")
+
+
+def test_all_methods_have_the_same_keys(saved_decision, saved_diagnosis, spectral):
+    for found in (saved_decision, saved_diagnosis, spectral):
+        read = json.loads(found.to_json())
+        assert list(read) == ["schema", "phasejax_version", *KEYS]
+        assert read["schema"] == {"name": "phasejax.diagnosis", "version": 1}
+        assert read["method"] == found.method
+    assert read["shared"] is None
+    assert read["n"] == 60
+
+
+def test_what_is_not_estimated_is_null_and_what_is_has_its_value(saved_decision, saved_diagnosis):
+    content, moments = saved_decision.to_dict(), saved_diagnosis.to_dict()
+    assert content["kappa"] is None
+    assert moments["shared"] is None
+    assert moments["regime"] == "CA only"
+    assert content["fit"]["schema"]["name"] == "phasejax.diagnosis"
+
+
+def test_every_key_is_described():
+    described = re.findall(r"`(\w+)`", (ROOT / "docs" / "json.md").read_text("utf-8").partition("## phasejax.drift")[0])
+    assert not set(KEYS) - set(described)
+    assert len(KEYS) == len(set(KEYS))
+    with pytest.raises(AssertionError, match="describe"):
+        document("0", {"unheard_of": 1})
