@@ -73,6 +73,8 @@ class Grid:
         Raises:
             ValueError: no axis, an empty one, unequal lengths along a dimension, a value out of range.
         """
+        if not isinstance(axes, Mapping):
+            raise ValueError(f"axes: expected values of parameters by name, got {shown(axes)}")
         if not axes:
             raise ValueError("axes: expected at least one, got none")
         dims: dict[str, int] = {}

@@ -210,9 +210,9 @@ def test_constant_columns_are_refused():
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: accumulate([np.ones((3, 1)), np.ones((4, 1))]), "y: expected 3 rows as in x, got 4"),
     (lambda: accumulate([]), "tables: expected at least 1, got none"),
-    (lambda: accumulate([np.ones((3, 1))], names=["a", "b"]), "names: expected 1, one for each table, got \\['a', 'b'\\]"),
+    (lambda: accumulate([np.ones((3, 1))], names=["a", "b"]), "names: expected 1, one for each table, got .*'b'"),
     (lambda: accumulate([np.ones((3, 1))], 4), "folds: expected 1 to 3, the number of rows, got 4"),
-    (lambda: accumulate([np.ones((3, 1))], rows_at_once=0), "rows_at_once: expected a whole number of at least 1, got 0"),
+    (lambda: accumulate([np.ones((3, 1))], rows_at_once=0), "rows_at_once: expected a whole number of .*, got 0"),
     (lambda: accumulate([np.ones((3, 1)), np.ones(3)]), "y: expected two dimensions"),
     (lambda: merge_all([]), "moments: expected at least 1, got none"),
     (lambda: Moments.of(np.ones((0, 2))), "block: expected at least 1 row, got shape"),
