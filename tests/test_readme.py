@@ -4,8 +4,10 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import phasejax as pj
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -22,6 +24,16 @@ def test_the_example_is_short_and_runs():
     assert done.returncode == 0, done.stderr
     assert "CA_ONLY" in done.stdout
     assert "One objective        align (CA)" in done.stdout
+
+
+def test_the_pipeline_runs_and_scores_as_it_says(capsys):
+    (example,) = [code for code in re.findall(r"```py\n(.*?)```", README, re.DOTALL) if "TwoViewEncoder" in code]
+    x, y, labels = pj.datasets.load_digit_halves()
+    # Two of the three widths, and fewer folds: the best one is among them.
+    example = example.replace("[4, 8, 16]", "[8, 16]").replace("]})", "]}, cv=2)")
+    exec(example, {"pj": pj, "np": np, "x": x, "y": y, "labels": labels})
+    claimed = float(re.findall(r"best_score_\)  # (0\.\d+)", README)[0])
+    assert float(capsys.readouterr().out) == pytest.approx(claimed, abs=0.03)
 
 
 def test_commands_pictures_and_pages_exist():

@@ -9,7 +9,8 @@ their covariances alone. Read the modules in this order:
 - `_loss_core`, `_losses`: VICReg, DeepCCA, prediction and the joint loss as functions of second moments.
 - `_gradient_descent`, `_infonce`: linear encoders trained on these losses, and on InfoNCE.
 - `_estimators`: CA, CP and the joint objective for scikit-learn, and `_two_view_encoder`, their place in a pipeline;
-  behind them `_two_views` (what they share), `_estimator_checks`, `_pair_moments` and `_closed_forms` (in NumPy).
+  behind them `_two_views` (what they share), `_estimator_checks`, `_pair_moments`, `_closed_forms` (in NumPy) and
+  `_one_thread`.
 """
 
 import lazy_loader

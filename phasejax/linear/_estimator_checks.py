@@ -143,5 +143,5 @@ def columns_to_solve(name: str, view: ViewMoments, exact: bool,
         more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
         verb = "is a combination" if len(left_out) == 1 else "are combinations"
         warnings.warn(f"{name}: {len(left_out)} of {len(view.mean)} columns get weight 0: {listed}{more} {verb} of "
-                      "others (shrinkage or ridge > 0 keeps all)", UserWarning, stacklevel=4)
+                      "others (shrinkage or ridge > 0 keeps all)", UserWarning, stacklevel=3)
     return kept

@@ -3,19 +3,20 @@ r"""Weighted moments of paired rows, and what an estimator asks of them: which c
 .. math::
     m = \sum_i w_i r_i, \qquad S = \sum_i w_i (r_i - m)(r_i - m)^\top, \qquad \sum_i w_i = 1
 
-Rows are read twice, in blocks that stay in the processor's cache: for means, then for products of what is centred.
+Rows are read twice, in blocks, without a copy of the views: for means, then for products of what is centred.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]  # made when it is imported
 
 from phasejax.io._moments import Moments
 from phasejax.io._reduction import independent_columns
 
-# Rows of a block: as many as keep matrix products efficient, few enough for no copy of the views.
-_ROWS = 2048
+# Rows of a block: as many as keep products of matrices efficient, too few for a copy of the views.
+_ROWS = 4096
 _ROUNDING = 4 * float(np.finfo(float).eps)
 
 
@@ -74,60 +75,57 @@ class ViewMoments:
                 + (shrinkage * mean_variance + ridge) * np.eye(len(kept)))
 
 
-def pair_moments(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], weights: Float[np.ndarray, "n"] | None
-                 ) -> tuple[ViewMoments, ViewMoments, Float[np.ndarray, "d_x d_y"]]:
+def pair_moments(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], weights: Float[np.ndarray, "n"] | None,
+                 *, fourth: bool = False) -> tuple[ViewMoments, ViewMoments, Float[np.ndarray, "d_x d_y"]]:
     """Moments of both views, and the covariance of x with y.
 
     Args:
         x, y: paired rows.
         weights: finite numbers >= 0 of which some are not 0; None if all rows weigh the same.
+        fourth: whether `ViewMoments.ledoit_wolf` will be asked for; else the fourth moments are NaN.
 
     Raises:
         ValueError: squares of what is centred that overflow, or vanish where a column varies.
     """
-    total = float(len(x)) if weights is None else float(weights.sum())
+    total, roots = float(len(x)), None
+    shares = np.full(len(x), 1 / len(x))
     if weights is not None:
-        used = weights > 0
-        x, y, weights = x[used], y[used], weights[used] / total
-    first, d_x = (x[0], y[0]), x.shape[1]
+        total, used = float(weights.sum()), weights > 0
+        x, y, shares = x[used], y[used], weights[used] / weights.max()
+        shares = shares / shares.sum()
+        roots = np.sqrt(shares)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-        # Means of differences from the first row, so that a constant column has exactly variance 0.
-        means = [own + _mean(view, own, weights) for view, own in zip((x, y), first, strict=True)]
-        centred = np.empty((min(len(x), _ROWS), d_x + y.shape[1]))
-        product, lengths = np.zeros((centred.shape[1], centred.shape[1])), np.empty((2, len(x)))  # lengths squared
+        centre = np.concatenate([shares @ x, shares @ y])
+        views = slice(x.shape[1]), slice(x.shape[1], None)
+        lengths = np.full((2, len(x)), np.nan)  # squared
+        rows, product, rest = np.empty((min(len(x), _ROWS), len(centre))), np.zeros((len(centre),) * 2, order="F"), 0.0
         for start in range(0, len(x), _ROWS):
-            rows = slice(start, start + _ROWS)
-            block = centred[:len(x[rows])]
-            np.subtract(x[rows], means[0], out=block[:, :d_x])
-            np.subtract(y[rows], means[1], out=block[:, d_x:])
-            for of_view, part in zip(lengths, (block[:, :d_x], block[:, d_x:]), strict=True):
-                of_view[rows] = np.einsum("ij,ij->i", part, part)
-            if weights is not None:
-                block *= np.sqrt(weights[rows])[:, None]
-            product += block.T @ block
-        product = product / len(x) if weights is None else product
+            here = slice(start, start + _ROWS)
+            block = rows[:len(x[here])]
+            for i, (view, own) in enumerate(zip((x, y), views, strict=True)):
+                np.subtract(view[here], centre[own], out=block[:, own])
+                if fourth:
+                    lengths[i, here] = np.einsum("ij,ij->i", block[:, own], block[:, own])
+            if roots is not None:
+                block *= roots[here, None]
+            rest = rest + (block.sum(0) if roots is None else roots[here] @ block)
+            product = dsyrk(1.0, block.T, beta=1.0, c=product, overwrite_c=True)  # the upper triangle alone
+        scale = 1.0 if roots is not None else 1 / len(x)
+        rest, product = rest * scale, (np.triu(product) + np.triu(product, 1).T) * scale
+        # The means were rounded: what is left of them is taken off.
+        centre, product = centre + rest, product - np.outer(rest, rest)
     found = []
-    for name, view, mean, own, of_view in zip(("X", "y"), (x, y), means, (slice(d_x), slice(d_x, None)), lengths,
-                                              strict=True):
-        _check_range(name, view, product[own, own])
-        relative = (of_view / (np.trace(product[own, own]) or 1.0)) ** 2
-        found.append(ViewMoments(len(x), total, mean, product[own, own], view.min(0), view.max(0),
-                                 float(np.average(relative, weights=weights))))
-    return found[0], found[1], product[:d_x, d_x:]
+    for name, view, own, squared in zip(("X", "y"), (x, y), views, lengths, strict=True):
+        variance, low, high = product[own, own], view.min(0), view.max(0)
+        _check_range(name, np.diag(variance), low < high)
+        relative = (squared / (np.trace(variance) or 1.0)) ** 2
+        found.append(ViewMoments(len(x), total, centre[own], variance, low, high, float(shares @ relative)))
+    return found[0], found[1], product[views]
 
 
-def _mean(view, origin, weights):
-    """The weighted mean of the rows' differences from an origin."""
-    total = np.zeros(view.shape[1])
-    for start in range(0, len(view), _ROWS):
-        block = view[start:start + _ROWS] - origin
-        total += block.sum(0) if weights is None else weights[start:start + _ROWS] @ block
-    return total / len(view) if weights is None else total
-
-
-def _check_range(name, view, variance):
+def _check_range(name, squares, varying):
     """Refuse values whose squares are no numbers, or vanish though the column varies."""
-    if not np.isfinite(variance).all():
+    if not np.isfinite(squares).all():
         raise ValueError(f"{name}: expected values whose squares are finite numbers, got larger ones")
-    if (np.ptp(view, axis=0)[np.diag(variance) < np.finfo(float).tiny] > 0).any():
+    if (varying & (squares < np.finfo(float).tiny)).any():
         raise ValueError(f"{name}: expected values whose squares are not rounded to 0, got smaller ones")

@@ -40,6 +40,7 @@ from phasejax.linear._estimator_checks import (
     columns_to_solve,
     sample_weights,
 )
+from phasejax.linear._one_thread import one_thread
 from phasejax.linear._pair_moments import pair_moments
 
 _Codes = Float[np.ndarray, "n k"]
@@ -75,19 +76,20 @@ class TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, 
         self._check_options()
         x = self._first_view(X, reset=True, ensure_min_samples=2)
         second, self._y_is_column = self._second_view(y, len(x))
-        of_x, of_y, xy = pair_moments(x, second, sample_weights(sample_weight, len(x)))
+        of_x, of_y, xy = pair_moments(x, second, sample_weights(sample_weight, len(x)),
+                                      fourth=self.shrinkage == "auto")
         self.mean_x_, self.mean_y_ = of_x.mean, of_y.mean
         self._set_names_of_y(column_names(y))
         self.shrinkage_ = tuple(view.ledoit_wolf() if self.shrinkage == "auto" else float(self.shrinkage)
                                 for view in (of_x, of_y))
-        kept, variances = [], []
-        for name, view, share, columns in zip("Xy", (of_x, of_y), self.shrinkage_,
-                                              (getattr(self, "feature_names_in_", None), column_names(y)), strict=True):
-            exact = share == self.ridge == 0 and name in self._inverted()
-            kept.append(columns_to_solve(name, view, exact, columns))
-            variances.append(view.regularised(kept[-1], share, self.ridge))
-        check_components(self.n_components, tuple(map(len, kept)), xy.shape)
-        encoders = self._solve(variances[0], xy[np.ix_(*kept)], variances[1], kept)
+        with one_thread(max(xy.shape)):
+            kept, variances, names = [], [], (getattr(self, "feature_names_in_", None), column_names(y))
+            for name, view, share, columns in zip("Xy", (of_x, of_y), self.shrinkage_, names, strict=True):
+                exact = share == self.ridge == 0 and name in self._inverted()
+                kept.append(columns_to_solve(name, view, exact, columns))
+                variances.append(view.regularised(kept[-1], share, self.ridge))
+            check_components(self.n_components, tuple(map(len, kept)), xy.shape)
+            encoders = self._solve(variances[0], xy[np.ix_(*kept)], variances[1], kept)
         self.encoder_x_, self.encoder_y_ = (
             _spread(encoder, columns, d) for encoder, columns, d in zip(encoders, kept, xy.shape, strict=True))
         return self

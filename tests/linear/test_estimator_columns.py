@@ -1,6 +1,7 @@
 """Columns of the estimators' views: constant and dependent ones, their names, frames of codes, and their units."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from phasejax.datasets import load_digit_halves
 from phasejax.linear import (
@@ -24,6 +26,7 @@ from phasejax.linear import (
     solve_cp,
     solve_joint,
 )
+from phasejax.linear._one_thread import one_thread
 
 ESTIMATORS = [CrossAlignment, CrossPrediction, JointAlignmentPrediction]
 RNG = np.random.default_rng(0)
@@ -226,3 +229,24 @@ def test_prediction_with_all_components_is_least_squares_for_any_weights():
     ours = CrossPrediction(3).fit(X, Y, sample_weight=weights)
     theirs = LinearRegression().fit(X, Y, sample_weight=weights)
     np.testing.assert_allclose(ours.predict(HELD_X), theirs.predict(HELD_X), rtol=1e-8)
+
+
+# Threads
+
+
+def test_threads_of_the_library_are_given_back():
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2):
+        before = threads()
+        with one_thread(10), one_thread(20):
+            assert set(threads()) == {1}
+        assert threads() == before
+        with one_thread(100_000):
+            assert threads() == before
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: CrossAlignment(2).fit(X, Y), range(40)))
+        with pytest.raises(ValueError, match="n_components"):
+            CrossAlignment(4).fit(X, Y)
+        assert threads() == before

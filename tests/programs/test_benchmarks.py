@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import diagnosis, first_call, training
+from benchmarks import diagnosis, estimators, first_call, training
 from benchmarks import sweep as bench
 from benchmarks.numpy_loop import recovered_counts
 from benchmarks.report import Benchmark
@@ -30,6 +30,17 @@ def test_sweep_benchmark(tmp_path, monkeypatch, capsys):
     for name in ("recovered_ca", "recovered_cp"):
         assert abs(values[case, f"{name}_difference"]) < 4.5
     assert "speedup_per_cell" in capsys.readouterr().out
+
+
+def test_estimators_benchmark_without_cca_zoo(monkeypatch, capsys):
+    monkeypatch.setattr(estimators.importlib.util, "find_spec", lambda name: None)
+    values = {(row["case"], row["metric"]): row["value"] for row in estimators.run(rounds=1, n=300, d=8)}
+    case = "n = 300, d = 8, k = 5"
+    assert values[f"{case}, floor, products of the views", "operations"] == pytest.approx(300 * 4 * 64 / 1e9)
+    for metric in ("time", "processor_time"):
+        assert values[f"{case}, phasejax", f"{metric}_over_floor"] == pytest.approx(
+            values[f"{case}, phasejax", metric] / values[f"{case}, floor", metric])
+    assert "pip install cca-zoo" in capsys.readouterr().out
 
 
 def test_the_loop_recovers_clear_signals():
