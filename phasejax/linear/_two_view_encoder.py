@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 from phasejax._core.validation import check_choice
 from phasejax.linear._estimators import CrossAlignment
 
-_Columns = Int[np.ndarray, "d"]
+_Columns = Int[np.ndarray, "_"]
 _USES = ("both", "x", "y")
 
 
