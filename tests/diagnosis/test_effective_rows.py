@@ -1,14 +1,13 @@
 """How many independent rows dependent ones are worth: against simulated scatter, copies, and rows without groups."""
 
 import re
-from types import SimpleNamespace
-from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from phasejax.diagnosis import label_content
 from phasejax.diagnosis._effective_rows import design_effect, effective_rows
+from phasejax.diagnosis._paired_data import PairedRows
 
 
 def alike(rng, sizes, share, columns):
@@ -36,9 +35,9 @@ def test_the_variance_of_second_moments_is_wider_by_the_design_effect(sizes):
 
 def pairs(rows, labels, groups):
     """What `effective_rows` reads of paired rows."""
-    n = len(rows)
-    return cast(Any, SimpleNamespace(n=n, m=n, x=rows[:, :2], y=rows[:, 2:], encoded=labels, labelled=np.arange(n),
-                                     groups=groups))
+    n, p = len(rows), rows.shape[1] + labels.shape[1]
+    return PairedRows(n=n, m=n, encoded=labels, kind="real", joint=np.eye(p), without=np.eye(p)[None], x=rows[:, :2],
+                      y=rows[:, 2:], labelled=np.arange(n), groups=groups)
 
 
 def test_copies_count_once_and_independent_rows_all():
