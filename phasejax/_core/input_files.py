@@ -10,6 +10,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from phasejax._core.terminal import one_line
+
 # Below this many bytes nothing is asked of the system.
 _NO_MATTER = 2**26
 
@@ -119,8 +121,12 @@ def reading(name: str, expected: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, Warning) or (type(error) is ValueError and ": expected " in str(error)):
+        if isinstance(error, Warning):
             raise
+        if type(error) is ValueError and ": expected " in str(error):
+            if "\n" not in str(error):
+                raise
+            raise ValueError(one_line(str(error))) from None  # a name in the file holds a line break
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         line = next((one for one in said.splitlines() if one.strip()), "").strip()
         if isinstance(error, LookupError | TypeError | AttributeError) or not line:

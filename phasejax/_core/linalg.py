@@ -226,7 +226,7 @@ def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, 
     >>> top_k_projector(jnp.diag(jnp.array([1.0, 3.0, 2.0])), k=2).tolist()
     [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    basis = top_k_eigenspace(matrix, check_count("k", k))
+    basis = top_k_eigenspace(check_array("matrix", matrix, 2), check_count("k", k))
     return basis @ basis.T
 
 

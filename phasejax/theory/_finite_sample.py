@@ -89,7 +89,8 @@ def finite_sample(model: SpikedModel, n: Num[ArrayLike, ""]) -> FiniteSample:
     least = model.d_x + model.d_y
     n = check_array("n", n)
     if not is_traced(n):
-        n = float(n) if n.ndim == 0 else np.asarray(n, np.float64)  # also whole numbers of more than 32 bits
+        given = np.asarray(n, np.float64)  # also whole numbers of more than 32 bits
+        n = float(given) if given.ndim == 0 else given
     if not is_traced(n) and not np.all(np.asarray(n) > least):
         raise ValueError(f"n: expected more than d_x + d_y = {least} samples, got {shown(n)}")
     rows = jnp.where(jnp.asarray(n) > least, n, jnp.nan)

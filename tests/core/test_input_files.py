@@ -56,3 +56,8 @@ def test_own_errors_and_interruptions_pass():
         raise ValueError("labels: expected text, got none")
     with pytest.raises(KeyboardInterrupt), reading("x.h5", "HDF5"):
         raise KeyboardInterrupt
+
+
+def test_line_breaks_in_names_do_not_break_the_line():
+    with pytest.raises(ValueError, match=r"^x: expected numbers, got text in column a\\nb$"), reading("x", "Parquet"):
+        raise ValueError("x: expected numbers, got text in column a\nb")
