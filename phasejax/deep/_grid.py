@@ -7,6 +7,7 @@ compared. With a store, the state of every chunk is saved while it trains.
 """
 
 import contextlib
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from jaxtyping import PyTree
 from phasejax._core.devices import over_cells
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_count
 from phasejax.deep._experiment import Experiment
 from phasejax.deep._objectives import Architecture
@@ -187,7 +189,7 @@ def _curve_dataset(experiment, states, losses):
         coords={"jitter": list(experiment.jitters), "noise": list(experiment.noises),
                 "seed": np.arange(experiment.seeds), "epoch": np.arange(1, experiment.max_epochs + 1),
                 "split": ["train", "validation"]},
-        attrs={"experiment": experiment.to_json()})
+        attrs={"experiment": experiment.to_json(), "computed_on": json.dumps(computed_on())})
 
 
 def _duration_text(seconds):

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_choice, check_confidence, check_count, check_seed, shown
 from phasejax.diagnosis._content_diagnosis import diagnose_by_content
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
@@ -166,7 +167,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
                                             fit=fit, pilot=trained, tell=tell)
     announce((*matched.readings, *matched.notes), said=matched.limits)
-    return replace(found, warnings=(*matched.limits, *of_columns, *found.warnings))
+    found = replace(found, warnings=(*matched.limits, *of_columns, *found.warnings))
+    return found if isinstance(found, SpectralDiagnosis) else replace(found, computed_on=computed_on())
 
 
 def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge):

@@ -13,7 +13,7 @@ KEYS = (
     "verdict", "recommendation", "regime", "unlimited_regime", "likeliest", "objective", "uses", "seen", "warnings",
     # The data and what was asked.
     "method", "n", "labelled", "groups", "d_x", "d_y", "label_columns", "kind", "k", "k_estimated", "directions",
-    "confidence",
+    "confidence", "computed_on",
     # Method content.
     "shared", "content", "scores", "spectra", "fit",
     # Methods moments and spectral.

@@ -52,7 +52,7 @@ def diagnosis_fields(saved: Any, *, origin: str, finite: bool = False) -> dict[s
 def _fields(saved, finite):
     estimates, probabilities, draws = (_group(saved, name) for name in ("estimates", "probabilities", "draws"))
     return {
-        "phasejax_version": saved["phasejax_version"], "method": saved["method"],
+        "phasejax_version": saved["phasejax_version"], "computed_on": _computed_on(saved), "method": saved["method"],
         **{name: _count(saved, name, low) for name, low in _COUNTS.items()},
         "groups": None if saved["groups"] is None else _count(saved, "groups", 2), "kind": _kind(saved),
         "k_estimated": _typed(saved, "k_estimated", bool, "true or false"),
@@ -179,3 +179,11 @@ def shortened(value: object) -> str:
     """The value as Python writes it, cut to at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _computed_on(saved):
+    """Versions, device, cores and flags as text by name; None where they were not recorded."""
+    found = saved.get("computed_on")
+    if found is not None and not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
+        raise ValueError(f"expected text by name or null in the field computed_on, got {type(found).__name__}")
+    return found

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_among, check_confidence, check_count, check_number, check_seed
 from phasejax.similarity import _significance
 from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical_correlation, svcca, svcca_components
@@ -157,7 +158,8 @@ def compare_representations(
     return SimilarityTable(n, x.shape[1], y.shape[1], k, distance, permutations, resamples, confidence, kernel_rows,
                            {name: found[name] for name in METRICS if name in found},
                            {name: left_out[name] for name in METRICS if name in left_out},
-                           None if codes is None else int(codes.max()) + 1, None if codes is None else paired_rows)
+                           None if codes is None else int(codes.max()) + 1, None if codes is None else paired_rows,
+                           computed_on())
 
 
 @dataclass(frozen=True)
