@@ -45,7 +45,7 @@ def kill_one_after_another() -> None:
     from benchmarks.store import small_sweep  # imports JAX, but starts nothing that a fork would break
 
     for line in sys.stdin:
-        store, operation = line.split()
+        store, operation = line.rsplit(maxsplit=1)
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
