@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.serialise import plain, schema
 from phasejax._core.terminal import one_line
+from phasejax._core.validation import check_choice
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._groups import group_name
 from phasejax.io._labels import encode_labels, resolved_kind
@@ -257,6 +258,7 @@ def _table_of_numbers(view: NamedRows, name: str) -> NamedRows:
 def _matched(x, y, labels, label_kind, missing, options) -> tuple[MatchedRows | None, str, str | None]:
     """The matched rows, as far as they can be, the kind of the labels, and why a diagnosis would refuse them."""
     refusal = None
+    check_choice("missing", missing, ("error", "drop", "mean"))
     for attempt in dict.fromkeys((missing, "drop")):
         try:
             if labels is None:
