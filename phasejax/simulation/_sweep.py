@@ -11,6 +11,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,7 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     budget = Budget.from_memory(memory, shared_out=executor is not None)
     models = _check_models(build, constant, grid, n if sampled else None, sampled)
 
-    def model_at(point: Mapping[str, Any], shapes: Mapping[str, int]) -> SpikedModel:
-        return _model_at(build, {**constant, **shapes}, point)
-
+    model_at = partial(_model_of_cell, build, constant)
     stages = [Stage(source, chosen, grid, models, model_at, lam=constant.get("lam"), n=n,
                     seeds=seeds if source == "sampled" else 1, key=key, common=common_random_numbers)
               for source, chosen in by_source.items()]
@@ -256,6 +255,11 @@ def _check_models(build: ModelOrBuilder, fixed: Mapping[str, Any], grid: Grid, n
                           f"{model.d_x + model.d_y - fewest} sample canonical correlations are exactly 1",
                           UserWarning, stacklevel=3)
     return models
+
+
+def _model_of_cell(build: ModelOrBuilder, constant: Mapping[str, Any], point: Mapping[str, Any],
+                   shapes: Mapping[str, int]) -> SpikedModel:
+    return _model_at(build, {**constant, **shapes}, point)
 
 
 def _model_at(build: ModelOrBuilder, fixed: Mapping[str, Any], point: Mapping[str, Any]) -> SpikedModel:

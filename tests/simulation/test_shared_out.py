@@ -28,7 +28,11 @@ def deviation(model, covariances):
 OPTIONS = {"fixed": {"k": 1}, "n": 50, "seeds": 5, "key": jax.random.key(1)}
 
 
-def run(build=SpikedModel.homogeneous, **options):
+def homogeneous(**parameters):
+    return SpikedModel.homogeneous(**parameters)
+
+
+def run(build=homogeneous, **options):
     # Closures as users write them, which cannot be pickled by name.
     quantities = {"deviation": lambda model, covariances: deviation(model, covariances)}
     return sweep(build, AXES, quantities=quantities, **OPTIONS | options)
@@ -47,7 +51,7 @@ def two_threads():
 
 def test_shared_out_to_threads(alone, two_threads):
     seen = []
-    found = run(lambda **parameters: SpikedModel.homogeneous(**parameters), executor=two_threads,
+    found = run(lambda **parameters: homogeneous(**parameters), executor=two_threads,
                 progress=lambda task, done, total: seen.append((task, done, total)))
     np.testing.assert_array_equal(found.deviation, alone.deviation)
     assert found.deviation.dims == alone.deviation.dims
