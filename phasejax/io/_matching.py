@@ -4,8 +4,6 @@ Rows are never paired by position where both sides have identifiers: the inner j
 was decided is said in notes, one line each, which `announce` issues as warnings of the class `InputNote`.
 """
 
-import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
@@ -15,20 +13,15 @@ from jaxtyping import Int
 from phasejax._core.validation import check_choice
 from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different, suspected_identifiers, without_missing
 from phasejax.io._groups import encode_groups, group_name, group_values, rows_with_group, without_group_column
+from phasejax.io._input_notes import InputNote as InputNote
+from phasejax.io._input_notes import InputWarning as InputWarning
+from phasejax.io._input_notes import announce as announce
 from phasejax.io._labels import LabelKind, enough_members, label_notes, labelled_rows, resolved_kind
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named
 from phasejax.io._row_identifiers import checked_ids
 from phasejax.io._table import Table
 
 Missing = Literal["error", "drop", "mean"]
-
-
-class InputNote(UserWarning):
-    """Says in one line how an input was read, where there was something to decide."""
-
-
-class InputWarning(InputNote):
-    """Says in one line what about an input limits the answer, which says it too among its own warnings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +48,6 @@ class MatchedRows:
     readings: tuple[str, ...] = ()
     groups: Int[np.ndarray, "n"] | None = None
     limits: tuple[str, ...] = ()
-
-
-def announce(notes: Iterable[str], said: Iterable[str] = ()) -> None:
-    """Issue notes as warnings, which the command prints as lines.
-
-    Args:
-        notes: the lines, each of which is issued once.
-        said: those of them that a result says among its own warnings; the command does not print them again.
-    """
-    said = set(said)
-    for note in dict.fromkeys(notes):
-        warnings.warn(InputWarning(note) if note in said else InputNote(note), stacklevel=3)
 
 
 def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, groups: Any = None,
