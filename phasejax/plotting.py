@@ -32,13 +32,14 @@ OBJECTIVE_COLOURS = {"CA": "#0072B2", "CP": "#D55E00", "joint": "#009E73"}
 FIGURE_WIDTHS = {"column": 3.25, "text": 5.5, "page": 6.75}
 # Seeds of which a band can be drawn; fewer are drawn one by one.
 FEWEST_SEEDS_OF_A_BAND = 5
-_PAPER = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 9, "xtick.labelsize": 7,
-          "ytick.labelsize": 7, "legend.fontsize": 7, "legend.title_fontsize": 7, "lines.linewidth": 1.2,
-          "lines.markersize": 3.5, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-          "xtick.minor.width": 0.5, "ytick.minor.width": 0.5, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
-          "hatch.linewidth": 0.5, "legend.frameon": False, "legend.handlelength": 1.6,
-          # Journals refuse the fonts of Type 3 that Matplotlib embeds otherwise.
-          "pdf.fonttype": 42, "ps.fonttype": 42}
+_PAPER: dict[Any, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 9, "xtick.labelsize": 7,
+    "ytick.labelsize": 7, "legend.fontsize": 7, "legend.title_fontsize": 7, "lines.linewidth": 1.2,
+    "lines.markersize": 3.5, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.5, "ytick.minor.width": 0.5, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
+    "hatch.linewidth": 0.5, "legend.frameon": False, "legend.handlelength": 1.6,
+    # Journals refuse the fonts of Type 3 that Matplotlib embeds otherwise.
+    "pdf.fonttype": 42, "ps.fonttype": 42}
 _BOUNDARY_STYLES: dict[str, dict[str, Any]] = {"CA": {"color": "#08304D", "linestyle": "-"},
                                                "CP": {"color": "#7A2E00", "linestyle": (0, (4, 2))}}
 _BOUNDARY_LABELS = {"CA": r"$\Delta_{\mathrm{CA}} = 1$", "CP": r"$\Delta_{\mathrm{CP}} = 1$"}

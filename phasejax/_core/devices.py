@@ -64,3 +64,14 @@ def over_cells(function: Callable[..., Any],
     mesh, cells = Mesh(devices, ("cells",)), PartitionSpec("cells")
     # Each device runs the whole program on cells of its own. Left to itself, the compiler would split single cells.
     return jax.jit(jax.shard_map(many, mesh=mesh, in_specs=cells, out_specs=cells, check_vma=False))
+
+
+def device_memory() -> int:
+    """Bytes of memory of the first device, of the whole machine where the device is its processor."""
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows does not say
+        return 4_000_000_000

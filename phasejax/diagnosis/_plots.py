@@ -70,11 +70,10 @@ def plot_diagnosis(diagnosis: Diagnosis | MomentDiagnosis | SpectralDiagnosis, f
 
     Source: K26, Fig. 12 (spectra).
     """
-    draw = _plot_decision if isinstance(diagnosis, Diagnosis) else _plot_spectra
-    if figure is not None:
-        return draw(diagnosis, figure)
-    with paper_style():
-        return draw(diagnosis, new_figure(height=4.2 if isinstance(diagnosis, Diagnosis) else 2.9))
+    if figure is None:
+        with paper_style():
+            return plot_diagnosis(diagnosis, new_figure(height=4.2 if isinstance(diagnosis, Diagnosis) else 2.9))
+    return _plot_decision(diagnosis, figure) if isinstance(diagnosis, Diagnosis) else _plot_spectra(diagnosis, figure)
 
 
 def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:

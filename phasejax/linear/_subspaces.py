@@ -43,7 +43,7 @@ def principal_angles(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice
         raise ValueError(f"other: expected {rows.shape[1]} columns as in rows, got {other.shape[1]}")
     for name, matrix in (("rows", rows), ("other", other)):
         if not 1 <= matrix.shape[0] <= matrix.shape[1]:
-            raise ValueError(f"{name}: expected at least 1 row and at most as many as columns, got shape {matrix.shape}")
+            raise ValueError(f"{name}: expected from 1 row to as many as columns, got shape {matrix.shape}")
     if rows.shape[0] < other.shape[0]:
         rows, other = other, rows
     u, v = orthonormal_rows(rows), orthonormal_rows(other)

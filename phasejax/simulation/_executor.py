@@ -16,7 +16,6 @@ block is computed by the same instructions, on whichever device and in whichever
 import itertools
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from phasejax._core.devices import local_slots
+from phasejax._core.devices import device_memory, local_slots
 from phasejax._core.program_fingerprint import program_fingerprints
 from phasejax._core.worker_profile import difference, worker_profile
 from phasejax.simulation._grid import chunk_shape_within, clipped_chunk_shape
@@ -89,10 +88,10 @@ class Budget:
         if not wanted > 0 or wanted == math.inf:
             raise ValueError(f"memory: expected a positive size, got {memory!r}")
         if shared_out:
-            return cls(int(wanted * _device_memory() if wanted < 1 else wanted), local_slots()[:1], True)
+            return cls(int(wanted * device_memory() if wanted < 1 else wanted), local_slots()[:1], True)
         slots = local_slots()
         sharing = len(slots) if slots[0].platform == "cpu" else 1  # all slots on the host share one memory
-        budget = cls(int((wanted * _device_memory() if wanted < 1 else wanted) / sharing), slots)
+        budget = cls(int((wanted * device_memory() if wanted < 1 else wanted) / sharing), slots)
         return budget if jax.process_count() == 1 else budget._of_all_processes()
 
     def _of_all_processes(self) -> "Budget":
@@ -124,7 +123,7 @@ class Program:
         block_cells: cells in a block.
         block_bytes: upper bound on the memory of one block while it is computed.
         constant_bytes: memory of the constants.
-        traced: the computation of one block.
+        constants: a pytree of their shapes and dtypes.
     """
 
     cell_function: Callable[..., dict[str, jax.Array]]
@@ -133,7 +132,7 @@ class Program:
     block_cells: int
     block_bytes: int
     constant_bytes: int
-    traced: ClosedJaxpr
+    constants: Any
 
     @classmethod
     def trace(cls, cell_function: Callable[..., dict[str, jax.Array]], lengths: tuple[int, ...], constants: Any, *,
@@ -148,17 +147,17 @@ class Program:
         block_cells = _BLOCK_ELSEWHERE
         if jax.default_backend() == "cpu":
             block_cells = _BLOCK_OF_CLOSED_FORMS if closed_form else _BLOCK_ON_CPU
-        with jax.enable_x64(True):
-            index = jax.ShapeDtypeStruct((block_cells, len(lengths)), np.int64)
-            jaxpr, results = jax.make_jaxpr(jax.vmap(cell_function, in_axes=(0, None)), return_shape=True)(
-                index, constants)
+        jaxpr, results = _traced_block(cell_function, block_cells, len(lengths), constants)
         results = {name: jax.ShapeDtypeStruct(r.shape[1:], r.dtype) for name, r in results.items()}
         return cls(cell_function, lengths, results, block_cells, _bytes_of_all_values(jaxpr.jaxpr), _bytes(constants),
-                   jaxpr)
+                   constants)
 
     def fingerprints(self) -> dict[str, str]:
         """By the name of each result, what tells its computation from any that gives other numbers."""
-        return dict(zip(sorted(self.results), program_fingerprints(self.traced), strict=True))
+        # Traced anew, since a trace must not be kept: JAX 0.10 fails where a NumPy array of a model is used in
+        # float32 while a trace in float64 that holds it is alive.
+        traced, _ = _traced_block(self.cell_function, self.block_cells, len(self.lengths), self.constants)
+        return dict(zip(sorted(self.results), program_fingerprints(traced), strict=True))
 
     @property
     def cell_bytes(self) -> int:
@@ -311,14 +310,12 @@ class CompiledProgram:
             return jax.tree.map(np.asarray, self._compiled[device](*arguments, constants))
 
 
-def _device_memory() -> int:
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return stats["bytes_limit"]
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # Windows does not say
-        return 4_000_000_000
+def _traced_block(cell_function: Callable, block_cells: int, dimensions: int, constants: Any
+                  ) -> tuple[ClosedJaxpr, dict[str, jax.ShapeDtypeStruct]]:
+    """The computation of one block, and the shapes of its results."""
+    with jax.enable_x64(True):
+        index = jax.ShapeDtypeStruct((block_cells, dimensions), np.int64)
+        return jax.make_jaxpr(jax.vmap(cell_function, in_axes=(0, None)), return_shape=True)(index, constants)
 
 
 def _bytes(tree: Any) -> int:

@@ -221,7 +221,7 @@ def _check_fixed(fixed: Mapping[str, Any], grid: Grid) -> None:
     """Refuse what would be ignored: arguments of the sweep among those of the model, and values beside an axis."""
     for name, value in fixed.items():
         if name in ("n", "seeds", "key"):
-            raise ValueError(f"fixed: expected {name} as an argument of its own, got it among the arguments of the model "
+            raise ValueError(f"fixed: expected {name} as an argument of its own, got it among those of the model "
                              f"({name}={shown(value)})")
         if name in grid.axes:
             raise ValueError(f"fixed: expected arguments that are no axes, got {name}, which is an axis too")

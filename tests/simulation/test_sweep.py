@@ -10,7 +10,7 @@ import xarray as xr
 
 from phasejax import SpikedModel, delta_ca, sweep
 from phasejax.linear import canonical_correlations, mean_squared_sine, signal_directions, solve_ca
-from phasejax.simulation import QUANTITIES, Quantity, bartlett_factor, colour, population_covariances
+from phasejax.simulation import QUANTITIES, Quantity, bartlett_factor, colour, population_covariances, sample_pairs
 from phasejax.theory import Regime
 
 FIXED = {"k": 2, "d": 6, "gamma_y": 0.2, "nuisance_y": 4.0}
@@ -228,9 +228,19 @@ def test_a_field_that_the_model_lacks_is_refused():
 
 
 @pytest.mark.parametrize(("fixed", "message"), [
-    ({"n": 50}, r"^fixed: expected n as an argument of its own, got it among the arguments of the model \(n=50\)$"),
+    ({"n": 50}, r"^fixed: expected n as an argument of its own, got it among those of the model \(n=50\)$"),
     ({"nu": 0.3}, "^fixed: expected arguments that are no axes, got nu, which is an axis too$")])
 def test_what_would_be_ignored_is_refused(fixed, message):
     with pytest.raises(ValueError, match=message):
         sweep(SpikedModel.homogeneous, {"nu": [0.1, 0.2]}, quantities=["delta_ca"],
               fixed={"k": 2, "d": 5, "kappa": 1.0, **fixed})
+
+
+@pytest.mark.parametrize("with_store", [False, True])
+def test_a_model_can_be_used_in_single_precision_after_a_sweep(tmp_path, with_store):
+    """JAX takes a NumPy array for one of float64 as long as a trace in float64 that holds it is alive."""
+    model = SpikedModel.homogeneous(2.0, 0.5, k=2, d=6)
+    swept = sweep(lambda nu: model.replace(nu=nu), {"nu": [0.1, 0.5]}, quantities=["delta_ca"],
+                  store=tmp_path / "run.zarr" if with_store else None)
+    assert sample_pairs(jax.random.key(3), model, 5)[0].dtype == np.float32
+    assert swept.sizes == {"nu": 2}
