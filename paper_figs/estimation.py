@@ -120,11 +120,11 @@ def draw_estimation(data: xr.Dataset) -> Figure:
     plot_curve(left, along, "truth", color=OBJECTIVE_COLOURS["CA"], marker="o", label="estimate")
     top = float(along.truth.max())
     left.plot([0, top], [0, top], "k--", linewidth=1, label="truth")
-    left.set(xlabel=r"$\kappa^2$", ylabel=r"estimated $\kappa^2$ (PLS singular value)", title="(a) Signal strength")
+    left.set(xlabel=r"$\kappa^2$", ylabel=r"estimated $\kappa^2$", title="(a) Signal strength")
     plot_curve(middle, data.nu_hat_b.isel(kappa_b=0), "nu_b", color=OBJECTIVE_COLOURS["CP"], marker="o",
                label="estimate")
     middle.plot([0, 1], [0, 1], "k--", linewidth=1, label="truth")
-    middle.set(xlabel=r"$\nu$", ylabel=r"estimated $\nu$ (largest nuisance correlation)",
+    middle.set(xlabel=r"$\nu$", ylabel=r"estimated $\nu$",
                title="(b) Nuisance correlation", xlim=(0, 1), ylim=(0, 1))
     for ax in (left, middle):
         ax.legend()
@@ -139,7 +139,7 @@ def draw_estimation(data: xr.Dataset) -> Figure:
             right.plot([kappa, estimate[0]], [nu, estimate[1]], color="0.15", linewidth=1)
             right.plot(kappa, nu, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, markersize=4)
             right.plot(*estimate, "*", color="white", markeredgecolor="black", markeredgewidth=0.6, markersize=7)
-    right.set_title(r"(c) In the phase diagram ($\gamma = 0.1,\ \tilde\gamma_y = 50$)")
+    right.set_title("(c) In the phase diagram")
     points = [Line2D([], [], linestyle="", marker="o", color="black", markersize=4, label=r"true $(\kappa, \nu)$"),
               Line2D([], [], linestyle="", marker="*", color="white", markeredgecolor="black", markersize=7,
                      label="estimated")]
@@ -150,7 +150,8 @@ def draw_estimation(data: xr.Dataset) -> Figure:
 FIGURES = {
     "estimation": Recipe(
         "kappa and nu estimated from samples, and their place in the phase diagram",
-        "(a), (b) Estimates from samples against the truth (dashed). {spread} (c) True (circles) and "
+        "Estimates from samples against the truth (dashed): (a) kappa^2, the PLS singular value of the signal; (b) nu, "
+        "the largest correlation of nuisance. {spread} (c) True (circles) and "
         "estimated (stars: mean over seeds) places in the phase diagram, joined by lines; colours: "
         "regimes of the population.",
         compute_estimation, draw_estimation),

@@ -99,7 +99,7 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
            xlabel=axis_label(codes[x]), ylabel=axis_label(codes[y]))
 
 
-def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Sequence[float] | None = None,
+def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Sequence[float | int] | None = None,
                        cells: int = 121) -> Axes:
     r"""Draw the phase diagram around a model: regimes over signal strength and nuisance correlation, and its place.
 

@@ -176,7 +176,7 @@ class _Parts:
         """Write the file of a part."""
         with written_whole(self._path(point)) as unfinished:
             # The archive has a checksum of every array, but none of the list of arrays.
-            about = json.dumps(self._about(point) | {"arrays": sorted(part)})
+            about = json.dumps(self._about(point) | {"arrays": list(part)})
             # The stub of `savez` takes every name for that of its option.
             np.savez(unfinished, settings=about, **part)  # pyright: ignore[reportArgumentType]
 

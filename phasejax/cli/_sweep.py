@@ -73,16 +73,16 @@ class Sweep:
         import jax
 
         from phasejax._core.atomic_files import written_whole
-        from phasejax._core.validation import check_key, check_seed
+        from phasejax._core.validation import check_seed
         from phasejax.cli._processes import joined
         from phasejax.simulation import sweep
         from phasejax.theory import SpikedModel
 
-        key = check_key("--seed", check_seed("--seed", self.seed))
+        seed = check_seed("--seed", self.seed)
 
         def compute(report: bool) -> Any:
             return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
-                         seeds=self.seeds, key=key, memory=self.memory, store=self.store, executor=self.executor,
+                         seeds=self.seeds, key=seed, memory=self.memory, store=self.store, executor=self.executor,
                          progress=self.progress and report)
 
         if self.distributed:

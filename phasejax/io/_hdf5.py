@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from phasejax._core.input_files import check_memory, check_regular_file, reading
+from phasejax.io._hdf5_check import check_hdf5
 from phasejax.io._table import NUMBERS, Table, choose_member, import_reader, table_of_rows
 from phasejax.io._zarr import check_chunks
 
@@ -111,6 +112,7 @@ def open_root(file: Path, name: str, extra: str) -> Any:
             return contextlib.nullcontext(zarr.open_group(file, mode="r"))
     h5py = import_reader("h5py", extra, name)
     check_regular_file(file, name)
+    check_hdf5(file, name)
     with reading(name, "a complete HDF5 file"):
         return h5py.File(file, "r")
 

@@ -148,8 +148,8 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     with contextlib.ExitStack() as stack:
         workers = None
         if executor is not None:
-            check_can_be_sent(stages)
             workers = stack.enter_context(opened_executor(executor))
+            check_can_be_sent(stages)
         results = Memory(template) if store is None else _open_store(store, template)
         stack.enter_context(contextlib.closing(results))
         report = stack.enter_context(reporting(progress))

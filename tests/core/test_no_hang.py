@@ -26,7 +26,7 @@ def everything(nu):
 
 KERNELS = {
     "sweep": """
-for _ in range(3):
+for _ in range(2):
     pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
              quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
 """,
@@ -51,8 +51,9 @@ with ThreadPoolExecutor(4) as pool:
 rng = np.random.default_rng(0)
 s = rng.standard_normal((500, 3))
 x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
-for _ in range(20):
-    pj.diagnose(x, y, s)
+for _ in range(3):
+    pj.diagnose(x, y, s, k=3)
+    pj.diagnose(x, y, s, method="moments")
 """,
 }
 

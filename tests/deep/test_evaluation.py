@@ -20,6 +20,7 @@ from phasejax.deep._evaluation import FrozenEncoders
 from phasejax.deep._grid import cells_of, training_of
 from phasejax.deep._objectives import OBJECTIVES
 from phasejax.deep.data._sources import open_source
+from phasejax.plotting import paper_style
 from tests.deep.conftest import TINY
 
 PRESET = Preset(n=10, seeds=1, thin=1, raster=2, frames=1, sizes=(300, 320), experiment="tiny")
@@ -77,8 +78,9 @@ def pixels(figure):
 @pytest.mark.slow
 def test_figures_show_what_was_found(scores):
     both = xr.concat([scores, scores], xr.DataArray([250, 300], dims="n", name="n"), combine_attrs="override")
-    for figure in (nonlinear.draw_probes(scores), nonlinear.draw_sizes(both)):
-        drawn = pixels(figure)
+    for draw, data in ((nonlinear.draw_probes, scores), (nonlinear.draw_sizes, both)):
+        with paper_style():
+            drawn = pixels(draw(data))
         assert drawn.std() > 5
         assert drawn[0].min() > 250  # the margin is white: nothing is cut off
         assert drawn[:, [0, -1]].min() > 250

@@ -9,6 +9,7 @@ from phasejax.deep import evaluate, train_grid
 from phasejax.diagnosis import _agreement, compare_with_diagnosis
 from phasejax.diagnosis._agreement import _with_agreement
 from phasejax.io._reduction import PrincipalComponents
+from phasejax.plotting import paper_style
 from tests.deep.conftest import TINY
 from tests.deep.test_evaluation import pixels
 
@@ -105,7 +106,8 @@ def test_ties_do_not_vote():
 
 @pytest.mark.slow
 def test_the_figure_and_its_table_show_what_was_found(agreement):
-    drawn = pixels(features.draw_agreement(agreement))
+    with paper_style():
+        drawn = pixels(features.draw_agreement(agreement))
     assert drawn.std() > 5
     assert drawn[0].min() > 250  # the margin is white: nothing is cut off
     assert drawn[:, [0, -1]].min() > 250

@@ -666,7 +666,7 @@ def test_the_jackknife_of_a_mean_is_that_of_the_textbook():
     assert error != pytest.approx(np.sqrt(np.sum((traces - traces.mean()) ** 2) / 19), rel=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_false_alarms_of_halves_of_the_digits_and_power():
     """Two random halves (898 rows each) are alike; pairs shuffled within the digits are not."""
     x, y, labels = load_digit_halves()

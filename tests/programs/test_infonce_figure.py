@@ -53,7 +53,8 @@ def test_an_interrupted_run_goes_on(made, store, monkeypatch):
     monkeypatch.setattr(infonce, "_train_and_compare", lambda train, preset, part: (
         trained.append(part), train_and_compare(train, preset, part))[1])
     told = []
-    again = infonce.compute_infonce(TINY, store=store, progress=lambda *event: told.append(event))
+    with pytest.warns(UserWarning, match="damaged"):
+        again = infonce.compute_infonce(TINY, store=store, progress=lambda *event: told.append(event))
     assert len(trained) == 2
     assert told == [("InfoNCE trainings", done, 6) for done in (4, 5, 6)]
     xr.testing.assert_identical(again, made[0])
@@ -103,5 +104,5 @@ def test_the_figure_is_written_and_its_parts_are_deleted(made, tmp_path, monkeyp
     told = []
     paths = paper_figs.make("infonce", "quick", tmp_path, lambda *event: told.append(event))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["infonce.nc", "infonce.pdf", "infonce.png", "infonce.txt"]
-    assert all(path.stat().st_size > 1000 for path in paths)
+    assert all(path.stat().st_size > 500 for path in paths)
     assert told == [("infonce: InfoNCE trainings", 1, 1)]

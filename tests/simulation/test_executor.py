@@ -237,7 +237,7 @@ def test_a_function_of_model_and_covariances_is_a_quantity():
 @pytest.mark.parametrize(("axes", "message"), [
     ({"gamma_x": ("noise", [1.0, 2.0]), "nu": ("noise", [0.1])}, "nu: expected 2 values along 'noise', got 1"),
     ({"k": [1.5]}, r"k: expected whole numbers of at least 1, got \[1.5\]"),
-    ({"n": [0, 5]}, r"n: expected whole numbers of at least 1, got \[0, 5\]"),
+    ({"n": [0, 5]}, r"n: expected whole numbers of at least 1, got \[0 5\]"),
     ({"nu": ["a"]}, "nu: expected real numbers, got dtype"),
 ])
 def test_bad_axes_are_refused(axes, message):

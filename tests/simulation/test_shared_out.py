@@ -82,7 +82,7 @@ def test_interrupted_and_taken_up_by_other_means(alone, two_threads, tmp_path):
 def test_chunks_are_the_same_on_every_machine(monkeypatch):
     budgets = [_executor.Budget.from_memory(None, shared_out=True)]
     monkeypatch.setattr(_executor, "local_slots", lambda: tuple(jax.local_devices()[:1]) * 64)
-    monkeypatch.setattr(_executor, "_device_memory", lambda: 10**12)
+    monkeypatch.setattr(_executor, "device_memory", lambda: 10**12)
     budgets.append(_executor.Budget.from_memory(None, shared_out=True))
     assert budgets[0] == budgets[1]
     assert budgets[0].memory_bytes == 1e9

@@ -242,5 +242,5 @@ def test_a_model_can_be_used_in_single_precision_after_a_sweep(tmp_path, with_st
     model = SpikedModel.homogeneous(2.0, 0.5, k=2, d=6)
     swept = sweep(lambda nu: model.replace(nu=nu), {"nu": [0.1, 0.5]}, quantities=["delta_ca"],
                   store=tmp_path / "run.zarr" if with_store else None)
-    assert sample_pairs(jax.random.key(3), model, 5)[0].dtype == np.float32
+    assert sample_pairs(jax.random.key(3), model, 5).x.dtype == np.float32
     assert swept.sizes == {"nu": 2}
