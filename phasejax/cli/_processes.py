@@ -70,9 +70,10 @@ def joined(coordinator: str | None, processes: int | None, process_id: int | Non
     _end_in_one_line(f"--distributed: expected all processes to the end, lost one; {_AGAIN}", LOST)
     try:
         yield
-    except (ValueError, OSError) as error:
-        _end(str(error), 2)
-    except RuntimeError as error:  # of JAX, when the others cannot be reached
+    except (ValueError, OSError, RuntimeError) as error:
+        # What JAX says when the others cannot be reached begins with a status such as UNKNOWN, and may be a ValueError.
+        if not (isinstance(error, RuntimeError) or re.match("[A-Z_]+: ", str(error))):
+            _end(str(error), 2)
         _end(f"--distributed: expected all processes to the end, lost one ({_first_line(error)}); {_AGAIN}", LOST)
     except KeyboardInterrupt:
         os._exit(130)

@@ -99,7 +99,8 @@ def test_processes_that_wait_in_vain_say_so(tmp_path):
 def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
     """In the middle of a sweep, which goes on afterwards in one process and ends with its digits."""
     axes, port = ["kappa=1:3:400", "nu=0.1:0.9:50"], _free_port()
-    both = [_start(tmp_path, port, number, axes, 10) for number in (0, 1)]
+    # Long enough for two processes to start on a busy machine.
+    both = [_start(tmp_path, port, number, axes, 25) for number in (0, 1)]
     journal, begin = tmp_path / "run.zarr" / "phasejax" / "run" / "journal.jsonl", time.monotonic()
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 2) and time.monotonic() < begin + 200:
         time.sleep(0.01)
@@ -110,7 +111,7 @@ def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
         for process in both:
             process.kill()
             process.communicate()
-    assert both[1 - who].returncode == 4
+    assert both[1 - who].returncode == 4, err
     _is_one_line(err, "to the end, lost one")
     assert not out
     done = journal.read_bytes().count(b"\n") - 1
