@@ -5,6 +5,7 @@ results that hold it can be saved. Whatever a compiled program may be computing 
 not checked.
 """
 
+import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -193,11 +194,28 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     >>> check_choice("precision", "float16", ("float32", "bfloat16"))
     Traceback (most recent call last):
     ...
-    ValueError: precision: expected one of float32, bfloat16, got 'float16'
+    ValueError: precision: expected one of float32, bfloat16, got 'float16' (did you mean 'bfloat16'?)
     """
     known = tuple(known)
     if not any(isinstance(value, str) and value == one for one in known):
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {shown(value)}")
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {shown(value)}{did_you_mean(value, known)}")
+
+
+def did_you_mean(value: Any, known: Iterable[str]) -> str:
+    """The known name that a misspelt one is most like, as the end of an error; empty where none is like it.
+
+    Capitals, hyphens and underscores count little.
+
+    >>> did_you_mean("cka_linaer", ("cka_linear", "svcca"))
+    " (did you mean 'cka_linear'?)"
+    >>> did_you_mean("colour", ("cka_linear", "svcca")), did_you_mean(3, ("cka_linear", "svcca"))
+    ('', '')
+    """
+    if not isinstance(value, str):
+        return ""
+    plain = {name.casefold().replace("-", "_").replace(" ", "_"): name for name in known}
+    near = difflib.get_close_matches(value.casefold().replace("-", "_").replace(" ", "_"), plain, n=1, cutoff=0.6)
+    return f" (did you mean {plain[near[0]]!r}?)" if near else ""
 
 
 def check_among(name: str, values: Any, known: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import FunctionTransformer
 
+from phasejax._core.validation import did_you_mean
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.linear import CrossAlignment, CrossPrediction, JointAlignmentPrediction
@@ -62,4 +63,5 @@ def choose_estimator(diagnosis: Diagnosis | MomentDiagnosis, *, name: str | None
         case "x" | "y":
             return FunctionTransformer()
         case _:
-            raise ValueError(f"name: expected one of CA, CP x->y, CP y->x, joint, x and y, got {name!r}")
+            raise ValueError(f"name: expected one of CA, CP x->y, CP y->x, joint, x and y, got {name!r}"
+                             f"{did_you_mean(name, ('CA', 'CP x->y', 'CP y->x', 'joint'))}")

@@ -11,13 +11,13 @@ the top k left singular vectors
 The top k of K >= k singular vectors are the first k of them, so that one factorisation serves every width up to K.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
+from phasejax._core.validation import did_you_mean
 from phasejax.diagnosis._linear_readout import inverse_scales
 
 # All representations, in the order in which they are shown. Both views side by side have 2k columns, one encoder k;
@@ -49,9 +49,7 @@ def known_names(among: Sequence[str]) -> tuple[str, ...]:
         raise ValueError(f"among: expected names such as ('CA', 'CP both'), got {among!r}")
     for name in among:
         if _plain(name) not in plain:
-            near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.4)
-            raise ValueError(f"among: expected some of {', '.join(NAMES)}, got {name!r}"
-                             + (f" (did you mean {plain[near[0]]!r}?)" if near else ""))
+            raise ValueError(f"among: expected some of {', '.join(NAMES)}, got {name!r}{did_you_mean(name, NAMES)}")
     found = tuple(plain[_plain(name)] for name in among)
     if len(set(found)) < len(found):
         raise ValueError(f"among: expected each name once, got {', '.join(found)}")

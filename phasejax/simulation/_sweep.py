@@ -25,7 +25,7 @@ from phasejax._core.executors import opened_executor
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
-from phasejax._core.validation import KeyLike, check_count, check_key, shown
+from phasejax._core.validation import KeyLike, check_count, check_key, did_you_mean, shown
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
@@ -201,7 +201,9 @@ def _quantity_named(name: str) -> Quantity:
         from phasejax.simulation._trained_quantities import TRAINED
         known = known | TRAINED
     if base not in known or (base != name and known[base].source != "covariances"):
-        raise ValueError(f"quantities: expected names among {', '.join(known)}, got {name!r}")
+        named = [*known, *(f"population_{one}" for one in known if known[one].source == "covariances")]
+        raise ValueError(f"quantities: expected names among {', '.join(known)}, got {name!r}"
+                         f"{did_you_mean(name, named)}")
     if base == name:
         return known[name]
     return dataclasses.replace(known[base], source="population",
@@ -233,7 +235,10 @@ def _check_arguments(build: ModelOrBuilder, names: set[str]) -> None:
     try:
         inspect.signature(build).bind(**dict.fromkeys(names - set(_NOT_OF_THE_MODEL)))
     except TypeError as error:
-        raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {error}") from None
+        known = [*inspect.signature(build).parameters, *_NOT_OF_THE_MODEL]
+        unknown = next((name for name in sorted(names) if name not in known), None)
+        raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {error}"
+                         f"{did_you_mean(unknown, known)}") from None
 
 
 def _check_models(build: ModelOrBuilder, fixed: Mapping[str, Any], grid: Grid, n: int | None, sampled: bool

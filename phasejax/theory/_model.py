@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_count, is_traced
+from phasejax._core.validation import check_count, did_you_mean, is_traced
 
 
 @pytree
@@ -136,7 +136,7 @@ class SpikedModel:
         known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name, value in fields.items():
             if name not in known:
-                raise ValueError(f"{name}: expected one of {', '.join(known)}")
+                raise ValueError(f"{name}: expected one of {', '.join(known)}{did_you_mean(name, known)}")
             known[name] = _spread(name, value, len(known[name]))
         return SpikedModel(**known)
 
