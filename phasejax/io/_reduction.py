@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int, Shaped
+from scipy.linalg.lapack import dtrtri  # pyright: ignore[reportAttributeAccessIssue]  # made when it is imported
 
 from phasejax._core.validation import check_count
 from phasejax.io._arrays import finite_view
@@ -118,8 +119,8 @@ def _well_conditioned(correlations, unexplained):
         factor = np.linalg.cholesky(correlations)
     except np.linalg.LinAlgError:
         return False
-    # 1 / (1 - R^2)
-    inflation = np.sum(scipy.linalg.solve_triangular(factor, np.eye(len(factor)), lower=True) ** 2, axis=0)
+    # 1 / (1 - R^2); the inverse of the upper triangle is what LAPACK sees of a matrix in C's order.
+    inflation = np.sum(dtrtri(factor.T, lower=0)[0] ** 2, axis=1)
     # The trace of the inverse is a bound of its largest eigenvalue.
     return bool(np.all(inflation * unexplained < 1) and inflation.sum() * len(factor) * _ROUNDING < 1)
 

@@ -3,9 +3,15 @@ r"""Weighted moments of paired rows, and what an estimator asks of them: which c
 .. math::
     m = \sum_i w_i r_i, \qquad S = \sum_i w_i (r_i - m)(r_i - m)^\top, \qquad \sum_i w_i = 1
 
-Rows are read twice, in blocks, without a copy of the views: for means, then for products of what is centred.
+Rows are read once, in blocks that stay in the processor's cache, and no view is copied. Products of what is not
+centred lose digits where a mean is many times the standard deviation, so a rough mean of such columns is taken off
+before, and all are read again in the rare case that it was not near the mean:
+
+.. math::
+    S = \sum_i w_i (r_i - c)(r_i - c)^\top - (m - c)(m - c)^\top, \qquad |m - c| \le \sqrt{\mathrm{diag}\, S}
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +21,12 @@ from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssu
 from phasejax.io._moments import Moments
 from phasejax.io._reduction import independent_columns
 
-# Rows of a block: as many as keep products of matrices efficient, too few for a copy of the views.
-_ROWS = 4096
+# Numbers in a block, 1.5 MB, and the least and the most rows: as many as keep products of matrices efficient.
+_NUMBERS, _LEAST, _MOST = 3 * 2**16, 192, 4096
+# Rows from which the rough means are taken.
+_SAMPLED = 256
+# Standard deviations below this share of the mean leave open whether a column varies by more than rounding.
+_NARROW = 1e-6
 _ROUNDING = 4 * float(np.finfo(float).eps)
 
 
@@ -29,7 +39,8 @@ class ViewMoments:
         total: sum of all weights, the number of rows where each weighs 1.
         mean: m, shape (d,).
         variance: S, shape (d, d).
-        low, high: least and largest value of each column, shape (d,).
+        low, high: least and largest value of each column, shape (d,); only bounds of them where the standard deviation
+            is above a millionth of the mean.
         fourth: weighted mean of the fourth powers of the lengths of r - m, over (tr S)^2.
     """
 
@@ -70,9 +81,17 @@ class ViewMoments:
 
     def regularised(self, kept: Int[np.ndarray, "r"], shrinkage: float, ridge: float) -> Float[np.ndarray, "r r"]:
         """(1 - s) S + (s tr S / d + r) I of the columns that are kept; d counts those that vary."""
+        if shrinkage == ridge == 0:
+            return submatrix(self.variance, kept, kept)
         mean_variance = float(np.trace(self.variance)) / len(self.varying)
-        return ((1 - shrinkage) * self.variance[np.ix_(kept, kept)]
+        return ((1 - shrinkage) * submatrix(self.variance, kept, kept)
                 + (shrinkage * mean_variance + ridge) * np.eye(len(kept)))
+
+
+def submatrix(matrix: Float[np.ndarray, "d_x d_y"], rows: Int[np.ndarray, "r_x"],
+              columns: Int[np.ndarray, "r_y"]) -> Float[np.ndarray, "r_x r_y"]:
+    """The rows and columns of a matrix with these numbers, in order; the matrix itself where these are all."""
+    return matrix if (len(rows), len(columns)) == matrix.shape else matrix[np.ix_(rows, columns)]
 
 
 def pair_moments(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], weights: Float[np.ndarray, "n"] | None,
@@ -87,40 +106,79 @@ def pair_moments(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], w
     Raises:
         ValueError: squares of what is centred that overflow, or vanish where a column varies.
     """
-    total, roots = float(len(x)), None
-    shares = np.full(len(x), 1 / len(x))
+    total, shares = float(len(x)), None
     if weights is not None:
         total, used = float(weights.sum()), weights > 0
         x, y, shares = x[used], y[used], weights[used] / weights.max()
         shares = shares / shares.sum()
-        roots = np.sqrt(shares)
+    views = slice(x.shape[1]), slice(x.shape[1], x.shape[1] + y.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-        centre = np.concatenate([shares @ x, shares @ y])
-        views = slice(x.shape[1]), slice(x.shape[1], None)
-        lengths = np.full((2, len(x)), np.nan)  # squared
-        rows, product, rest = np.empty((min(len(x), _ROWS), len(centre))), np.zeros((len(centre),) * 2, order="F"), 0.0
-        for start in range(0, len(x), _ROWS):
-            here = slice(start, start + _ROWS)
-            block = rows[:len(x[here])]
-            for i, (view, own) in enumerate(zip((x, y), views, strict=True)):
-                np.subtract(view[here], centre[own], out=block[:, own])
-                if fourth:
-                    lengths[i, here] = np.einsum("ij,ij->i", block[:, own], block[:, own])
-            if roots is not None:
-                block *= roots[here, None]
-            rest = rest + (block.sum(0) if roots is None else roots[here] @ block)
-            product = dsyrk(1.0, block.T, beta=1.0, c=product, overwrite_c=True)  # the upper triangle alone
-        scale = 1.0 if roots is not None else 1 / len(x)
-        rest, product = rest * scale, (np.triu(product) + np.triu(product, 1).T) * scale
-        # The means were rounded: what is left of them is taken off.
-        centre, product = centre + rest, product - np.outer(rest, rest)
+        exact = fourth or shares is not None
+        centre = np.concatenate([_means(view, shares) if exact else _rough_means(view) for view in (x, y)])
+        rest, product, lengths = _products(x, y, centre, shares, fourth)
+        near = (rest**2 <= np.diag(product)) | (np.abs(rest) <= 16 * _ROUNDING * np.abs(centre))
+        if not near.all():
+            rest, product, lengths = _products(x, y, centre := centre + rest, shares, fourth)
     found = []
     for name, view, own, squared in zip(("X", "y"), (x, y), views, lengths, strict=True):
-        variance, low, high = product[own, own], view.min(0), view.max(0)
+        mean, variance = (centre + rest)[own], product[own, own]
+        low, high = _extremes(view, mean, np.maximum(np.diag(variance), 0.0), shares is None)
         _check_range(name, np.diag(variance), low < high)
-        relative = (squared / (np.trace(variance) or 1.0)) ** 2
-        found.append(ViewMoments(len(x), total, centre[own], variance, low, high, float(shares @ relative)))
+        relative = float(_means((squared / (np.trace(variance) or 1.0)) ** 2, shares)) if fourth else math.nan
+        found.append(ViewMoments(len(x), total, mean, variance, low, high, relative))
     return found[0], found[1], product[views]
+
+
+def _means(rows, shares):
+    return rows.mean(0) if shares is None else shares @ rows
+
+
+def _rough_means(view):
+    """Means of rows that are spread over the view, of the columns whose mean they find to be no small one."""
+    rows = view[::-(-len(view) // _SAMPLED)].astype(float)
+    means = rows.mean(0)
+    return np.where(np.abs(means) > rows.std(0), means, 0.0)
+
+
+def _products(x, y, centre, shares, fourth):
+    """Means and covariance of both views side by side, of r - c and r - m, and squared lengths of r - c, (2, n)."""
+    n, d, of_x = len(x), len(centre), x.shape[1]
+    rows_at_once = min(n, max(_LEAST, min(_MOST, _NUMBERS // (d + 1))))
+    rows = np.ones((rows_at_once, d + 1))  # the last column is one of ones: its products are sums
+    product, lengths = np.zeros((d + 1, d + 1), order="F"), np.empty((2, n if fourth else 0))
+    for start in range(0, n, rows_at_once):
+        here = slice(start, start + rows_at_once)
+        block = rows[:len(x[here])]
+        for i, (view, own) in enumerate(((x, slice(of_x)), (y, slice(of_x, d)))):
+            block[:, own] = view[here]
+            if centre[own].any():
+                block[:, own] -= centre[own]
+            if fourth:
+                lengths[i, here] = np.einsum("ij,ij->i", block[:, own], block[:, own])
+        if shares is not None:
+            block[:, d] = np.sqrt(shares[here])
+            block[:, :d] *= block[:, d:]
+        product = dsyrk(1.0, block.T, beta=1.0, c=product, overwrite_c=True)  # the upper triangle alone
+    scale = 1 / n if shares is None else 1.0
+    rest, upper = product[:d, d] * scale, product[:d, :d] * scale
+    return rest, np.triu(upper) + np.triu(upper, 1).T - np.outer(rest, rest), lengths
+
+
+def _extremes(view, mean, variance, equal):
+    """Least and largest values of a view's columns, or bounds of them where it is plain that a column varies.
+
+    No value of n is further from the mean than sqrt(n) standard deviations where all weigh the same.
+    """
+    reach = np.sqrt(len(view) * variance)
+    low, high = mean - reach, mean + reach
+    open_ = ~(np.sqrt(variance) > _NARROW * np.abs(mean)) | (variance < np.finfo(float).tiny)
+    columns = np.flatnonzero(open_ if equal else np.ones_like(open_))
+    low[columns], high[columns] = np.inf, -np.inf
+    for start in range(0, len(view) if len(columns) else 0, _MOST):
+        block = view[start:start + _MOST, columns]
+        low[columns] = np.minimum(low[columns], block.min(0))
+        high[columns] = np.maximum(high[columns], block.max(0))
+    return low, high
 
 
 def _check_range(name, squares, varying):

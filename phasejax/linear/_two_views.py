@@ -41,7 +41,7 @@ from phasejax.linear._estimator_checks import (
     sample_weights,
 )
 from phasejax.linear._one_thread import one_thread
-from phasejax.linear._pair_moments import pair_moments
+from phasejax.linear._pair_moments import pair_moments, submatrix
 
 _Codes = Float[np.ndarray, "n k"]
 _Estimator = TypeVar("_Estimator", bound="TwoViews")  # of which `fit` returns the same
@@ -89,7 +89,7 @@ class TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, 
                 kept.append(columns_to_solve(name, view, exact, columns))
                 variances.append(view.regularised(kept[-1], share, self.ridge))
             check_components(self.n_components, tuple(map(len, kept)), xy.shape)
-            encoders = self._solve(variances[0], xy[np.ix_(*kept)], variances[1], kept)
+            encoders = self._solve(variances[0], submatrix(xy, *kept), variances[1], kept)
         self.encoder_x_, self.encoder_y_ = (
             _spread(encoder, columns, d) for encoder, columns, d in zip(encoders, kept, xy.shape, strict=True))
         return self
