@@ -9,7 +9,16 @@ import tyro
 
 from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax.cli._files import (
+    TABLES,
+    LabelKind,
+    Missing,
+    check_ending,
+    read_files,
+    say_written,
+    write_json,
+    write_table,
+)
 from phasejax.cli._inspect import say_headlines
 
 
@@ -65,7 +74,12 @@ class Diagnose:
     seed: int = 0
     """Seed of a pilot's networks, and of all that method moments draws."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write everything that was estimated to this file."""
+    """Also write everything that was estimated as JSON to this file (docs/json.md says what the keys are)."""
+    draws: bool = False
+    """Whether --json also holds all draws of scores and parameters, which are most of it. A baseline that monitor
+    compares by method moments needs them."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the estimates with their intervals as a table to this file: .csv, or .json as --json does."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also draw the scores and the label content, or the classified spectra, to this file (.png, .pdf or .svg)."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -80,9 +94,14 @@ class Diagnose:
         from phasejax.diagnosis import Diagnosis, diagnose
         from phasejax.io import load_array
 
-        check_outputs((self.json, self.figure, self.report), (self.x, self.y, self.labels, self.labelled, self.groups))
-        if self.figure and self.figure.suffix not in (".png", ".pdf", ".svg"):
-            raise ValueError(f"--figure: expected a file ending in .png, .pdf or .svg, got {self.figure}")
+        check_outputs((self.json, self.out, self.figure, self.report),
+                      (self.x, self.y, self.labels, self.labelled, self.groups))
+        check_ending("--out", self.out, TABLES)
+        check_ending("--figure", self.figure, (".png", ".pdf", ".svg"))
+        check_ending("--report", self.report, (".html", ".htm"), "; a browser prints the page as PDF"
+                     if self.report and self.report.suffix.lower() == ".pdf" else "")
+        if self.draws and not (self.json or self.out):
+            raise ValueError("--draws: expected --json with it, got none")
         if self.report and self.method != "content":
             raise ValueError(f"--report: expected method content, got {self.method}")
         labelled = None if self.labelled is None else load_array(self.labelled)
@@ -94,9 +113,10 @@ class Diagnose:
             found = diagnose(**files, labelled=labelled, method=self.method, k=self.k, pilot=self.pilot, pca=self.pca,
                              fit=self.fit, confidence=self.confidence, label_kind=self.label_kind, ridge=self.ridge,
                              by_position=self.by_position, missing=self.missing, seed=self.seed, progress=progress)
+        options = {"draws": True} if self.draws and self.method != "spectral" else {}
         with written_together() as place:
-            if self.json:
-                write_json(place(self.json), found)
+            write_json(self.json and place(self.json), found, **options)
+            write_table(self.out and place(self.out), found, self.out, **options)
             if self.figure:
                 from phasejax.diagnosis import plot_diagnosis
                 from phasejax.plotting import paper_style
@@ -107,5 +127,6 @@ class Diagnose:
                 from phasejax.diagnosis import write_report
 
                 write_report(found, place(self.report), sources={"x": self.x, "y": self.y, "labels": self.labels})
+        say_written(self.json, self.out, self.figure, self.report)
         print(printable(found.summary()))
         return 0

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -13,16 +13,77 @@ LabelKind = Literal["auto", "class", "real"]
 Missing = Literal["error", "drop", "mean"]
 
 
-def write_json(path: Path | None, result: Any) -> None:
-    """Write what a result's `to_json` gives, as a whole or not at all; nothing where no file was asked for.
+# Endings of the table that --out writes.
+TABLES = (".csv", ".json")
+
+
+def write_json(path: Path | None, result: Any, **options: Any) -> None:
+    """Write what a result's `to_json` gives; nothing where no file was asked for.
 
     Some numbers are computed only for this file, so that `to_json` is not called without it.
-    """
-    from phasejax._core.atomic_files import written_whole
 
+    Args:
+        path: the file.
+        result: what has a method `to_json`.
+        options: of that method.
+    """
     if path is not None:
-        with written_whole(path) as unfinished:
-            unfinished.write_text(result.to_json(), encoding="utf-8")
+        path.write_text(result.to_json(**options), encoding="utf-8")
+
+
+def write_table(path: Path | None, result: Any, out: Path | None, **options: Any) -> None:
+    """Write a result's table, or all of it as JSON, by the ending of the file.
+
+    Args:
+        path: the file to write to in place of `out`.
+        result: what has the methods `to_frame` and `to_json`.
+        out: the file that was asked for; None writes nothing.
+        options: of `to_json`.
+    """
+    if path is None or out is None:
+        return
+    if out.suffix == ".json":
+        write_json(path, result, **options)
+    else:
+        result.to_frame().to_csv(path, index=False)
+
+
+def write_results(result: Any, json: Path | None, out: Path | None) -> None:
+    """Write a result to the files that were asked for, all or none, and say so."""
+    from phasejax._core.atomic_files import written_together
+
+    with written_together() as place:
+        write_json(json and place(json), result)
+        write_table(out and place(out), result, out)
+    say_written(json, out)
+
+
+def check_ending(flag: str, path: Path | None, endings: Sequence[str], instead: str = "") -> None:
+    """Refuse an output file of another kind than the command writes, before anything is computed.
+
+    Args:
+        flag: the command-line flag that the error names.
+        path: the file; None where none was asked for.
+        endings: those that are known.
+        instead: what else might help.
+
+    Raises:
+        ValueError: in one line.
+
+    >>> check_ending("--out", Path("a.pdf"), (".csv", ".json"))
+    Traceback (most recent call last):
+    ...
+    ValueError: --out: expected a file ending in .csv or .json, got a.pdf
+    """
+    if path is not None and path.suffix.lower() not in endings:
+        known = " or ".join(filter(None, (", ".join(endings[:-1]), endings[-1])))
+        raise ValueError(f"{flag}: expected a file ending in {known}, got {path}{instead}")
+
+
+def say_written(*paths: Path | None) -> None:
+    """Say on standard error which files there are now; those that were not asked for are None."""
+    if written := [one_line(str(path)) for path in paths if path is not None]:
+        print("wrote " + ", ".join(written), file=sys.stderr)
 
 
 def read_pair(x: str, y: str, id_column: str | None = None, *, flatten: bool = False) -> list[Any]:

@@ -8,7 +8,7 @@ import tyro
 
 from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax.cli._files import LabelKind, Missing, read_files, write_results
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Inspect:
         labelled = None if self.labelled is None else load_array(self.labelled)
         found = inspect_pair(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
                              missing=self.missing)
-        write_json(self.json, found)
+        write_results(found, self.json, None)
         print(printable(found.summary()))
         return 0
 

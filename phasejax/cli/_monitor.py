@@ -8,7 +8,7 @@ import tyro
 
 from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import LabelKind, Missing, read_files, write_json
+from phasejax.cli._files import TABLES, LabelKind, Missing, check_ending, read_files, write_results
 from phasejax.cli._inspect import say_headlines
 
 
@@ -21,7 +21,7 @@ class Monitor:
     """
 
     baseline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASELINE.json")]
-    """What phasejax diagnose --json wrote, by content or by moments."""
+    """What phasejax diagnose --json wrote, by content, or by moments with --draws."""
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]
     """One view now, with the baseline's columns; formats as in diagnose."""
     y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
@@ -45,15 +45,18 @@ class Monitor:
     """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
     seed: int = 0
     """Seed of all random draws."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the table of all changes to this file: .csv, or .json as --json does."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the comparison to this file."""
+    """Also write the comparison as JSON to this file (docs/json.md says what the keys are)."""
 
     def run(self) -> int:
         """Diagnose the new arrays, compare with the baseline, and print what has moved."""
         from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
         from phasejax.io import load_array
 
-        check_outputs([self.json], (self.baseline, self.x, self.y, self.labels, self.labelled, self.groups))
+        check_ending("--out", self.out, TABLES)
+        check_outputs((self.json, self.out), (self.baseline, self.x, self.y, self.labels, self.labelled, self.groups))
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
         baseline = load_baseline(self.baseline)
@@ -64,6 +67,6 @@ class Monitor:
         now = diagnose_again(baseline, **files, labelled=labelled, label_kind=self.label_kind,
                              by_position=self.by_position, missing=self.missing, seed=self.seed)
         drift = detect_drift(baseline, now, level=self.level)
-        write_json(self.json, drift)
+        write_results(drift, self.json, self.out)
         print(printable(drift.summary()))
         return 3 if drift.moved else 0

@@ -9,7 +9,7 @@ import tyro
 
 from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import Missing, read_files, write_json
+from phasejax.cli._files import TABLES, Missing, check_ending, read_files, write_results
 from phasejax.cli._inspect import say_headlines
 
 
@@ -57,8 +57,10 @@ class Similarity:
     """Take each image of an array (n, height, width) or (n, height, width, channels) as one row."""
     seed: int = 0
     """Seed of the random pairings and parts."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the table to this file: .csv, or .json as --json does."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the table to this file."""
+    """Also write all results as JSON to this file (docs/json.md says what the keys are)."""
     progress: bool = True
     """Show on a terminal how far the work is, once it has taken ten seconds."""
 
@@ -67,7 +69,8 @@ class Similarity:
         from phasejax._core.progress import progress_bars
         from phasejax.similarity import compare_representations
 
-        check_outputs([self.json], (self.x, self.y, self.groups))
+        check_ending("--out", self.out, TABLES)
+        check_outputs((self.json, self.out), (self.x, self.y, self.groups))
         files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
         say_headlines(**files, by_position=self.by_position, missing=self.missing)
         with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
@@ -76,6 +79,6 @@ class Similarity:
                 components=self.components, permutations=self.permutations, resamples=self.resamples,
                 confidence=self.confidence, pca=self.pca, by_position=self.by_position, missing=self.missing,
                 seed=self.seed, progress=progress)
-        write_json(self.json, found)
+        write_results(found, self.json, self.out)
         print(printable(found.summary()))
         return 0

@@ -8,7 +8,12 @@ import tyro
 
 from phasejax._core.atomic_files import check_writable_path
 from phasejax._core.input_files import check_memory
-from phasejax._core.terminal import printable
+from phasejax._core.terminal import one_line
+from phasejax.cli._files import check_ending
+from phasejax.cli._sweep_output import ENDINGS, check_folder, listed_quantities, write_dataset
+
+# Inside the class, `list` is an option.
+Names = list[str]
 
 
 @dataclass(frozen=True)
@@ -21,14 +26,16 @@ class Sweep:
     Killed and started again with the same --store it goes on where it stopped.
     """
 
-    axes: Annotated[list[str], tyro.conf.arg(metavar="AXIS [AXIS ...]")]
+    axes: Annotated[Names | None, tyro.conf.arg(metavar="AXIS [AXIS ...]")] = None
     """What varies: NAME=FIRST:LAST:COUNT (evenly spaced) or NAME=VALUE,VALUE,... each. Names are
     arguments of the model, n, or lam."""
-    quantities: Annotated[list[str], tyro.conf.arg(metavar="NAME [NAME ...]")]
-    """What to compute; an unknown name lists all."""
+    quantities: Annotated[Names | None, tyro.conf.arg(metavar="NAME [NAME ...]")] = None
+    """What to compute; --list says what there is."""
+    list: bool = False
+    """Print all quantities with what they are and their units, and the names of axes; compute nothing."""
     model: Literal["homogeneous", "geometric"] = "homogeneous"
     """Constructor of SpikedModel."""
-    fixed: Annotated[list[str], tyro.conf.arg(metavar="NAME=VALUE [...]")] = field(default_factory=list)
+    fixed: Annotated[Names, tyro.conf.arg(metavar="NAME=VALUE [...]")] = field(default_factory=Names)
     """Arguments of the model that do not vary, or lam: NAME=VALUE each."""
     n: int | None = None
     """Pairs in each sample; without it quantities are those of the population."""
@@ -39,7 +46,8 @@ class Sweep:
     store: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Zarr store to write to, chunk by chunk; or one to go on with."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """netCDF file to write at the end."""
+    """What to write at the end, by its ending: .nc (netCDF), .zarr (a new folder), .csv (a row for each cell) or
+    .npz (arrays by name)."""
     memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
     """What the chunks being computed may take, like 2GB; a quarter of the device's memory when left out."""
     progress: bool = True
@@ -62,17 +70,24 @@ class Sweep:
 
     def run(self) -> int:
         """Evaluate the grid, write the file that was asked for, and print what was written where."""
+        if self.list:
+            print(listed_quantities())
+            return 0
+        for flag, given in (("--axes", self.axes), ("--quantities", self.quantities)):
+            if not given:
+                raise ValueError(f"{flag}: expected at least one (--list says what there is), got none")
         if self.store is None and self.out is None:
             raise ValueError("--out or --store: expected a place for the results, got neither")
+        check_ending("--out", self.out, ENDINGS)
+        check_folder(self.out)
         check_writable_path(self.out, "--out")
         if self.executor is not None and self.distributed:
             raise ValueError("--executor: expected none with --distributed, which shares the work already, got "
                              f"{self.executor}")
-        axes, fixed = dict(map(_axis, self.axes)), dict(map(_setting, self.fixed))
+        axes, fixed = dict(map(_axis, self.axes or ())), dict(map(_setting, self.fixed))
 
         import jax
 
-        from phasejax._core.atomic_files import written_whole
         from phasejax._core.validation import check_seed
         from phasejax.cli._processes import joined
         from phasejax.simulation import sweep
@@ -81,9 +96,9 @@ class Sweep:
         seed = check_seed("--seed", self.seed)
 
         def compute(report: bool) -> Any:
-            return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities, fixed=fixed, n=self.n,
-                         seeds=self.seeds, key=seed, memory=self.memory, store=self.store, executor=self.executor,
-                         progress=self.progress and report)
+            return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities or (), fixed=fixed,
+                         n=self.n, seeds=self.seeds, key=seed, memory=self.memory, store=self.store,
+                         executor=self.executor, progress=self.progress and report)
 
         if self.distributed:
             with joined(self.coordinator, self.processes, self.process_id, self.timeout):
@@ -93,10 +108,10 @@ class Sweep:
             first, found = True, compute(True)
         if first:
             if self.out is not None:
-                with written_whole(self.out) as unfinished:
-                    found.to_netcdf(unfinished, engine="scipy")
+                write_dataset(found, self.out)
             shape = " x ".join(f"{name} {length}" for name, length in found.sizes.items())
-            print(f"{', '.join(map(str, found.data_vars))} over {shape}: {printable(str(self.store or self.out))}")
+            places = ", ".join(one_line(str(path)) for path in (self.store, self.out) if path is not None)
+            print(f"{', '.join(map(str, found.data_vars))} over {shape}: wrote {places}")
         return 0
 
 

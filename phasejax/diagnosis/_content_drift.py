@@ -226,4 +226,4 @@ def _content_error(found, k, objective) -> float:
 
 def _bootstrap_error(scores: FairScores, name: str) -> float:
     """The error of a score's held-out rows; where the draws do not vary at all, that of one row in all of them."""
-    return _REFITTED * max(float(np.std(scores.draws.of["linear"][name])), 0.5 / scores.units)
+    return _REFITTED * max(scores.draws.errors["linear"][name], 0.5 / scores.units)

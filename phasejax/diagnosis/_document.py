@@ -4,9 +4,14 @@ The keys are described in docs/json.md. A reader that knows the version finds ev
 estimate is null. The version rises when a key changes its meaning or goes.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
+
 from phasejax._core.serialise import plain, schema
+
+_COLUMNS = ("quantity", "k", "source", "value", "low", "high")
 
 KEYS = (
     # The answer.
@@ -33,3 +38,15 @@ def document(version: str, found: dict[str, Any]) -> dict[str, Any]:
         found: values by key; those that are left out become None.
     """
     return {**schema("phasejax.diagnosis", 1), "phasejax_version": version, **dict.fromkeys(KEYS), **plain(found)}
+
+
+def table(rows: Iterable[tuple[str, int | None, str, Any]]) -> pd.DataFrame:
+    """Estimates of a diagnosis as a table, one in each row.
+
+    Args:
+        rows: of each estimate the quantity, the number of components that it is for, what it was estimated from, and
+            the estimate: a number, or what has a value, low and high.
+    """
+    return pd.DataFrame([(quantity, k, source, *(getattr(one, part, None) for part in ("value", "low", "high")))
+                         if hasattr(one, "value") else (quantity, k, source, one, None, None)
+                         for quantity, k, source, one in rows], columns=pd.Index(_COLUMNS)).astype({"k": "Int64"})

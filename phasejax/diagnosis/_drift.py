@@ -8,6 +8,8 @@ regime has moved when both diagnoses are sure of theirs and the two differ.
 import json
 from dataclasses import asdict, dataclass
 
+import pandas as pd
+
 from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
 from phasejax.diagnosis._baseline import (
@@ -146,6 +148,17 @@ class Drift:
         groups = "" if self.groups_now is None else f" in {self.groups_before} -> {self.groups_now} groups"
         lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}{groups}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each name: both estimates with their intervals, and the fields of `ParameterChange`."""
+        rows = []
+        for change in self.changes:
+            sides = {f"{part}_{when}": None if one is None else getattr(one, part)
+                     for when, one in (("before", change.before), ("now", change.now))
+                     for part in ("value", "low", "high")}
+            rows.append({"name": change.name, **sides,
+                         **{name: getattr(change, name) for name in ("z", "p", "adjusted", "beyond", "compared")}})
+        return pd.DataFrame(rows)
 
     def to_dict(self) -> dict:
         """All fields and derived answers as plain Python objects.

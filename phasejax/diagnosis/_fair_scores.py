@@ -11,7 +11,7 @@ One set of bootstrap weights serves all sources and representations, so that any
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,23 +26,53 @@ SOURCES = ("linear", "lifted", "pilot")
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Bootstrap draws of scores: `of[source][name]` has shape (draws,), the same weights throughout."""
+    """Bootstrap draws of scores, or no more than their standard deviations where they were not saved.
 
-    of: dict[str, dict[str, np.ndarray]] = field(repr=False)
+    Args:
+        kept: the draws by source and name, each of shape (draws,), the same weights throughout; None where not saved.
+        deviations: of the draws, by source and name, where they were not saved.
+    """
+
+    kept: dict[str, dict[str, np.ndarray]] | None = field(repr=False)
+    deviations: dict[str, dict[str, float]] | None = None
+
+    @property
+    def of(self) -> dict[str, dict[str, np.ndarray]]:
+        """The draws, by source and name.
+
+        Raises:
+            ValueError: they were not saved.
+        """
+        if self.kept is None:
+            raise ValueError("draws: expected a diagnosis that was saved with its draws (to_json(draws=True), phasejax "
+                             "diagnose --draws), got one without")
+        return self.kept
+
+    @property
+    def errors(self) -> dict[str, dict[str, float]]:
+        """Standard deviations of the draws, by source and name."""
+        if self.deviations is not None:
+            return self.deviations
+        return {source: {name: float(np.std(values)) for name, values in names.items()}
+                for source, names in self.of.items()}
 
     @classmethod
     def from_dict(cls, saved: Any) -> "Draws":
-        """The draws that `FairScores.to_dict` wrote.
+        """The draws that `FairScores.to_dict` wrote, or their standard deviations.
 
         Raises:
             ValueError: anything else.
         """
         try:
+            if saved["of"] is None:
+                return cls(None, {source: {name: float(value) for name, value in names.items()}
+                                  for source, names in saved["errors"].items()})
             of = {source: {name: np.array(values, np.float64) for name, values in names.items()}
                   for source, names in saved["of"].items()}
             sizes = {values.shape for names in of.values() for values in names.values()}
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise ValueError("draws: expected lists of numbers by source and name, got something else") from None
+            raise ValueError("draws: expected lists of numbers by source and name, or their errors, got something "
+                             "else") from None
         if len(sizes) != 1 or len(next(iter(sizes))) != 1:
             raise ValueError("draws: expected as many numbers for every name, got different shapes")
         return cls(of)
@@ -139,9 +169,16 @@ class FairScores:
         """
         return choose(self, among)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Lists, numbers and text, as JSON takes them."""
-        return plain(asdict(self))
+    def to_dict(self, *, draws: bool = True) -> dict[str, Any]:
+        """Lists, numbers and text, as JSON takes them.
+
+        Args:
+            draws: whether with all draws; their standard deviations and intervals of combined scores are always there.
+        """
+        fields = asdict(replace(self, draws=Draws(None, {})))
+        return plain({**fields, "draws": {"of": self.draws.of} if draws else None, "errors": self.draws.errors,
+                      "combined": {one.name: {"value": one.value, "low": one.low, "high": one.high}
+                                   for one in self.scores}})
 
     @classmethod
     def from_dict(cls, saved: Any) -> "FairScores":
@@ -150,10 +187,13 @@ class FairScores:
         Raises:
             ValueError: something else, or not all of it, in one line.
         """
+        if isinstance(saved, dict) and saved.get("draws", saved) is None:
+            saved = {**saved, "draws": {"of": None, "errors": saved.get("errors")}}
         found = restored(cls, saved)
-        if not set(found.sources) == found.values.keys() == found.draws.of.keys() or not found.sources:
+        known = found.draws.errors
+        if not set(found.sources) == found.values.keys() == known.keys() or not found.sources:
             raise ValueError("sources: expected those of the values and the draws, got others")
         for source in found.sources:
-            if found.values.get(source, {}).keys() != found.draws.of.get(source, {}).keys():
+            if found.values.get(source, {}).keys() != known.get(source, {}).keys():
                 raise ValueError(f"draws: expected those of the scores of the source {source}, got others")
         return found

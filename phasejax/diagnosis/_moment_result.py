@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
-from phasejax._core.serialise import from_text
+from phasejax._core.serialise import from_text, lines_of_lists
 from phasejax._version import __version__
-from phasejax.diagnosis._document import document
+from phasejax.diagnosis._document import document, table
 from phasejax.diagnosis._estimates import RATIOS, Estimate, likeliest
 from phasejax.diagnosis._predicted_scores import PredictedScores
 from phasejax.diagnosis._recommendation import best_objective, recommendation
@@ -46,8 +47,8 @@ class Change:
 class MomentDiagnosis:
     """Where a data set lies in the phase diagram, how sure that is, and what to train.
 
-    Saved (`to_json`) and read back (`from_json`, `load_baseline`) it is the baseline that later data are
-    compared with.
+    Saved with its draws (`to_json(draws=True)`) and read back (`from_json`, `load_baseline`) it is the baseline that
+    later data are compared with.
 
     Args:
         method: "moments".
@@ -64,7 +65,7 @@ class MomentDiagnosis:
         estimates: of the ratios (`RATIOS`) and the parameters (`PARAMETERS`) by name.
         probabilities: of the four regimes by name.
         reverse_probability: that predicting x from y recovers the signal.
-        draws: of the posterior, 400 values of each name in `estimates`.
+        draws: of the posterior, 400 values of each name in `estimates`; none in a diagnosis saved without them.
         ca, cp, cp_reverse: sample spectra; the k components that predict the labels best count as signal.
         predicted_scores: cross-validated scores of the representations, or None where not asked for.
         warnings: what limits the answer, one sentence each.
@@ -248,8 +249,21 @@ class MomentDiagnosis:
         lines += [f"Warning: {warning}" for warning in self.warnings]
         return "\n".join([*lines, f"Intervals        {self.confidence:.0%}; method {self.method}", self.recommendation])
 
-    def to_dict(self) -> dict:
-        """All fields and derived numbers as plain Python objects; infinity and NaN become strings."""
+    def to_frame(self) -> pd.DataFrame:
+        """Ratios, parameters, probabilities and scores as a table: quantity, k, source, value, low and high."""
+        predicted = self.predicted_scores
+        scores = () if predicted is None else [(f"{predicted.metric} of {one.name}", one) for one in predicted.scores]
+        return table([
+            *((name, self.k, "spiked model", one) for name, one in self.estimates.items()),
+            *((f"probability of {name}", self.k, "spiked model", one) for name, one in self.probabilities.items()),
+            *((name, self.k, "linear", one) for name, one in scores)])
+
+    def to_dict(self, *, draws: bool = False) -> dict:
+        """All fields and derived numbers as plain Python objects; infinity and NaN become strings.
+
+        Args:
+            draws: whether with the draws of the posterior, which `detect_drift` compares.
+        """
         regime, fields = self.regime, asdict(self)
         del fields["phasejax_version"]
         changes = [{"parameter": c.parameter, "factor": c.factor, "regime": c.regime.value if c.regime else None}
@@ -257,11 +271,12 @@ class MomentDiagnosis:
         return document(self.phasejax_version, {
             "verdict": self.verdict, "regime": regime.value if regime else None, "likeliest": self.likeliest.value,
             **{name: getattr(self, name) for name in RATIOS}, "objective": self.objective,
-            "recommendation": self.recommendation, "sensitivity": changes, **fields})
+            "recommendation": self.recommendation, "sensitivity": changes, **fields,
+            "draws": self.draws if draws and self.draws else None})
 
-    def to_json(self) -> str:
+    def to_json(self, *, draws: bool = False) -> str:
         """`to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        return lines_of_lists(json.dumps(self.to_dict(draws=draws), indent=2, allow_nan=False)) + "\n"
 
 
 def _nearest_change(model, name, here):

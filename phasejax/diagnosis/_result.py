@@ -1,15 +1,17 @@
 """The answer of `diagnose`: is anything shared, what is recovered at this n, what to train, and how sure that is."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
+
+import pandas as pd
 
 from phasejax._core.serialise import from_text, lines_of_lists, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._content import ContentCurve
 from phasejax.diagnosis._decision import Choice
-from phasejax.diagnosis._document import document
+from phasejax.diagnosis._document import document, table
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._representations import MEASURED
@@ -24,7 +26,7 @@ class Diagnosis:
     """What to train on a paired data set, which regime it is in at this number of rows, and how sure that is.
 
     Saved (`to_json`) and read back (`from_json`, `load_baseline`) it is the baseline that later data are
-    compared with.
+    compared with. Saved with its draws it also gives its answers again: uses, choices, the report.
 
     Args:
         method: "content".
@@ -202,19 +204,45 @@ class Diagnosis:
                            (("Delta_CA", fit.estimates["delta_ca"]), ("Delta_CP", fit.estimates["delta_cp"])))
         return f"{fit.verdict}; {ratios}"
 
-    def to_dict(self) -> dict:
-        """All fields and derived answers as plain Python objects; infinity and NaN become strings."""
+    def to_frame(self) -> pd.DataFrame:
+        """Label content, scores and parameters of the fit as a table: quantity, k, source, value, low and high.
+
+        Scores of one source alone have no interval here.
+        """
+        def rows() -> Iterator[tuple[str, int | None, str, Any]]:
+            for k in self.content.ks:
+                for name, estimate in zip(("s_CA", "s_CP", "s_CP y->x"), self.content.at(k).values(), strict=True):
+                    yield name, k, "cross-fit", estimate
+            for scores in self.scores:
+                for score in scores.scores:
+                    yield f"{scores.metric} of {score.name}", scores.k, "combined", score
+                    for source in scores.sources_of(score.name):
+                        yield (f"{scores.metric} of {score.name}", scores.k, source,
+                               scores.values[source][score.name])
+            if self.fit is not None:
+                for name, estimate in self.fit.estimates.items():
+                    yield name, self.fit.k, "spiked model", estimate
+        return table(rows())
+
+    def to_dict(self, *, draws: bool = False) -> dict:
+        """All fields and derived answers as plain Python objects; infinity and NaN become strings.
+
+        Args:
+            draws: whether with the draws of scores and of the fit. A diagnosis read back without them can be compared
+                with later data; uses, choices and intervals of scores need them.
+        """
         regime, unlimited = self.regime, self.unlimited_regime
-        parts = {name: value for name, value in asdict(replace(self, fit=None)).items()
-                 if name not in ("fit", "phasejax_version")}
+        parts = {name: value for name, value in asdict(replace(self, fit=None, scores=())).items()
+                 if name not in ("fit", "scores", "phasejax_version")}
         return document(self.phasejax_version, {
             "verdict": self.verdict, "seen": self.seen, "regime": regime.value if regime else None,
             "unlimited_regime": unlimited.value if unlimited else None, "uses": [asdict(use) for use in self.uses],
-            **parts, "fit": None if self.fit is None else self.fit.to_dict()})
+            **parts, "scores": [scores.to_dict(draws=draws) for scores in self.scores],
+            "fit": None if self.fit is None else self.fit.to_dict(draws=draws)})
 
-    def to_json(self) -> str:
+    def to_json(self, *, draws: bool = False) -> str:
         """`to_dict` as JSON text."""
-        return lines_of_lists(json.dumps(self.to_dict(), indent=2, allow_nan=False)) + "\n"
+        return lines_of_lists(json.dumps(self.to_dict(draws=draws), indent=2, allow_nan=False)) + "\n"
 
 
 def _unanimous(choices: Sequence[Choice]) -> Choice:

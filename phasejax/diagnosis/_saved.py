@@ -50,7 +50,11 @@ def diagnosis_fields(saved: Any, *, origin: str, finite: bool = False) -> dict[s
 
 
 def _fields(saved, finite):
-    estimates, probabilities, draws = (_group(saved, name) for name in ("estimates", "probabilities", "draws"))
+    estimates, probabilities = (_group(saved, name) for name in ("estimates", "probabilities"))
+    if saved["draws"] is None and finite:
+        raise ValueError("draws: expected those of the posterior, which are compared (phasejax diagnose --draws, "
+                         "to_json(draws=True)), got a diagnosis saved without them")
+    draws = {} if saved["draws"] is None else _group(saved, "draws")
     return {
         "phasejax_version": saved["phasejax_version"], "computed_on": _computed_on(saved), "method": saved["method"],
         **{name: _count(saved, name, low) for name, low in _COUNTS.items()},
@@ -61,7 +65,7 @@ def _fields(saved, finite):
         "reverse_probability": _number(saved, "reverse_probability", 0, finite),
         "estimates": {name: _estimate(estimates, name, finite) for name in _all_names(estimates)},
         "probabilities": {regime.value: _number(probabilities, regime.value, 0, finite) for regime in Regime},
-        "draws": {name: _draws(draws, name, finite) for name in _all_names(draws)},
+        "draws": {name: _draws(draws, name, finite) for name in _all_names(draws)} if draws else {},
         **{name: _spectrum(saved, name) for name in ("ca", "cp", "cp_reverse")},
         "predicted_scores": None if saved["predicted_scores"] is None else _predicted_scores(saved),
         "warnings": tuple(_list(saved, "warnings", str, "a list of sentences"))}

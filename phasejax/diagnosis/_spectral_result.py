@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
+import numpy as np
+import pandas as pd
 
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document
@@ -144,6 +146,13 @@ class SpectralDiagnosis:
             self.recommendation,
         ]
         return "\n".join(lines)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The classified spectra as a table: spectrum, component from 1, value, r2 and is_signal."""
+        return pd.concat([pd.DataFrame({"spectrum": name, "component": np.arange(1, len(one.values) + 1),
+                                        "value": one.values, "r2": one.r2, "is_signal": one.is_signal})
+                          for name, one in (("ca", self.ca), ("cp", self.cp), ("cp_reverse", self.cp_reverse),
+                                            ("pls", self.pls))], ignore_index=True)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and derived numbers as plain Python objects; infinity becomes the string "inf"."""

@@ -2,10 +2,11 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
@@ -96,6 +97,12 @@ class SimilarityTable:
             lines.append(f"p-values and intervals of kernels rest on {self.kernel_rows} rows.")
         lines += [f"{name}: {found.missing}." for name, found in self.metrics.items() if found.missing]
         return "\n".join(lines + [f"Left out: {name} ({reason})" for name, reason in self.left_out.items()])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each metric, with its name and the fields of `MetricResult`; those that were left out come last."""
+        rows = [{"metric": name, **asdict(found)} for name, found in self.metrics.items()]
+        rows += [{"metric": name, "missing": reason} for name, reason in self.left_out.items()]
+        return pd.DataFrame(rows, columns=pd.Index(["metric", *(field.name for field in fields(MetricResult))]))
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain Python objects; NaN, which stands for what is missing, becomes None."""

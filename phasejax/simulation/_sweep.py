@@ -25,6 +25,7 @@ from phasejax._core.executors import opened_executor
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
+from phasejax._core.terminal import listed
 from phasejax._core.validation import KeyLike, check_count, check_key, did_you_mean, shown
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
@@ -33,7 +34,8 @@ from phasejax.simulation._quantities import QUANTITIES, Quantity
 from phasejax.simulation._shared_out import check_can_be_sent, share_out
 from phasejax.simulation._stage import Source, Stage
 from phasejax.simulation._store import DatasetTemplate, Memory, Variable
-from phasejax.simulation._zarr_store import OF_FUNCTION, ZarrStore
+from phasejax.simulation._store_identity import OF_FUNCTION
+from phasejax.simulation._zarr_store import ZarrStore
 from phasejax.theory import Regime, SpikedModel
 
 # Names of axes that belong to the sample and to the solvers, not to the model.
@@ -202,7 +204,7 @@ def _quantity_named(name: str) -> Quantity:
         known = known | TRAINED
     if base not in known or (base != name and known[base].source != "covariances"):
         named = [*known, *(f"population_{one}" for one in known if known[one].source == "covariances")]
-        raise ValueError(f"quantities: expected names among {', '.join(known)}, got {name!r}"
+        raise ValueError(f"quantities: expected names among {listed(known)}, got {name!r}"
                          f"{did_you_mean(name, named)}")
     if base == name:
         return known[name]
@@ -237,8 +239,8 @@ def _check_arguments(build: ModelOrBuilder, names: set[str]) -> None:
     except TypeError as error:
         known = [*inspect.signature(build).parameters, *_NOT_OF_THE_MODEL]
         unknown = next((name for name in sorted(names) if name not in known), None)
-        raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {error}"
-                         f"{did_you_mean(unknown, known)}") from None
+        got = error if unknown is None else f"{unknown!r}{did_you_mean(unknown, known)}"
+        raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {got}") from None
 
 
 def _check_models(build: ModelOrBuilder, fixed: Mapping[str, Any], grid: Grid, n: int | None, sampled: bool

@@ -18,9 +18,10 @@ DIAGNOSE = ["diagnose", "X.npy", "Y.csv", "--labels", "L.npy", "--k", "8"]
 @pytest.mark.slow
 def test_it_prints_and_writes(digits, tmp_path):
     done = run(*DIAGNOSE, "--json", tmp_path / "d.json", "--figure", tmp_path / "d.png", "--report",
-               tmp_path / "d.html", cwd=digits)
+               tmp_path / "d.html", "--out", tmp_path / "d.csv", cwd=digits)
     assert done.returncode == 0
     notes = done.stderr.splitlines()
+    assert notes.pop(0) == f"wrote {tmp_path}/d.json, {tmp_path}/d.csv, {tmp_path}/d.png, {tmp_path}/d.html"
     assert notes[0] == "note: 1797 rows paired by position, of 1797 in x and 1797 in y"
     assert notes[-1] == "note: Y.csv: 1797 rows, 31 columns, no header"
     assert len(notes) == 4  # the three most important lines of an inspection, and how the table was read
@@ -31,7 +32,10 @@ def test_it_prints_and_writes(digits, tmp_path):
     report = (tmp_path / "d.html").read_text("utf-8")
     for text in (*(use.situation for use in found.uses), "X.npy", "Y.csv", "L.npy"):
         assert text in report
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
+    row = pd.read_csv(tmp_path / "d.csv").query("quantity == 'balanced accuracy of CA' and source == 'combined'")
+    score = found.scores[0].score("CA")
+    assert row[["k", "value", "low", "high"]].values.tolist() == [[8, score.value, score.low, score.high]]
 
 
 def test_formats_and_label_types_agree(digits, capsys, monkeypatch):
@@ -50,6 +54,10 @@ def test_formats_and_label_types_agree(digits, capsys, monkeypatch):
     (["XY.npz", "Y.csv", "--labels", "L.npy"], "got arrays x, y"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--json", "no/d.json"], "error: no/d.json: expected a file in"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--figure", "d.gif"], "error: --figure: expected a file ending in .png"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--report", "d.pdf"],
+     "error: --report: expected a file ending in .html or .htm, got d.pdf; a browser prints the page as PDF"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--out", "d.txt"], "error: --out: expected a file ending in .csv or .j"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--draws"], "error: --draws: expected --json with it, got none"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--method", "spectral", "--report", "d.html"], "error: --report: expe"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--k", "30"], "error: k: expected 1 to min(d_x, d_y) - 1 = 29, got 30"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--labelled", "L.npy"], "error: labelled: expected every row once"),

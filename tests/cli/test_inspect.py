@@ -30,7 +30,7 @@ def files(tmp_path, monkeypatch):
 def test_one_screen(files, capsys):
     assert cli.main(["inspect", "x.csv", "y.csv", "--labels", "labels.csv:class", "--json", "a.json"]) == 0
     out, err = capsys.readouterr()
-    assert not err
+    assert err == "wrote a.json\n"
     assert out.splitlines()[0] == "Rows        100 rows paired by identifier, of 120 in x and 100 in y"
     for words in ("2 classes in 100 of 100 rows", "uses 100 rows and leaves out 20", "rank 5 of 5", "id object_id"):
         assert words in out

@@ -1,6 +1,7 @@
 """`phasejax monitor`: exit codes and bad input."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from phasejax import cli, diagnose
@@ -59,9 +60,17 @@ def test_whole_groups_are_compared_and_redundant_columns_are_left_out_again(meth
     np.savez("pairs.npz", x=x, y=s + rng.standard_normal((240, 2)), labels=s, stars=stars)
     data = ["pairs.npz:x", "pairs.npz:y", "--labels", "pairs.npz:labels", "--groups", "pairs.npz:stars"]
     assert cli.main(["diagnose", *data, "--method", method, "--json", "base.json"]) == 0
+    if method == "moments":
+        capsys.readouterr()
+        assert cli.main(["monitor", "base.json", *data]) == 2
+        assert capsys.readouterr().err.startswith("error: base.json: draws: expected those of the posterior, which are")
+        assert cli.main(["diagnose", *data, "--method", method, "--json", "base.json", "--draws"]) == 0
     assert "1 of 7 columns left out" in capsys.readouterr().out
-    assert cli.main(["monitor", "base.json", *data]) == 0
-    assert "none beyond chance" in capsys.readouterr().out
+    assert cli.main(["monitor", "base.json", *data, "--out", "drift.csv"]) == 0
+    out, err = capsys.readouterr()
+    assert "none beyond chance" in out
+    assert err.splitlines()[0] == "wrote drift.csv"
+    assert not pd.read_csv("drift.csv").beyond.any()
     if method == "content":
         assert cli.main(["monitor", "base.json", *data[:-2]]) == 2
         assert capsys.readouterr().err.splitlines()[-1] == (

@@ -26,13 +26,16 @@ def files(tmp_path, monkeypatch):
 
 def test_the_command_prints_and_writes_the_table(files, capsys):
     options = ["--metrics", "cka", "mutual_knn", "--permutations", "9", "--resamples", "10", "--k", "4"]
-    assert cli.main(["similarity", "X.npy", "Y.npz:y", *options, "--json", "a.json"]) == 0
+    assert cli.main(["similarity", "X.npy", "Y.npz:y", *options, "--json", "a.json", "--out", "a.csv"]) == 0
     out, err = capsys.readouterr()
     expected = compare_representations(X[:N], Y[:N], metrics=["cka", "mutual_knn"], k=4, permutations=9, resamples=10)
     assert out == expected.summary() + "\n"
-    assert err.splitlines() == ["note: 64 rows paired by position, of 64 in x and 64 in y",
+    assert err.splitlines() == ["wrote a.json, a.csv", "note: 64 rows paired by position, of 64 in x and 64 in y",
                                 "note: x: 6 columns, rank 6; y: 5 columns, rank 5"]
     assert json.loads((files / "a.json").read_text()) == expected.to_dict()
+    table = pd.read_csv(files / "a.csv").set_index("metric")
+    assert [*table.index] == ["mutual_knn", "cka"]
+    assert table.loc["cka", "value"] == expected.metrics["cka"].value
     assert [line.split()[0] for line in out.splitlines()[:3]] == ["metric", "mutual_knn", "cka"]
 
 
@@ -41,6 +44,7 @@ def test_the_command_prints_and_writes_the_table(files, capsys):
     (["X.npy", "Y.npz:y", "--k", "80"], "error: k: expected fewer neighbours than the 64 rows, got 80"),
     (["X.npy", "Y.npz:rest"], "error: y: expected 64 rows as in x, got 80"),
     (["X.npy", "Y.npz:y", "--metrics", "cca"], "error: metrics: expected one of mutual_knn"),
+    (["X.npy", "Y.npz:y", "--out", "a.pdf"], "error: --out: expected a file ending in .csv or .json, got a.pdf"),
     (["X.npy", "Y.npz:y", "--json", "no/a.json"], "error: no/a.json: expected a file in an existing folder"),
     (["X.npy", "Y.npz:y", "--metrics", "svcca", "--components", "9"], "error: components: expected at most min("),
 ])
@@ -81,7 +85,7 @@ def test_rows_are_matched_by_identifier_and_that_is_said(named_files, capsys, fl
                                        resamples=10)
     found = json.loads((named_files / "a.json").read_text())
     assert found["metrics"]["cka"]["value"] == pytest.approx(expected.metrics["cka"].value, rel=1e-5)
-    assert all(line.startswith("note: ") for line in err.splitlines())
+    assert all(line.startswith(("note: ", "wrote ")) for line in err.splitlines())
     assert err.splitlines()[0] == "note: rows matched by identifier: 50 of 64 in x and 50 in y"
 
 

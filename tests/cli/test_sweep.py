@@ -8,11 +8,14 @@ import time
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import phasejax
 from phasejax import cli
+from phasejax.cli._sweep_output import write_dataset
+from phasejax.simulation import QUANTITIES, TRAINED
 from tests.cli.conftest import COMMAND, run
 from tests.support import as_users_run
 
@@ -24,7 +27,7 @@ SWEEP = ["sweep", "--axes", "kappa=0.5:2:4", "nu=0.1,0.5", "--fixed", "k=2", "d=
 def test_sweep_writes_what_the_function_returns(tmp_path):
     done = run(*SWEEP, "--out", "grid.nc", "--store", "run.zarr", "--no-progress", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "regime, error_ca over kappa 4 x nu 2 x seed 3: run.zarr\n"
+    assert done.stdout == "regime, error_ca over kappa 4 x nu 2 x seed 3: wrote run.zarr, grid.nc\n"
     expected = phasejax.sweep(phasejax.SpikedModel.homogeneous, {"kappa": np.linspace(0.5, 2, 4), "nu": [0.1, 0.5]},
                               fixed={"k": 2, "d": 6, "nuisance_y": 4}, n=50, seeds=3, key=jax.random.key(0),
                               quantities=["regime", "error_ca"])
@@ -127,6 +130,10 @@ def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
 
 @pytest.mark.parametrize(("args", "message"), [
     ([*SWEEP], "error: --out or --store: expected a place for the results, got neither"),
+    (["sweep", "--quantities", "rho", "--out", "g.nc"], "error: --axes: expected at least one (--list says"),
+    ([*SWEEP, "--out", "grid.pdf"], "error: --out: expected a file ending in .nc, .zarr, .csv or .npz, got grid.pdf"),
+    (["sweep", "--axes", "kapa=0:1:3", "--quantities", "rho", "--out", "g.nc"],
+     "error: axes and fixed: expected the arguments of SpikedModel.homogeneous, got 'kapa' (did you mean 'kappa'?)"),
     ([*SWEEP, "--out", "no/grid.nc"], "error: --out: expected a file in an existing folder"),
     ([*SWEEP, "--out", "g.nc", "--memory", "1kB"], "error: memory: expected at least"),
     ([*SWEEP, "--out", "g.nc", "--memory", "lots"], "error: memory: expected a size like '2GB'"),
@@ -153,3 +160,30 @@ def test_a_bad_sweep_gets_one_line(tmp_path, args, message, capsys, monkeypatch)
     assert err.count("\n") == 1
     assert not out
     assert not os.listdir(tmp_path)
+
+
+def test_all_endings_hold_the_same_numbers(tmp_path, capsys, monkeypatch):
+    """And a folder that is there is not replaced."""
+    monkeypatch.chdir(tmp_path)
+    found = xr.Dataset({"rho": (("nu", "signal"), np.arange(6.0).reshape(3, 2))}, {"nu": [0.0, 0.5, 1.0]})
+    for name in ("g.nc", "g.zarr", "g.csv", "g.npz"):
+        write_dataset(found, tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["g.csv", "g.nc", "g.npz", "g.zarr"]
+    with np.load("g.npz") as arrays:
+        assert set(arrays) == {"rho", "nu"}
+        np.testing.assert_array_equal(arrays["rho"], found.rho)
+    np.testing.assert_array_equal(pd.read_csv("g.csv").set_index(["nu", "signal"]).rho.unstack(), found.rho)
+    for one in (xr.load_dataset("g.nc", engine="scipy"), xr.open_zarr("g.zarr", consolidated=False)):
+        np.testing.assert_array_equal(one.rho, found.rho)
+    assert cli.main([*SWEEP, "--out", "g.zarr"]) == 2
+    assert capsys.readouterr().err == "error: --out: expected a folder that is not there yet, got g.zarr\n"
+
+
+def test_every_quantity_is_listed_once(capsys):
+    assert cli.main(["sweep", "--list"]) == 0
+    out = capsys.readouterr().out
+    for name, quantity in (QUANTITIES | TRAINED).items():
+        (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
+        assert quantity.long_name in line
+        assert line.endswith(f"[{quantity.units}]") == (quantity.units != "1")
+    assert "regime: 0 Neither, 1 CA only, 2 CP only, 3 Both" in out

@@ -43,5 +43,5 @@ if __name__ == "__main__":
     from tests.diagnosis.simulated import CASES, simulated
 
     model = CASES[Regime.CA_ONLY]
-    SAVED.write_text(diagnose(*simulated(*model), method="moments").to_json(), "utf-8")
-    DECISION.write_text(with_few_draws(diagnose(*simulated(*model, n=300), k=2)).to_json(), "utf-8")
+    SAVED.write_text(diagnose(*simulated(*model), method="moments").to_json(draws=True), "utf-8")
+    DECISION.write_text(with_few_draws(diagnose(*simulated(*model, n=300), k=2)).to_json(draws=True), "utf-8")

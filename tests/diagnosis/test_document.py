@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from phasejax import diagnose
+from phasejax.diagnosis import write_report
 from phasejax.diagnosis._document import KEYS
 from tests.support import ROOT
 
@@ -34,6 +35,21 @@ def test_what_is_not_estimated_is_null_and_what_is_has_its_value(saved_decision,
     assert moments["shared"] is None
     assert moments["regime"] == "CA only"
     assert content["fit"]["schema"]["name"] == "phasejax.diagnosis"
+
+
+def test_draws_are_left_out_unless_asked_for(saved_decision, saved_diagnosis):
+    """The bulk of the text; intervals and errors are kept, and a diagnosis is read back without them too."""
+    for found in (saved_decision, saved_diagnosis):
+        short, long = found.to_json(), found.to_json(draws=True)
+        assert len(long) > 1.8 * len(short)
+        assert type(found).from_json(long).to_json() == short
+        assert type(found).from_json(short).n == found.n
+    read, score = json.loads(saved_decision.to_json())["scores"][0], saved_decision.scores[0].score("CA")
+    assert read["draws"] is None
+    assert read["combined"]["CA"] == {"value": score.value, "low": score.low, "high": score.high}
+    assert read["errors"]["linear"]["CA"] == np.std(saved_decision.scores[0].draws.of["linear"]["CA"])
+    with pytest.raises(ValueError, match=r"^diagnosis: expected one that was saved with its draws"):
+        write_report(type(saved_decision).from_json(saved_decision.to_json()), "never.html")
 
 
 def test_every_key_is_described():

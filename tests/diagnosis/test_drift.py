@@ -283,10 +283,11 @@ def _with(*path, value):
     (_with("draws", "kappa", value=[0.0, 1.0]), r"draws, kappa: expected .* from 0 to inf, got \[0.0\]"),
     (_with("draws", "kappa", value=[1.0]), r"draws, kappa: expected at least 2 finite numbers .* got \[1.0\]"),
     (_with("probabilities", value={"Both": 1.0}), "expected the field Neither, got"),
+    (_with("draws", value=None), r"draws: expected those of the posterior, which are compared \(phasejax diagnose"),
 ])
 def test_other_json_is_refused_in_one_line(tmp_path, found, change, message):
     path = tmp_path / "other.json"
-    path.write_text(json.dumps(change(json.loads(found.to_json()))))
+    path.write_text(json.dumps(change(json.loads(found.to_json(draws=True)))))
     with pytest.raises(ValueError, match=f"^{path}: {message}") as raised:
         load_baseline(path)
     assert "\n" not in str(raised.value)
@@ -297,7 +298,7 @@ def test_no_file_no_text_and_half_a_file_are_refused(tmp_path, found):
         load_baseline(tmp_path / "none.json")
     with pytest.raises(ValueError, match="expected a regular file, got a folder"):
         load_baseline(tmp_path)
-    path, text = tmp_path / "baseline.json", found.to_json()
+    path, text = tmp_path / "baseline.json", found.to_json(draws=True)
     path.write_bytes(b"\x93NUMPY\x01\x00")
     with pytest.raises(ValueError, match="expected a JSON file, got something else"):
         load_baseline(path)
@@ -331,11 +332,28 @@ def with_classes(seed, **changed):
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    """A baseline by content, saved and read back."""
+def of_content():
+    """A diagnosis by content with all its draws."""
+    return by_content(*with_classes(0), k=K)
+
+
+@pytest.fixture(scope="module")
+def content(of_content, tmp_path_factory):
+    """The baseline that it is, saved without draws and read back."""
     path = tmp_path_factory.mktemp("baseline") / "content.json"
-    path.write_text(by_content(*with_classes(0), k=K).to_json())
+    path.write_text(of_content.to_json())
     return load_baseline(path)
+
+
+def test_a_baseline_needs_no_draws_of_scores(of_content, content):
+    """The same changes to the bit; what needs draws says so."""
+    assert of_content.scores
+    assert content.scores[0].draws.kept is None
+    now = by_content(*with_classes(1), k=K)
+    assert detect_drift(content, now) == detect_drift(of_content, now)
+    for answer in (lambda: content.uses, content.summary, lambda: content.scores[0].score("CA")):
+        with pytest.raises(ValueError, match=r"^draws: expected a diagnosis that was saved with its draws"):
+            answer()
 
 
 @pytest.fixture(scope="module")
@@ -627,10 +645,13 @@ def test_a_baseline_without_spectra_or_scores_is_compared_by_the_rest(content, c
     (_with("spectra", "variance_x", "error", value=-1), "variance of x: expected a finite number with its error"),
     (_with("spectra", "freedom", value=0), "canonical correlation 1: expected a finite number with its error"),
     (_with("k", value="two"), "expected int in the field k, got 'two'"),
+    (_with("scores", 0, "errors", value=None), "draws: expected lists of numbers by source and name, or their errors"),
+    (_with("scores", 0, "errors", "linear", "CA", value="nan"), "score of CA: expected a finite number with its error"),
+    (_with("scores", 0, "errors", value={}), "sources: expected those of the values and the draws, got others"),
 ])
-def test_another_content_is_refused_in_one_line(tmp_path, content, change, message):
+def test_another_content_is_refused_in_one_line(tmp_path, of_content, change, message):
     path = tmp_path / "other.json"
-    path.write_text(json.dumps(change(json.loads(content.to_json()))))
+    path.write_text(json.dumps(change(json.loads(of_content.to_json()))))
     with pytest.raises(ValueError, match=f"^{path}: {message}") as raised:
         load_baseline(path)
     assert "\n" not in str(raised.value)

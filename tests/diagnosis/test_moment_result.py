@@ -82,7 +82,7 @@ def test_summary_json_and_pickle(both):
     for word in ("Regime", "Both (probability", "Delta_CA", "Delta_CP y->x", "kappa", "nu", "Predicted R2", "k = 2",
                  both.recommendation):
         assert word in summary
-    read = json.loads(both.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    read = json.loads(both.to_json(draws=True), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert (read["regime"], read["delta_ca"]) == ("Both", both.delta_ca)
     assert set(read["estimates"]) >= {*PARAMETERS, *RATIOS}
     assert {len(values) for values in read["draws"].values()} == {400}
@@ -115,7 +115,7 @@ def test_undecided_when_no_regime_reaches_the_confidence():
     assert found.regime is None
     assert found.verdict.startswith("undecided (")
     assert any("do not decide" in warning for warning in found.warnings)
-    assert json.loads(found.to_json())["regime"] is None
+    assert json.loads(found.to_json(draws=True))["regime"] is None
 
 
 def test_sensitivity_crosses_the_boundary_on_the_closed_form(both):
@@ -209,9 +209,9 @@ def test_a_copied_column_and_few_rows_are_warned_about():
 
 
 def test_a_saved_diagnosis_is_the_same_diagnosis(saved_diagnosis):
-    for again in (MomentDiagnosis.from_dict(saved_diagnosis.to_dict()),
-                  MomentDiagnosis.from_json(saved_diagnosis.to_json())):
-        assert again.to_json() == saved_diagnosis.to_json()
+    for again in (MomentDiagnosis.from_dict(saved_diagnosis.to_dict(draws=True)),
+                  MomentDiagnosis.from_json(saved_diagnosis.to_json(draws=True))):
+        assert again.to_json(draws=True) == saved_diagnosis.to_json(draws=True)
         assert again.summary() == saved_diagnosis.summary()
         for name in RATIOS:
             assert type(again.draws[name]) is np.ndarray
@@ -227,8 +227,8 @@ def test_what_is_not_finite_is_read_back_and_what_was_not_computed_too(saved_dia
     draws = saved_diagnosis.draws | {"delta_ca": np.r_[np.inf, saved_diagnosis.draws["delta_ca"][1:]]}
     found = dataclasses.replace(saved_diagnosis, estimates=infinite, draws=draws, reduced_chi2=np.nan,
                                 predicted_scores=None, warnings=("one.", "two."), phasejax_version="0.0.9")
-    again = MomentDiagnosis.from_json(found.to_json())
-    assert again.to_dict() == found.to_dict()
+    again = MomentDiagnosis.from_json(found.to_json(draws=True))
+    assert again.to_dict(draws=True) == found.to_dict(draws=True)
     assert again.estimates["delta_ca"].value == np.inf
     assert np.isnan(again.estimates["nu"].value)
     assert again.draws["delta_ca"][0] == np.inf
@@ -237,7 +237,7 @@ def test_what_is_not_finite_is_read_back_and_what_was_not_computed_too(saved_dia
 
 def test_groups_and_kind_are_saved(saved_diagnosis):
     found = dataclasses.replace(saved_diagnosis, groups=40, kind="class")
-    again = MomentDiagnosis.from_json(found.to_json())
+    again = MomentDiagnosis.from_json(found.to_json(draws=True))
     assert (again.groups, again.kind) == (40, "class")
     assert "n = 600 in 40 groups" in again.summary()
     assert (saved_diagnosis.groups, saved_diagnosis.kind) == (None, "real")
@@ -265,7 +265,7 @@ def test_groups_are_the_sample_size_of_a_fit(monkeypatch, saved_diagnosis):
 
 
 def changed(diagnosis, *path, value):
-    saved = inner = diagnosis.to_dict()
+    saved = inner = diagnosis.to_dict(draws=True)
     for key in path[:-1]:
         inner = inner[key]
     if value is None:
@@ -304,7 +304,7 @@ def test_what_is_no_diagnosis_is_refused_in_one_line(saved_diagnosis, path, valu
 
 def test_what_is_no_json_is_refused_in_one_line(saved_diagnosis):
     with pytest.raises(ValueError, match="expected a complete JSON text, got") as raised:
-        MomentDiagnosis.from_json(saved_diagnosis.to_json()[:-10])
+        MomentDiagnosis.from_json(saved_diagnosis.to_json(draws=True)[:-10])
     assert "\n" not in str(raised.value)
     with pytest.raises(ValueError, match="expected a diagnosis written by phasejax, got another JSON text"):
         MomentDiagnosis.from_json("[]")

@@ -197,6 +197,7 @@ def test_an_interrupt_ends_the_sweep_at_once():
 
 
 @pytest.mark.parametrize(("change", "message"), [
+    ({"quantities": ["population_eror_ca"]}, r"quantities: .* \(did you mean 'population_error_ca'\?\)"),
     ({"quantities": ["delta"]}, "quantities: expected names among rho, tau, .* got 'delta'"),
     ({"quantities": []}, "quantities: expected at least one"),
     ({"axes": {}}, "axes: expected at least one"),

@@ -51,7 +51,10 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, sources: dict[str, s
 
     Raises:
         OSError: the file cannot be written; one line that names it.
+        ValueError: a diagnosis that was saved without its draws.
     """
+    if diagnosis.fit is not None and not diagnosis.fit.draws:
+        raise ValueError("diagnosis: expected one that was saved with its draws (to_json(draws=True)), got one without")
     path, page = Path(path), _page(diagnosis, sources or {})
     try:
         with written_whole(path) as unfinished:
