@@ -11,14 +11,15 @@ import numpy as np
 from jaxtyping import Int
 
 from phasejax._core.validation import check_choice
-from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different, suspected_identifiers, without_missing
+from phasejax.io._features import suspected_identifiers, without_missing
 from phasejax.io._groups import encode_groups, group_name, group_values, rows_with_group, without_group_column
 from phasejax.io._input_notes import InputNote as InputNote
 from phasejax.io._input_notes import InputWarning as InputWarning
 from phasejax.io._input_notes import announce as announce
-from phasejax.io._labels import LabelKind, enough_members, label_notes, labelled_rows, resolved_kind
-from phasejax.io._named import DENSE_NUMBERS, NamedRows, as_named
-from phasejax.io._row_identifiers import checked_ids
+from phasejax.io._labels import LabelKind, enough_members, label_notes, resolved_kind
+from phasejax.io._matched_labels import labels_of_rows, renumbered, without_identifier_column
+from phasejax.io._named import DENSE_NUMBERS, as_named
+from phasejax.io._row_identifiers import check_position, check_unique, comparable
 from phasejax.io._table import Table
 
 Missing = Literal["error", "drop", "mean"]
@@ -85,16 +86,16 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     groups = None if groups is None else as_named(groups, "groups")
     x, y = (_with_columns(as_named(view, name, groups_column=group_name(groups)))
             for name, view in (("x", x), ("y", y)))
-    labels = None if labels is None else _without_identifier_column(
+    labels = None if labels is None else without_identifier_column(
         as_named(labels, "labels", groups_column=group_name(groups)), "labels")
-    groups = None if groups is None else _without_identifier_column(groups, "groups")
+    groups = None if groups is None else without_identifier_column(groups, "groups")
     readings = tuple(note for rows in (x, y, labels, groups) if rows is not None for note in rows.notes)
     notes: list[str] = []
     small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
     n_x, (in_x, in_y, ids) = len(x), _common_rows(x, y, by_position, notes)
     which, values = None, None
     if labels is not None:
-        which, values = _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
+        which, values = labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
     of_groups, with_group = None, None
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
     n = len(x)
@@ -119,7 +120,7 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
             place[kept] = np.arange(len(kept))
             which = np.arange(n) if which is None else which
             if len(which) == len(values):
-                which, values = _renumbered(which, values, place)
+                which, values = renumbered(which, values, place)
     of_sizes: list[str] = []
     codes = None if of_groups is None else encode_groups(of_groups, of_sizes)
     limits += of_sizes * (codes is not None)
@@ -170,15 +171,15 @@ def _common_rows(x, y, by_position, notes):
             notes.append("rows paired by position, as asked for; identifiers are not used")
         return None, None, None
     for name, view in (("x", x), ("y", y)):
-        _check_unique(name, view.ids)
+        check_unique(name, view.ids)
     if x.ids is None or y.ids is None:
         named, other = ("x", "y") if y.ids is None else ("y", "x")
         ids, n = (x.ids, len(y)) if y.ids is None else (y.ids, len(x))
         if ids is not None:
-            _pair_by_position(named, other, ids, n)
+            check_position(named, other, ids, n)
             notes.append(f"{other}: no identifiers, so its rows are paired with those of {named} by position")
         return None, None, ids
-    mine, theirs = _comparable(x.ids, y.ids)
+    mine, theirs = comparable(x.ids, y.ids)
     if np.array_equal(mine, theirs):
         return None, None, x.ids
     _, in_x, in_y = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
@@ -199,30 +200,6 @@ def _with_columns(view):
     return replace(view, values=cast(np.ndarray, view.values)[:, None]) if one else view
 
 
-def _check_unique(name, ids):
-    if ids is None:
-        return
-    found, counts = np.unique(ids, return_counts=True)
-    if counts.max() > 1:
-        raise ValueError(f"{name}: expected identifiers that all differ, got {found[counts.argmax()]} in "
-                         f"{counts.max()} rows, {np.sum(counts > 1)} repeated in all (by_position pairs rows as they "
-                         "are)")
-
-
-def _pair_by_position(named, other, ids, n):
-    if len(ids) != n:
-        raise ValueError(f"{other}: expected identifiers as those of {named}, or as many rows ({len(ids)}), got {n} "
-                         "rows without identifiers")
-    if ids.dtype.kind == "i" and not np.array_equal(ids, np.arange(n)) and np.array_equal(np.sort(ids), np.arange(n)):
-        raise ValueError(f"{other}: expected identifiers, since those of {named} count its rows in another order, got "
-                         "none (by_position pairs rows as they are)")
-
-
-def _comparable(first, second):
-    """Two sets of identifiers in one type: text where one of them is text."""
-    return (first, second) if first.dtype.kind == second.dtype.kind else (first.astype(str), second.astype(str))
-
-
 def _taken(name, values, rows, small):
     """The rows, in their order. Tables that fit in memory are read, others must stay as they are."""
     if isinstance(values, Table):
@@ -236,87 +213,6 @@ def _taken(name, values, rows, small):
     return values if rows is None else cast(np.ndarray, values)[rows]
 
 
-# Labels
-
-
-def _without_identifier_column(labels, name):
-    """Labels or groups of several columns without the one whose integers all differ, which are identifiers."""
-    values = labels.values.rows(0, len(labels)) if isinstance(labels.values, Table) else labels.values
-    if labels.columns is None or values.ndim != 2 or values.shape[1] < 2 or len(values) < ROWS_OF_AN_IDENTIFIER:
-        return replace(labels, values=values)
-    alike = [place for place in range(values.shape[1]) if all_whole_and_different(values[:, place])]
-    if not alike or (labels.ids is not None and len(alike) == values.shape[1]):
-        return replace(labels, values=values)
-    place, rest = alike[0], np.delete(values, alike[0], 1)
-    if labels.ids is not None or len(alike) > 1:
-        raise ValueError(f"{name}: expected no identifiers among them, got whole numbers that all differ in column "
-                         f"{labels.columns[place]}; drop it or say which column identifies the rows (id)")
-    note = f"{name}: column {labels.columns[place]} identifies the rows (all its values differ) and is no " + \
-        name.removesuffix("s")
-    return NamedRows(_narrowed(rest), checked_ids(values[:, place], name),
-                     labels.columns[:place] + labels.columns[place + 1:], (*labels.notes, note))
-
-
-def _narrowed(values):
-    """Numbers as integers if they all are: a column of classes beside one that was missing or real."""
-    return values.astype(np.int64) if values.dtype.kind == "f" and np.all(values == np.floor(values)) else values
-
-
-def _labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes):
-    """The labelled rows among the matched ones (None for all, in order) and their labels."""
-    values, n = labels.values, len(x) if in_x is None else len(in_x)
-    place = np.arange(n) if in_x is None else np.full(len(x), -1)
-    if in_x is not None:
-        place[in_x] = np.arange(n)
-    if labelled is not None:
-        which = labelled_rows(labelled, len(x))
-        if not values.ndim or len(which) != len(values):
-            return which, values  # refused where labels are encoded
-        which, values = _renumbered(which, values, place)
-    elif not values.ndim:
-        return None, values  # refused where labels are encoded
-    elif labels.ids is not None and ids is not None and not by_position:
-        _check_unique("labels", labels.ids)
-        mine, theirs = _comparable(ids, labels.ids)
-        _, which, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-        if not which.size:
-            raise ValueError("labels: expected identifiers that the rows have too, got none in common (rows have "
-                             f"{ids[0]}, ...; labels have {labels.ids[0]}, ...)")
-        first = np.argsort(which)
-        which, values = which[first], values[order[first]]
-        if not len(which) == len(values) == n == len(labels.ids):
-            notes.append(f"labels: matched by identifier, {len(which)} of {n} rows have a label")
-    else:
-        if labels.ids is not None and not by_position:
-            _pair_by_position("labels", "x", labels.ids, n)
-            notes.append("x, y: no identifiers, so labels are paired with rows by position")
-        elif ids is not None and len(values) == len(x):
-            notes.append("labels: no identifiers, so they are paired with the rows of x by position")
-        if len(values) != len(x):
-            return None, values  # refused where labels are encoded
-        which, values = _renumbered(np.arange(len(x)), values, place)
-    return _with_label(which, values, n, notes)
-
-
-def _renumbered(which, values, place):
-    """Labelled rows by their new numbers, -1 for those that are left out."""
-    new = place[which]
-    return new[new >= 0], values[new >= 0]
-
-
-def _with_label(which, values, n, notes):
-    """The rows whose label is not missing."""
-    gone = values == "" if values.dtype.kind == "U" else np.isnan(values) if values.dtype.kind == "f" else None
-    if gone is not None and values.ndim in (1, 2) and gone.any():
-        gone = gone.reshape(len(values), -1).any(1)
-        notes.append(f"labels: missing in {gone.sum()} of {len(values)} rows, which count as unlabelled")
-        which, values = which[~gone], values[~gone]
-        if not which.size:
-            raise ValueError("labels: expected some that are not missing, got none")
-    everything = len(which) == n and np.array_equal(which, np.arange(n))
-    return None if everything else which, values
-
-
 # Groups
 
 
@@ -324,8 +220,8 @@ def _groups_of_rows(groups, n_x, in_x, ids, by_position, notes):
     """What group each of the matched rows belongs to, by its name."""
     values, n = group_values(groups), n_x if in_x is None else len(in_x)
     if groups.ids is not None and ids is not None and not by_position:
-        _check_unique("groups", groups.ids)
-        mine, theirs = _comparable(ids, groups.ids)
+        check_unique("groups", groups.ids)
+        mine, theirs = comparable(ids, groups.ids)
         _, where, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
         if not where.size:
             raise ValueError("groups: expected identifiers that the rows have too, got none in common (rows have "
@@ -336,7 +232,7 @@ def _groups_of_rows(groups, n_x, in_x, ids, by_position, notes):
         of_rows[where] = values[order]
         return of_rows
     if groups.ids is not None and not by_position:
-        _pair_by_position("groups", "x", groups.ids, n)
+        check_position("groups", "x", groups.ids, n)
         notes.append("x, y: no identifiers, so groups are paired with rows by position")
     elif len(values) != n_x:
         raise ValueError(f"groups: expected {n_x} rows, one for each row of x, got {len(values)}")

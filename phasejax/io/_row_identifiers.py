@@ -65,3 +65,44 @@ def checked_ids(values: np.ndarray, name: str) -> np.ndarray:
     if (empty := np.char.str_len(text) == 0).any():
         raise ValueError(f"{name}: expected an identifier in every row, got {empty.sum()} missing")
     return text
+
+
+def check_unique(name: str, ids: np.ndarray | None) -> None:
+    """Refuse identifiers of which some are repeated.
+
+    Args:
+        name: what they identify, as the error calls it.
+        ids: identifiers; None where there are none.
+    """
+    if ids is None:
+        return
+    found, counts = np.unique(ids, return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"{name}: expected identifiers that all differ, got {found[counts.argmax()]} in "
+                         f"{counts.max()} rows, {np.sum(counts > 1)} repeated in all (by_position pairs rows as they "
+                         "are)")
+
+
+def check_position(named: str, other: str, ids: np.ndarray, n: int) -> None:
+    """Refuse to pair rows that have identifiers by position with n rows that have none, where it would be wrong.
+
+    Args:
+        named, other: what has identifiers and what has none.
+        ids: the identifiers.
+        n: rows without identifiers.
+
+    Raises:
+        ValueError: there are not as many, or the identifiers count rows in another order.
+    """
+    if len(ids) != n:
+        raise ValueError(f"{other}: expected identifiers as those of {named}, or as many rows ({len(ids)}), got {n} "
+                         "rows without identifiers")
+    counted = np.arange(n) if ids.dtype.kind == "i" else np.arange(n).astype(str)
+    if not np.array_equal(ids, counted) and np.array_equal(np.sort(ids), np.sort(counted)):
+        raise ValueError(f"{other}: expected identifiers, since those of {named} count its rows in another order, got "
+                         "none (by_position pairs rows as they are)")
+
+
+def comparable(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of identifiers in one type: text where one of them is text."""
+    return (first, second) if first.dtype.kind == second.dtype.kind else (first.astype(str), second.astype(str))

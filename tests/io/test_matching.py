@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import phasejax
-from phasejax.io import InputNote, MatchedRows, Table, match_rows
+from phasejax.io import InputNote, MatchedRows, NamedRows, Table, match_rows
 from phasejax.io import _matching as matching
 from phasejax.io._matching import InputWarning, match_labelled
 from phasejax.similarity import cka, compare_representations
@@ -123,8 +123,7 @@ def test_what_cannot_be_matched_is_refused_in_one_line(x, y, labels, message):
 
 
 def test_a_table_that_is_too_large_must_be_in_order(monkeypatch):
-    x = matching.as_named(Table("x.npy", X_VALUES.shape, X_VALUES.dtype, lambda a, b: X_VALUES[a:b]), "x")
-    x = matching.NamedRows(x.values, IDS)
+    x = NamedRows(Table("x.npy", X_VALUES.shape, X_VALUES.dtype, lambda a, b: X_VALUES[a:b]), IDS)
     np.testing.assert_array_equal(match_rows(x, SOME).x, X.loc[match_rows(x, SOME).ids])
     monkeypatch.setattr(matching, "DENSE_NUMBERS", 100)
     assert isinstance(match_rows(x, Y).x, Table)
