@@ -13,6 +13,8 @@ LabelKind = Literal["auto", "class", "real"]
 Missing = Literal["error", "drop", "mean"]
 
 
+# Files that the running command has written.
+_written: list[str] = []
 # Endings of the table that --out writes.
 TABLES = (".csv", ".json")
 
@@ -81,9 +83,8 @@ def check_ending(flag: str, path: Path | None, endings: Sequence[str], instead: 
 
 
 def say_written(*paths: Path | None) -> None:
-    """Say on standard error which files there are now; those that were not asked for are None."""
-    if written := [one_line(str(path)) for path in paths if path is not None]:
-        print("wrote " + ", ".join(written), file=sys.stderr)
+    """Say on standard error, after all notes, which files there are now; those that were not asked for are None."""
+    _written.extend(one_line(str(path)) for path in paths if path is not None)
 
 
 def read_pair(x: str, y: str, id_column: str | None = None, *, flatten: bool = False) -> list[Any]:
@@ -134,7 +135,9 @@ def _named_files(paths, id_column, flatten):
 
 @contextmanager
 def notes_on_standard_error() -> Iterator[None]:
-    """Print how inputs were read, a line each, once the command has done its work; an error stays a single line.
+    """Print how inputs were read, a line each, and what was written, once the command has done its work.
+
+    An error stays a single line.
 
     What the result says as a warning is not said again.
     """
@@ -154,6 +157,9 @@ def notes_on_standard_error() -> Iterator[None]:
                 show_others(message, category, *others, **options)
 
         warnings.showwarning = show
+        _written.clear()
         yield
     for note in dict.fromkeys(note for note in notes if note not in said):
         print("note: " + one_line(note), file=sys.stderr)
+    if _written:
+        print("wrote " + ", ".join(_written), file=sys.stderr)

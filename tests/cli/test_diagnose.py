@@ -21,7 +21,7 @@ def test_it_prints_and_writes(digits, tmp_path):
                tmp_path / "d.html", "--out", tmp_path / "d.csv", cwd=digits)
     assert done.returncode == 0
     notes = done.stderr.splitlines()
-    assert notes.pop(0) == f"wrote {tmp_path}/d.json, {tmp_path}/d.csv, {tmp_path}/d.png, {tmp_path}/d.html"
+    assert notes.pop() == f"wrote {tmp_path}/d.json, {tmp_path}/d.csv, {tmp_path}/d.png, {tmp_path}/d.html"
     assert notes[0] == "note: 1797 rows paired by position, of 1797 in x and 1797 in y"
     assert notes[-1] == "note: Y.csv: 1797 rows, 31 columns, no header"
     assert len(notes) == 4  # the three most important lines of an inspection, and how the table was read

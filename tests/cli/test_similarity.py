@@ -30,8 +30,8 @@ def test_the_command_prints_and_writes_the_table(files, capsys):
     out, err = capsys.readouterr()
     expected = compare_representations(X[:N], Y[:N], metrics=["cka", "mutual_knn"], k=4, permutations=9, resamples=10)
     assert out == expected.summary() + "\n"
-    assert err.splitlines() == ["wrote a.json, a.csv", "note: 64 rows paired by position, of 64 in x and 64 in y",
-                                "note: x: 6 columns, rank 6; y: 5 columns, rank 5"]
+    assert err.splitlines() == ["note: 64 rows paired by position, of 64 in x and 64 in y",
+                                "note: x: 6 columns, rank 6; y: 5 columns, rank 5", "wrote a.json, a.csv"]
     assert json.loads((files / "a.json").read_text()) == expected.to_dict()
     table = pd.read_csv(files / "a.csv").set_index("metric")
     assert [*table.index] == ["mutual_knn", "cka"]
