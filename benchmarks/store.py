@@ -1,8 +1,9 @@
-"""What becomes of a sweep's store that is damaged, killed, removed, copied or started twice.
+"""What becomes of stores that are damaged, killed, removed, copied or started twice.
 
-Every case ends with the sweep being run on what is left: it gives the dataset of an undisturbed run, bit for bit, or is
-refused in one line; another dataset must never come of it. A finished store that was damaged is opened before that,
-which must not pass unnoticed.
+Every case of a sweep's store ends with the sweep being run on what is left: it gives the dataset of an undisturbed run,
+bit for bit, or is refused in one line; another dataset must never come of it. A finished store that was damaged is
+opened before that, which must not pass unnoticed. The states of a training that were damaged are read again as a
+training would that goes on: what is used must be one that was saved.
 """
 
 import functools
@@ -28,6 +29,8 @@ from benchmarks.report import Row, row
 from phasejax import SpikedModel, sweep
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
+from phasejax.deep import Experiment
+from phasejax.deep._training_store import TrainingStore
 from phasejax.simulation import open_sweep
 
 _AXES = {"kappa": np.linspace(0.5, 2, 60), "nu": np.linspace(0, 0.9, 64)}
@@ -36,12 +39,14 @@ _CHILDREN: dict[tuple[str, int], subprocess.Popen[str]] = {}
 _JOURNAL = Path("phasejax", "run", "journal.jsonl")
 
 
-def run(*, flips: int = 240, every: int = 1, pairs: int = 50, store: Path | None = None,
-        progress: bool | ProgressCallback = False) -> list[Row]:
+def run(*, flips: int = 240, several: int = 120, states: int = 250, every: int = 1, pairs: int = 50,
+        store: Path | None = None, progress: bool | ProgressCallback = False) -> list[Row]:
     """Damage, kill and start twice, and count what comes of it.
 
     Args:
         flips: flipped bits, half of them in chunks.
+        several: stores with two to six flipped bits, cut files, deleted files and deleted folders each.
+        states: folders of trainings with one to four such damages.
         every: before which file operations of a run it is killed: 1 for all, 2 for every second one.
         pairs: simultaneous starts.
         store: where what is done is kept.
@@ -51,11 +56,17 @@ def run(*, flips: int = 240, every: int = 1, pairs: int = 50, store: Path | None
         whole = Path(folder) / "whole.zarr"
         small_sweep(whole)
         operations = _in_child(Path(folder) / "counted.zarr", 10**9)["operations"]
+        saved = Path(folder) / "trainings"
+        _save_states(saved)
         cases = {"flipped bit": range(flips), "deleted file": range(len(_files(whole))), "emptied file": range(20),
+                 "deleted folder": range(len(_folders(whole))), "several damages": range(several),
+                 "states of a training": range(states),
                  "removed or copied": range(len(_OTHER_CASES)), "two starts": range(pairs),
                  "killed": range(0, operations, every)}
         points = [(kind, number) for kind, numbers in cases.items() for number in numbers]
         work = {"flipped bit": _flip, "deleted file": _delete, "emptied file": _empty, "killed": _kill,
+                "deleted folder": _delete_folder, "several damages": _damage_often,
+                "states of a training": lambda _, place, number: _damage_states(saved, place, number),
                 "removed or copied": _other_case, "two starts": _start_twice}
 
         def one(kind: str, number: int) -> dict[str, str]:
@@ -82,6 +93,10 @@ def _files(store: Path) -> list[Path]:
     return sorted(file.relative_to(store) for file in store.rglob("*") if file.is_file())
 
 
+def _folders(store: Path) -> list[Path]:
+    return sorted(folder.relative_to(store) for folder in store.rglob("*") if folder.is_dir())
+
+
 def _outcome(store: Path) -> str:
     """What a sweep on a store comes to."""
     with warnings.catch_warnings():
@@ -90,7 +105,8 @@ def _outcome(store: Path) -> str:
             found = small_sweep(store).load()
         except (ValueError, OSError) as error:
             return _REFUSED if "\n" not in str(error) else "traceback"
-    return _SAME if _equal(found) else _OTHER
+    aside = ", the store set aside" if list(store.parent.glob("run.zarr.damaged*")) else ""
+    return (_SAME if _equal(found) else _OTHER) + aside
 
 
 def _equal(found: xr.Dataset) -> bool:
@@ -139,6 +155,78 @@ def _delete(whole: Path, place: Path, number: int) -> str:
 def _empty(whole: Path, place: Path, number: int) -> str:
     file = random.Random(number).choice(_files(whole))
     return _damaged(whole, place, file, lambda path: path.write_bytes(path.read_bytes()[:number]))
+
+
+def _delete_folder(whole: Path, place: Path, number: int) -> str:
+    store = place / "run.zarr"
+    shutil.copytree(whole, store)
+    shutil.rmtree(store / _folders(whole)[number])
+    return f"{_opened(store)}; sweep: {_outcome(store)}"
+
+
+def _damage_often(whole: Path, place: Path, number: int) -> str:
+    store, rng = place / "run.zarr", random.Random(1000 + number)
+    shutil.copytree(whole, store)
+    for _ in range(rng.randint(2, 6)):
+        _damage_somewhere(store, rng)
+    opened = _opened(store) if store.is_dir() else "refused on opening"
+    return f"{opened}; sweep: {_outcome(store)}"
+
+
+def _damage_somewhere(root: Path, rng: random.Random) -> None:
+    """Flip a bit of a file, cut it, delete it, or delete a folder."""
+    files, folders = _files(root), _folders(root)
+    kind = rng.choice(["flip", "cut", "delete", "folder"])
+    if kind == "folder" and folders:
+        shutil.rmtree(root / rng.choice(folders))
+    elif files:
+        path = root / rng.choice(files)
+        content = bytearray(path.read_bytes())
+        if kind == "delete":
+            path.unlink()
+        elif kind == "cut" or not content:
+            path.write_bytes(content[:rng.randrange(len(content) + 1)])
+        else:
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+            path.write_bytes(content)
+
+
+_EXPERIMENT = Experiment(size=16, n=300, widths=(4, 4), hidden=(16,), batch=30, probe_sizes=(50,), objectives=("cp",))
+
+
+def _state(step: int) -> dict[str, np.ndarray]:
+    return {"weights": np.random.default_rng(step).standard_normal((30, 4)).astype(np.float32),
+            "step": np.asarray(step, np.int32)}
+
+
+def _save_states(folder: Path) -> None:
+    """The folder of an experiment with the two newest of three states of a training."""
+    with TrainingStore(folder, _EXPERIMENT) as trainings:
+        for step in (1, 3, 5):
+            trainings.checkpoints("cp-0-1").save(step, _state(step))
+
+
+def _damage_states(saved: Path, place: Path, number: int) -> str:
+    """Damage the folder of a training, open it as a training would, and save the next state."""
+    folder, rng = place / "trainings", random.Random(2000 + number)
+    shutil.copytree(saved, folder)
+    for _ in range(rng.randint(1, 4)):
+        _damage_somewhere(folder, rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with TrainingStore(folder, _EXPERIMENT) as trainings:
+                states = trainings.checkpoints("cp-0-1")
+                found = states.restore(_state(0))
+                states.save(7, _state(7))
+                after = states.restore(_state(0))
+        except (ValueError, OSError) as error:
+            return _REFUSED if "\n" not in str(error) else "traceback"
+    for step, state in filter(None, (found, after)):
+        if step not in (3, 5, 7) or any(state[name].tobytes() != part.tobytes() for name, part in _state(step).items()):
+            return "ANOTHER STATE"
+    used = "from the beginning" if found is None else "the newest state" if found[0] == 5 else "the state before"
+    return f"{used}; the next one saved" if after is not None and after[0] == 7 else f"{used}; THE NEXT ONE NOT SAVED"
 
 
 def _kill(whole: Path, place: Path, number: int) -> str:

@@ -4,9 +4,11 @@ The other place is a Zarr store that survives a kill, in `_zarr_store`. Both tak
 the same dataset. Each chunk has a key, by which a store knows what a sweep that was interrupted had already finished.
 """
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,6 +59,23 @@ class DatasetTemplate:
         """The dataset with the given results, which may be only some of the variables."""
         return xr.Dataset({name: (self.variables[name].dims, values, self.variables[name].attrs)
                            for name, values in arrays.items()}, self.coords, self.attrs)
+
+    def digest(self) -> str:
+        """A checksum of all that tells this dataset from others before its results are known, but for its origin."""
+        attrs = {name: np.asarray(value).tolist() for name, value in self.attrs.items()}
+        coords = {name: (dim, str(np.asarray(values).dtype), np.asarray(values).tolist())
+                  for name, (dim, values, _) in self.coords.items()}
+        variables = {name: (v.dims, v.shape, str(v.dtype)) for name, v in self.variables.items()}
+        return hashlib.sha256(json.dumps([attrs, coords, variables]).encode()).hexdigest()
+
+    def in_chunks(self, shapes: Mapping[str, Sequence[int]]) -> "DatasetTemplate":
+        """The same dataset, written in chunks of other shapes.
+
+        Args:
+            shapes: by name of the variable; those that are left out stay as they are.
+        """
+        return replace(self, variables={name: replace(v, chunk_shape=tuple(shapes.get(name, v.chunk_shape)))
+                                        for name, v in self.variables.items()})
 
 
 @runtime_checkable

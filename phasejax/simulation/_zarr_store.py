@@ -3,11 +3,12 @@
 A store comes into being in one step: it is made beside its place, complete but for its results, and renamed. From then
 on only chunks are added, each with a line in the journal, and at last the line that says that it is finished. What the
 journal vouches for is compared with the files whenever a store is opened: what is missing or was changed is named and,
-in a sweep, computed again.
+in a sweep, computed again. A store that does not know any more which sweep it belongs to is never believed: it is
+renamed, and the sweep begins anew.
 """
 
 import errno
-import json
+import itertools
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ import xarray as xr
 
 from phasejax._core.run_lock import RunLock
 from phasejax.io import InputNote
-from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, plain, write_durably
+from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, write_durably
 from phasejax.simulation._journal import Journal
 from phasejax.simulation._store import DatasetTemplate, Region
 from phasejax.simulation._store_files import (
@@ -34,12 +35,14 @@ from phasejax.simulation._store_files import (
     new_folder,
     remove_leftovers,
 )
-
-_FORMAT = 1  # of what the identity holds and the journal looks like
-# In `DatasetTemplate.origin`, before the name of a quantity: what tells the function that computes it from others.
-OF_FUNCTION = "function of "
-# An attribute of the stores that earlier versions made, which have no checksums.
-_EARLIER_ATTRIBUTE = "phasejax_sweep"
+from phasejax.simulation._store_identity import (
+    FORMAT,
+    difference,
+    is_there,
+    lost_its_identity,
+    other_sweep,
+    read_journal,
+)
 
 
 class ZarrStore:
@@ -61,9 +64,15 @@ class ZarrStore:
         self._lock: RunLock | None = None
         self._journal: Journal | None = None
         if writes:
-            while not _is_there(self._root):
-                self._create()
-            _read_journal(self.path, self._root)  # refuses what is no store before it is locked
+            while True:
+                if not is_there(self._root):
+                    self._create()
+                elif lost_its_identity(self._root, template):
+                    self._set_aside(f"the files in {RUN_FOLDER}, which say which sweep it belongs to, are damaged or "
+                                    "missing")
+                else:
+                    break
+            read_journal(self.path, self._root)  # refuses what is no store before it is locked
 
     def resume(self) -> None:
         """Find out which chunks are finished, and take the store for this run unless all are.
@@ -76,17 +85,17 @@ class ZarrStore:
             OSError: the store is unfinished and cannot be written.
         """
         try:
-            self._journal = _read_journal(self.path, self._root)
+            self._journal = read_journal(self.path, self._root)
             if self.writes and not (self._lock is None and self._is_finished_and_sound()):
                 try:
                     self._take()
                 except OSError as error:
                     raise type(error)(f"store: expected one that can be written, since it is not finished, got "
                                       f"{self.path} ({error.strerror or error})") from None
-            difference = self._difference()
-            if difference:
+            different = difference(self._root, self._journal, self.template)
+            if different:
                 hint = " (phasejax.simulation.open_sweep reads it as it is)" if self._journal.finished else ""
-                raise ValueError(f"store: {self.path} holds another sweep: {difference}{hint}")
+                raise ValueError(f"store: {self.path} holds another sweep: {different}{hint}")
         except BaseException:
             self.close()
             raise
@@ -102,10 +111,18 @@ class ZarrStore:
             self._lock = RunLock(self._root / LOCK, "store", self.path)
             remove_leftovers(self._root.parent, self._root.name)
         # Read only now, since another run may have ended just before.
-        self._journal = journal = _read_journal(self.path, self._root)
+        self._journal = journal = read_journal(self.path, self._root)
         for partial in self._root.rglob("*.partial"):
             partial.unlink(missing_ok=True)
-        self._make_good(damaged_files(self._root, journal))
+        if unlike := self._make_good(damaged_files(self._root, journal)):
+            about = journal.about
+            if (about.get("sweep"), about["origin"]) != (self.template.digest(), self.template.origin):
+                raise ValueError(f"store: {self.path} holds another sweep, and its {unlike} is not what was written "
+                                 "(that sweep makes it good; or name another store)")
+            self._set_aside(f"{unlike} is not what was written and cannot be made anew")
+            self._create()
+            self._take()
+            return
         damaged = damaged_chunks(self._root, journal)
         for key in damaged:
             del journal.chunks[key]
@@ -171,8 +188,9 @@ class ZarrStore:
                               f"({error.strerror or error})") from None
         try:
             files = build(made, self.template)
-            Journal.begin(made, {"format": _FORMAT, "store": uuid.uuid4().hex, "origin": self.template.origin,
-                                 "files": files})
+            chunks = {name: variable.chunk_shape for name, variable in self.template.variables.items()}
+            Journal.begin(made, {"format": FORMAT, "store": uuid.uuid4().hex, "origin": self.template.origin,
+                                 "sweep": self.template.digest(), "chunks": chunks, "files": files})
             os.rename(made, self._root)
             lock.moved_to(self._root / LOCK)
             self._lock = lock
@@ -182,50 +200,58 @@ class ZarrStore:
             if not (isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY)):
                 raise
 
-    def _make_good(self, damaged: list[str]) -> None:
-        """Write again those of the files that the store began with that are not what they were."""
+    def _make_good(self, damaged: list[str]) -> str:
+        """Write again those of the files that the store began with that are not what they were.
+
+        Returns:
+            The first one that this sweep would write otherwise, in which case nothing is written; else nothing.
+        """
         if not damaged:
-            return
-        files: dict[str, str] = self._journal_here.about["files"]
+            return ""
+        about = self._journal_here.about
         with tempfile.TemporaryDirectory() as again:
-            build(Path(again), self.template)
+            build(Path(again), self.template.in_chunks(about.get("chunks", {})))
             for file in damaged:
-                if not is_as_written(Path(again, file), files[file]):
-                    raise ValueError(f"store: expected {file} in {self.path} as it was written, got another or none "
-                                     "(put it back from a copy, or remove the store to compute the sweep anew)")
+                if not is_as_written(Path(again, file), about["files"][file]):
+                    return file
             for file in damaged:
                 write_durably(self._root / file, Path(again, file).read_bytes())
         warnings.warn(InputNote(f"store: damaged files of {self.path} were made anew: {_listed(damaged)}"),
                       stacklevel=6)
+        return ""
 
-    def _difference(self) -> str:
-        """The first thing in which the stored sweep differs from the one to come, in words; empty if nothing does."""
-        template = self.template
-        found = xr.open_zarr(self._root, chunks=None, consolidated=False)
-        for name, value in plain(template.attrs).items():
-            if found.attrs.get(name) != value:
-                return f"{name} is {found.attrs.get(name)} there, {value} here"
-        wanted = template.dataset({}).coords
-        for name in sorted({*wanted, *found.coords}, key=str):
-            if name not in wanted or name not in found.coords or not np.array_equal(
-                    wanted[name], found.coords[name], equal_nan=True):
-                return f"axis {name} is {_summary(found.coords.get(name))} there, {_summary(wanted.get(name))} here"
-        if set(found.data_vars) != set(template.variables):
-            there, here = sorted(map(str, found.data_vars)), sorted(template.variables)
-            return f"quantities are {', '.join(there)} there, {', '.join(here)} here"
-        for name, variable in template.variables.items():
-            there, here = (found[name].dims, found[name].shape), (variable.dims, variable.shape)
-            if there != here or found[name].dtype != variable.dtype:
-                return (f"{name} has dimensions {_sizes(*there)} and type {found[name].dtype} there, "
-                        f"{_sizes(*here)} and {variable.dtype} here")
-        there, here = self._journal_here.about["origin"], template.origin
-        different = [name for name in here if there.get(name) != here[name]]
-        for name in different:
-            if not name.startswith(OF_FUNCTION):
-                return f"{name} is {there.get(name, 'none')} there, {here[name]} here"
-        names = [name.removeprefix(OF_FUNCTION) for name in different]
-        return f"the model or the functions of {', '.join(names)} compute something else there" if names else ""
+    def _set_aside(self, reason: str) -> None:
+        """Rename the store, which keeps whatever is in it, so that the sweep can begin anew in its place.
 
+        Raises:
+            ValueError: its attributes are those of another sweep, or another run is writing there.
+            OSError: it cannot be renamed.
+        """
+        if different := other_sweep(self._root, self.template):
+            raise ValueError(f"store: {self.path} holds another sweep: {different}; {reason} (remove it, or name "
+                             "another store)")
+        lock, self._lock = self._lock, None
+        try:
+            if lock is None:
+                for folder in (RUN_FOLDER.parent, RUN_FOLDER):  # one by one: the store itself must not be made here
+                    (self._root / folder).mkdir(exist_ok=True)
+                lock = RunLock(self._root / LOCK, "store", self.path)
+                if not lost_its_identity(self._root, self.template):
+                    return  # another run was faster
+            aside = next(name for number in itertools.count(1)
+                         if not os.path.lexists(name := f"{self._root}.damaged{number}"))
+            os.rename(self._root, aside)
+            lock.moved_to(Path(aside, LOCK))
+        except FileNotFoundError:  # another run was faster
+            return
+        except OSError as error:
+            raise type(error)(f"store: expected one that can be renamed, got {self.path}, where {reason} "
+                              f"({error.strerror or error})") from None
+        finally:
+            if lock is not None:
+                lock.release()
+        warnings.warn(InputNote(f"store: the sweep begins anew in {self.path}, and what was there is kept in {aside}: "
+                                f"{reason}"), stacklevel=6)
 
 def open_sweep(store: str | Path) -> xr.Dataset:
     """Open the Zarr store of a finished sweep, after a comparison of every file with its checksum.
@@ -249,9 +275,9 @@ def open_sweep(store: str | Path) -> xr.Dataset:
     (2, 2)
     """
     path, root = Path(store), Path(os.path.realpath(store))
-    if not _is_there(root):
+    if not is_there(root):
         raise ValueError(f"store: expected the folder of a finished sweep, got none at {path}")
-    journal = _read_journal(path, root)
+    journal = read_journal(path, root)
     damaged = damaged_files(root, journal)
     damaged += [file for of_chunk in damaged_chunks(root, journal).values() for file in of_chunk]
     if damaged:
@@ -267,55 +293,6 @@ def _dataset(root: Path) -> xr.Dataset:
     return xr.open_zarr(root, chunks=None, consolidated=False)
 
 
-def _is_there(root: Path) -> bool:
-    """Whether a folder holds anything; an error where there is a file."""
-    try:
-        with os.scandir(root) as entries:
-            return next(entries, None) is not None
-    except (FileNotFoundError, NotADirectoryError):
-        if root.exists():
-            raise ValueError(f"store: expected a folder, got the file {root}") from None
-        return False
-
-
-def _read_journal(path: Path, root: Path) -> Journal:
-    """The journal of the store in a folder.
-
-    Raises:
-        ValueError: a folder that is no store of this version, or whose identity is lost.
-    """
-    journal = Journal.read(root)
-    if journal is not None and journal.about.get("format") == _FORMAT:
-        return journal
-    if journal is not None:
-        raise ValueError(f"store: expected one of format {_FORMAT}, got {path} of format {journal.about.get('format')}")
-    if (root / RUN_FOLDER).exists():
-        raise ValueError(f"store: expected a store that says which sweep it belongs to, got {path}, where the files in "
-                         f"{RUN_FOLDER} are damaged or missing (remove it to compute the sweep anew)")
-    if _is_of_an_earlier_version(root):
-        raise ValueError(f"store: expected one with checksums, got {path} of an earlier version, which has none (read "
-                         "it with xarray.open_zarr, or remove it to compute the sweep anew)")
-    raise ValueError(f"store: expected a new folder or one that a sweep made, got {path}")
-
-
-def _is_of_an_earlier_version(root: Path) -> bool:
-    try:
-        return _EARLIER_ATTRIBUTE in json.loads((root / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _listed(files: Iterable[str]) -> str:
     files = list(files)
     return ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
-
-
-def _sizes(dims: tuple, shape: tuple[int, ...]) -> str:
-    return " x ".join(f"{dim} {length}" for dim, length in zip(dims, shape, strict=True)) or "none"
-
-
-def _summary(axis: xr.DataArray | None) -> str:
-    if axis is None:
-        return "missing"
-    values = np.atleast_1d(axis.values)
-    return f"{len(values)} values from {values[0]:g} to {values[-1]:g}"

@@ -214,13 +214,58 @@ def test_a_store_that_was_removed_or_lost_its_journal_is_computed_anew(tmp_path,
     (tmp_path / "run.zarr.unfinished").write_text("theory 0 0 (0, 0)\n")  # as earlier versions left behind
     xr.testing.assert_identical(small(store, entry).load(), little[1])
     shutil.rmtree(store / "phasejax")
-    with pytest.raises(ValueError, match=r"^store: expected a new folder or one that a sweep made"):
-        open_sweep(store)
     earlier = json.loads((store / "zarr.json").read_text())
     earlier["attributes"]["phasejax_sweep"] = 1
     (store / "zarr.json").write_text(json.dumps(earlier))
     with pytest.raises(ValueError, match=r"^store: expected one with checksums, got .* of an earlier version"):
         small(store, entry)
+
+
+@pytest.mark.parametrize("lost", ["phasejax", "phasejax/run", "all but rho/c", "rho/zarr.json of other chunks"])
+def test_a_store_that_cannot_be_made_good_is_set_aside_whole(tmp_path, little, lost):
+    """What does not say any more which sweep it belongs to is not believed, not lost, and in nobody's way."""
+    store = tmp_path / "run.zarr"
+    shutil.copytree(little[0], store)
+    if lost.startswith("rho"):  # a whole store whose description no version of this program writes
+        _said_otherwise(store, "rho/zarr.json")
+    for path in store.iterdir() if lost.startswith("all") else ():
+        if path.name != "rho":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if lost.startswith("phasejax"):
+        shutil.rmtree(store / lost)
+    left = {file.relative_to(store): file.read_bytes() for file in store.rglob("*") if file.is_file()}
+    with pytest.raises(ValueError, match=r"^store: expected "):
+        open_sweep(store)
+    with pytest.warns(InputNote, match=r"^store: the sweep begins anew in .*run\.zarr, and what was there is kept in "
+                                       r".*run\.zarr\.damaged1: .*(phasejax.run|rho.zarr)"):
+        xr.testing.assert_identical(small(store, entry).load(), little[1])
+    aside = tmp_path / "run.zarr.damaged1"
+    assert left == {file.relative_to(aside): file.read_bytes() for file in aside.rglob("*") if file.is_file()}
+    xr.testing.assert_identical(small(store, entry).load(), little[1])  # as any other store, without a word
+
+
+def _said_otherwise(store, name):
+    """Damage a file whose checksum in the identity is of another content yet, as another version would have written."""
+    journal = Journal.read(store)
+    about = journal.about
+    about["files"][name] = "0" * 64
+    changed = Journal.begin(store, about)
+    changed.chunks, changed.finished = journal.chunks, True
+    changed.rewrite()
+
+
+def test_a_store_without_identity_is_left_alone_by_another_sweep(tmp_path, little):
+    store = tmp_path / "run.zarr"
+    shutil.copytree(little[0], store)
+    shutil.rmtree(store / "phasejax")
+    with pytest.raises(ValueError, match=r"^store: .* another sweep: parameters is .* there, .* here; the files "):
+        sweep(SpikedModel.homogeneous, {"nu": [0.1, 0.5]}, fixed={"kappa": 2.0, "k": 2, "d": 6}, store=store,
+              quantities="rho")
+    other = shutil.copytree(little[0], tmp_path / "other.zarr")
+    _said_otherwise(other, "rho/zarr.json")
+    with pytest.raises(ValueError, match=r"^store: .* holds another sweep, and its rho/zarr\.json is not what"):
+        small(other, lambda model, covariances: covariances.xx[0, 1])
+    assert sorted(os.listdir(tmp_path)) == ["other.zarr", "run.zarr"]
 
 
 def test_a_second_sweep_on_a_store_is_refused(tmp_path, little):
@@ -326,4 +371,6 @@ def test_a_store_made_with_other_memory_goes_on(tmp_path, whole):
 
     with pytest.raises(KeyboardInterrupt):
         run(store, progress=stop, memory="40MB")
-    xr.testing.assert_identical(run(store, memory="1GB").load(), whole)
+    (store / "error_ca" / "zarr.json").unlink()
+    with pytest.warns(InputNote, match=r"were made anew: error_ca/zarr\.json"):  # in the chunks that the store has
+        xr.testing.assert_identical(run(store, memory="1GB").load(), whole)
