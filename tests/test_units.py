@@ -298,20 +298,31 @@ def test_a_far_row_leaves_numbers_finite(method):
 # Wide views
 
 
-def test_wide_views_give_what_the_moments_give():
-    """Both routes on views small enough for either; d > 2n takes the products of rows."""
+def test_wide_views_give_what_their_coordinates_give():
+    """70 and 90 columns of 30 rows, turned to 30 coordinates by an SVD here, with copies of a row and a far row."""
     rng = np.random.default_rng(3)
     _, x, y = linear(rng, 30, 2, 90, 70, 0.5)
+    x, y = x + 100.0, y - 3.0
+    x[4], x[20:22], y[11:13] = x[5], x[2], y[1]
+    y[7] *= 1e3
+    turned = [left * values for left, values, _ in (np.linalg.svd(view, full_matrices=False) for view in (x, y))]
+    turned[0][4], turned[0][20:22], turned[1][11:13] = turned[0][5], turned[0][2], turned[1][1]
+    find = partial(compare_representations, k=4, distance="euclidean", permutations=19, resamples=9)
+    metrics = {name: found for name, found in find(x, y).metrics.items() if "unbiased" not in name}
+    expected = find(*turned, metrics=list(metrics)).metrics
+    assert len(metrics) == 9
+    for name, ours in metrics.items():
+        theirs = expected[name]
+        np.testing.assert_allclose([ours.value, ours.null_mean, ours.p_value, ours.low, ours.high],
+                                   [theirs.value, theirs.null_mean, theirs.p_value, theirs.low, theirs.high],
+                                   rtol=1e-6, atol=1e-9, err_msg=name)
     c, d = (view - view.mean(0) for view in (x, y))
     r, s = (view @ view.T / np.outer(*[np.linalg.norm(view, axis=1)] * 2) for view in (c, d))
-    expected = 1 - np.sum(r * s) / np.linalg.norm(r) / np.linalg.norm(s)
-    with jax.enable_x64(True):
-        assert float(pj.similarity.correlation_matrix_distance(x, y)) == pytest.approx(expected, rel=1e-12)
-        for narrow in (y, y[:, :5]):
-            table = compare_representations(x, narrow, metrics=["svcca", "correlation_matrix_distance"], permutations=9,
-                                            resamples=9)
-            for name, found in table.metrics.items():
-                assert found.value == pytest.approx(float(METRICS[name](x, narrow)), rel=1e-9)
+    distance = 1 - np.sum(r * s) / np.linalg.norm(r) / np.linalg.norm(s)
+    assert metrics["correlation_matrix_distance"].value == pytest.approx(distance, rel=1e-9)
+    by_angle = compare_representations(x, y, metrics=["mutual_knn"], k=4, permutations=1, resamples=1)
+    turned = compare_representations(*turned, metrics=["mutual_knn"], k=4, permutations=1, resamples=1)
+    assert by_angle.metrics["mutual_knn"].value == turned.metrics["mutual_knn"].value
 
 
 WIDE = """

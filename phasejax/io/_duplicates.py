@@ -98,7 +98,7 @@ def repeated_rows(x: Any, y: Any) -> RepeatedRows:
     n = len(views[0])
     if n < _LEAST_ROWS or len(views[1]) != n or not all(np.isfinite(view).all() for view in views):
         return nothing
-    rows = [_row_numbers(view) for view in views]
+    rows = [row_numbers(view) for view in views]
     views = [_within_one(view) for view in views]
     kinds = [int(row.max()) + 1 for row in rows]
     together = len(np.unique(rows[0] * n + rows[1]))
@@ -179,7 +179,7 @@ def _within_one(view):
     return view / np.where(unit > 0, unit, 1)
 
 
-def _row_numbers(view):
+def row_numbers(view):
     """A number for each row, the same for equal rows."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in np.ascontiguousarray(view) + 0.0])

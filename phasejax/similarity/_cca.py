@@ -173,13 +173,8 @@ def leading_scores(view: Float[Array, "n d"], components: int, standardise: bool
     view = standardised(view) if standardise else centred(view)
     n, d = view.shape
     if d > n:
-        return leading_scores_of_products(jnp.dot(view, view.T, precision="highest"), components)
+        return _leading_basis(jnp.dot(view, view.T, precision="highest"), components)
     return view @ _leading_basis(jnp.dot(view.T, view, precision="highest"), components)
-
-
-def leading_scores_of_products(products: Float[Array, "n n"], components: int) -> Float[Array, "n c"]:
-    """`leading_scores` from the inner products of the centred rows."""
-    return _leading_basis(products, components)
 
 
 def centred_products(products: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -220,8 +215,8 @@ def matrix_distance(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"], own_u: F
 
 
 def is_wide(view: Float[Array, "n d"]) -> bool:
-    """Whether the n x n products of rows are less than half of the numbers of the view itself."""
-    return view.shape[1] > 2 * view.shape[0]
+    """Whether the n x n products of rows are no more numbers than the view itself."""
+    return view.shape[1] >= view.shape[0]
 
 
 def distance_by_rows(u: Float[Array, "n d_x"], v: Float[Array, "n d_y"], own_u: Float[Array, ""],

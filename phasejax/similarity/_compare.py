@@ -174,7 +174,7 @@ class _Undefined:
 
 def _results(family: Family, options: Options, permutations: int, resamples: int, confidence: float,
              tell: ProgressCallback) -> dict[str, MetricResult | _Undefined]:
-    views, all_rows, groups = family.views or (options.x, options.y), None, options.groups
+    views, all_rows, groups = family.views, None, options.groups
     if family.of_all_rows is not None:
         all_rows = family.of_all_rows()
         views = tuple(view[family.rows] for view in views)

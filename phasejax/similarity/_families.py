@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +20,11 @@ from phasejax.similarity._cka import (
 )
 from phasejax.similarity._cknna import DENOMINATOR
 from phasejax.similarity._neighbours import LIST_METRICS, check_neighbours
+from phasejax.similarity._row_coordinates import (
+    coordinates_about_median,
+    coordinates_of_directions,
+    has_fewer_coordinates,
+)
 from phasejax.similarity._statistics import (
     CKA_NAMES,
     CanonicalStatistic,
@@ -33,6 +38,9 @@ from phasejax.similarity._whole_groups import some_of_every_group
 
 # Kernel matrices of more rows are not held whole: pairings and resamples are those of so many rows, drawn at random.
 KERNEL_ROWS = 2000
+
+
+Views = tuple[Float[Array, "n _"], Float[Array, "n _"]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,22 @@ class Options:
     groups: Int[np.ndarray, "n"] | None
     paired_rows: int
 
+    @cached_property
+    def centred(self) -> Views:
+        """The views for metrics that no shift and no rotation changes; wide ones in few coordinates."""
+        return self._in_coordinates(coordinates_about_median)
+
+    @cached_property
+    def directions(self) -> Views:
+        """The views for metrics of the angles between rows; wide ones in few coordinates."""
+        return self._in_coordinates(coordinates_of_directions)
+
+    def _in_coordinates(self, coordinates):
+        rng = np.random.default_rng([self.seed, 4])
+        x, y = (jnp.asarray(coordinates(np.asarray(view), rng.permutation(len(view))), view.dtype)
+                if has_fewer_coordinates(view) else view for view in (self.x, self.y))
+        return x, y
+
 
 @dataclass(frozen=True)
 class Family:
@@ -63,18 +87,18 @@ class Family:
     Args:
         names: of the metrics.
         statistic: which computes them.
+        views: what the statistic is computed from.
         undefined: what is wrong with the views where the value of a metric, which it is called with, is NaN.
         rows: rows on which the statistic is computed, all of them where None.
         of_all_rows: CKA of all rows where the statistic is computed on some.
-        views: what the statistic is computed from where that is not all columns of both views.
     """
 
     names: list[str]
     statistic: Statistic
+    views: Views
     undefined: Callable[[str], str]
     rows: Int[np.ndarray, "m"] | None = None
     of_all_rows: Callable[[], CkaForms] | None = None
-    views: tuple[Float[Array, "n c_x"], Float[Array, "n c_y"]] | None = None
 
 
 def shared_work(names: list[str]) -> Iterator[tuple[list[str], Callable[[Options, list[str]], Family]]]:
@@ -94,26 +118,27 @@ def _neighbours(options, names):
                          f"equal sizes, got {options.k}")
     if "cknna" in names and options.k < 2:
         raise ValueError(f"k: expected at least 2 for cknna, got {options.k}")
-    return Family(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed),
+    views = options.directions if options.distance == "cosine" else options.centred
+    return Family(names, NeighbourStatistic(tuple(names), options.k, options.distance, options.seed), views,
                   lambda _: DENOMINATOR)
 
 
 def _cka(kernel, options, names):
-    x, y = options.x, options.y
+    x, y = views = options.centred
 
     def undefined(name):
         return why_undefined(x, y, kernel, options.bandwidth, unbiased="unbiased" in name)
 
     if kernel == "linear" and fewer_moments_than_entries(x, y):
-        return Family(names, LinearCkaStatistic(), undefined)
+        return Family(names, LinearCkaStatistic(), views, undefined)
     statistic = WholeKernelStatistic(kernel, options.bandwidth)
     if len(x) <= KERNEL_ROWS:
-        return Family(names, statistic, undefined)
+        return Family(names, statistic, views, undefined)
     rng = np.random.default_rng([options.seed, 3])
     rows = np.sort(rng.permutation(len(x))[:KERNEL_ROWS]) if options.groups is None else \
         some_of_every_group(options.groups, KERNEL_ROWS, rng)
     of_all_rows = partial(linear_cka, x, y) if kernel == "linear" else partial(rbf_cka, x, y, options.bandwidth)
-    return Family(names, statistic, undefined, rows, of_all_rows)
+    return Family(names, statistic, views, undefined, rows, of_all_rows)
 
 
 def _svcca(options, names):
@@ -125,7 +150,7 @@ def _svcca(options, names):
         if 1 <= min(ranks) < components:
             components = min(ranks)
             announce([f"svcca compares {components} direction{'s' * (components > 1)}, the rank of a view"])
-    return Family(names, CanonicalStatistic(components), lambda _: lower_rank(components))
+    return Family(names, CanonicalStatistic(components), options.centred, lambda _: lower_rank(components))
 
 
 def _canonical(options, names):
@@ -141,8 +166,8 @@ def _canonical(options, names):
         raise ValueError(f"groups: expected more rows than the {columns} columns of both views once groups are cut to "
                          f"equal sizes, got {options.paired_rows}")
     announce(notes)
-    return Family(names, CanonicalStatistic(None), lambda _: lower_rank(None), views=(x, y))
+    return Family(names, CanonicalStatistic(None), (x, y), lambda _: lower_rank(None))
 
 
 def _matrix_distance(options, names):
-    return Family(names, MatrixDistanceStatistic(), lambda _: ROW_AT_MEAN)
+    return Family(names, MatrixDistanceStatistic(), options.centred, lambda _: ROW_AT_MEAN)

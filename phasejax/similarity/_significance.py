@@ -21,9 +21,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
-import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Float, Int, PyTree
 
 from phasejax.similarity._statistics import Statistic
 from phasejax.similarity._whole_groups import Blocks, pairing_of_whole_groups, part_of_whole_groups
@@ -51,7 +50,7 @@ def pairings(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.ra
         return rng.permutation(n) if blocks is None else pairing_of_whole_groups(blocks, rng)
 
     orders = (np.arange(n) if i == 0 else shuffled() for i in range(count + 1))
-    return _in_batches(partial(_of_pairings, statistic, state), orders, advance)
+    return _in_batches(partial(statistic.of_pairings, state), orders, advance)
 
 
 def resamples(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.random.Generator,
@@ -63,7 +62,7 @@ def resamples(statistic: Statistic, state: PyTree, n: int, count: int, rng: np.r
         return np.sort(rng.permutation(n)[:kept]) if groups is None else part_of_whole_groups(groups, kept, rng)
 
     parts = (part() for _ in range(count))
-    return _in_batches(partial(_of_parts, statistic, state), parts, advance)
+    return _in_batches(partial(statistic.of_parts, state), parts, advance)
 
 
 def rows_kept(n: int) -> int:
@@ -102,16 +101,6 @@ def interval(value: float, resampled: Float[np.ndarray, "m"], rows: int, n: int,
     errors = np.sqrt(m / (rows - m) * rows / n) * (resampled - resampled.mean())
     low, high = np.quantile(errors, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(value - high), float(value - low)
-
-
-@partial(jax.jit, static_argnums=0)
-def _of_pairings(statistic: Statistic, state: PyTree, orders: Int[Array, "b n"]) -> dict[str, Float[Array, "b"]]:
-    return statistic.of_pairings(state, orders)
-
-
-@partial(jax.jit, static_argnums=0)
-def _of_parts(statistic: Statistic, state: PyTree, parts: Int[Array, "b m"]) -> dict[str, Float[Array, "b"]]:
-    return statistic.of_parts(state, parts)
 
 
 def _in_batches(function: Callable, draws: Iterator[np.ndarray], advance: Callable[[int], None]

@@ -2,7 +2,9 @@
 
 Neighbours and kernels of a permuted view are those of the view, renumbered, so that a pairing costs no distances.
 Metrics that share work are one statistic: a frozen dataclass of their options. Its `prepare` makes a state of two
-views, and its other methods are functions of the state and of a batch of pairings, or of sets of rows, in int32.
+views, and its other methods are functions of the state and of a batch of pairings, or of sets of rows, in int32. They
+are compiled programs, but for the leading directions of parts of wide views: JAX computes all eigenvectors on the CPU,
+which takes three times as long as LAPACK takes for a few.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jaxtyping import Array, Float, Int, PyTree
 
 from phasejax._core.linalg import singular_values, whitening
@@ -20,7 +23,6 @@ from phasejax.similarity._cca import (
     directions_from_mean,
     is_wide,
     leading_scores,
-    leading_scores_of_products,
     matrix_distance,
     mean_correlation,
     standardised,
@@ -44,6 +46,7 @@ CKA_NAMES: dict[str, tuple[str, str]] = {"linear": ("cka", "cka_unbiased"), "rbf
 CKA_CHANCE = "mean of biased CKA over all pairings"
 
 Values = dict[str, Float[Array, "b"]]
+_compiled = partial(jax.jit, static_argnums=0)
 
 
 @runtime_checkable
@@ -89,6 +92,7 @@ class NeighbourStatistic:
         return lists(x), (shuffled.astype(np.int32)[np.asarray(near_y)][unshuffled],
                           np.asarray(entries_y)[unshuffled], own_y)
 
+    @_compiled
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
         (near_x, entries_x, own_x), (near_y, entries_y, own_y) = (
             (near[:, :self.k], entries[:, :self.k], own) for near, entries, own in state)
@@ -100,6 +104,7 @@ class NeighbourStatistic:
 
         return jax.lax.map(one, orders)
 
+    @_compiled
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         n, m, k = len(state[0][0]), parts.shape[1], self.k
         if m <= k + 1:  # all other rows are neighbours
@@ -143,10 +148,12 @@ class LinearCkaStatistic:
     def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
         return _with_own_product(x, centred), _with_own_product(y, centred)
 
+    @_compiled
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
         (x, own_x), (y, own_y) = state
         return _named_forms("linear", jax.lax.map(lambda order: cka_from_moments(x, y[order], own_x, own_y), orders))
 
+    @_compiled
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         def one(rows):
             x, y = (centred(view[rows]) for view, _ in state)
@@ -165,9 +172,11 @@ class WholeKernelStatistic:
     def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> Any:
         return kernel_pair(*(whole_kernel(view, self.kernel, self.bandwidth) for view in (x, y)))
 
+    @_compiled
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
         return _named_forms(self.kernel, jax.lax.map(partial(cka_of_pairing, state), orders))
 
+    @_compiled
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         return _named_forms(self.kernel, cka_of_parts(state, parts))
 
@@ -185,11 +194,31 @@ class RowProducts(NamedTuple):
         """The products of some rows, centred at their own mean."""
         return centred_products(self.products[rows][:, rows])
 
+    def leading_directions(self, rows: Int[np.ndarray, "m"], count: int) -> Float[np.ndarray, "m c"]:
+        """Orthonormal coordinates of some rows along their leading directions; NaN where the rank is lower."""
+        products = np.asarray(self.products)[np.ix_(rows, rows)]
+        products = products - products.mean(0)
+        products -= products.mean(1, keepdims=True)
+        m = len(rows)
+        sizes, directions = scipy.linalg.eigh(products, subset_by_index=[m - count, m - 1], check_finite=False,
+                                              overwrite_a=True)
+        full_rank = sizes[0] > m * np.finfo(products.dtype).eps * sizes[-1]
+        return directions if full_rank else np.full_like(directions, np.nan)
+
 
 @jax.jit
 def _row_products(view):
     view = centred(view)
     return RowProducts(jnp.dot(view, view.T, precision="highest"))
+
+
+@jax.jit
+def _at_the_mean(view):
+    """Rows that differ from the mean by rounding errors only, and have no direction from it."""
+    view = view / jnp.max(jnp.abs(view))
+    mean = jnp.mean(view, axis=0)
+    size = jnp.linalg.norm(view, axis=1) + jnp.linalg.norm(mean)
+    return jnp.linalg.norm(view - mean, axis=1) <= 100 * jnp.finfo(view.dtype).eps * size
 
 
 @dataclass(frozen=True)
@@ -199,21 +228,33 @@ class CanonicalStatistic:
     components: int | None
 
     def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
-        wide = [self.components is not None and is_wide(view) for view in (x, y)]
+        by_products = self.components is not None and (is_wide(x) or is_wide(y))
         return (_whitened(self.components, x), _whitened(self.components, y),
-                *(_row_products(view) if by_products else view for view, by_products in zip((x, y), wide, strict=True)))
+                *(_row_products(view) if by_products else view for view in (x, y)))
 
+    @_compiled
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
         u, v = state[:2]
         return self._named(jax.lax.map(lambda order: jnp.mean(singular_values(u.T @ v[order])), orders))
 
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         x, y = state[2:]
-        directions = x.shape[1] + y.shape[1] if self.components is None else 2 * self.components
+        directions = 2 * self.components if self.components is not None else x.shape[1] + y.shape[1]
         if parts.shape[1] <= directions:  # some correlations are 1 by construction
             return self._named(jnp.full(len(parts), jnp.nan))
-        scores = partial(_scores_of_part, self.components)
-        return self._named(jax.lax.map(lambda rows: mean_correlation(scores(x, rows), scores(y, rows)), parts))
+        if isinstance(x, RowProducts):
+            return self._named(jnp.array([self._of_products(x, y, rows) for rows in np.asarray(parts)]))
+        return self._of_columns(x, y, parts)
+
+    @_compiled
+    def _of_columns(self, x, y, parts):
+        scores = partial(_scores, self.components)
+        return self._named(jax.lax.map(lambda rows: mean_correlation(scores(x[rows]), scores(y[rows])), parts))
+
+    def _of_products(self, x, y, rows):
+        u, v = (view.leading_directions(rows, self.components) for view in (x, y))
+        between = u.T @ v
+        return np.linalg.svd(between, compute_uv=False).mean() if np.isfinite(between).all() else np.nan
 
     def _named(self, values):
         return {"mean_canonical_correlation" if self.components is None else "svcca": values}
@@ -222,12 +263,6 @@ class CanonicalStatistic:
 def _scores(components: int | None, view: Float[Array, "n d"]) -> Float[Array, "n c"]:
     """What is correlated: columns, or the coordinates along leading directions."""
     return standardised(view) if components is None else leading_scores(view, components, False)
-
-
-def _scores_of_part(components, view, rows):
-    if isinstance(view, RowProducts):
-        return leading_scores_of_products(view.of_part(rows), components)
-    return _scores(components, view[rows])
 
 
 @partial(jax.jit, static_argnums=0)
@@ -243,9 +278,11 @@ class MatrixDistanceStatistic:
     def prepare(self, x: Float[Array, "n d_x"], y: Float[Array, "n d_y"]) -> tuple[Any, ...]:
         if is_wide(x) or is_wide(y):
             products = [_row_products(view) for view in (x, y)]
-            return *(_unit_correlations(each.products) for each in products), *products
+            return *(_unit_correlations(jnp.where(_at_the_mean(view), jnp.nan, each.products))
+                     for view, each in zip((x, y), products, strict=True)), *products
         return _with_own_product(x, directions_from_mean), _with_own_product(y, directions_from_mean), x, y
 
+    @_compiled
     def of_pairings(self, state: Any, orders: Int[Array, "b n"]) -> Values:
         if isinstance(state[2], RowProducts):
             r, s = state[:2]
@@ -253,6 +290,7 @@ class MatrixDistanceStatistic:
         (u, own_u), (v, own_v) = state[:2]
         return self._named(jax.lax.map(lambda order: matrix_distance(u, v[order], own_u, own_v), orders))
 
+    @_compiled
     def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
         def one(rows):
             if isinstance(state[2], RowProducts):
