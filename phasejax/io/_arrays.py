@@ -40,11 +40,26 @@ def load_array(path: str | Path) -> np.ndarray:
     ...     load_array(f"{folder}/views.csv").tolist()
     [[1.0, 2.0], [3.0, 4.5]]
     """
+    return load_masked(path)[0]
+
+
+def load_masked(path: str | Path) -> tuple[np.ndarray, str | None]:
+    """`load_array`, and a line about the mask that was found beside the array; None without.
+
+    A .npz file that holds `data` and `mask`, or NAME and NAME_mask, of one shape holds a masked array as NumPy means
+    it: what is masked is missing. FILE.npz:data.npy is the array without its mask.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: as `load_array`.
+    """
     from phasejax.io._text_table import is_text_path, read_text_table
 
     if is_text_path(path):
         values: Any = read_text_table(path).values
-        return values
+        return values, None
     text = str(path)
     member = None
     if match := re.fullmatch(r"(.*\.npz):(.+)", text):
@@ -57,7 +72,9 @@ def load_array(path: str | Path) -> np.ndarray:
         with reading(text, f"a complete {file.suffix} file"), open(file, "rb") as stream:  # closed whatever is wrong
             stored_header(stream, text, file.stat().st_size)
             loaded = np.load(stream, allow_pickle=False)
-            return as_bfloat16(loaded, text) if isinstance(loaded, np.ndarray) else _npz_member(loaded, text, member)
+            if isinstance(loaded, np.ndarray):
+                return as_bfloat16(loaded, text), None
+            return _npz_member(loaded, text, member)
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise ValueError(f"{text}: expected an array of numbers or text, got Python objects (refused: "
@@ -137,17 +154,33 @@ def _member_header(archive, entry, name):
 def _npz_member(archive, text, member):
     names = archive.files
     if member is None and {"format", "shape", "data"} <= set(names):
-        return load_sparse(text).toarray()
+        return load_sparse(text).toarray(), None
+    if member is None and "data" in names and set(names) <= {"data", "mask", "fill_value"}:
+        member = "data"
+    if member is not None and member not in names and member.removesuffix(".npy") in names:
+        return as_bfloat16(_checked_member(archive, text, member.removesuffix(".npy")), text), None
     if member is None and len(names) != 1:
         raise ValueError(f"{text}: expected one array or {text}:NAME, got arrays {listed(names) or '(none)'}")
     if member is not None and member not in names:
         raise ValueError(f"{text}: expected one of the arrays {listed(names)}, got {member}")
     name = member or names[0]
+    found = as_bfloat16(_checked_member(archive, text, name), text)
+    beside = f"{name.removesuffix('_data')}_mask" if name != "data" else "mask"
+    mask = _checked_member(archive, text, beside) if beside in names else None
+    if mask is None or mask.dtype.kind != "b" or mask.shape != found.shape or found.dtype.kind not in "fiubUS":
+        return found, None
+    masked = np.where(mask, "", found) if found.dtype.kind in "US" else \
+        np.where(mask, np.nan, found.astype(np.result_type(found.dtype, np.float32))) if mask.any() else found
+    return masked, (f"{Path(text).name}: {mask.sum()} values of {name} are missing, since {beside} masks them "
+                    f"({Path(text).name}:{name}.npy reads all)")
+
+
+def _checked_member(archive, text, name):
     _member_header(archive.zip, name if name in archive.zip.namelist() else f"{name}.npy", text)
     found = archive[name]
     if not isinstance(found, np.ndarray):
         raise ValueError(f"{text}: expected an array, got a member {one_line(name, 60)} of another format")
-    return as_bfloat16(found, text)
+    return found
 
 
 def load_sparse(path: str) -> Any:

@@ -16,19 +16,23 @@ _IDENTIFIERS_AT_MOST = 2
 
 def suspected_identifiers(name: str, view: NamedRows) -> Iterator[str]:
     """Notes about columns that look like identifiers: whole numbers that all differ."""
+    for place in columns_like_identifiers(view):
+        column = place if view.columns is None else view.columns[place]
+        yield (f"{name}: column {column} counts as a feature, but its whole numbers all differ, as those of an "
+               "identifier do")
+
+
+def columns_like_identifiers(view: NamedRows) -> list[int]:
+    """Places of the columns whose whole numbers all differ; none where these are too many to be identifiers."""
     values = view.values
     if isinstance(values, Table) or values.ndim != 2 or values.dtype.kind not in "fiu" \
             or len(values) < ROWS_OF_AN_IDENTIFIER:
-        return
+        return []
     few = values[:ROWS_OF_AN_IDENTIFIER]
     with np.errstate(invalid="ignore"):
         candidates = np.flatnonzero(np.all(few == np.floor(few), 0))
     found = [place for place in candidates[:10_000] if all_whole_and_different(values[:, place])]
-    if len(found) <= _IDENTIFIERS_AT_MOST:
-        for place in found:
-            column = place if view.columns is None else view.columns[place]
-            yield (f"{name}: column {column} counts as a feature, but its whole numbers all differ, as those of an "
-                   "identifier do")
+    return found if len(found) <= _IDENTIFIERS_AT_MOST else []
 
 
 def all_whole_and_different(column: np.ndarray) -> bool:

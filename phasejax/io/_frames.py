@@ -28,7 +28,7 @@ def of_frame(frame: Any, name: str, id_column: str | None, groups_column: str | 
     named = [place for place, column in enumerate(columns) if len(columns) > 1 and is_id_name(column, surely=True)]
     for place in named:
         _check_repeats(frame.iloc[:, place], name, columns[place])
-    parts = [column_values(frame.iloc[:, place], name) for place in range(frame.shape[1])]
+    parts = [column_values(frame.iloc[:, place], name, feature=name in ("x", "y")) for place in range(frame.shape[1])]
     texts = [column for column, part in zip(columns, parts, strict=True) if part.dtype.kind == "U"]
     if texts and len(texts) < len(columns):
         raise ValueError(f"{name}: expected numbers in every column, got text in column {texts[0]}")

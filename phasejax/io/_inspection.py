@@ -6,6 +6,7 @@ is the order of what is likely to make an answer wrong.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,10 +18,11 @@ from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._groups import group_name
-from phasejax.io._labels import encode_labels, resolved_kind
+from phasejax.io._labels import class_name, encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
 from phasejax.io._named import NamedRows, as_named
 from phasejax.io._reduction import fit_width
+from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._suspected_groups import suspected_groups
 from phasejax.io._view_facts import ROW_FAR, ViewFacts, view_facts
 
@@ -28,8 +30,7 @@ from phasejax.io._view_facts import ROW_FAR, ViewFacts, view_facts
 LEAST_MEMBERS = 5
 # Labelled rows, or groups of them, below which nothing is said.
 LEAST_LABELLED = 20
-# Ratio of standard deviations of columns from which they count as quantities in different units.
-_MIXED_UNITS = 1e3
+_MIXED_UNITS = 1e3  # ratio of standard deviations of columns from which they count as quantities in different units
 _CLASSES_SHOWN = 8
 # Rows below which views are not reduced but refused.
 _LEAST_ROWS = 6
@@ -220,12 +221,13 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
     x, y = (_table_of_numbers(as_named(view, name, groups_column=group_name(groups)), name)
             for name, view in (("x", x), ("y", y)))
     labels = None if labels is None else as_named(labels, "labels", groups_column=group_name(groups))
+    with suppress(ValueError):  # refused where rows are matched
+        x, y = without_shared_identifiers(x, y, by_position)
     matched, kind, refusal = _matched(x, y, labels, label_kind, missing,
                                       {"labelled": labelled, "groups": groups, "by_position": by_position})
     if matched is None:
         facts = [view_facts(name, view, some_rows(view.values)) for name, view in (("x", x), ("y", y))]
-        of_labels, repeated = None, None
-        n = None
+        of_labels, repeated, n = None, None, None
     else:
         n = len(matched.x)
         sample = some_rows(matched.x), some_rows(matched.y)
@@ -286,13 +288,9 @@ def _label_facts(matched, kind, n) -> tuple[LabelFacts | None, str | None]:
     if resolved_kind(values, kind) == "class":
         names, counts = np.unique(columns[:, 0], return_counts=True)
         order = np.argsort(-counts, kind="stable")
-        return LabelFacts("class", rows, 1, {_class_name(names[i]): int(counts[i]) for i in order}), None
+        return LabelFacts("class", rows, 1, {str(class_name(names[i])): int(counts[i]) for i in order}), None
     return LabelFacts("real", rows, columns.shape[1], {}, tuple(columns.min(0).astype(float).tolist()),
                       tuple(columns.max(0).astype(float).tolist())), None
-
-
-def _class_name(name):
-    return str(int(name)) if isinstance(name, np.floating) and name == np.floor(name) else str(name)
 
 
 def _refusal(facts, x, y) -> str | None:
@@ -300,6 +298,8 @@ def _refusal(facts, x, y) -> str | None:
     for view in facts:
         if view.infinite:
             return f"{view.name}: expected finite values, got {view.infinite} that are infinite"
+        if view.constant == view.columns:
+            return f"{view.name}: expected columns that vary, got {view.constant} constant"
     if len(x) != len(y):
         return f"y: expected {len(x)} rows as in x, got {len(y)}"
     if x.shape == y.shape and np.array_equal(x, y):

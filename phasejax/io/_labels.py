@@ -166,7 +166,7 @@ def enough_members(labels: np.ndarray, kind: str, least: int, groups: Int[np.nda
     small = counts < least
     if not small.any() or len(classes) < 2 or len(classes) > len(labels) / 2:  # the last two are refused when encoded
         return everything, []
-    named = [f"{_class_name(name)}: {count} {unit}{'s' if count > 1 else ''}"
+    named = [f"{class_name(name)}: {count} {unit}{'s' if count > 1 else ''}"
              for name, count in zip(classes[small], counts[small], strict=True)]
     listed = ", ".join(named[:12]) + (f" and {len(named) - 12} more classes" if len(named) > 12 else "")
     if np.sum(~small) < 2:
@@ -176,7 +176,8 @@ def enough_members(labels: np.ndarray, kind: str, least: int, groups: Int[np.nda
         f"labels: left out classes with fewer than {least} {unit}s, too few to cross-validate: {listed}"]
 
 
-def _class_name(name):
+def class_name(name: object) -> object:
+    """What notes call a class: 2 where it was stored as 2.0."""
     return int(name) if isinstance(name, np.floating) and name == np.floor(name) else name
 
 

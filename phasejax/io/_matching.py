@@ -20,6 +20,7 @@ from phasejax.io._labels import LabelKind, enough_members, label_notes, resolved
 from phasejax.io._matched_labels import labels_of_rows, renumbered, without_identifier_column
 from phasejax.io._named import DENSE_NUMBERS, as_named
 from phasejax.io._row_identifiers import check_position, check_unique, comparable
+from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._table import Table
 
 Missing = Literal["error", "drop", "mean"]
@@ -86,11 +87,15 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     groups = None if groups is None else as_named(groups, "groups")
     x, y = (_with_columns(as_named(view, name, groups_column=group_name(groups)))
             for name, view in (("x", x), ("y", y)))
+    for name, view in (("x", x), ("y", y)):
+        if not view.values.shape:
+            raise ValueError(f"{name}: expected two dimensions (rows, columns), got shape ()")
     labels = None if labels is None else without_identifier_column(
         as_named(labels, "labels", groups_column=group_name(groups)), "labels")
     groups = None if groups is None else without_identifier_column(groups, "groups")
-    readings = tuple(note for rows in (x, y, labels, groups) if rows is not None for note in rows.notes)
     notes: list[str] = []
+    x, y = without_shared_identifiers(x, y, by_position)
+    readings = tuple(note for rows in (x, y, labels, groups) if rows is not None for note in rows.notes)
     small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
     n_x, (in_x, in_y, ids) = len(x), _common_rows(x, y, by_position, notes)
     which, values = None, None

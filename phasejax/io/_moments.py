@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count, check_seed, shown
 from phasejax.io._readers import open_table
@@ -69,6 +70,7 @@ class Moments:
         """Covariance S / n, shape (p, p); `phasejax.linear.covariances_from_samples` divides by n too."""
         return self.scatter / self.n
 
+    @checked
     def merged(self, other: "Moments") -> "Moments":
         r"""Moments of the rows of both a (this one) and b (the other).
 
@@ -90,6 +92,7 @@ class Moments:
                        low=np.minimum(self.low, other.low), high=np.maximum(self.high, other.high))
 
 
+@checked
 def accumulate(tables: Sequence, folds: int | Integer[np.ndarray, "n"] = 1, *, seed: int = 0,
                names: Sequence[str] | None = None, rows_at_once: int | None = None,
                memory: int = MEMORY, progress: bool | ProgressCallback = False) -> list[Moments]:

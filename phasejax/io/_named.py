@@ -17,7 +17,7 @@ from phasejax._core.input_files import reading
 from phasejax.io._frames import all_differ, of_frame
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids, text_ids
-from phasejax.io._table import FLATTEN_HINT, Table
+from phasejax.io._table import FLATTEN_HINT, NUMBERS, Table
 from phasejax.io._text_header import is_id_name
 
 # Sparse matrices of more numbers than this are not made dense.
@@ -197,7 +197,12 @@ def _from_xarray(array, name):
             ids, notes = _ids_along_rows(array, name)
     if len(array.dims) == 2 and array.dims[1] in array.coords:
         columns = tuple(map(str, array.coords[array.dims[1]].values))
-    return NamedRows(plain_values(array.values, name), ids, columns, notes)
+    values = plain_values(array.values, name)
+    fills = [array.attrs[key] for key in ("_FillValue", "missing_value") if key in array.attrs]
+    if fills and values.dtype.kind in NUMBERS and (gone := np.isin(values, np.ravel(fills))).any():
+        values = np.where(gone, np.nan, values.astype(np.result_type(values.dtype, np.float32)))
+        notes = (*notes, f"{name}: {gone.sum()} values are missing, equal to its attribute _FillValue or missing_value")
+    return NamedRows(values, ids, columns, notes)
 
 
 def _ids_along_rows(array, name):

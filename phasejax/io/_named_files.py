@@ -13,7 +13,7 @@ import numpy as np
 
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.terminal import listed
-from phasejax.io._arrays import load_array, load_sparse, npz_header, stored_header
+from phasejax.io._arrays import load_masked, load_sparse, npz_header, stored_header
 from phasejax.io._hdf5 import is_annotated_zarr, open_modality, open_root
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse
 from phasejax.io._parquet import read_parquet
@@ -50,7 +50,8 @@ def named_file(path: str, name: str, id_column: str | None = None, groups_column
         return of_sparse(load_sparse(path), path)
     notes = (f"{Path(path).name}: {BFLOAT16_NOTE}",) if re.search(r"\.np[yz](:|$)", path) and _is_bfloat16(path) else ()
     if ".npz" in path.lower() or (path.lower().endswith(".npy") and not _is_table_of_numbers(path, flatten)):
-        return NamedRows(plain_values(load_array(path), name), notes=notes)
+        values, of_mask = load_masked(path)
+        return NamedRows(plain_values(values, name), notes=notes if of_mask is None else (*notes, of_mask))
     return NamedRows(open_table(path, flatten=flatten), notes=notes)
 
 

@@ -45,6 +45,8 @@ def read_parquet(
     check_regular_file(file, name)
     with reading(name, "a complete Parquet file"), parquet.ParquetFile(file) as opened:
         schema, metadata = opened.schema_arrow, opened.metadata
+        if repeated := [called for called in schema.names if schema.names.count(called) > 1]:
+            raise ValueError(f"{name}: expected columns of different names, got {repeated[0]} {len(repeated)} times")
         for wanted in (id_column, column):
             if wanted is not None and wanted not in schema.names:
                 raise ValueError(f"{name}: expected one of its columns {listed(schema.names)}, got {wanted}")

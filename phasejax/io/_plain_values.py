@@ -81,14 +81,20 @@ def _inexact(name, numbers):
                       "missing values")
 
 
-def column_values(column: Any, name: str) -> np.ndarray:
-    """A pandas column as numbers or text. Categories are declared, so that "NA" may be one of them."""
+def column_values(column: Any, name: str, *, feature: bool = False) -> np.ndarray:
+    """A pandas column as numbers or text. Categories are declared, so that "NA" may be one of them.
+
+    Args:
+        column: the column.
+        name: what errors call it.
+        feature: whether categories that are numbers count as numbers; among labels they are classes by their names.
+    """
     import pandas as pd
 
     column = pd.Series(column).reset_index(drop=True)
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
-        return _of_categories(column)
+        return _of_categories(column, feature)
     if isinstance(kind, pd.ArrowDtype) and kind.kind == "O":  # decimals, dictionaries
         return plain_values(column.astype(object).to_numpy(), name)
     if pd.api.types.is_integer_dtype(kind) and column.isna().any() and column.abs().max() >= EXACT:
@@ -105,12 +111,12 @@ def column_values(column: Any, name: str) -> np.ndarray:
     raise ValueError(f"{name}: expected numbers or text, got {kind} in column {column.name}")
 
 
-def _of_categories(column):
+def _of_categories(column, feature):
     categories = column.cat.categories
     values = column.astype(object).to_numpy()
     if not column.isna().any() and categories.dtype.kind in "iub":
         return values.astype(categories.dtype)
-    if categories.dtype.kind in NUMBERS:
+    if feature and categories.dtype.kind in NUMBERS:
         return np.array([np.nan if gone else float(entry) for entry, gone in
                          zip(values, column.isna(), strict=True)])
     return np.array(["" if gone else str(entry) for entry, gone in zip(values, column.isna(), strict=True)], str)

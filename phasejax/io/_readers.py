@@ -90,7 +90,9 @@ def _open_npy(file, member, name, flatten):
     with open(file, "rb") as stream:
         header = stored_header(stream, name, file.stat().st_size, whole=False)
     # Another format is named by the reader of arrays, which also reads an empty array, that cannot be mapped.
-    whole = load_array(file) if header is None or 0 in header[0] or header[1].hasobject else mapped()
+    if header is None or 0 in header[0] or header[1].hasobject:
+        return _from_array(load_array(file), name, flatten)
+    whole = mapped()
     dtype = as_bfloat16(whole[:1], name).dtype
     return table_of_rows(name, whole.shape, dtype, lambda start, stop: as_bfloat16(mapped()[start:stop], name),
                          flatten=flatten)

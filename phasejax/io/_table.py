@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory, reading
 from phasejax._core.terminal import listed
 from phasejax._core.validation import check_count, shown
@@ -60,6 +61,7 @@ class Table:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @checked
     def rows(self, start: int, stop: int) -> np.ndarray:
         """The rows from `start` up to but not including `stop`, in the table's own dtype.
 
@@ -79,6 +81,7 @@ class Table:
                              f"got {block.shape} (was it changed while being read?)")
         return block
 
+    @checked
     def blocks(self, rows_at_once: int) -> Iterator[np.ndarray]:
         """All rows in order, in blocks of `rows_at_once` rows; the last block may have fewer.
 

@@ -77,7 +77,7 @@ def title_columns(rows: TextRows, asked: tuple[str, ...]) -> TitledRows:
     size = max(50, _SAMPLE // fields)
     sample = rows.parsed(1, size + 1, text=True) if lines > 1 else None
     short = len(first) < fields
-    if (
+    while (
         fields > 1
         and sample is not None
         and (short or first[-1] == "")

@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ MISSING = (
     "None",
     "<NA>",
     "#N/A",
+    "#DIV/0!",
+    "#VALUE!",
+    "#REF!",
+    "#NAME?",
+    "#NUM!",
+    "#NULL!",
     "-",
     "--",
 )
@@ -41,6 +47,8 @@ _SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}  #
 _POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)")
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _PAIR = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*")  # one number with a decimal comma, or two whole numbers
+# A line that begins with # is a comment, unless this is how a spreadsheet writes that a value is missing.
+_COMMENT = re.compile(r"\s*#(?!(N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!|SPILL!|CALC!)\s*([,;\t]|$))", re.IGNORECASE)
 _SAMPLE = 200  # lines from which the separator is chosen; all lines are then held to it
 
 
@@ -57,6 +65,7 @@ class TextRows:
         fields: fields of every line but perhaps the first, which may have one less (names of columns, from R).
         first: fields of the first line.
         comment: the comment right above the first line, without its sign; None where there is none.
+        skipped: comments below it that have as many fields as a row.
     """
 
     name: str
@@ -67,6 +76,7 @@ class TextRows:
     fields: int
     first: list[str]
     comment: str | None
+    skipped: int = 0
 
     @property
     def separator_name(self) -> str:
@@ -117,14 +127,14 @@ def read_rows(file: Path, name: str) -> TextRows:
             raise ValueError(
                 f"{name}: expected a separator among {', '.join(_SEPARATORS.values())}, got sep={declared}"
             )
-    kept = [(place, line) for place, line in numbered if not line.lstrip().startswith("#")]
-    while kept and not kept[-1][1].strip():
+    kept = [(place, line) for place, line in numbered if not _COMMENT.match(line)]
+    while kept and not kept[-1][1].strip(" \t,;"):  # empty lines, which spreadsheets fill with separators
         kept.pop()
     while kept and not kept[0][1].strip(" "):
         kept.pop(0)
     if not kept:
         raise ValueError(f"{name}: expected rows, got {'only comments' if _has_text(numbered) else 'an empty file'}")
-    comments = [(place, line) for place, line in numbered if line.lstrip().startswith("#")]
+    comments = [(place, line) for place, line in numbered if _COMMENT.match(line)]
     above = [line for place, line in comments if place < kept[0][0]]
     filled = [(place, line) for place, line in kept if line.strip(" ")]
     lines = [line for _, line in filled]
@@ -147,13 +157,22 @@ def read_rows(file: Path, name: str) -> TextRows:
     if fields == 2 and separator == ",":
         fields, first, separator = _one_or_two(lines, places, fields, first, name)
     comment = above[-1].lstrip().lstrip("#").strip() if above else None
-    rows = TextRows(name, lines, places, separator, ".", fields, first, comment)
-    return TextRows(name, lines, places, separator, _decimal(rows), fields, first, comment)
+    skipped = sum(_has_fields(line, separator, fields) for place, line in comments if place > kept[0][0])
+    rows = TextRows(name, lines, places, separator, ".", fields, first, comment, skipped)
+    return replace(rows, decimal=_decimal(rows))
 
 
 def split_line(line: str, separator: str) -> list[str]:
     """The fields of one line."""
     return next(_records([line], separator), [""]) or [""]
+
+
+def _has_fields(line, separator, fields):
+    """Whether a comment has as many fields as a row, and may be one that somebody put out of use."""
+    try:
+        return fields > 1 and len(split_line(line.lstrip().lstrip("#"), separator)) == fields
+    except csv.Error:
+        return False
 
 
 def is_number(text: str, decimal: str = ".") -> bool:

@@ -15,14 +15,14 @@ import numpy as np
 from phasejax.io._text_dialect import MISSING, is_number, to_number
 
 _ID = re.compile(
-    r"(.*[_\s.\-/])?(id|ids|uid|uuid|guid|oid)|.*[a-z](ID|Id)|barcodes?|kic|kid|tic|epic|obs_names?|"
+    r"(.*[_\s.\-/])?(id|ids|uid|uuid|guid|oid|barcodes?)|.*[a-z](ID|Id)|kic|kid|tic|epic|hip|obs_names?|"
     r"(kep|obj|source|object|cell|star|gaia|sdss|spec|specobj|photo|photoobj|obs|patient|subject|sample)id|"
     r"accession|designation|row_?names?|unnamed: \d+(\.\d+)?",
     re.IGNORECASE,
 )
 _MAYBE_ID = re.compile(
-    r"names?|objects?|source|cells?|samples?|stars?|index|row|subject|patient|participant|donor|key|"
-    r"file_?names?|files?|images?|paths?|gene|target_name",
+    r"(.*[_\s.\-/])?(names?|number|no|nr|accession|key)|objects?|source|cells?|samples?|stars?|index|row|subject|"
+    r"patient|participant|donor|file_?names?|files?|images?|paths?|gene|2mass|hd|(gaia[_ ])?e?dr[23]",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
@@ -43,6 +43,7 @@ def is_id_name(name: str, *, surely: bool = False) -> bool:
         name: the name.
         surely: leave out names such as "star", which may mean something else.
     """
+    name = name.strip("#_. ")  # "#id", "id_", "No."
     return bool(
         _ID.fullmatch(name)
         or (name and not re.search(r"[a-z]", name) and re.fullmatch(r".*[_ ]?ID", name))

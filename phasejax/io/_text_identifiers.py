@@ -84,7 +84,7 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of
     best = min(
         found,
         key=lambda place: (
-            place == 0 and table.unnamed_index and _counts_rows(table, 0),
+            _counts_rows(table, place),
             not is_id_name(names[place], surely=True),
             place,
         ),

@@ -275,6 +275,8 @@ def _note(file, table, values, id_place, asked):
         parts.append(f"separated by {table.rows.separator_name}")
     if table.rows.decimal == ",":
         parts.append("decimal commas")
+    if table.rows.skipped:
+        parts.append(f"{table.rows.skipped} row{'s' * (table.rows.skipped > 1)} behind # left out")
     if values.dtype.kind in "US":
         parts.append("text")
     missing = int((values == "").sum()) if values.dtype.kind in "US" else int(np.isnan(values.astype(float)).sum())

@@ -177,7 +177,8 @@ def test_an_identifier_is_no_feature_and_no_label():
     with_ids = np.c_[IDS, X_VALUES]
     assert match_rows(with_ids, Y_VALUES).notes == (
         "x: column 0 counts as a feature, but its whole numbers all differ, as those of an identifier do",)
-    assert match_rows(X.assign(code=IDS), Y).notes[0].startswith("x: column code counts as a feature")
+    assert match_rows(X.assign(code=IDS), Y).readings[0].startswith("x: column code identifies the rows")
+    assert match_rows(X.assign(code=7 * IDS), Y).notes[0].startswith("x: column code counts as a feature")
     counts = np.random.default_rng(0).permutation(3000).reshape(300, 10)
     assert match_rows(counts, Y_VALUES).notes == ()
     table = pd.DataFrame({"star": 1000 + np.arange(N), "class": (S[:, 0] > 0).astype(int)})
@@ -352,3 +353,28 @@ def test_a_class_needs_members_in_several_groups():
     assert found.notes[-1].endswith("fewer than 5 groups, too few to cross-validate: rare: 3 groups")
     with pytest.raises(ValueError, match="expected at least 2 classes of 5 groups or more, to cross-validate, got "):
         match_labelled(X_VALUES, Y_VALUES, labels == "rare", groups=PATIENT.to_numpy(), least_members=5)
+
+
+def test_a_column_that_both_views_have_identifies_their_rows_whatever_its_name():
+    shuffled = Y_VALUES[ORDER]
+    for x, y in ((X.assign(code=IDS), Y.assign(code=IDS).iloc[ORDER]), (X.assign(code=1.0 * IDS), Y.iloc[ORDER])):
+        for first in (x, x.reset_index(drop=True)):
+            found = match_rows(first.reset_index(drop=True), y.reset_index(drop=True) if "code" in y else y)
+            np.testing.assert_array_equal(np.c_[found.x, found.y], np.c_[X_VALUES, Y_VALUES])
+    found = match_rows(np.c_[IDS, X_VALUES], np.c_[shuffled, IDS[ORDER]])
+    np.testing.assert_array_equal(np.c_[found.x, found.y], np.c_[X_VALUES, Y_VALUES])
+    assert found.readings[0].startswith("x: column 0 identifies the rows (whole numbers that all differ; both views")
+    found = match_rows(np.c_[IDS, X_VALUES], np.c_[shuffled, IDS[ORDER]], by_position=True)
+    np.testing.assert_array_equal(found.y, shuffled)
+
+
+def test_numbers_that_may_be_ranks_are_not_taken_for_identifiers():
+    ranks, others = (np.random.default_rng(seed).permutation(N) for seed in (1, 2))
+    x, y = np.c_[ranks, X_VALUES], np.c_[others, Y_VALUES]
+    assert match_rows(x, y).ids is None
+    frames = [pd.DataFrame(view).rename(columns={0: "rank"}) for view in (x, y)]
+    with pytest.raises(ValueError, match=r"x, y: expected no column rank whose whole numbers .* \(by_position\)$"):
+        match_rows(*frames)
+    assert match_rows(*frames, by_position=True).x.shape == x.shape
+    assert match_rows(frames[0], pd.DataFrame(np.c_[ranks, Y_VALUES]).rename(columns={0: "rank"})).x.shape == (N, 12)
+    assert match_rows(ranks[:, None], others[:, None]).x.shape == (N, 1)

@@ -229,8 +229,8 @@ def test_columns_are_called_by_name_or_place(tmp_path):
         ("object_id,name,a\n5,A,0.5\n6,B,0.25\n", "x.csv: column name is left out, which holds identifiers"),
         ("star,a,b\n1,1.5,2\n1,2.5,3\n2,0.5,1\n", "x.csv: column star is read as data, since its values repeat"),
         (
-            "number,a\n101,1.5\n106,2.5\n103,0.5\n",
-            "x.csv: column number is read as data, though its values are unique whole",
+            "count,a\n101,1.5\n106,2.5\n103,0.5\n",
+            "x.csv: column count is read as data, though its values are unique whole",
         ),
         (
             "9,1.5\n" + "".join(f"{100 + row},{row}.5\n" for row in range(9)),
@@ -288,7 +288,7 @@ def test_what_looks_like_an_identifier_is_named(tmp_path, content, line):
             "expected identifiers in the first column, which has no name, got numbers with decimals",
         ),
         ("5.5\n6.5\nbad\n7.5\n", "'bad' in line 3 among numbers"),
-        ("class\nA\n#N/A\nB\n", "expected comments above the values only, got # in line 3"),
+        ("class\nA\n#3\nB\n", "expected comments above the values only, got # in line 3"),
         (
             "0.0,0.5,1.0\n0.1,0.7,0.9\n0.2,0.3,0.8\n0.4,0.6,0.95\n",
             "got one that may be either in line 1: 0.0, 0.5, 1.0 may be",
