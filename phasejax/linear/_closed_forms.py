@@ -10,7 +10,7 @@ of columns and of components, that is in every fold and cell of a search, and co
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import eigh, solve_triangular, svd
+from scipy.linalg import eigh, solve_triangular, svd, svdvals
 
 # Share of all singular vectors that are few, and of the largest value that is large.
 _FEW, _LARGE = 0.2, 0.1
@@ -86,7 +86,7 @@ def _leading(matrix, k):
     value; so this is done where all k are of the order of the largest.
     """
     if k <= min(matrix.shape) * _FEW:
-        values = svd(matrix, compute_uv=False, check_finite=False)
+        values = svdvals(matrix, check_finite=False)
         if values[k - 1] > _LARGE * values[0]:
             d = len(matrix)
             _, left = eigh(matrix @ matrix.T, subset_by_index=[d - k, d - 1], check_finite=False)

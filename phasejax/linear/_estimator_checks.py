@@ -47,22 +47,23 @@ def check_number(name: str, value: Any, largest: int | float, expected: str) -> 
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
-def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray | None) -> tuple[np.ndarray, bool]:
-    """The second view as a float64 matrix, and whether it was given as a single column of shape (n,).
+def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray | None,
+                      dtype: Any = np.float64) -> tuple[np.ndarray, bool]:
+    """The second view as a matrix, and whether it was given as a single column of shape (n,).
 
     Args:
         estimator: name of the estimator's class, for the message.
         y: what was given for the second view.
         rows: number of rows of the first view; None where none was given.
         mean: fitted column means, whose number is that of the columns; None before fitting.
+        dtype: of the matrix; of several, that of y if it is among them, else the first.
 
     Raises:
         ValueError: no second view, other rows or columns, values that are not finite.
     """
     if y is None:
         raise ValueError(f"{estimator} requires y to be passed, but the target y is None")
-    # scikit-learn annotates dtype by its default, a string.
-    view = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")  # pyright: ignore[reportArgumentType]
+    view = check_array(y, dtype=dtype, ensure_2d=False, input_name="y")
     is_column = view.ndim == 1
     view = view[:, None] if is_column else view
     if rows is not None and len(view) != rows:

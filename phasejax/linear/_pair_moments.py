@@ -21,8 +21,9 @@ from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssu
 from phasejax.io._moments import Moments
 from phasejax.io._reduction import independent_columns
 
-# Numbers in a block, 1.5 MB, and the least and the most rows: as many as keep products of matrices efficient.
-_NUMBERS, _LEAST, _MOST = 3 * 2**16, 192, 4096
+# Numbers in a block, 8 MB, and the least and the most rows: threads of the library meet after every block, which on a
+# busy machine is dear where blocks are small.
+_NUMBERS, _LEAST, _MOST = 2**20, 512, 4096
 # Rows from which the rough means are taken.
 _SAMPLED = 256
 # Standard deviations below this share of the mean leave open whether a column varies by more than rounding.
@@ -99,7 +100,7 @@ def pair_moments(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], w
     """Moments of both views, and the covariance of x with y.
 
     Args:
-        x, y: paired rows.
+        x, y: paired rows, of which those in single precision are computed with in double.
         weights: finite numbers >= 0 of which some are not 0; None if all rows weigh the same.
         fourth: whether `ViewMoments.ledoit_wolf` will be asked for; else the fourth moments are NaN.
 
@@ -130,7 +131,8 @@ def pair_moments(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], w
 
 
 def _means(rows, shares):
-    return rows.mean(0) if shares is None else shares @ rows
+    """In double precision, without a copy of rows in single precision."""
+    return rows.mean(0, dtype=float) if shares is None else np.einsum("i,i...->...", shares, rows, dtype=float)
 
 
 def _rough_means(view):

@@ -43,6 +43,8 @@ from phasejax.linear._estimator_checks import (
 from phasejax.linear._one_thread import one_thread
 from phasejax.linear._pair_moments import pair_moments, submatrix
 
+# Rows in single precision are not copied into double as a whole before the fit: their moments are computed in blocks.
+_AS_GIVEN = (np.float64, np.float32)
 _Codes = Float[np.ndarray, "n k"]
 _Estimator = TypeVar("_Estimator", bound="TwoViews")  # of which `fit` returns the same
 
@@ -74,8 +76,8 @@ class TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, 
                 are not finite; a view without a column that varies; without regularisation, no more rows than columns.
         """
         self._check_options()
-        x = self._first_view(X, reset=True, ensure_min_samples=2)
-        second, self._y_is_column = self._second_view(y, len(x))
+        x = self._first_view(X, reset=True, ensure_min_samples=2, dtype=_AS_GIVEN)
+        second, self._y_is_column = self._second_view(y, len(x), dtype=_AS_GIVEN)
         of_x, of_y, xy = pair_moments(x, second, sample_weights(sample_weight, len(x)),
                                       fourth=self.shrinkage == "auto")
         self.mean_x_, self.mean_y_ = of_x.mean, of_y.mean
@@ -137,15 +139,16 @@ class TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, 
 
     def _first_view(self, X, reset=False, **options) -> np.ndarray:
         # estimator=None: scikit-learn's long advice on NaN is left out of the message.
-        return cast(np.ndarray, validate_data(self, X, dtype=np.float64, reset=reset, estimator=None, **options))
+        options = {"dtype": np.float64, "estimator": None, **options}
+        return cast(np.ndarray, validate_data(self, X, reset=reset, **options))
 
     def _views(self, X, y):
         check_is_fitted(self)
         x = self._first_view(X)
         return x, self._fitted_second_view(y, len(x))
 
-    def _second_view(self, y, rows=None, mean=None):
-        return check_second_view(type(self).__name__, y, rows, mean)
+    def _second_view(self, y, rows=None, mean=None, **options):
+        return check_second_view(type(self).__name__, y, rows, mean, **options)
 
     def _fitted_second_view(self, y, rows=None):
         """The second view, whose columns are those of `fit`."""
