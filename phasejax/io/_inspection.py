@@ -17,6 +17,7 @@ from phasejax._core.serialise import plain, schema
 from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
+from phasejax.io._fills import fill_note
 from phasejax.io._groups import group_name
 from phasejax.io._labels import class_name, encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
@@ -125,8 +126,7 @@ class Inspection:
                 yield 7, f"{view.name}: rank {view.rank} of {view.columns} columns" + (
                     f", {view.constant} of them constant" if view.constant else "")
             if view.fill is not None:
-                yield 5, (f"{view.name}: {view.fill:g} stands {view.fills[0]} times far from all other values, in "
-                          f"{view.fills[1]} columns; if it means a missing value, mask it or write NaN")
+                yield 5, fill_note(view.name, view.fill, *view.fills)
             if view.far is not None:
                 yield 1, (f"{view.name}: row {view.far[0]} stands more than {ROW_FAR:g} times the spread of the others "
                           f"away from them, in column {view.far[1]}; an error?")

@@ -12,10 +12,17 @@ from jaxtyping import Int
 
 from phasejax._core.validation import check_choice
 from phasejax.io._features import suspected_identifiers, without_missing
+from phasejax.io._fills import fill_note, find_fill
 from phasejax.io._groups import encode_groups, group_name, group_values, rows_with_group, without_group_column
 from phasejax.io._input_notes import InputNote as InputNote
 from phasejax.io._input_notes import InputWarning as InputWarning
 from phasejax.io._input_notes import announce as announce
+from phasejax.io._label_columns import (
+    doubtful_labels,
+    from_one_hot,
+    labels_among_features,
+    without_label_columns,
+)
 from phasejax.io._labels import LabelKind, enough_members, label_notes, resolved_kind
 from phasejax.io._matched_labels import labels_of_rows, renumbered, without_identifier_column
 from phasejax.io._named import DENSE_NUMBERS, as_named
@@ -104,6 +111,8 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     of_groups, with_group = None, None
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
     n = len(x)
+    if labels is not None and values is not None:
+        x, y = (without_label_columns(name, view, labels, which, values, notes) for name, view in (("x", x), ("y", y)))
     if groups is not None:
         of_groups = _groups_of_rows(groups, n_x, in_x, ids, by_position, notes)
         with_group = rows_with_group(of_groups, missing, notes)
@@ -126,10 +135,12 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
             which = np.arange(n) if which is None else which
             if len(which) == len(values):
                 which, values = renumbered(which, values, place)
+    limits += [line for name, view in (("x", first), ("y", second)) for line in _fills(name, view)]
     of_sizes: list[str] = []
     codes = None if of_groups is None else encode_groups(of_groups, of_sizes)
     limits += of_sizes * (codes is not None)
-    return MatchedRows(first, second, values, which, ids, (*notes, *of_sizes), readings, codes, tuple(limits))
+    notes = list(dict.fromkeys((*notes, *limits, *of_sizes)))
+    return MatchedRows(first, second, values, which, ids, tuple(notes), readings, codes, tuple(limits))
 
 
 def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_kind: str = "auto", groups: Any = None,
@@ -151,22 +162,35 @@ def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_k
     """
     check_choice("label_kind", label_kind, get_args(LabelKind))
     matched = match_rows(x, y, labels, labelled=labelled, groups=groups, by_position=by_position, missing=missing)
-    values = matched.labels
+    values, of_columns = matched.labels, []
+    if values is not None:
+        values = from_one_hot(values, label_kind, of_columns)
     if values is None or values.ndim not in (1, 2) or not values.size:
         return matched, label_kind  # refused where labels are encoded
-    notes = label_notes(values, label_kind)
     kind = resolved_kind(values, label_kind)
+    doubts, spoilt = doubtful_labels(values, kind)
+    notes = [*of_columns, *label_notes(values, label_kind), *doubts]
     which, of_rows = matched.labelled, matched.groups
     if of_rows is not None:
         of_rows = of_rows if which is None else of_rows[which] if len(which) == len(values) else None
     kept, of_classes = enough_members(values, kind, least_members, of_rows)
     if not kept.all() and (which is None or len(which) == len(values)):
         which, values = np.flatnonzero(kept) if which is None else which[kept], values[kept]
-    return replace(matched, labels=values, labelled=which, notes=(*matched.notes, *notes, *of_classes),
-                   limits=(*matched.limits, *of_classes)), kind
+    leaks = [line for name, view in (("x", matched.x), ("y", matched.y))
+             for line in labels_among_features(name, view, which, values, kind)]
+    limits = (*spoilt, *leaks, *of_classes)
+    return replace(matched, labels=values, labelled=which, notes=(*matched.notes, *notes, *limits),
+                   limits=(*matched.limits, *limits)), kind
 
 
 # Rows
+
+
+def _fills(name, values):
+    """A note about a number that stands for missing values in a view."""
+    of_numbers = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu"
+    if of_numbers and np.isfinite(values).all() and (fill := find_fill(values)) is not None:
+        yield fill_note(name, *fill)
 
 
 def _common_rows(x, y, by_position, notes):

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from phasejax.io._duplicates import some_rows
+from phasejax.io._fills import find_fill
 from phasejax.io._named import NamedRows
 from phasejax.io._table import Table
 
 # Views of more columns than this, and as many rows, are too many to count their rank at once.
 _RANK_COLUMNS = 1000
-# Numbers that are written where a value is missing, and how many ranges of the others they are away from them.
-_FILLS = np.array([sign * fill for fill in (99, 999, 9999, 99999, 999999, 1e20, 1e30, 1e36) for sign in (-1, 1)]
-                  + [-32768, -2147483648])
-_FAR = 3
 # A row is far from the others where it is so many times their spread (of nine in ten) away from the median.
 ROW_FAR = 1e6
 # Rows that the rank rests on, or twice the columns.
@@ -96,6 +93,7 @@ def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
     varying = np.flatnonzero(~constant)
     order = varying[np.argsort(spread[varying], kind="stable")]
     least, most = (order[0], order[-1]) if order.size else (0, 0)
+    fill = find_fill(finite)
     far = _far_row(looked_at) if len(looked_at) == len(given.values) else None
     names = given.columns if given.columns is not None and len(given.columns) == looked_at.shape[1] else None
     return ViewFacts(
@@ -106,22 +104,9 @@ def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
         smallest=float(spread[least]) if order.size else 0.0, largest=float(spread[most]) if order.size else 0.0,
         smallest_column=str(least) if names is None else names[least],
         largest_column=str(most) if names is None else names[most],
-        rank=_rank(finite, spread, constant), rows_looked_at=len(finite), **_fill(finite),
+        rank=_rank(finite, spread, constant), rows_looked_at=len(finite), fill=None if fill is None else fill[0],
+        fills=(0, 0) if fill is None else fill[1:],
         far=None if far is None else (far[0], str(far[1]) if names is None else names[far[1]]))
-
-
-def _fill(rows):
-    """A number that is used for missing values and stands far from the others of its column."""
-    found: dict[float, list[int]] = {}
-    for end, sign in ((rows.min(0, initial=0), -1), (rows.max(0, initial=0), 1)):
-        for column in np.flatnonzero(np.isin(end, _FILLS)):
-            value, others = end[column], rows[rows[:, column] != end[column], column]
-            if others.size > 1 and sign * value > sign * others[np.argmax(sign * others)] + _FAR * np.ptp(others):
-                found.setdefault(float(value), []).append(len(rows) - len(others))
-    if not found:
-        return {}
-    fill = max(found, key=lambda value: sum(found[value]))
-    return {"fill": fill, "fills": (sum(found[fill]), len(found[fill]))}
 
 
 def _far_row(rows):
