@@ -26,9 +26,8 @@ def everything(nu):
 
 KERNELS = {
     "sweep": """
-for _ in range(2):
-    pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
-             quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
+pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
+         quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
 """,
     "jitted vmap": """
 run = jax.jit(jax.vmap(everything))

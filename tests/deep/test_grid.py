@@ -16,7 +16,7 @@ import xarray as xr
 from phasejax.deep import Experiment, _grid, train_grid
 from phasejax.deep._checkpoints import DamagedCheckpoint
 from phasejax.deep._grid import cells_of
-from tests.deep.conftest import TINY
+from tests.deep.conftest import TINY, of_all_workers
 from tests.support import ROOT
 
 ONE_CELL = replace(TINY, objectives=("cp",), jitters=(0.0,), seeds=1)
@@ -58,10 +58,10 @@ def test_chunks_change_nothing(trained):
 
 
 @pytest.mark.slow
-def test_a_finished_store_is_read_and_not_trained_again(tmp_path, trained):
-    assert_same(train_grid(TINY, store=tmp_path), trained)
+def test_a_finished_store_is_read_and_not_trained_again(tmp_path_factory, trained):
     calls = []
-    assert_same(train_grid(TINY, store=tmp_path, progress=lambda *call: calls.append(call)), trained)
+    store = of_all_workers(tmp_path_factory) / "tiny"
+    assert_same(train_grid(TINY, store=store, progress=lambda *call: calls.append(call)), trained)
     assert calls == []
 
 

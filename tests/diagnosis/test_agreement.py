@@ -5,18 +5,18 @@ import pytest
 import xarray as xr
 
 from paper_figs import features
-from phasejax.deep import evaluate, train_grid
+from phasejax.deep import evaluate
 from phasejax.diagnosis import _agreement, compare_with_diagnosis
 from phasejax.diagnosis._agreement import _with_agreement
 from phasejax.io._reduction import PrincipalComponents
 from phasejax.plotting import paper_style
-from tests.deep.conftest import TINY
+from tests.deep.conftest import TINY, trained_once
 from tests.deep.test_evaluation import pixels
 
 
 @pytest.fixture(scope="module")
-def trained():
-    return train_grid(TINY)
+def trained(tmp_path_factory):
+    return trained_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
