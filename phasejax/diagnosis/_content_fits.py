@@ -164,12 +164,13 @@ def transformed(moments: Moments, map_x: Float[np.ndarray, "r_x d_x"], map_y: Fl
         map_x, map_y: maps of the views.
         origin: point of (x, y) that is mapped to 0.
     """
-    p = len(origin)
-    full = scipy.linalg.block_diag(map_x, map_y, np.eye(len(moments.mean) - p))
-    mean = moments.mean.copy()
-    mean[:p] -= origin
-    mapped = full @ mean
-    return Moments(n=moments.n, mean=mapped, scatter=full @ moments.scatter @ full.T, low=mapped, high=mapped)
+    p, views = len(origin), scipy.linalg.block_diag(map_x, map_y)
+    r, mean = len(views), np.concatenate([views @ (moments.mean[:p] - origin), moments.mean[p:]])
+    scatter = np.empty((len(mean), len(mean)))
+    scatter[:r, :r] = views @ moments.scatter[:p, :p] @ views.T
+    scatter[:r, r:] = views @ moments.scatter[:p, p:]
+    scatter[r:, :r], scatter[r:, r:] = scatter[:r, r:].T, moments.scatter[p:, p:]
+    return Moments(n=moments.n, mean=mean, scatter=scatter, low=mean, high=mean)
 
 
 def cross_fitted(groups: Sequence[GroupMoments], metric_x: np.ndarray, metric_y: np.ndarray

@@ -24,8 +24,10 @@ _FEATURES = 256
 # Ridge added before whitening, as a share of a lifted view's variance. On the same pairs, encoders scored best from
 # 1e-3 to 1e-2. More makes alignment resemble prediction, since directions of little variance are lost to it.
 _RIDGE = 1e-3
-# Rows that are lifted at most, and the members of each class that are surely among them.
+# Rows that are lifted at most, and the members of each class that are surely among them; of very many classes fewer,
+# from more rows.
 _ROWS, _MEMBERS = 4000, 20
+_LEAST_MEMBERS, _MOST_ROWS = 8, 20_000
 # Rows between which distances give the width of the kernel.
 _DISTANCE_ROWS = 500
 
@@ -40,19 +42,20 @@ def rows_to_lift(rng: np.random.Generator, n: int, labelled: Int[np.ndarray, "m"
     >>> len(rows), len(scored)
     (4000, 2000)
     """
-    if n <= _ROWS:
+    most = _ROWS if classes is None else max(_ROWS, min(_LEAST_MEMBERS * len(np.unique(classes)), _MOST_ROWS))
+    if n <= most:
         return np.arange(n), np.arange(len(labelled))
-    if len(labelled) <= _ROWS:
-        others = rng.permutation(np.setdiff1d(np.arange(n), labelled))[:_ROWS - len(labelled)]
+    if len(labelled) <= most:
+        others = rng.permutation(np.setdiff1d(np.arange(n), labelled))[:most - len(labelled)]
         return np.sort(np.concatenate([labelled, others])), np.arange(len(labelled))
     order = rng.permutation(len(labelled))
     if classes is not None:
+        by_class = np.argsort(classes[order], kind="stable")
+        number = np.bincount(classes)
         place = np.empty(len(order), int)  # of a row among those of its class
-        for label in np.unique(classes):
-            own = classes[order] == label
-            place[own] = np.arange(own.sum())
-        order = order[np.argsort(place >= _MEMBERS, kind="stable")]
-    scored = np.sort(order[:_ROWS])
+        place[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(number) - number, number)
+        order = order[np.argsort(np.minimum(place, _MEMBERS), kind="stable")]
+    scored = np.sort(order[:most])
     return np.sort(labelled[scored]), scored
 
 

@@ -308,8 +308,9 @@ def _ratios(totals, classes, groups, seed):
     for source, (_, names, *_) in totals.items():
         first = where[source]
         columns = slice(first + 1, first + 1 + len(names))
-        value = (exact[:, columns] / exact[:, [first]]).mean(0)
-        drawn = spread_out((sums[:, :, columns] / sums[:, :, [first]]).mean(0), value, spread)
+        scored = exact[:, first] > 0  # among very many classes some have no row that is lifted
+        value = (exact[scored][:, columns] / exact[scored][:, [first]]).mean(0)
+        drawn = spread_out((sums[scored][:, :, columns] / sums[scored][:, :, [first]]).mean(0), value, spread)
         values[source] = dict(zip(names, map(float, value), strict=True))
         draws[source] = dict(zip(names, drawn.T, strict=True))
     return values, draws

@@ -84,7 +84,10 @@ class PredictionAgreement:
         for rows, with_predictions, with_targets in parts:
             weights = total - with_targets
             agreement += np.sum(with_predictions * weights)
-            squares += np.sum((rows @ weights) ** 2)
+            if weights.shape[1] <= rows.shape[1]:
+                squares += np.sum((rows @ weights) ** 2)
+            else:  # of many label columns from a small matrix
+                squares += np.sum(weights * (rows.T @ rows @ weights))
         return agreement / np.sqrt(squares) if squares > 0 else 0.0
 
 

@@ -230,6 +230,10 @@ def test_many_rows_are_lifted_in_part():
     assert len(rows) == len(scored) == 4000
     assert (labelled[scored] == rows).all()
     assert classes[scored].sum() >= 20
+    classes = np.arange(9000) % 800  # 11 members each: eight of each are lifted, which are more rows
+    rows, scored = rows_to_lift(np.random.default_rng(0), 20_000, labelled, classes)
+    assert len(rows) == 6400
+    assert (np.bincount(classes[scored]) == 8).all()
 
 
 def test_order_of_representations():
