@@ -117,8 +117,8 @@ def draw_agreement(data: xr.Dataset) -> Figure:
     right.axvline(0, color="0.4", linewidth=0.8)
     labels = [f"{jitter:g}, {noise:g}, {seed}" for jitter, noise, seed in cells.cell.values]
     right.set(yticks=rows, yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), ylabel="jitter, noise on y, seed",
-              xlabel="CA - CP", title="each source of scores")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=1 + len(data.source))
+              xlabel="accuracy, CA \u2212 CP", title="each source of scores")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2)
     return figure
 
 
@@ -143,13 +143,14 @@ def _draw_differences(ax, data):
         ax.plot([], [], marker, color="0.3", markerfacecolor="0.3" if level else "white", label=name)
     if (tied := data.tie.values.astype(bool)).any():
         ax.plot(data.measured.values[tied], data.predicted.values[tied], "o", color="0.3", markersize=9,
-                markerfacecolor="none", markeredgewidth=0.8, label="tie: measured within 2 s.e. of 0")
+                markerfacecolor="none", markeredgewidth=0.8, label="tie: within 2 s.e. of 0")
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit),
-           xlabel="measured: accuracy of CA - accuracy of CP (bars: one s.e.)",
-           ylabel="predicted from the pairs and some labels",
-           title=f"signs agree: {_as_percent(data.agreement)} of cells\n"
-                 f"pilot alone {_as_percent(data.agreement_pilot)}, decided {_as_percent(data.agreement_decided)}")
-    ax.legend(loc="upper left")
+           xlabel="measured: accuracy, CA \u2212 CP (bars: s.e.)", ylabel="predicted: CA \u2212 CP",
+           title=f"signs agree in {_as_percent(data.agreement)} of cells, by the\npilot alone in "
+                 f"{_as_percent(data.agreement_pilot)}, where decided in {_as_percent(data.agreement_decided)}")
+    ax.set_box_aspect(1)
+    ax.set_anchor("N")
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.25, -0.2), ncols=2, columnspacing=1)
 
 
 def _umap():
@@ -169,7 +170,7 @@ def _alignment_objective(experiment: Experiment) -> str:
 
 
 def _as_percent(share: xr.DataArray) -> str:
-    return f"{100 * float(share):.0f}%" if np.isfinite(share) else "no cell"
+    return f"{100 * float(share):.0f}%" if np.isfinite(share) else "none"
 
 
 FIGURES = {
@@ -180,8 +181,9 @@ FIGURES = {
         compute_umap, draw_umap, resumable=True),
     "agreement": Recipe(
         "what a diagnosis before training predicts against the measured winner",
-        "Left: difference between the measured accuracies of CA and CP (bars: one standard error) against "
-        "the difference that the diagnosis predicts from the pairs and some labels, a mark for each cell "
-        "of the experiment. Right: the same for each source of scores.",
+        "Left: the difference of accuracies of CA and CP that the diagnosis predicts from the pairs and some labels, "
+        "against the measured one, a mark for each cell of the experiment; bars: one standard error; circles: "
+        "measured within two standard errors of 0. Right: the measured difference of each cell (grey, with one "
+        "standard error) and what each source of scores predicts.",
         compute_agreement, draw_agreement, tabulate=tabulate_agreement, resumable=True),
 }

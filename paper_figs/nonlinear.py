@@ -64,7 +64,7 @@ def draw_probes(data: xr.Dataset) -> Figure:
             for objective in data.objective.values:
                 failed = part.diverged.sel(objective=objective).astype(bool)
                 _plot_over_seeds(ax, 1 - data.jitter.values, values.sel(objective=objective), STYLES[str(objective)],
-                                 failed.any("seed").values)
+                                 failed.any("seed").values, least=0.0 if ax is rows[0, column] else -np.inf)
         rows[0, column].axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
         rows[0, column].set_title(f"noise on y {noise:g}")
         rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
@@ -118,12 +118,13 @@ def draw_sizes(data: xr.Dataset) -> Figure:
         for ax in rows[:, column]:
             ax.axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
             ax.set_xscale("log")
-        rows[0, column].set(title=rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}", xlabel=f"labelled rows, of {n} in all")
-        rows[1, column].set(xlabel=f"rows in all, {labels} labelled")
-        rows[1, column].set_xticks(data.n.values, [f"{size:g}" for size in data.n.values])
+        rows[0, column].set(title=rf"$\sigma_\mathrm{{jitter}}$ = {jitter:g}", xlabel="labelled rows")
+        rows[1, column].set(xlabel="thousands of rows")
+        rows[1, column].set_xticks(data.n.values, [f"{size / 1000:g}" for size in data.n.values])
         rows[1, column].minorticks_off()
-    for ax in rows[:, 0]:
-        ax.set_ylabel(f"shape: accuracy, noise on y {float(data.noise):g}")
+    figure.suptitle(f"noise on y {float(data.noise):g}")
+    rows[0, 0].set_ylabel(f"shape: accuracy,\n{n} rows in all")
+    rows[1, 0].set_ylabel(f"shape: accuracy,\n{labels} labelled rows")
     _finish(figure, rows, _has_bands(data.sizes["seed"], data.sizes["n"]))
     return figure
 
@@ -133,8 +134,11 @@ def _has_bands(seeds: int, places: int) -> bool:
     return seeds >= _FEWEST_SEEDS and places > 2
 
 
-def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[str, Any], failed: np.ndarray) -> None:
+def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[str, Any], failed: np.ndarray,
+                    least: float = 0.0) -> None:
     """Mean over seeds, with its interval, or with the seeds themselves where they are too few for one.
+
+    The interval is cut at the least possible score and at 1.
 
     Means at fewer than three places are not joined. Where a training failed, its objective has a cross on the axis.
     """
@@ -142,13 +146,14 @@ def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[
     mean, low, high = seed_interval(values.values, seeds, _LEVEL)
     ax.plot(x, mean, **style, linestyle="-" if len(x) > 2 else "")
     if _has_bands(values.sizes["seed"], len(x)) and np.isfinite(low).all():
-        ax.fill_between(x, low, np.minimum(high, 1), color=style["color"], alpha=0.15, linewidth=0)  # scores end at 1
+        ax.fill_between(x, np.maximum(low, least), np.minimum(high, 1), color=style["color"], alpha=0.15, linewidth=0)  # scores end at 1
     elif values.sizes["seed"] > 1:
         ax.plot(x, np.moveaxis(values.values, seeds, -1), linestyle="", marker=".", markersize=3, color=style["color"],
                 alpha=0.6)
     if failed.any():
-        ax.plot(x[failed], np.zeros(failed.sum()), linestyle="", marker="X", markersize=5, color=style["color"],
-                transform=ax.get_xaxis_transform(), clip_on=False)
+        ax.plot(x[failed], np.zeros(failed.sum()), linestyle="", marker="x", markersize=6, markeredgewidth=1.6,
+                color=style["color"], transform=ax.get_xaxis_transform(), clip_on=False, zorder=5)
+        ax.plot([], [], "x", markersize=6, markeredgewidth=1.6, color="0.3", label="a training diverged")
 
 
 def _finish(figure: Figure, rows: np.ndarray, bands: bool) -> None:
@@ -156,7 +161,9 @@ def _finish(figure: Figure, rows: np.ndarray, bands: bool) -> None:
     for ax in rows.flat:
         ax.set_ylim(top=min(ax.get_ylim()[1], 1.04))  # intervals may end above what is possible
     title = "mean over seeds and 95% interval" if bands else "mean over seeds, and seeds (dots)"
-    figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", title=title,
+    entries = {label: handle for ax in rows.flat
+               for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", title=title,
                   ncols=4 if rows.shape[1] > 1 else 3)
 
 
@@ -199,8 +206,9 @@ def draw_stereo(data: xr.Dataset) -> Figure:
 _PROBES_CAPTION = (
     "Scores of linear probes on frozen encoders against the alignment of the nuisance between the views, 1 - "
     "sigma of the jitter; a column for each pixel noise on y. Above: accuracy for the shape, dotted: chance. "
-    "Below: R^2 of the position, the nuisance. Lines: means over {of_seeds}; bands, or dots for fewer than "
-    "three seeds, as in the legend; crosses on the axis: a training diverged.")
+    "Below: R^2 of the position, the nuisance. Lines: means over {of_seeds}; bands: 95% intervals of the mean by "
+    "Student's t, cut at the possible range; dots instead: the seeds, where they are fewer than three or the places "
+    "two. Crosses on the axis: a training diverged.")
 FIGURES = {
     "stereo": Recipe(
         "what the deep encoders see: pairs of views at several jitters",
@@ -224,7 +232,8 @@ FIGURES = {
         "accuracy of frozen probes at several sample sizes",
         "Accuracy for the shape of linear probes on frozen encoders, (above) against the labelled rows of "
         "the probe and (below) against the rows that the encoders were trained on; a column for each "
-        "jitter of the position. Lines: means over {of_seeds}; bands, or dots for fewer than three "
-        "seeds, as in the legend; crosses on the axis: a training diverged.",
+        "jitter of the position. Lines: means over {of_seeds}; bands: 95% intervals of the mean by Student's t, "
+        "cut at the possible range; dots instead: the seeds, where they are fewer than three or the places two. "
+        "Crosses on the axis: a training diverged.",
         compute_sizes, draw_sizes, tabulate=tabulate_probes, resumable=True),
 }
