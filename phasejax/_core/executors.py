@@ -6,6 +6,7 @@ that a terminal sends to all processes, since the process that asked for the wor
 
 import contextlib
 import importlib
+import inspect
 import logging
 import os
 import signal
@@ -13,13 +14,53 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
 from pathlib import Path
 from typing import Any
 
 from phasejax._core.devices import cores
 
+_POLL = 0.5  # seconds between two questions whether jobs are done
 FORMS = "processes:COUNT, dask, dask:ADDRESS, dask:FILE or MODULE:FUNCTION"
+
+
+class Polled(Executor):
+    """An executor of jobs that are no futures, such as submitit's, which are asked now and then whether they are done.
+
+    Args:
+        jobs: has a method `submit` of a function and its arguments, which returns a job with `done()` and `result()`.
+    """
+
+    def __init__(self, jobs: Any):
+        self._jobs, self._waiting, self._closed = jobs, dict[Future, Any](), threading.Event()
+        threading.Thread(target=self._poll, daemon=True).start()
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        """Have one call made by a job of its own."""
+        future = Future()
+        self._waiting[future] = self._jobs.submit(fn, *args, **kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Cancel all jobs that are not done, where they can be."""
+        self._closed.set()
+        for job in self._waiting.values():
+            with contextlib.suppress(Exception):
+                job.cancel()
+
+    def _poll(self) -> None:
+        while not self._closed.wait(_POLL):
+            for future, job in list(self._waiting.items()):
+                try:
+                    if job.done():
+                        future.set_result(job.result())
+                    elif not future.cancelled():
+                        continue
+                except InvalidStateError:  # nobody waits for it any more
+                    pass
+                except Exception as error:  # the job was lost
+                    future.set_exception(error)
+                del self._waiting[future]
 
 
 class ProcessPool(Executor):
@@ -70,7 +111,7 @@ def opened_executor(executor: Executor | str) -> Iterator[Executor]:
     Args:
         executor: "processes:COUNT" (or "processes", one for each core), "dask" (a cluster of this machine's cores),
             "dask:ADDRESS" of a scheduler, "dask:FILE" that a scheduler wrote, "MODULE:FUNCTION" that returns an
-            executor; or an executor.
+            executor; or an executor. One whose jobs are no futures but have `done()` and `result()` will do as well.
 
     Raises:
         ValueError: another text, or a function that returns something else.
@@ -78,6 +119,10 @@ def opened_executor(executor: Executor | str) -> Iterator[Executor]:
     """
     if isinstance(executor, Executor):
         yield executor
+        return
+    if callable(getattr(executor, "submit", None)):
+        with contextlib.closing(_Closing(Polled(executor))) as jobs:
+            yield jobs.executor
         return
     if not isinstance(executor, str):
         raise ValueError(f"executor: expected a concurrent.futures.Executor or one of {FORMS}, got {executor!r}"[:300])
@@ -121,7 +166,10 @@ class _Closing:
         self.executor = executor
 
     def close(self) -> None:
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        if "cancel_futures" in inspect.signature(self.executor.shutdown).parameters:
+            self.executor.shutdown(wait=False, cancel_futures=True)
+        else:  # Dask's
+            self.executor.shutdown(wait=False)
 
 
 def _count(executor: str, text: str) -> int:
@@ -176,6 +224,8 @@ def _from_function(executor: str, module: str, function: str) -> Executor:
     finally:
         sys.path.remove("")
     found = make()
+    if not isinstance(found, Executor) and callable(getattr(found, "submit", None)):
+        return Polled(found)
     if not isinstance(found, Executor):
         raise ValueError(f"executor: expected a function that returns a concurrent.futures.Executor, got {executor!r}, "
                          f"which returns {type(found).__name__}")

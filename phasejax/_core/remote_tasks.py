@@ -22,7 +22,7 @@ import cloudpickle
 import jax
 
 from phasejax._core.executors import ProcessPool, drop_silent_workers
-from phasejax._core.worker_profile import OF_PROGRAM, difference, program_profile, worker_name, worker_profile
+from phasejax._core.worker_profile import OF_PROGRAM, difference, profile_with_cores, program_profile, worker_name
 
 # Times that a task may be lost, and times that missing tasks are asked for again.
 TRIES = 3
@@ -46,7 +46,7 @@ class _Answer:
 
     Args:
         worker: its name.
-        profile: as `worker_profile` gives it.
+        profile: as `profile_with_cores` gives it.
         seconds: how long it computed.
         value: the result; None after an error.
         error: the pickled exception, and its text in case it cannot be unpickled.
@@ -65,12 +65,14 @@ class Job:
     Args:
         function: of one task.
         argument: what the error calls it if it cannot be sent.
+        of_cores: whether its digits depend on the number of cores, so that workers must have equally many.
 
     Raises:
         ValueError: a function that cannot be pickled.
     """
 
-    def __init__(self, function: Callable[[Any], Any], argument: str):
+    def __init__(self, function: Callable[[Any], Any], argument: str, *, of_cores: bool = False):
+        self.of_cores = of_cores
         try:
             self.content = zlib.compress(cloudpickle.dumps((function, _jax_settings())))
         except Exception as error:
@@ -233,8 +235,8 @@ class _Run:
             if words := difference(here, {name: answer.profile[name] for name in OF_PROGRAM}):
                 raise ValueError(f"executor: expected workers like this process, got unlike ones: {words} "
                                  f"(here and in {answer.worker})")
-            self.profile = answer.worker, answer.profile
-        elif words := difference(self.profile[1], answer.profile):
+            self.profile = answer.worker, answer.profile if self.job.of_cores else answer.profile | {"cores": ""}
+        elif words := difference(self.profile[1], answer.profile | ({} if self.job.of_cores else {"cores": ""})):
             raise ValueError(f"executor: expected workers that compute the same digits, got unlike ones: {words} "
                              f"({self.profile[0]}, {answer.worker})")
 
@@ -264,7 +266,7 @@ def _exception(answer: _Answer) -> Exception:
 def _in_worker(content: bytes, digest: str, task: Any) -> _Answer:
     """Do one task, in a worker."""
     begun = time.monotonic()
-    profile = worker_profile()
+    profile = profile_with_cores()
     try:
         function, settings = _loaded(content, digest)
         with contextlib.ExitStack() as stack:

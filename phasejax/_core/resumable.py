@@ -94,7 +94,7 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
 
         def computed_elsewhere(executor):
             again = "run again to start anew" if kept is None else f"run again to resume from {kept.folder}"
-            job = Job(partial(_arrays, work, precision), "work")
+            job = Job(partial(_arrays, work, precision), "work", of_cores=True)
             for point, part in run_tasks(executor, job, missing, named=lambda point: f"part {point}", resume=again):
                 if kept is not None:
                     kept.keep(point, part)

@@ -1,7 +1,8 @@
 """What decides the digits that a worker computes, so that workers that would give others can be refused.
 
 A sweep's cells are computed by the same instructions everywhere only if all workers compile the same program for the
-same instruction set. The number of cores is no part of it: a block of cells is computed by one thread.
+same instruction set. The number of cores is no part of it: a block of cells is computed by one thread. It is one for
+trainings, whose sums are shared out to threads.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from phasejax._core.devices import cores
 from phasejax._core.provenance import computed_on
 
 # Flags that say how many devices there are or what is written for debugging change no number.
@@ -37,6 +39,11 @@ def worker_profile() -> dict[str, str]:
     """
     return program_profile() | {"device": jax.local_devices()[0].device_kind, "processor": _processor(),
                                 "bits": _reference_bits()}
+
+
+def profile_with_cores() -> dict[str, str]:
+    """`worker_profile`, and the cores on which the digits of trainings depend."""
+    return worker_profile() | {"cores": str(cores())}
 
 
 def program_profile() -> dict[str, str]:

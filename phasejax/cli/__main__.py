@@ -4,4 +4,5 @@ import sys
 
 from phasejax.cli._main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # workers of MPI import this module too
+    sys.exit(main())

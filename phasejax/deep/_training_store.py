@@ -61,7 +61,7 @@ class TrainingStore:
 
     def checkpoints(self, name: str) -> Checkpoints:
         """The states of the cells that a name stands for."""
-        return Checkpoints(self.folder / name, self._owner)
+        return Checkpoints(self.folder / name, self.owner)
 
     def check_may_train(self) -> None:
         """Refuse to train further cells in a folder that cannot be written, or with other versions than the others.
@@ -84,7 +84,7 @@ class TrainingStore:
         self._data = None if experiment.path is None else sha256_of(experiment.path)
         # The path of the data is no part of it: the content counts, wherever the file is.
         content = [json.loads(experiment.to_json()) | {"path": None}, self._data]
-        self._owner = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        self.owner = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._begun_with = self._claim()
 
     def _claim(self) -> dict[str, str]:
@@ -122,7 +122,7 @@ class TrainingStore:
             warnings.warn(DamagedCheckpoint(f"{self.folder / _SETTINGS} is not what was written: it is written again"),
                           stacklevel=6)
         owners = {owner for path in self.folder.iterdir() if path.is_dir() for owner in Checkpoints(path).owners()}
-        if owners - {self._owner}:
+        if owners - {self.owner}:
             raise ValueError(f"store: expected one with this experiment, got states of another in {self.folder}")
         if not owners and not damaged and saved is not None:
             try:

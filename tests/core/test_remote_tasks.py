@@ -132,18 +132,58 @@ def test_functions_that_cannot_be_sent_are_refused():
     ("processor", "compute the same digits, got unlike ones: instructions of the processor .* and 0.1.2"),
 ])
 def test_unlike_workers_are_refused(monkeypatch, name, words):
-    """The second worker differs in one thing; a number of cores is no such thing."""
-    here = worker_profile.worker_profile()
-    assert "cores" not in here
+    """The second worker differs in one thing."""
+    here = worker_profile.profile_with_cores()
     profiles = iter([here, here | {name: "0.1.2"}, here])
-    monkeypatch.setattr(remote_tasks, "worker_profile", lambda: next(profiles))
+    monkeypatch.setattr(remote_tasks, "profile_with_cores", lambda: next(profiles))
     with pytest.raises(ValueError, match=f"executor: expected workers .*{words}"):
         results(Scripted(lambda call, task: None), range(3))
 
 
+def test_numbers_of_cores_must_be_alike_where_digits_depend_on_them(monkeypatch):
+    here = worker_profile.profile_with_cores()
+    for of_cores in (False, True):
+        profiles = iter([here | {"cores": "1000"}, here | {"cores": "2000"}])
+        monkeypatch.setattr(remote_tasks, "profile_with_cores", lambda profiles=profiles: next(profiles))
+        found = run_tasks(Scripted(lambda call, task: None), Job(lambda task: task, "function", of_cores=of_cores),
+                          range(2), named=str, resume="")
+        if of_cores:
+            with pytest.raises(ValueError, match="compute the same digits, got unlike ones: cores 1000 and 2000"):
+                list(found)
+        else:
+            assert dict(found) == {0: 0, 1: 1}
+
+
+class Jobs:
+    """An executor as submitit's are: its jobs are no futures, and are asked whether they are done."""
+
+    def __init__(self):
+        self.left = 3
+
+    def submit(self, function, *arguments):
+        asked = iter([False, False, True])
+        lost, self.left = self.left == 2, self.left - 1
+
+        class Job:
+            def done(self):
+                return next(asked)
+
+            def result(self):
+                if lost:
+                    raise RuntimeError("job timed-out")
+                return function(*arguments)
+
+        return Job()
+
+
+def test_jobs_that_are_no_futures_are_asked_again_and_again():
+    with opened_executor(Jobs()) as executor:
+        assert results(executor, range(3)) == {0: 0, 1: 1, 2: 4}  # one of them was lost once
+
+
 def test_a_worker_unlike_this_process_is_refused(monkeypatch):
     here = worker_profile.worker_profile()
-    monkeypatch.setattr(remote_tasks, "worker_profile", lambda: here | {"phasejax": "9.9"})
+    monkeypatch.setattr(remote_tasks, "profile_with_cores", lambda: here | {"phasejax": "9.9"})
     with pytest.raises(ValueError, match=r"expected workers like this process, got unlike ones: phasejax .* and 9\.9"):
         results(Scripted(lambda call, task: None), range(3))
 

@@ -134,6 +134,29 @@ def test_death_at_any_moment_of_a_save_leaves_a_state(tmp_path, sound, place, mo
     assert len(list((tmp_path / "cp-0-1").iterdir())) == 2
 
 
+def test_attempts_of_workers_are_gone_on_from_and_adopted(tmp_path, sound, monkeypatch):
+    shutil.copytree(sound, tmp_path, dirs_exist_ok=True)
+    states = states_in(tmp_path)
+    begun, finished = states.attempt(), states.attempt()
+    begun.save(6, state(6))
+    finished.save(7, state(7))
+    step, found = states_in(tmp_path).restore(LIKE)
+    assert step == 7
+    jax.tree.map(np.testing.assert_array_equal, found, state(7))
+    (finished.folder / "7" / "_METADATA").write_bytes(b"")
+    assert states.restore(LIKE)[0] == 6
+    with pytest.raises(ValueError, match="_METADATA is not what was written"):
+        states.adopt(finished.folder.name, finished.owner)
+    with monkeypatch.context() as patched:  # a process with another number of cores, whose digits would differ
+        patched.setattr("phasejax._core.worker_profile.cores", lambda: 1000)
+        assert states.restore(LIKE)[0] == 5
+    states.adopt(begun.folder.name, begun.owner)
+    assert states_in(tmp_path).restore(LIKE)[0] == 6
+    assert sorted(os.listdir(tmp_path / "cp-0-1")) == ["5", "6"]
+    with pytest.raises(ValueError, match="has no state"):
+        states.adopt(finished.folder.name, finished.owner)
+
+
 def test_a_folder_of_another_experiment_is_known_by_its_states_where_its_settings_are_damaged(tmp_path, sound):
     shutil.copytree(sound, tmp_path, dirs_exist_ok=True)
     (tmp_path / "settings.json").write_text("{")
