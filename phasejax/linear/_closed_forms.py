@@ -10,7 +10,7 @@ of columns and of components, that is in every fold and cell of a search, and co
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import eigh, solve_triangular, svd, svdvals
+from scipy.linalg import eigh, solve_triangular, svdvals
 
 # Share of all singular vectors that are few, and of the largest value that is large.
 _FEW, _LARGE = 0.2, 0.1
@@ -79,20 +79,20 @@ def linear_partner(encoder: Float[np.ndarray, "k d_x"], xy: Float[np.ndarray, "d
     return (encoder @ (xy / scale) @ vectors * inverse) @ vectors.T / scale
 
 
-def _leading(matrix, k):
+def _leading(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The k leading singular vectors of either side as columns, and all singular values.
 
     Few vectors are found faster from the square of the matrix, which doubles the digits that rounding takes from a
     value; so this is done where all k are of the order of the largest.
     """
     if k <= min(matrix.shape) * _FEW:
-        values = svdvals(matrix, check_finite=False)
+        values = np.asarray(svdvals(matrix, check_finite=False))
         if values[k - 1] > _LARGE * values[0]:
             d = len(matrix)
             _, left = eigh(matrix @ matrix.T, subset_by_index=[d - k, d - 1], check_finite=False)
             left = left[:, ::-1]
             return left, values, matrix.T @ left / values[:k]
-    left, values, right = svd(matrix, full_matrices=False, check_finite=False)
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
     return left[:, :k], values, right[:k].T
 
 
