@@ -150,7 +150,7 @@ def _draw_differences(ax, data):
                  f"{_as_percent(data.agreement_pilot)}, where decided in {_as_percent(data.agreement_decided)}")
     ax.set_box_aspect(1)
     ax.set_anchor("N")
-    ax.legend(loc="upper left", bbox_to_anchor=(-0.25, -0.2), ncols=2, columnspacing=1)
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
 
 
 def _umap():

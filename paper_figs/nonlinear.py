@@ -67,9 +67,9 @@ def draw_probes(data: xr.Dataset) -> Figure:
                                  failed.any("seed").values, least=0.0 if ax is rows[0, column] else -np.inf)
         rows[0, column].axhline(float(data.chance.mean()), color="0.5", linestyle=":", label="chance")
         rows[0, column].set_title(f"noise on y {noise:g}")
-        rows[1, column].set_xlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$")
         if data.sizes["jitter"] <= _FEW_TICKS:
             rows[1, column].set_xticks(1 - data.jitter.values)
+    figure.supxlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$", fontsize="medium")
     rows[0, 0].set_ylabel(f"shape: accuracy, {largest} labels")
     rows[1, 0].set_ylabel(r"position: $R^2$")
     _finish(figure, rows, _has_bands(data.sizes["seed"], data.sizes["jitter"]))
@@ -146,7 +146,7 @@ def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[
     mean, low, high = seed_interval(values.values, seeds, _LEVEL)
     ax.plot(x, mean, **style, linestyle="-" if len(x) > 2 else "")
     if _has_bands(values.sizes["seed"], len(x)) and np.isfinite(low).all():
-        ax.fill_between(x, np.maximum(low, least), np.minimum(high, 1), color=style["color"], alpha=0.15, linewidth=0)  # scores end at 1
+        ax.fill_between(x, np.maximum(low, least), np.minimum(high, 1), color=style["color"], alpha=0.15, linewidth=0)
     elif values.sizes["seed"] > 1:
         ax.plot(x, np.moveaxis(values.values, seeds, -1), linestyle="", marker=".", markersize=3, color=style["color"],
                 alpha=0.6)

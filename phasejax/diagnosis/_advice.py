@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import FunctionTransformer
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import did_you_mean
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
@@ -17,6 +18,7 @@ from phasejax.linear import CrossAlignment, CrossPrediction, JointAlignmentPredi
 _AMONG = ("CA", "CP x->y", "CP y->x")
 
 
+@checked
 def choose_estimator(diagnosis: Diagnosis | MomentDiagnosis, *, name: str | None = None,
                      **options: Any) -> BaseEstimator:
     """The estimator that a diagnosis recommends, not fitted.

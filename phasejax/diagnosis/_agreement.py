@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
@@ -47,6 +48,7 @@ _FOLDS, _STEPS, _DECAY = 2, 300, 0.006
 _LEAST_BATCH = 256
 
 
+@checked
 def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignment: str = "vicreg", rows: int = 2000,
                            k: int | None = None, pilot: Pilot = True,
                            progress: bool | ProgressCallback = False) -> xr.Dataset:

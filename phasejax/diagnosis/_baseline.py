@@ -8,6 +8,7 @@ from typing import Any, cast, overload
 
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory, check_regular_file
 from phasejax.diagnosis._content_drift import quantities
 from phasejax.diagnosis._diagnose import diagnose
@@ -18,6 +19,7 @@ from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.io import as_named
 
 
+@checked
 def load_baseline(path: str | Path) -> Diagnosis | MomentDiagnosis:
     """Read what `to_json` of a diagnosis wrote (`phasejax diagnose --json FILE`), to compare later data with it.
 
@@ -74,6 +76,7 @@ def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, la
                    seed: int = 0) -> MomentDiagnosis: ...
 
 
+@checked
 def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels: Any, *,
                    labelled: ArrayLike | None = None, label_kind: str = "auto", groups: Any = None,
                    by_position: bool = False, missing: str = "error", seed: int = 0) -> Diagnosis | MomentDiagnosis:

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student_t
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.digits import significant
 from phasejax._core.forks import check_not_forked
 from phasejax._core.serialise import restored
 from phasejax._core.validation import check_number, shown
@@ -117,10 +118,11 @@ class ContentCurve:
         if self.groups < _LEAST_GROUPS:
             return f"{self.groups} independent groups with labels are fewer than {_LEAST_GROUPS}."
         if not self.label_z >= _LEAST_Z:
-            return (f"What both views tell about the labels is {self.label_z:.1f} standard errors above nothing, less "
-                    f"than {_LEAST_Z:.0f}.")
+            return (f"What both views tell about the labels is {significant(self.label_z, 2)} standard errors above "
+                    f"nothing, less than {_LEAST_Z:.0f}.")
         if probability < self.confidence:
-            return f"The likeliest regime, {self.likeliest(k).value}, has a probability of {probability:.2f} only."
+            return (f"The likeliest regime, {self.likeliest(k).value}, has a probability of "
+                    f"{significant(probability, 2)} only.")
         return ""
 
     def at(self, k: int) -> dict[str, Estimate]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
@@ -58,6 +59,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str, k: int | None = None,
              ) -> Diagnosis | MomentDiagnosis | SpectralDiagnosis: ...
 
 
+@checked
 def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | None = None,
              groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
              labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
@@ -148,6 +150,9 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
                                    by_position=by_position, missing=missing, least_members=LEAST_MEMBERS)
     if matched.groups is None and (of_copies := near_duplicates(matched.x, matched.y)) is not None:
         matched = replace(matched, notes=(*matched.notes, of_copies), limits=(*matched.limits, of_copies))
+    if method == "content" and (refusal := too_few_labels(matched)) is not None:
+        raise ValueError(refusal)
+    announce(matched.limits, said=matched.limits)  # before anything is computed
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
     views, in_folds, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
@@ -160,13 +165,11 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         if method == "moments":
             found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
         else:
-            if (refusal := too_few_labels(matched)) is not None:
-                raise ValueError(refusal)
             with reporting(progress) as tell:
                 trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
                                             fit=fit, pilot=trained, tell=tell)
-    announce((*matched.readings, *matched.notes), said=matched.limits)
+    announce(note for note in (*matched.readings, *matched.notes) if note not in matched.limits)
     found = replace(found, warnings=(*matched.limits, *of_columns, *found.warnings))
     return found if isinstance(found, SpectralDiagnosis) else replace(found, computed_on=computed_on())
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from phasejax._core.digits import p_value, significant, with_interval
 from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
 from phasejax.diagnosis._baseline import (
@@ -133,7 +134,8 @@ class Drift:
         width = max(20, *(len(change.name) + 1 for change in self.changes))
         left_out = sum(not change.compared for change in self.changes)
         of_all = f", {left_out} of {len(self.changes)} numbers not compared" if left_out else ""
-        changed = "" if self.regime_changed is None else f", changed with probability {self.regime_changed:.2f}"
+        changed = ("" if self.regime_changed is None else
+                   f", changed with probability {significant(self.regime_changed, 2)}")
         lines = [
             f"{'Drift':<{width}} {'yes: ' + ', '.join(moved) if moved else 'none beyond chance'} "
             f"(level {self.level:g}{of_all})",
@@ -143,7 +145,7 @@ class Drift:
         lines += [f"{'Shared signal ' + when:<{width}} {reason}" for when, reason in
                   (("before", self.unseen_before), ("now", self.unseen_now)) if reason]
         for c in self.changes:
-            test = f"z = {c.z:+.1f}, adjusted p = {c.adjusted:.2g}" if c.compared else "not compared"
+            test = f"z = {c.z:+.1f}, adjusted p {p_value(c.adjusted)}" if c.compared else "not compared"
             lines.append(f"{'*' * c.beyond + c.name:<{width}} {_interval(c.before)} -> {_interval(c.now)}   {test}")
         groups = "" if self.groups_now is None else f" in {self.groups_before} -> {self.groups_now} groups"
         lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}{groups}")
@@ -302,8 +304,8 @@ def _of_unmeasurable(changes):
 def _of_fits(baseline, now):
     reduced_chi2 = max(baseline.reduced_chi2, now.reduced_chi2)
     if baseline.fits_badly or now.fits_badly:
-        yield (f"intervals are widened by a reduced chi-squared of {reduced_chi2:.1f}: a change within them is not "
-               "seen, so that 'none' says little.")
+        yield (f"intervals are widened by a reduced chi-squared of {significant(reduced_chi2)}: a change within them "
+               "is not seen, so that 'none' says little.")
 
 
 def _words(regime, probabilities, unseen):
@@ -311,14 +313,8 @@ def _words(regime, probabilities, unseen):
     if unseen:
         return "none: the views share nothing that the labels measure"
     name = regime.value if regime else likeliest(probabilities).value
-    return f"{'' if regime else 'undecided, likeliest '}{name} (probability {probabilities[name]:.2f})"
+    return f"{'' if regime else 'undecided, likeliest '}{name} (probability {significant(probabilities[name], 2)})"
 
 
 def _interval(estimate):
-    return ("not measurable" if estimate is None else
-            f"{_short(estimate.value)} [{_short(estimate.low)}, {_short(estimate.high)}]")
-
-
-def _short(value):
-    """A number with three digits behind the point, or four digits where it is large."""
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+    return "not measurable" if estimate is None else with_interval(estimate.value, estimate.low, estimate.high)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from phasejax._core.checked_call import checked
 from phasejax._core.serialise import plain, restored
 from phasejax.diagnosis._bootstrap import STANDARD_ERRORS, ColumnScores, Score, with_intervals
 from phasejax.diagnosis._decision import Choice, choose
@@ -169,6 +170,7 @@ class FairScores:
         """
         return choose(self, among)
 
+    @checked
     def to_dict(self, *, draws: bool = True) -> dict[str, Any]:
         """Lists, numbers and text, as JSON takes them.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.digits import significant
 from phasejax.diagnosis._effective_rows import effective_rows
 from phasejax.diagnosis._estimates import summarise_posterior
 from phasejax.diagnosis._folds import usable_folds
@@ -94,8 +95,8 @@ def _limits(diagnosis: MomentDiagnosis, views_share_a_column: bool, worth: int) 
         yield "a combination of x's columns is a copy of one of y's: alignment will find the copy first."
     if diagnosis.fits_badly:
         yield (f"no spiked model of {diagnosis.k} signal{'s' * (diagnosis.k > 1)} describes these data well (reduced "
-               f"chi-squared {diagnosis.reduced_chi2:.1f}): intervals are widened, and predicted scores say more than "
-               "the regime.")
+               f"chi-squared {significant(diagnosis.reduced_chi2)}): intervals are widened, and predicted "
+               "scores say more than the regime.")
     if not diagnosis.labels_predicted:
         yield ("the labels are weak: no representation predicts them reliably better than chance. The views may share "
                "nothing that the labels measure, or rows may not be paired; no regime is stated.")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from phasejax._core.digits import significant, with_interval
 from phasejax._core.serialise import from_text, lines_of_lists
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document, table
@@ -169,10 +170,10 @@ class MomentDiagnosis:
         """The regime in words with its probability, or the likeliest ones when undecided."""
         ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
         if self.regime is not None:
-            return f"{ranked[0][0]} (probability {ranked[0][1]:.2f})"
+            return f"{ranked[0][0]} (probability {significant(ranked[0][1], 2)})"
         if not self.labels_predicted:
             return "undecided (nothing predicts the labels beyond chance)"
-        return "undecided (" + ", ".join(f"{name} {p:.2f}" for name, p in ranked if p >= 0.05) + ")"
+        return "undecided (" + ", ".join(f"{name} {significant(p, 2)}" for name, p in ranked if p >= 0.05) + ")"
 
     @property
     def model(self) -> SpikedModel:
@@ -237,9 +238,9 @@ class MomentDiagnosis:
         labels = ("Delta_CA", "Delta_CP", "Delta_CP y->x", "kappa", "nu")
         for label, name in zip(labels, (*RATIOS, "kappa", "nu"), strict=True):
             e = self.estimates[name]
-            lines.append(f"{label:<16} {e.value:.3f} [{e.low:.3f}, {e.high:.3f}]")
+            lines.append(f"{label:<16} {with_interval(e.value, e.low, e.high)}")
         if self.predicted_scores is not None:
-            scores = ", ".join(f"{s.name} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]"
+            scores = ", ".join(f"{s.name} {with_interval(s.value, s.low, s.high)}"
                                for s in self.predicted_scores.ranking())
             lines.append(f"Predicted {self.predicted_scores.metric}, {self.k} components: {scores}")
         counted = "counted from the labels" if self.k_estimated else "as given"
@@ -247,7 +248,8 @@ class MomentDiagnosis:
         lines.append(f"data             n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
                      f"d_y = {self.d_y}, label columns = {self.label_columns}, k = {self.k} ({counted})")
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        return "\n".join([*lines, f"Intervals        {self.confidence:.0%}; method {self.method}", self.recommendation])
+        level = f"Intervals        {100 * self.confidence:.4g}%; method {self.method}"
+        return "\n".join([*lines, level, self.recommendation])
 
     def to_frame(self) -> pd.DataFrame:
         """Ratios, parameters, probabilities and scores as a table: quantity, k, source, value, low and high."""

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from phasejax._core.digits import significant
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._representations import RAW
 from phasejax.diagnosis._result import Diagnosis
@@ -123,5 +124,5 @@ def _plot_spectra(diagnosis: SpectralDiagnosis | MomentDiagnosis, figure: Figure
 
 
 def _number(value: float) -> str:
-    """A ratio with two decimals, in the notation of matplotlib's formulas."""
-    return r"\infty" if np.isinf(value) else f"{value:.2f}"
+    """A ratio in the notation of matplotlib's formulas."""
+    return r"\infty" if np.isinf(value) else significant(value)

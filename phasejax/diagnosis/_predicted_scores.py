@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.digits import significant, with_interval
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_choice, check_count, check_seed
 from phasejax.diagnosis._bootstrap import (
@@ -114,12 +115,12 @@ class PredictedScores:
         best, single = self.score(self.best), self.best_single
         measured = f"{self.metric} {_with_interval(best)}"
         if not self.beyond_chance:
-            return (f"No representation predicts held-out labels reliably better than chance, {self.chance:.2f}: "
-                    f"the best is {self.best} ({measured}).")
+            return (f"No representation predicts held-out labels reliably better than chance, "
+                    f"{significant(self.chance, 2)}: the best is {self.best} ({measured}).")
         compressed = next(score for score in self.ranking() if score.name in COMPRESSED)
         with_k = "" if self.best in COMPRESSED else (
             f"; with {self.k} component{'s' * (self.k > 1)} per encoder {compressed.name} does best "
-            f"({compressed.value:.2f})")
+            f"({significant(compressed.value, 2)})")
         if self.best == single:
             return f"{single} alone predicts held-out labels best ({measured}){with_k}."
         gain = self.gain(self.best)
@@ -129,7 +130,7 @@ class PredictedScores:
 
 
 def _with_interval(score):
-    return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
+    return with_interval(score.value, score.low, score.high)
 
 
 def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, kind: str,

@@ -6,6 +6,7 @@ representation predicts the labels. Without them it follows from the separation 
 
 from collections.abc import Mapping
 
+from phasejax._core.digits import with_interval
 from phasejax.diagnosis._estimates import RATIOS, Estimate
 from phasejax.diagnosis._predicted_scores import PredictedScores
 
@@ -42,7 +43,7 @@ def recommendation(objective: str, verdict: str, k: int, predicted_scores: Predi
             return f"{ACTIONS[objective]}: its separation ratio is the largest and above 1 ({regime})."
         return f"Keep a single modality: no objective puts what the labels measure above all nuisance ({regime})."
     score = predicted_scores.score(objective)
-    measured = f"predicted {predicted_scores.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
+    measured = f"predicted {predicted_scores.metric} {with_interval(score.value, score.low, score.high)}"
     if score.low <= predicted_scores.chance or not predicted_scores.beyond_chance:
         return (f"Undecided: no representation predicts these labels reliably better than chance "
                 f"({measured}; {regime}).")
@@ -51,5 +52,5 @@ def recommendation(objective: str, verdict: str, k: int, predicted_scores: Predi
                 f"with {k} components does ({measured}; {regime}).")
     gain, single = predicted_scores.gain(objective), predicted_scores.best_single
     action = ACTIONS[objective] + (f", or keep {single} alone" if gain.low <= 0 else "")
-    beside = f"{gain.value:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}] beside {single} alone"
+    beside = f"{with_interval(gain.value, gain.low, gain.high, '+')} beside {single} alone"
     return f"{action}: {measured}, {beside} ({regime})."

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from phasejax._core.digits import significant, with_interval
 from phasejax._core.serialise import from_text, lines_of_lists, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._content import ContentCurve
@@ -186,21 +187,21 @@ class Diagnosis:
         columns = self.scores[-1].per_column if self.scores else ()
         names = ("x", "y", "x and y", "CA", "CP both")
         return [f"{f'Label column {number}':<20} {self.scores[-1].metric} from "
-                + ", ".join(f"{name} {column.score(name).value:.2f}" for name in names)
+                + ", ".join(f"{name} {significant(column.score(name).value, 2)}" for name in names)
                 for number, column in enumerate(columns) if len(columns) > 1]
 
     def _single_words(self) -> str:
         scores = self.scores[-1]
-        alone = ", ".join(f"from {s.name} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]"
+        alone = ", ".join(f"from {s.name} {with_interval(s.value, s.low, s.high)}"
                           for s in map(scores.score, ("x", "y", "x and y")))
-        return f"{scores.metric} {alone}; chance is {scores.chance:.2f}"
+        return f"{scores.metric} {alone}; chance is {significant(scores.chance, 2)}"
 
     def _unlimited_words(self) -> str:
         fit = cast(MomentDiagnosis, self.fit)
         if fit.fits_badly:
             return (f"not stated: no spiked model of {fit.k} signal{'s' * (fit.k > 1)} describes these data (reduced "
-                    f"chi-squared {fit.reduced_chi2:.1f})")
-        ratios = ", ".join(f"{label} {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for label, e in
+                    f"chi-squared {significant(fit.reduced_chi2)})")
+        ratios = ", ".join(f"{label} {with_interval(e.value, e.low, e.high)}" for label, e in
                            (("Delta_CA", fit.estimates["delta_ca"]), ("Delta_CP", fit.estimates["delta_cp"])))
         return f"{fit.verdict}; {ratios}"
 
@@ -260,9 +261,9 @@ def _unanimous(choices: Sequence[Choice]) -> Choice:
 
 def _regime_words(content: ContentCurve, k: int) -> str:
     """The regime with k components in words, with the content that it rests on."""
-    shares = ", ".join(f"s_{label} = {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for label, e in
+    shares = ", ".join(f"s_{label} = {with_interval(e.value, e.low, e.high)}" for label, e in
                        zip(("CA", "CP", "CP y->x"), content.at(k).values(), strict=True))
     regime, place = content.regime(k), content.ks.index(k)
     stated = (f"undecided ({content.reason(k).rstrip('.')})" if regime is None else
-              f"{regime.value} (probability {max(content.probabilities[place]):.2f})")
+              f"{regime.value} (probability {significant(max(content.probabilities[place]), 2)})")
     return f"{stated} with {k} component{'s' * (k > 1)}: {shares}"

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from phasejax._core.digits import significant, with_interval
 from phasejax.diagnosis._content import KEPT, ContentCurve
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._uses import SITUATIONS
@@ -54,7 +55,7 @@ def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) ->
             score, colour = scores.score(name), _COLOURS.get(name[:2], RAW_COLOUR)
             ax.plot([score.low, score.high], [row, row], color=colour, linewidth=4.5, alpha=0.45, zorder=3)
             ax.plot(score.value, row, "o", color=colour, markersize=3.8, zorder=4)
-            ax.text(1.02, row, f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]".replace("-", "\u2212"),
+            ax.text(1.02, row, with_interval(score.value, score.low, score.high).replace("-", "\u2212"),
                     va="center", transform=ax.get_yaxis_transform(), weight="bold" if name == best else "normal")
             ticks.append(row)
             labels.append(REPRESENTATIONS[name])
@@ -62,7 +63,7 @@ def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) ->
         row += 0.35
     ax.axvline(scores.chance, color="0.3", linestyle="--", linewidth=1)
     ax.set(yticks=ticks, yticklabels=labels, ylim=(row - 0.75, -0.6),
-           xlabel=f"{words(scores.metric)} on held-out rows; dashed: chance, {scores.chance:.2f}")
+           xlabel=f"{words(scores.metric)} on held-out rows; dashed: chance, {significant(scores.chance, 2)}")
     ax.margins(x=0.08)
     if names:
         ax.set_xlim(min(0.0, ax.get_xlim()[0]), 1)  # what is near chance looks near chance
@@ -89,7 +90,8 @@ def plot_scores_over_k(ax: Axes, scores: Sequence[FairScores], situation: str) -
                         linewidth=0)
         ax.plot(ks, [one.value for one in found], marker="o", markersize=3, linewidth=1.3, color=colour,
                 linestyle=":" if name.endswith("at k") else "-", label=REPRESENTATIONS[name])
-    ax.axhline(scores[0].chance, color="0.3", linestyle="--", linewidth=1, label=f"chance, {scores[0].chance:.2f}")
+    ax.axhline(scores[0].chance, color="0.3", linestyle="--", linewidth=1,
+               label=f"chance, {significant(scores[0].chance, 2)}")
     _axis_of_k(ax, ks)
     ax.set_title(f"{situation}: {words(scores[0].metric)}", loc="left", fontsize="medium", weight="bold")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small")

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_count
@@ -67,6 +68,7 @@ _OF_OBJECTIVES = {"CA of x": ("CA", "x"), "CA of y": ("CA", "y"), "CP x->y": ("C
 Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objective, from the fold of each row
 
 
+@checked
 def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
                 columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, k: int,
                 groups: Int[np.ndarray, "n"] | None = None, pilot: Pilot | None = None, seed: int = 0,
@@ -109,6 +111,7 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
         return _record(divisions, 0, pilot_scores, kind, k, diverged)
 
 
+@checked
 def scores_over_k(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
                   columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, ks: Sequence[int],
                   groups: Int[np.ndarray, "n"] | None = None, seed: int = 0, folds: int = FOLDS,

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.digits import p_value, significant
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_number
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
@@ -95,19 +96,23 @@ class SharedSignal:
 
     def reason(self) -> str:
         """What the two tests found, in one sentence."""
+        views, labels = map(p_value, (self.views_p, self.labels_p), self.least_p)
         if not self.views_share:
-            return (f"no shared signal seen: x and y agree no better than shuffled pairs do (p = {_p(self.views_p)}; "
-                    f"canonical correlation {self.agreement:.2f}, shuffled {self.shuffled_agreement:.2f}); "
-                    "check the pairing")
-        found = f"the views share something (p = {_p(self.views_p)})"
+            return (f"no shared signal seen: x and y agree no better than shuffled pairs do (p {views}; canonical "
+                    f"correlation {significant(self.agreement, 2)}, shuffled "
+                    f"{significant(self.shuffled_agreement, 2)}); check the pairing")
+        found = f"the views share something (p {views})"
         if not self.labels_concerned:
-            return (f"{found}, but nothing that the labels measure (p = {_p(self.labels_p)}; "
-                    f"share explained {self.label_share:.2f}, with shuffled labels {self.shuffled_label_share:.2f})")
-        return f"{found}, and the labels measure it (p = {_p(self.labels_p)})"
+            return (f"{found}, but nothing that the labels measure (p {labels}; share explained "
+                    f"{significant(self.label_share, 2)}, with shuffled labels "
+                    f"{significant(self.shuffled_label_share, 2)})")
+        return f"{found}, and the labels measure it (p {labels})"
 
-
-def _p(value):
-    return f"{value:.2f}".removeprefix("0") if value >= 0.1 else f"{value:.1g}".removeprefix("0")
+    @property
+    def least_p(self) -> tuple[float, float]:
+        """The least p-values of views and of labels that the shuffles could have given."""
+        views = 1 / (self.permutations + 1)
+        return views, max(views, 1 / (self.label_permutations + 1))
 
 
 def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from phasejax._core.digits import significant
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
@@ -111,8 +112,8 @@ class SpectralDiagnosis:
     @property
     def recommendation(self) -> str:
         """What to do, in one sentence."""
-        align, predict = f"Delta_CA = {self.delta_ca:.2f}", f"Delta_CP = {self.delta_cp:.2f}"
-        reverse = f"Delta_CP y->x = {self.delta_cp_reverse:.2f}"
+        align, predict = f"Delta_CA = {significant(self.delta_ca)}", f"Delta_CP = {significant(self.delta_cp)}"
+        reverse = f"Delta_CP y->x = {significant(self.delta_cp_reverse)}"
         match self.regime:
             case Regime.BOTH:
                 wider = "alignment" if self.delta_ca >= self.delta_cp else "prediction of y from x"
@@ -135,11 +136,11 @@ class SpectralDiagnosis:
         """The diagnosis as lines of text."""
         lines = [
             f"Regime           {self.regime.value}",
-            f"Delta_CA         {self.delta_ca:.3f}   {_counted(self.ca)}",
-            f"Delta_CP         {self.delta_cp:.3f}   {_counted(self.cp)}",
-            f"Delta_CP y->x    {self.delta_cp_reverse:.3f}   {_counted(self.cp_reverse)}",
-            f"kappa            {self.kappa:.3f}",
-            f"nu               {self.nu:.3f}",
+            f"Delta_CA         {significant(self.delta_ca)}   {_counted(self.ca)}",
+            f"Delta_CP         {significant(self.delta_cp)}   {_counted(self.cp)}",
+            f"Delta_CP y->x    {significant(self.delta_cp_reverse)}   {_counted(self.cp_reverse)}",
+            f"kappa            {significant(self.kappa)}",
+            f"nu               {significant(self.nu)}",
             f"data             n = {self.n}, d_x = {self.d_x}, d_y = {self.d_y}, "
             f"label columns = {self.label_columns}, method = {self.method}",
             *(f"Warning: {warning}" for warning in self.warnings),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from phasejax._core.digits import significant, with_interval
+from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._fair_scores import FairScores
 
@@ -71,10 +73,10 @@ def _use(diagnosis: "Diagnosis", situation: str, whole: tuple[str, ...], embeddi
     widest = diagnosis.scores[-1]
     score = widest.score(raw)
     if not any(widest.clearly_above_chance(name) for name in (*whole, *embeddings)):
-        text = (f"nothing predicts the labels clearly above chance, {widest.chance:.2f}: {ACTIONS[raw]}, "
-                f"{widest.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]")
+        text = (f"nothing predicts the labels clearly above chance, {significant(widest.chance, 2)}: {ACTIONS[raw]}, "
+                f"{widest.metric} {with_interval(score.value, score.low, score.high)}")
         return Use(situation, everything, embedding, False, text)
-    text = (f"{ACTIONS[raw]}, {widest.metric} {score.value:.2f} [{score.low:.2f}, {score.high:.2f}]; "
+    text = (f"{ACTIONS[raw]}, {widest.metric} {with_interval(score.value, score.low, score.high)}; "
             f"{_width(diagnosis)}: {_by_width(diagnosis, embeddings, raw)}")
     return Use(situation, everything, embedding, embedding.decided, text)
 
@@ -88,7 +90,7 @@ def _by_width(diagnosis: "Diagnosis", names: Sequence[str], raw: str | None = No
         first, (scores, choice) = alike[0][0].k, alike[-1]
         widths = "" if len(diagnosis.scores) == 1 else (
             f"k = {first}" + (f" to {scores.k}" if len(alike) > 1 else "") + ": ")
-        parts.append(f"{widths}{ACTIONS[name]}, {scores.score(name).value:.2f}"
+        parts.append(f"{widths}{ACTIONS[name]}, {_shown(scores.score(name))}"
                      f"{f' at k = {scores.k}' if len(alike) > 1 else ''}{_cost(scores, name, raw)} "
                      f"({_certainty(choice)})")
     return "; ".join(parts)
@@ -99,10 +101,14 @@ def _cost(scores: FairScores, name: str, raw: str | None) -> str:
     if raw is None:
         return ""
     # The difference of the numbers that are shown.
-    cost = round(scores.score(raw).value, 2) - round(scores.score(name).value, 2)
+    cost = float(_shown(scores.score(raw))) - float(_shown(scores.score(name)))
     if abs(cost) < 0.005:
         return ""
-    return f", {cost:.2f} less than all columns" if cost > 0 else f", {-cost:.2f} more than all columns"
+    return f", {significant(abs(cost), 1 if abs(cost) < 0.1 else 2)} {'less' if cost > 0 else 'more'} than all columns"
+
+
+def _shown(score: Score) -> str:
+    return with_interval(score.value, score.low, score.high).partition(" ")[0]
 
 
 def _certainty(choice: Choice) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phasejax._core.digits import decimals_of, p_value, significant, to_decimals
 from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
 
@@ -78,11 +79,14 @@ class SimilarityTable:
     def summary(self) -> str:
         """The table as lines of text."""
         level = f"{100 * self.confidence:g}% interval"
-        lines = [f"{'metric':28}{'value':>8}{'by chance':>11}{'p':>8}   {level}"]
+        lines = [f"{'metric':28}{'value':>10}{'by chance':>11}{'p':>9}   {level}"]
         for name, found in self.metrics.items():
-            ends = "-" if np.isnan(found.low) else f"{found.low:.3f} to {found.high:.3f}"
-            p_value = "-" if np.isnan(found.p_value) else f"{found.p_value:.3g}"
-            lines.append(f"{name:28}{found.value:8.3f}{found.null_mean:11.3f}{p_value:>8}   {ends}")
+            decimals = decimals_of(found.low, found.high)  # None, as of NaN, stands for three digits
+            value, chance, low, high = (significant(one) if decimals is None else to_decimals(one, decimals)
+                                        for one in (found.value, found.null_mean, found.low, found.high))
+            ends = "-" if np.isnan(found.low) else f"{low} to {high}"
+            p = "-" if np.isnan(found.p_value) else p_value(found.p_value, 1 / (self.permutations + 1))
+            lines.append(f"{name:28}{value:>10}{chance:>11}{p.removeprefix('= '):>9}   {ends}")
         rows = f"n = {self.n}" + ("" if self.groups is None else f" in {self.groups} groups")
         lines.append(f"{rows}, d_x = {self.d_x}, d_y = {self.d_y}, k = {self.k} ({self.distance}), "
                      f"{self.permutations} permutations, {self.resamples} resamples")

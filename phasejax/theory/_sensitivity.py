@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phasejax._core.digits import significant
 from phasejax._core.pytree import pytree
 from phasejax.theory import _closed_forms
 from phasejax.theory._model import SpikedModel
@@ -41,7 +42,8 @@ class Sensitivity:
         rows = {_RATIOS[ratio][0]: {name: float(value) for name, value in row.items()}
                 for ratio, row in self.fields.items()}
         lines = ["d log Delta / d log " + " ".join(f"{name:>10}" for name in _FIELDS)]
-        lines += [f"{label:<19} " + " ".join(f"{row[name]:>10.2f}" for name in _FIELDS) for label, row in rows.items()]
+        lines += [f"{label:<19} " + " ".join(f"{significant(row[name], 2):>10}" for name in _FIELDS)
+                  for label, row in rows.items()]
         return "\n".join(lines + [_strongest(label, row) for label, row in rows.items()])
 
 
@@ -50,7 +52,7 @@ def _strongest(label, row):
         return f"{label}: no parameter moves the ratio, which is 0 or infinite."
     top = max(abs(value) for value in row.values())
     names = [name for name, value in row.items() if abs(value) >= top * (1 - 1e-6)]
-    signs = ", ".join(f"{row[name]:+.2f}" for name in names)
+    signs = ", ".join(f"{'+' * (row[name] > 0)}{significant(row[name], 2)}" for name in names)
     return f"{label}: {' and '.join(names)} moves the ratio most, by {signs} % for 1 % more of it."
 
 

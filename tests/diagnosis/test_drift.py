@@ -485,7 +485,7 @@ def test_regimes_move_where_both_are_stated(content, content_now):
     undecided = regimes([0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], label_z=1.0)
     assert (undecided.regime_now, undecided.regime_moved) == (None, False)
     assert undecided.to_dict()["regime_now"] == "undecided"
-    assert "undecided, likeliest CA only (probability 1.00)" in undecided.summary()
+    assert "undecided, likeliest CA only (probability 1)" in undecided.summary()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from phasejax._core.digits import significant, with_interval
 from phasejax.diagnosis import plot_diagnosis, plot_spectrum
 from phasejax.diagnosis._score_plots import REPRESENTATIONS
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
@@ -61,7 +62,7 @@ def test_a_diagnosis_is_three_spectra_under_its_regime(saved_diagnosis):
     assert [title.partition(":")[0] for title in titled] == [
         "Alignment", "Prediction of y", "Prediction of x"]
     for title, ratio in zip(titled, ("delta_ca", "delta_cp", "delta_cp_reverse"), strict=True):
-        assert f"= {saved_diagnosis.estimates[ratio].value:.2f}$" in title
+        assert f"= {significant(saved_diagnosis.estimates[ratio].value)}$" in title
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     assert np.asarray(canvas.buffer_rgba())[..., :3].std() > 5
@@ -91,7 +92,7 @@ def test_a_decision_is_scores_and_label_content(saved_decision):
     for name, words in REPRESENTATIONS.items():
         score = scores.score(name)
         assert words in texts
-        shown = f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]".replace("-", "\u2212")
+        shown = with_interval(score.value, score.low, score.high).replace("-", "\u2212")
         assert shown in texts
         lines = [line for ax in axes for line in ax.lines if list(line.get_xdata()) == [score.low, score.high]]
         assert len(lines) == 1, name
@@ -105,7 +106,7 @@ def test_the_best_embedding_of_a_situation_is_bold(saved_decision):
     bold = [text.get_text() for text in figure.axes[-1].texts + figure.axes[0].texts if text.get_weight() == "bold"]
     scores = saved_decision.scores[0]
     best = [scores.score(scores.best(names).name) for _, names in SITUATIONS.values()]
-    assert [text for text in bold if "[" in text] == [f"{s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for s in best]
+    assert [text for text in bold if "[" in text] == [with_interval(s.value, s.low, s.high) for s in best]
 
 
 def test_scores_at_several_widths_are_curves(saved_decision):

@@ -21,14 +21,15 @@ from phasejax.diagnosis.report._evidence import OF_A_COLUMN
 from phasejax.diagnosis.report._fit_values import phase_diagram
 from phasejax.diagnosis.report._format import (
     FILTERS,
+    MINUS,
     fixed,
+    interval,
     level,
     number,
     p_value,
     percent,
     readable,
     sentence,
-    signed,
 )
 from phasejax.theory import regime_code
 
@@ -182,7 +183,7 @@ def test_the_first_screen_answers_by_use(clear, written):
         whole = [scores.best(SITUATIONS[use.situation][0]).name] if use.situation in SITUATIONS else []
         for name in (use.embedding.name, *whole):
             score = scores.score(name)
-            assert f"{fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}]" in line
+            assert interval(score) in line
         assert ("sure" if use.embedding.sure else "decided") in line
         if not use.embedding.sure:
             assert readable(use.embedding.needed) in line
@@ -194,7 +195,7 @@ def test_scores_stand_with_what_a_wrong_choice_costs(clear, pages):
     for name, label in (("CP x->y", "CP x→y, encoder of x"), ("joint", "CA and CP x→y, encoder of x")):
         score = scores.score(name)
         sources = " ".join(fixed(scores.values[source][name]) for source in scores.sources)
-        assert (f"{label} {fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}] {sources} "
+        assert (f"{label} {interval(score)} {sources} "
                 f"{fixed(losses[name])}") in text
     assert losses["CP x->y"] > 0.5
 
@@ -208,7 +209,7 @@ def test_tests_and_content_are_in_words(clear, pages):
     assert "Regime at n = 300: CA only" in text
     assert "Alignment keeps what both views tell about the labels, predicting y from x does not." in text
     for name, share in zip(("CA", "CP x→y", "CP y→x"), clear.content.at(2).values(), strict=True):
-        assert f"{name} {fixed(share.value)} [{fixed(share.low)}, {fixed(share.high)}]" in text
+        assert f"{name} {interval(share)}" in text
 
 
 def test_real_label_columns_have_scores_of_their_own(clear, pages):
@@ -267,7 +268,7 @@ def test_undecided_says_between_what_and_what_would_settle_it(undecided, written
     assert "0.10 below all columns" in header
     loss = undecided.best(("CA", "CP both")).expected_loss["CP both"]
     assert 0 < loss < 0.05  # all columns, 0.1 above both, do not count among embeddings
-    assert re.search(rf"CP both ways, both encoders 0\.80 \[.{{10}}\] 0\.80 0\.80 {fixed(loss)}", text)
+    assert re.search(rf"CP both ways, both encoders 0\.80\d? \[.{{10,14}}\] 0\.80 0\.80 {fixed(loss)}", text)
     assert undecided.regime is None
     assert "Regime at n = 300: undecided" in text
     assert readable(undecided.content.reason(2)) in text
@@ -277,7 +278,7 @@ def test_undecided_says_between_what_and_what_would_settle_it(undecided, written
 def test_an_open_width_gives_an_answer_for_each(open_width, written, pages):
     header = first_screen(written, "open")
     assert "the best embedding depends on its width k" in header
-    assert re.search(r"k = 1: Predict each view from the other \(CP both\) 0\.99 .*k = 2 to 4: Align \(CA\)", header)
+    assert re.search(r"k = 1: Predict each view from the other \(CP both\) 0\.9\d+ .*k = 2 to 4: Align \(CA\)", header)
     both = " ".join(fixed(scores.score("CP both").value) for scores in open_width.scores)
     assert f"CP both ways, both encoders {both}" in pages["open"].text
 
@@ -315,7 +316,7 @@ def test_a_pilot_has_its_scores_and_what_did_not_train_is_said(clear, tmp_path):
     assert "The pilot did not train in every fold for CP x→y, joint, which has only the other scores." in text
     score = scores.score("CA of y")
     values = " ".join(fixed(scores.values[source]["CA of y"]) for source in ("linear", "lifted"))
-    assert f"CA, encoder of y {fixed(score.value)} [{fixed(score.low)}, {fixed(score.high)}] {values} 0.50" in text
+    assert f"CA, encoder of y {interval(score)} {values} 0.50" in text
 
 
 def test_without_scores_the_regime_is_the_answer(clear, tmp_path):
@@ -397,10 +398,12 @@ def test_numbers_are_rounded_for_reading():
              9.999: "10.0", 2.5e7: "2.50 \u00d7 10⁷", 3.1e-5: "3.10 \u00d7 10⁻⁵", -np.inf: "\u2212∞"}
     assert {value: number(value) for value in shown} == shown
     assert [percent(p) for p in (0.0, 0.001, 0.5, 0.9999, 1.0)] == ["0%", "< 1%", "50%", "> 99%", "100%"]
-    assert [signed(value) for value in (-0.001, 0.001, 0.1, -0.25)] == ["0.00", "0.00", "+0.10", "\u22120.25"]
     assert [level(share) for share in (0.9, 0.57, 0.995)] == ["90%", "57%", "99.5%"]
     assert readable("R2 -0.10 [-0.20, 0.00] of CP y->x, not-2") == "R² \u22120.10 [\u22120.20, 0.00] of CP y→x, not-2"
-    assert [p_value(value) for value in (0.004, 0.0123, 0.234)] == ["0.004", "0.01", "0.23"]
+    assert [p_value(value) for value in (0.004, 0.0123, 0.234)] == ["= .004", "= .012", "= .23"]
+    assert p_value(0.005, 0.005) == "≤ .005"
+    assert [fixed(value) for value in (0.0012, 0.9991, 0, 1)] == ["0.001", "0.999", "0", "1"]
+    assert fixed(-0.0004) == f"{MINUS}0.0004"
     assert [sentence(text) for text in ("yes", "x is so.", "x-ray")] == ["Yes.", "x is so.", "X-ray."]
     assert [FILTERS["counted"](count, "pair") for count in (1, 1797)] == ["1 pair", "1,797 pairs"]
 

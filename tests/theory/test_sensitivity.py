@@ -182,6 +182,6 @@ def test_single_precision_works_as_everywhere():
 def test_the_summary_names_the_parameter():
     lines = sensitivity(MODEL).summary().splitlines()
     assert lines[0].split()[-6:] == list(FIELDS)
-    assert lines[1].split() == ["CA", "0.48", "-1.00", "-0.16", "-0.07", "0.00", "0.00"]
-    assert lines[4] == "CA: nu moves the ratio most, by -1.00 % for 1 % more of it."
-    assert lines[5] == "CP: kappa moves the ratio most, by +1.33 % for 1 % more of it."
+    assert lines[1].split() == ["CA", "0.48", "-1", "-0.16", "-0.074", "0", "0"]
+    assert lines[4] == "CA: nu moves the ratio most, by -1 % for 1 % more of it."
+    assert lines[5] == "CP: kappa moves the ratio most, by +1.3 % for 1 % more of it."

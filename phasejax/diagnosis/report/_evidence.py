@@ -27,10 +27,12 @@ def tests(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     noun = "row" if diagnosis.groups is None else "group"
     return [
         {"question": "Do x and y share anything?", "yes": shared.views_share, "p": shared.views_p,
+         "least": shared.least_p[0],
          "measure": "canonical correlation (root mean square)", "observed": shared.agreement,
          "shuffled": shared.shuffled_agreement, "what": "shuffled pairs", "permutations": shared.permutations,
          "size": shared.size, "noun": noun, "statistic": shared.view_statistic},
         {"question": "Does what they share concern the labels?", "yes": shared.labels_concerned, "p": shared.labels_p,
+         "least": shared.least_p[1],
          "measure": "share of the labels' variance that shared directions explain", "observed": shared.label_share,
          "shuffled": shared.shuffled_label_share, "what": "shuffled labels", "permutations": shared.label_permutations,
          "size": shared.labelled_size, "noun": noun, "statistic": shared.label_statistic}]

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Callable
 
+from phasejax._core import digits
+from phasejax._core.digits import to_decimals, with_interval
 from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._estimates import Estimate
 
@@ -40,36 +41,27 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     mantissa, _, power = f"{value:.2e}".partition("e")
-    digits = 2 - int(power)
+    decimals = 2 - int(power)
     if -3 <= int(power) < 6:
-        return f"{round(value, digits):,.{max(digits, 0)}f}".replace("-", MINUS)
+        return f"{round(value, decimals):,.{max(decimals, 0)}f}".replace("-", MINUS)
     return f"{mantissa} {TIMES} 10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", MINUS)
 
 
 def fixed(value: float) -> str:
-    """Two decimals."""
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", MINUS) if math.isfinite(value) else number(value)
+    """Two decimals, more where these would show 0 or 1 for what is neither."""
+    return to_decimals(value, 2).replace("-", MINUS) if math.isfinite(value) else number(value)
 
 
-def signed(value: float) -> str:
-    """Two decimals with their sign."""
-    shown = fixed(value)
-    return f"+{shown}" if value > 0 and shown != "0.00" else shown
+def interval(estimate: Estimate | Score) -> str:
+    """A median, a share or a score with its interval, to the digits that this leaves: "1.24 [1.20, 1.28]"."""
+    if not all(map(math.isfinite, (estimate.value, estimate.low, estimate.high))):
+        return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+    return with_interval(estimate.value, estimate.low, estimate.high).replace("-", MINUS)
 
 
-def interval(estimate: Estimate | Score, write: Callable[[float], str] = number) -> str:
-    """A median or a score with its interval, such as "1.24 [1.20, 1.28]"."""
-    return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"
-
-
-def fixed_interval(estimate: Estimate | Score) -> str:
-    """A share or a score with its interval, two decimals each."""
-    return interval(estimate, fixed)
-
-
-def p_value(value: float) -> str:
-    """A p-value to one digit, two where it is large."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+def p_value(value: float, least: float | None = None) -> str:
+    """A p-value with its sign, such as "= .003"; at most `least` where the test cannot give less."""
+    return digits.p_value(value, least).replace("<=", "≤")
 
 
 def capitalised(text: str) -> str:
@@ -93,5 +85,5 @@ def thousands(count: int) -> str:
 
 
 FILTERS = {function.__name__: function for function in (
-    readable, level, percent, number, fixed, signed, interval, fixed_interval, p_value, capitalised, sentence, counted,
+    readable, level, percent, number, fixed, interval, p_value, capitalised, sentence, counted,
     thousands)}

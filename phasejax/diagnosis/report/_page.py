@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from phasejax._core.atomic_files import written_whole
+from phasejax._core.checked_call import checked
 from phasejax._version import __version__
 from phasejax.diagnosis._bootstrap import LEVEL
 from phasejax.diagnosis._content import KEPT
@@ -35,6 +36,7 @@ from phasejax.diagnosis.report._format import FILTERS, SYMBOLS
 from phasejax.plotting import REGIME_COLOURS
 
 
+@checked
 def write_report(diagnosis: Diagnosis, path: str | Path, *, sources: dict[str, str] | None = None) -> None:
     """Write a diagnosis as one self-contained HTML file.
 
