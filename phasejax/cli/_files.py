@@ -137,9 +137,8 @@ def _named_files(paths, id_column, flatten):
 def notes_on_standard_error() -> Iterator[None]:
     """Print how inputs were read, a line each, and what was written, once the command has done its work.
 
-    An error stays a single line.
-
-    What the result says as a warning is not said again.
+    An error stays a single line. What limits the answer is printed at once, before anything is computed; the result
+    says it among its warnings.
     """
     from phasejax.io import InputNote
     from phasejax.io._matching import InputWarning
@@ -150,6 +149,8 @@ def notes_on_standard_error() -> Iterator[None]:
 
         def show(message, category, *others, **options):
             if issubclass(category, InputWarning):
+                if str(message) not in said:
+                    print("warning: " + one_line(str(message)), file=sys.stderr, flush=True)
                 said.add(str(message))
             elif issubclass(category, InputNote):
                 notes.append(str(message))

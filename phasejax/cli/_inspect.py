@@ -62,7 +62,7 @@ class Inspect:
 
 
 def say_headlines(x: Any, y: Any, labels: Any = None, **options: Any) -> None:
-    """Note the three most important lines of an inspection, before a command computes anything.
+    """Note the three most important lines of an inspection, and warn of what limits the answer, before all else.
 
     Args:
         x, y, labels: as `phasejax.io.inspect_pair` takes them.
@@ -71,4 +71,6 @@ def say_headlines(x: Any, y: Any, labels: Any = None, **options: Any) -> None:
     from phasejax.io import inspect_pair
     from phasejax.io._matching import announce
 
-    announce(replace(inspect_pair(x, y, labels, **options), refusal=None).headlines())  # the command refuses itself
+    found = inspect_pair(x, y, labels, **options)
+    limits = () if found.refusal else found.limits  # the command refuses itself, in one line
+    announce((*limits, *replace(found, refusal=None).headlines()), said=limits)

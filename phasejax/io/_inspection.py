@@ -27,14 +27,12 @@ from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._suspected_groups import suspected_groups
 from phasejax.io._view_facts import ROW_FAR, ViewFacts, view_facts
 
-# Members that a class needs, to be in every fold of a cross-validation.
-LEAST_MEMBERS = 5
+LEAST_MEMBERS = 5  # that a class needs, to be in every fold of a cross-validation
 # Labelled rows, or groups of them, below which nothing is said.
 LEAST_LABELLED = 20
 _MIXED_UNITS = 1e3  # ratio of standard deviations of columns from which they count as quantities in different units
 _CLASSES_SHOWN = 8
-# Rows below which views are not reduced but refused.
-_LEAST_ROWS = 6
+_LEAST_ROWS = 6  # below which views are not reduced but refused
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ class Inspection:
         plan: what a diagnosis would do with them, a line each.
         notes: what was decided about rows, missing values and labels.
         readings: how files and containers were read.
+        limits: those of the notes that say what limits an answer.
     """
 
     x: ViewFacts
@@ -96,6 +95,7 @@ class Inspection:
     plan: tuple[str, ...]
     notes: tuple[str, ...]
     readings: tuple[str, ...]
+    limits: tuple[str, ...] = ()
 
     def headlines(self) -> tuple[str, ...]:
         """The three most important lines: what is most likely to make an answer wrong comes first."""
@@ -236,12 +236,12 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
             repeated = repeated_rows(*sample)
         of_labels, problem = _label_facts(matched, kind, n)
         refusal = refusal or problem or _refusal(facts, *sample) or too_few_labels(matched)
-    notes = () if matched is None else matched.notes
     return Inspection(
         x=facts[0], y=facts[1], labels=of_labels, n=n,
         groups=None if matched is None or matched.groups is None else int(matched.groups.max()) + 1, repeated=repeated,
         suspected_groups=tuple(suspected_groups(x, y)), refusal=refusal,
-        plan=tuple(_plan(x, y, matched, facts, of_labels, refusal, k)), notes=notes,
+        plan=tuple(_plan(x, y, matched, facts, of_labels, refusal, k)),
+        notes=() if matched is None else matched.notes, limits=() if matched is None else matched.limits,
         readings=tuple(dict.fromkeys(note for rows in (x, y, labels, groups) if rows is not None
                                      for note in rows.notes)))
 

@@ -68,6 +68,8 @@ def labels_among_features(name: str, values: np.ndarray | Table, which: Int[np.n
     columns = labels.reshape(len(labels), -1)
     if resolved_kind(labels, kind) == "class" and columns.shape[1] == 1:
         _, classes, counts = np.unique(columns[:, 0], return_inverse=True, return_counts=True)
+        if 2 * len(counts) > len(labels):
+            return  # refused where labels are encoded
         ordered, starts = rows[np.argsort(classes.reshape(-1), kind="stable")], np.cumsum(counts) - counts
         low = np.minimum.reduceat(ordered, starts, 0)
         found = np.flatnonzero((low == np.maximum.reduceat(ordered, starts, 0)).all(0) & (low.min(0) < low.max(0)))

@@ -113,5 +113,6 @@ def test_labels_are_found_by_identifier_and_what_was_decided_is_said(tmp_path, c
     assert "note: labels: matched by identifier, 120 of 200 rows have a label" in err.splitlines()
     of_classes = "labels: left out classes with fewer than 5 rows, too few to cross-validate: platelet: 1 row"
     assert f"Warning: {of_classes}" in out.splitlines()
+    assert err.splitlines()[0] == f"warning: {of_classes}"
     warned = [line.removeprefix("Warning: ") for line in out.splitlines() if line.startswith("Warning: ")]
     assert not {line.removeprefix("note: ") for line in err.splitlines()} & set(warned)

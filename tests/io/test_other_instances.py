@@ -1,0 +1,163 @@
+"""Other instances of the kinds of input: labels among features, masks, fills, errors of spreadsheets, odd names.
+
+Each test makes a small file or object and compares what is read with the values it was made of.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasejax.io import as_named, inspect_pair, match_rows
+from phasejax.io._matching import match_labelled
+
+RNG = np.random.default_rng(0)
+N = 60
+X, Y = RNG.standard_normal((N, 4)), RNG.standard_normal((N, 3))
+ORDER = RNG.permutation(N)
+CLASSES = np.int64(X[:, 0] > 0)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+
+
+def values(path):
+    found = as_named(path, "x").values
+    return found if isinstance(found, np.ndarray) else found.rows(0, len(found))
+
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "frame"])
+def test_the_column_that_labels_come_from_is_no_feature(ending):
+    frame = pd.DataFrame(X).add_prefix("f").assign(type=np.arange(N) % 2, teff=X[:, 0] + X[:, 1])
+    if ending != "frame":
+        frame.to_csv("x.csv", index=False) if ending == "csv" else frame.to_parquet("x.parquet")
+    for name in ("type", "teff"):
+        x, labels = (frame, frame[name]) if ending == "frame" else (f"x.{ending}", f"x.{ending}:{name}")
+        found, _ = match_labelled(x, Y, labels)
+        np.testing.assert_allclose(found.x, frame.drop(columns=name))
+        assert f"x: column {name} holds the labels and is no feature" in found.notes
+    found, _ = match_labelled(frame, Y, pd.Series(X[:, 3], name="teff"))
+    assert found.x.shape == (N, 6)
+    assert "x: column teff counts as a feature, but has the name of the labels" in found.notes
+
+
+@pytest.mark.parametrize(("labels", "column"), [
+    (np.arange(N) % 3, (np.arange(N) % 3 == 1) * 7.0), (X[:, 1], X[:, 1]), (np.c_[X[:, 0], X[:, 2]], X[:, 2]),
+    (np.array(["a", "b"] * 30), np.arange(N) % 2), ([*np.arange(50) % 2, *[None] * 10], np.arange(N) % 2)])
+def test_labels_among_the_features_are_a_warning(labels, column):
+    found, _ = match_labelled(np.c_[Y, column], Y, labels)
+    assert [line for line in found.limits if line.startswith("x: column 3 (from 0) has ")]
+    assert not [line for line in match_labelled(Y, Y, labels)[0].limits if "(from 0)" in line]
+
+
+@pytest.mark.parametrize(("labels", "said"), [
+    (np.where(np.arange(N) < 15, -1, CLASSES), "labels: -1 counts as a class, of 15 rows"),
+    (np.where(np.arange(N) < 15, -9999, CLASSES), "labels: -9999 counts as a class, of 15 rows"),
+    (np.where(np.arange(N) < 15, "Unassigned", np.array(["B", "T"])[CLASSES]), "labels: 'Unassigned' counts as a "),
+    (["B", "b", "T"] * 20, "labels: classes that differ in capitals only count as different: B, b"),
+    (np.where(np.arange(N) < 15, 99.99, X[:, 0]), "labels: 99.99 stands 15 times far from all other values"),
+    (np.eye(3)[np.arange(N) % 3], "labels: 3 columns with a single 1 in each row, read as so many classes"),
+    (pd.get_dummies(pd.Series(["B", "T"] * 30)), "labels: 2 columns with a single 1 in each row, read as so many cla"),
+    (np.tile([-1, 1], 30), None), (np.tile([0, 1, 3], 20), None), (X[:, 0], None), (X[:, :2], None)])
+def test_labels_that_may_be_none_are_said(labels, said):
+    notes = match_labelled(Y, X[:, 2:], labels)[0].notes
+    assert notes == () if said is None else any(note.startswith(said) for note in notes)
+
+
+def test_one_hot_columns_are_the_classes_that_they_stand_for():
+    classes = np.arange(N) % 3
+    found, kind = match_labelled(X, Y, np.eye(3)[classes])
+    assert (found.labels.tolist(), kind) == (classes.tolist(), "class")
+    assert match_labelled(X, Y, np.eye(3)[classes], label_kind="real")[0].labels.shape == (N, 3)
+
+
+def test_declared_categories_that_are_numbers_are_no_real_values():
+    found, kind = match_labelled(X, Y, pd.Categorical(np.tile([1, 2, None], 20)))
+    assert (set(found.labels.tolist()), kind) == ({"1", "2"}, "class")
+    with pytest.raises(ValueError, match=r"got numbers stored as text, such as 1\.5 .*label kind class"):
+        match_labelled(X, Y, pd.Categorical([1.5, 2.5] * 30))
+    assert match_labelled(X, Y, pd.Categorical([1.5, 2.5] * 30), label_kind="class")[1] == "class"
+
+
+@pytest.mark.parametrize(("fill", "dtype"), [(-9999, float), (99.99, float), (99.99, "f4"), (-999.25, float),
+                                             (9.969209968386869e36, "f4"), (-32768, "i4")])
+def test_a_fill_without_a_mask_limits_every_answer(fill, dtype):
+    x = (10 * X if fill < -999 else X).astype(dtype)
+    x[3:9, 1] = fill
+    assert match_rows(x, Y).limits == (
+        f"x: {np.dtype(dtype).type(fill):.6g} stands 6 times far from all other values, in 1 columns; if it means a "
+        "missing value, mask it or write NaN",)
+
+
+def test_a_mask_beside_its_array_counts():
+    gone = np.random.default_rng(4).random((N, 4)) < 0.1
+    hidden = np.where(gone, -9999.0, X)
+    np.savez("whole.npz", data=hidden, mask=gone, fill_value=-9999.0)
+    np.savez("m.npz", data=hidden, mask=gone, x_data=hidden, x_mask=gone, labels=["a", "b"] * 30,
+             labels_mask=np.arange(N) < 9, y=X, y_mask=gone[:5], w=X, w_mask=1 - gone)
+    for path in ("whole.npz", "whole.npz:data", "m.npz:data", "m.npz:x_data"):
+        with pytest.raises(ValueError, match=rf"x: expected finite values, got {gone.sum()} that are NaN or masked"):
+            match_rows(path, Y)
+        np.testing.assert_array_equal(match_rows(path, Y, missing="drop").x, X[~gone.any(1)])
+    assert as_named("m.npz:data", "x").notes == (
+        f"m.npz: {gone.sum()} values of data are missing, since mask masks them (m.npz:data.npy reads all)",)
+    np.testing.assert_array_equal(values("m.npz:data.npy"), hidden)
+    for path in ("m.npz:y", "m.npz:w"):  # masks of another shape, or that are none
+        np.testing.assert_array_equal(values(path), X)
+    assert len(match_labelled(X, Y, "m.npz:labels")[0].labels) == N - 9
+
+
+def test_fills_that_an_attribute_of_xarray_names_are_missing():
+    xarray = pytest.importorskip("xarray")
+    packed = np.where(X > 1, -32768, 100 * X).astype("i2")
+    found = as_named(xarray.DataArray(packed, dims=("a", "b"), attrs={"_FillValue": -32768}), "x")
+    np.testing.assert_array_equal(found.values, np.where(X > 1, np.nan, packed))
+
+
+def test_the_errors_of_spreadsheets_are_missing_values_and_no_comments():
+    rows = [",".join(map(repr, row)) for row in X.tolist()]
+    for error in ("#N/A", "#DIV/0!", "#VALUE!", "#NUM!"):
+        write("x.csv", "\n".join(["a,b,c,d", *rows, f"{error},1,2,3", ",,,", ",,,"]) + "\n")
+        np.testing.assert_allclose(values("x.csv"), [*X, [np.nan, 1, 2, 3]])
+    write("x.csv", "\n".join(["a,b,c,d,,", *(f"{row},," for row in [*rows, "#1,2,3,4"]), "# the end"]) + "\n")
+    np.testing.assert_allclose(values("x.csv"), X)
+    assert "1 row behind # left out" in as_named("x.csv", "x").notes[0]
+
+
+@pytest.mark.parametrize("name", ["#id", "id_", "No.", "patient no", "Sample Name", "file_name", "cell_barcode", "HIP",
+                                  "accession_number"])
+def test_names_of_identifiers(name):
+    frame = pd.DataFrame(Y).add_prefix("g").assign(**{name: [f"A{row}" for row in range(N)]})
+    frame.iloc[ORDER].to_csv("y.csv", index=False)
+    np.testing.assert_allclose(match_rows(pd.DataFrame(X, [f"A{row}" for row in range(N)]), "y.csv").y, Y)
+
+
+def test_a_column_that_counts_rows_is_not_preferred_to_identifiers():
+    for view, name, rows in ((X, "x", range(N)), (Y, "y", ORDER)):
+        frame = pd.DataFrame(view).add_prefix(name).assign(kepid=7 * np.arange(N)).iloc[list(rows)]
+        frame.assign(id=np.arange(N)).to_csv(f"{name}.csv", index=False)
+    np.testing.assert_allclose(match_rows("x.csv", "y.csv").y, Y)
+
+
+def test_names_that_count_rows_in_another_order_are_not_paired_by_position():
+    counted = pd.Index([str(row) for row in ORDER])
+    with pytest.raises(ValueError, match=r"^y: expected identifiers, since those of x count its rows in another order"):
+        match_rows(pd.DataFrame(X, counted), Y)
+
+
+def test_what_is_no_table_at_all_is_refused():
+    np.savez("x.npz", X)
+    with open("x.npz", "rb") as stream, open("renamed.npy", "wb") as other:
+        other.write(stream.read())
+    np.testing.assert_array_equal(values("renamed.npy"), X)
+    for x in (3, None, float("nan")):
+        with pytest.raises(ValueError, match=r"x: expected "):
+            match_rows(x, Y)
+    assert inspect_pair(np.ones((N, 2)), Y).refusal == "x: expected columns that vary, got 2 constant"
