@@ -153,9 +153,6 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     if method == "content" and (refusal := too_few_labels(matched)) is not None:
         raise ValueError(refusal)
     announce(matched.limits, said=matched.limits)  # before anything is computed
-    if method == "content" and (refusal := too_few_labels(matched)) is not None:
-        raise ValueError(refusal)
-    announce(matched.limits, said=matched.limits)  # before anything is computed
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
     views, in_folds, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
