@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_count
 from phasejax.simulation import sweep
 from phasejax.theory import Regime, SpikedModel
@@ -70,6 +71,7 @@ def new_figure(width: Literal["column", "text", "page"] = "page", *, height: flo
     return Figure(figsize=(FIGURE_WIDTHS[width], height), layout="constrained")
 
 
+@checked
 def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
     r"""Colour a plane of two parameters by regime.
 
@@ -99,6 +101,7 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
            xlabel=axis_label(codes[x]), ylabel=axis_label(codes[y]))
 
 
+@checked
 def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Sequence[float | int] | None = None,
                        cells: int = 121) -> Axes:
     r"""Draw the phase diagram around a model: regimes over signal strength and nuisance correlation, and its place.
@@ -149,6 +152,7 @@ def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Seq
     return ax
 
 
+@checked
 def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: float = 1.4) -> None:
     """Draw the curves on which Delta_CA = 1 and Delta_CP = 1.
 
@@ -161,6 +165,7 @@ def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: flo
         ax.plot(curve[curve.dims[0]], curve, linewidth=linewidth, clip_on=True, **_BOUNDARY_STYLES[name])
 
 
+@checked
 def regime_legend(figure: Figure, ncols: int = 6, extra: Sequence[Artist] = (), *, boundaries: bool = True) -> None:
     """Explain the colours of the regimes and the lines of the boundaries in a legend below the panels.
 
@@ -182,6 +187,7 @@ def boundary_handles() -> list[Line2D]:
             for name, style in _BOUNDARY_STYLES.items()]
 
 
+@checked
 def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style: Any) -> None:
     """Draw the mean over seeds as a line, with a band that holds the middle two thirds of the seeds.
 
@@ -207,6 +213,7 @@ def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style: Any) -> None:
     draw_spread(ax, mean[x].values, values.transpose(x, "seed").values, line.get_color())
 
 
+@checked
 def draw_spread(ax: Axes, x: np.ndarray, values: np.ndarray, colour: Any) -> None:
     """Draw how seeds differ: a band between their quantiles 1/6 and 5/6, or a dot for each where they are few.
 
@@ -223,6 +230,7 @@ def draw_spread(ax: Axes, x: np.ndarray, values: np.ndarray, colour: Any) -> Non
         ax.plot(x, values, linestyle="", marker=".", markersize=3, color=colour, alpha=0.5, markeredgewidth=0)
 
 
+@checked
 def spread_in_words(seeds: int) -> str:
     """What `plot_curve` draws around a mean of so many seeds, for a caption.
 
@@ -236,6 +244,7 @@ def spread_in_words(seeds: int) -> str:
     return f"Lines: means over {seeds} seeds; dots: the seeds." if seeds > 1 else "One seed."
 
 
+@checked
 def plot_counts(ax: Axes, counts: xr.DataArray, x: str, y: str, top: int, colour: str) -> QuadMesh:
     """Colour a plane of two parameters by mean numbers of recovered signals.
 
@@ -255,6 +264,7 @@ def plot_counts(ax: Axes, counts: xr.DataArray, x: str, y: str, top: int, colour
                          norm=BoundaryNorm(np.arange(-0.5, top + 1), ramp.N))
 
 
+@checked
 def axis_label(coordinate: xr.DataArray) -> str:
     """The long name and the symbol of a sweep's coordinate, as an axis label."""
     symbols = {"kappa": r"$\kappa$", "kappa_bar": r"$\bar\kappa$", "nu": r"$\nu$", "lam": r"$\lambda$",

@@ -166,7 +166,6 @@ def pseudo_whitening(covariance: Float[HostOrDevice, "d d"]) -> Float[Array, "d 
     return jnp.where(kept, jnp.where(kept, values, 1.0) ** -0.5, 0.0)[:, None] * vectors.T
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, "d k"]:
     r"""Orthonormal eigenvectors of the k largest eigenvalues of a symmetric matrix, largest first.
 
@@ -193,11 +192,15 @@ def top_k_eigenspace(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array,
     matrix = check_array("matrix", matrix, 2)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix: expected a square one, got shape {matrix.shape}")
-    check_count("k", k, most=len(matrix))
-    return _with_sign(_leading_eigenvectors(k)(jnp.asarray(matrix)))
+    return _top_k_eigenspace(jnp.asarray(matrix), check_count("k", k, most=len(matrix)))
 
 
-@top_k_eigenspace.defjvp
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _top_k_eigenspace(matrix, k):
+    return _with_sign(_leading_eigenvectors(k)(matrix))
+
+
+@_top_k_eigenspace.defjvp
 def _top_k_eigenspace_jvp(k, primals, tangents):
     (matrix,), (tangent,) = primals, tangents
     tangent = (tangent + tangent.T) / 2

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from phasejax._core.terminal import one_line
+from phasejax._core.validation import users_own
 
 
 @runtime_checkable
@@ -46,7 +47,11 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
     rows 5 10
     """
     if callable(progress):
-        yield progress
+        def tell(task: str, done: int, total: int) -> None:
+            with users_own("progress", "the function given"):
+                progress(task, done, total)
+
+        yield tell
     elif progress:
         with progress_bars() as advance:
             yield advance

@@ -5,16 +5,20 @@ results that hold it can be saved. Whatever a compiled program may be computing 
 not checked.
 """
 
+import contextlib
 import difflib
 import math
 import operator
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any, SupportsIndex, TypeAlias
 
 import jax
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Key, UInt32
+
+from phasejax._core.terminal import one_line
 
 # What a function that draws takes: a key of JAX, of the new or the old kind, or a whole number to make one of.
 KeyLike: TypeAlias = Key[Array, ""] | UInt32[Array, "2"] | SupportsIndex
@@ -44,10 +48,7 @@ def check_count(name: str, value: Any, least: int = 1, most: int | None = None) 
     ...
     ValueError: seeds: expected a whole number of at least 1, got 2.5
     """
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        whole = None
+    whole = _whole(value)
     if whole is None or whole < least or (most is not None and whole > most):
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name}: expected a whole number {bounds}, got {shown(value)}")
@@ -78,11 +79,11 @@ def check_number(name: str, value: Any, *, least: int | float | None = None, abo
     ValueError: confidence: expected a number of at least 0.5 and below 1, got None
     """
     number = math.nan
-    if not isinstance(value, str | bytes):
+    if not isinstance(value, str | bytes | bool | np.bool_):
         try:
             if np.ndim(value) == 0:
                 number = float(value)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # whatever an object's own conversion raises
             pass
     if not (math.isfinite(number) and (least is None or number >= least) and (above is None or number > above)
             and (most is None or number <= most) and (below is None or number < below)):
@@ -157,11 +158,17 @@ def check_array(name: str, value: Any, dims: int | None = None) -> Any:
     ValueError: spectrum: expected an array of numbers with 1 dimension, got text
     """
     array, got = value, None
-    if not isinstance(value, jax.Array | np.ndarray | np.generic):
+    if np.ma.is_masked(value):
+        got = "masked values"
+    elif not isinstance(value, jax.Array | np.ndarray | np.generic):
         try:
             array = np.asarray(value)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # whatever an object's own conversion raises
             got = shown(value)
+    elif isinstance(value, np.matrix | np.ma.MaskedArray):
+        array = np.asarray(value)
+    if got is None and jax.dtypes.issubdtype(array.dtype, jax.dtypes.extended):
+        got = f"dtype {array.dtype}"
     if got is None and not (array.dtype == bool or jax.numpy.issubdtype(array.dtype, np.integer)
                             or jax.numpy.issubdtype(array.dtype, np.floating)):
         got = "text" if array.dtype.kind in "US" else shown(value) if array.ndim == 0 else f"dtype {array.dtype}"
@@ -173,10 +180,84 @@ def check_array(name: str, value: Any, dims: int | None = None) -> Any:
     return array
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Refuse what is neither True nor False: any other object would count as one of them unasked.
+
+    >>> check_flag("centre", "no")
+    Traceback (most recent call last):
+    ...
+    ValueError: centre: expected True or False, got 'no'
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)
+
+
+def check_path(name: str, value: Any) -> str | os.PathLike:
+    """Refuse what is no path of a file or folder: neither text nor a `pathlib.Path`, or empty.
+
+    >>> check_path("store", 5)
+    Traceback (most recent call last):
+    ...
+    ValueError: store: expected a path, got 5
+    """
+    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes) or not os.fspath(value):
+        raise ValueError(f"{name}: expected a path, got {shown(value)}")
+    return value
+
+
+def plain_whole(name: str, value: Any) -> Any:
+    """Python's own number where a whole one is given, such as NumPy's; whatever else is given is left as it is.
+
+    Raises:
+        ValueError: True or False, which Python would count as 1 or 0.
+    """
+    if isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected a whole number, got {value}")
+    if is_traced(value):
+        return value
+    whole = _whole(value)
+    return value if whole is None else whole
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == np.dtype(bool):
+        return None
+    try:
+        return operator.index(value)
+    except Exception:  # whatever an object's own conversion raises
+        return None
+
+
+@contextlib.contextmanager
+def users_own(name: str, what: str) -> Iterator[None]:
+    """What a function of the user's raises comes through as it is, with a line that says which function it was.
+
+    Args:
+        name: the argument, as an error calls it.
+        what: which function.
+
+    >>> try:
+    ...     with users_own("quantities", "the function 'own'"):
+    ...         {}["a"]
+    ... except KeyError as error:
+    ...     print(error.__notes__)
+    ["quantities: expected a result from the function 'own', got KeyError: 'a'"]
+    """
+    try:
+        yield
+    except Exception as error:
+        error.add_note(one_line(f"{name}: expected a result from {what}, got {type(error).__name__}: {error}"))
+        raise
+
+
 def shown(value: Any) -> str:
     """A value in one line of an error: numbers as they are, other things as Python writes them, cut where long."""
-    text = str(value) if isinstance(value, int | float | np.generic | np.ndarray | jax.Array) else repr(value)
-    text = " ".join(text.split())
+    try:
+        text = str(value) if isinstance(value, int | float | np.generic | np.ndarray | jax.Array) else repr(value)
+    except Exception:  # numbers of thousands of digits, and objects that cannot be written
+        text = f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+    text = one_line(" ".join(text.split()))
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN - 3]}..."
 
 

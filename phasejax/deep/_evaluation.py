@@ -11,6 +11,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
@@ -87,6 +88,7 @@ class FrozenEncoders:
         return views.label, views.position
 
 
+@checked
 def evaluate(trained: TrainedGrid, *, progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Fit linear probes to the frozen encoders of every cell and score them on test rows.
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_among, check_count
 from phasejax.deep._networks import ACTIVATIONS, ENCODERS
 from phasejax.deep._objectives import OBJECTIVES, PROBED
@@ -14,6 +15,7 @@ PRECISIONS = ("float32", "bfloat16")
 _TUPLES = ("jitters", "noises", "objectives", "widths", "hidden", "probe_sizes")
 
 
+@checked
 @dataclass(frozen=True)
 class Experiment:
     """A grid of trainings and their evaluation: every jitter with every noise, objective and seed.
@@ -167,6 +169,7 @@ class Experiment:
             values[name] = tuple(values[name])
         return cls(**values)
 
+    @checked
     def difference(self, other: "Experiment") -> list[str]:
         """What differs from another experiment, one text for each field, such as "seeds: 3 here, 5 there"."""
         return [f"{field.name}: {getattr(self, field.name)} here, {getattr(other, field.name)} there"

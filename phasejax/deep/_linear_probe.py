@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from phasejax._core.checked_call import checked
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_array, check_count, check_number
 
@@ -49,6 +50,7 @@ class ProbeScores:
     chance: float
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class ProbeRows:
     """Embeddings with the labels and the nuisance to be predicted, and which rows serve for what.
@@ -82,6 +84,7 @@ class ProbeRows:
             raise ValueError(f"labels: expected classes from 0 on, got {self.labels.min()}")
 
 
+@checked
 def probe(rows: ProbeRows, sizes: tuple[int, ...]) -> ProbeScores:
     """Fit linear probes to the first m training rows, for each m of `sizes`, and score them on the test rows.
 
@@ -118,6 +121,7 @@ def probe(rows: ProbeRows, sizes: tuple[int, ...]) -> ProbeScores:
                        _position_r2(rows), chance)
 
 
+@checked
 def seed_interval(values: Float[np.ndarray, "*shape"], axis: int, level: float = 0.95
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Mean over seeds with Student's t interval; seeds with NaN are left out.

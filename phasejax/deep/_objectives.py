@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_among
 from phasejax.deep import losses
 from phasejax.deep._networks import ACTIVATIONS, ENCODERS, MLP, Decoder, Encoder, LinearHead, ProjectionHead
@@ -27,6 +28,7 @@ OBJECTIVES = (*ALIGNMENTS, "cp", "cp_reverse", "joint", "supervised")
 PROBED = ("projection", "both", "embedding")
 
 
+@checked
 @dataclass(frozen=True)
 class Architecture:
     """Kind and sizes of the networks of an objective.

@@ -18,6 +18,7 @@ from flax import nnx
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import local_slots, over_cells
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
@@ -73,6 +74,7 @@ class PilotEncoder:
     diverged: Bool[np.ndarray, "folds"]
 
 
+@checked
 def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: ArrayLike, k: int, *,
                      groups: ArrayLike | None = None, pca: int | None = None,
                      encoder: str | tuple[MakeEncoder, MakeEncoder] = "auto", steps: int = 300, batch: int = 256,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import is_traced
 from phasejax.linear._loss_core import Joint as Joint
@@ -36,6 +37,7 @@ class VICReg:
     covariance: Float[Array, ""]
 
 
+@checked
 def vicreg(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"], *, invariance: float = 25.0,
            variance: float = 25.0, covariance: float = 1.0) -> VICReg:
     r"""VICReg: pulls the outputs together, holds each one's standard deviation at 1 and decorrelates them.
@@ -72,6 +74,7 @@ def vicreg(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"],
     return VICReg(total, distance, shortfall, crosses)
 
 
+@checked
 def deepcca(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"], *,
             ridge: Float[ArrayLike, ""] = 1e-3) -> Float[Array, ""]:
     r"""DeepCCA: minus the sum of the canonical correlations of the outputs over the batch.
@@ -101,6 +104,7 @@ def deepcca(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k_y"]
     return deepcca_from_moments(*_moments(z_x, z_y), ridge)
 
 
+@checked
 def prediction(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrDevice, "n_y *shape_y"]
                ) -> Float[Array, ""]:
     r"""Cross-modal prediction: the mean squared error over rows and entries (pixels, channels, features).
@@ -121,6 +125,7 @@ def prediction(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrD
     return jnp.mean((jnp.asarray(predicted) - target) ** 2)
 
 
+@checked
 def joint(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrDevice, "n_y *shape_y"],
           z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n k_y"], lam: Float[ArrayLike, ""],
           alignment: Callable = lambda z_x, z_y: vicreg(z_x, z_y).total) -> Joint:
@@ -145,6 +150,7 @@ def joint(predicted: Float[HostOrDevice, "n *shape"], target: Float[HostOrDevice
     return joint_from_terms(prediction(predicted, target), alignment(z_x, z_y), lam)
 
 
+@checked
 def supervised(logits: Float[HostOrDevice, "n classes"], labels: Int[HostOrDevice, "n_labels"]) -> Float[Array, ""]:
     r"""Mean cross-entropy of the softmax, in nats.
 

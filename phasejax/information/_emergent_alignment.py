@@ -24,6 +24,7 @@ import optax
 import xarray as xr
 from jaxtyping import Array, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
@@ -51,6 +52,7 @@ from phasejax.similarity import cka, mutual_knn
 METRICS = ("cka_unbiased", "mutual_knn")
 
 
+@checked
 @dataclass(frozen=True)
 class EmergentAlignment:
     """A grid of trainings: every redundancy, depth of the disguise, depth of y's encoder and seed.
@@ -105,6 +107,7 @@ EMERGENT_ALIGNMENT_PRESETS = {
 }
 
 
+@checked
 def run_emergent_alignment(experiment: EmergentAlignment, *, store: str | Path | None = None,
                            progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Train every cell of the grid and measure the alignment of the layers of both encoders.
@@ -250,6 +253,7 @@ class _Seed:
                 np.broadcast_to(self.measured[1], (count, self.experiment.rows)))
 
 
+@checked
 def correlation_with_accuracy(found: xr.Dataset) -> xr.DataArray:
     """Correlation of alignment with the accuracy of y's encoder, over the depths of that encoder.
 

@@ -38,6 +38,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
@@ -70,6 +71,7 @@ MODALITIES = ("x", "y")
 _METRIC_ROWS = 1024  # held-out rows that alignment is measured on
 
 
+@checked
 @dataclass(frozen=True)
 class ImposedAlignment:
     """A grid of trainings: every redundancy with every strength and seed.
@@ -130,6 +132,7 @@ IMPOSED_ALIGNMENT_PRESETS = {
 }
 
 
+@checked
 def run_imposed_alignment(experiment: ImposedAlignment, *, store: str | Path | None = None,
                           progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Train every cell of the grid; all strengths of one redundancy and seed run in one batched program.
@@ -256,6 +259,7 @@ def _start(key: Array, e: ImposedAlignment, classes: int) -> dict[str, _Branch]:
     return {m: _Branch(encoders[m], heads[m], projections[m]) for m in MODALITIES}
 
 
+@checked
 def best_strength(accuracy: Float[np.ndarray, "seeds strengths"], strengths: Float[np.ndarray, "strengths"], *,
                   level: float = 0.95, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """The strength of the highest mean accuracy over seeds, and its bootstrap interval over seeds.

@@ -26,6 +26,7 @@ import scipy.special
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array, check_choice, check_number
 
@@ -57,6 +58,7 @@ class PartialInformation:
         return self.redundancy + self.unique_x + self.unique_y + self.synergy
 
 
+@checked
 def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", tolerance: float = 1e-7
               ) -> PartialInformation:
     r"""Partial information decomposition of a probability table p(x, y, t).

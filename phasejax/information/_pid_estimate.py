@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array, check_choice, check_count, check_seed
 from phasejax.information._pid import PartialInformation, decompose
@@ -52,6 +53,7 @@ class EstimatedPartialInformation:
         return _combined(lambda a, b: a - b, [self.parts, self.chance])
 
 
+@checked
 def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"],
                            labels: ArrayLike, *, method: str = "posterior", cells: int = 12,
                            measure: str = "broja", shuffles: int = 20, seed: int = 0) -> EstimatedPartialInformation:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import KeyLike, check_count, check_key, check_number
 
@@ -78,6 +79,7 @@ class Information:
     accuracy_y: float
 
 
+@checked
 def shared_unique_bits(key: KeyLike, redundancy: int, *, synergy: int = 0, features: int = 8, shared: int = 8,
                        unique: int = 4, classes: int = 4, information: float = T25_INFORMATION) -> SharedUniqueBits:
     r"""The label of T25: R shared features, S synergistic ones, the others divided between the modalities.
@@ -134,6 +136,7 @@ def shared_unique_bits(key: KeyLike, redundancy: int, *, synergy: int = 0, featu
                             unique_y=padded(parts[2], unique), synergy=padded(parts[3], unique, last=True), bias=bias)
 
 
+@checked
 def draw_rows(key: KeyLike, model: SharedUniqueBits, n: int) -> Rows:
     """Draw independent rows of both modalities with their labels; traceable for a static n.
 
@@ -157,6 +160,7 @@ def draw_rows(key: KeyLike, model: SharedUniqueBits, n: int) -> Rows:
     return Rows(jnp.concatenate([shared, own_x], 1) - 0.5, jnp.concatenate([shared, own_y], 1) - 0.5, labels)
 
 
+@checked
 def joint_table(model: SharedUniqueBits) -> Float[np.ndarray, "C U U L"]:
     """p(l | x_c, x_u, y_u) of all states, which are equally likely.
 
@@ -179,6 +183,7 @@ def joint_table(model: SharedUniqueBits) -> Float[np.ndarray, "C U U L"]:
     return _softmax(logits)
 
 
+@checked
 def pair_table(model: SharedUniqueBits) -> Float[np.ndarray, "X Y L"]:
     """p(x, y, l) for `decompose`, over the bits that the label depends on; the other bits change no part.
 
@@ -224,6 +229,7 @@ def label_given_states(model: SharedUniqueBits
     return of_x, of_y
 
 
+@checked
 def mutual_information(model: SharedUniqueBits) -> Information:
     r"""What the modalities tell about the label, by summing over all states.
 

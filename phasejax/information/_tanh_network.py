@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import pytree
 from phasejax._core.validation import KeyLike, check_count, check_key
 from phasejax.information._shared_unique_bits import all_bits
@@ -40,6 +41,7 @@ class TanhNetwork:
         return (_unstandardised_outputs(self.weights, self.biases, rows) - self.mean) / self.deviation
 
 
+@checked
 def tanh_network(key: KeyLike, depth: int, d: int = 12) -> TanhNetwork:
     r"""A random network that disguises a modality: a linear map, then `depth` times tanh and a linear map.
 

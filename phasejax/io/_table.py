@@ -18,6 +18,7 @@ EXACT = 2**53  # whole numbers up to here are exact in float64
 FLATTEN_HINT = " (images? --flatten, flatten=True of as_named, makes each of them a row)"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Table:
     """Rows of numbers that are read when they are asked for.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.linalg import pseudo_whitening, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_array
@@ -35,6 +36,8 @@ class Covariances:
     yy: Float[HostOrDevice, "d_y d_y"]
 
     def __post_init__(self):
+        for name in ("xx", "xy", "yy"):
+            object.__setattr__(self, name, check_array(name, getattr(self, name)))
         shapes = [jnp.shape(block) for block in (self.xx, self.xy, self.yy)]
         d_x, d_y = (shapes[1] + (0, 0))[:2]
         if shapes != [(d_x, d_x), (d_x, d_y), (d_y, d_y)]:
@@ -55,6 +58,7 @@ class Covariances:
         """The same covariances with the two views swapped."""
         return Covariances(xx=self.yy, xy=jnp.swapaxes(self.xy, -1, -2), yy=self.xx)
 
+    @checked
     def with_ridge(self, ridge: Float[ArrayLike, ""]) -> "Covariances":
         """The same covariances with `ridge` (data units squared) added to both variances."""
         return Covariances(xx=_plus_ridge(self.xx, ridge), xy=self.xy, yy=_plus_ridge(self.yy, ridge))
@@ -72,6 +76,7 @@ class Whitened:
         b: W_x S_xy, where it is known already.
     """
 
+    @checked
     def __init__(self, covariances: Covariances, root_x: Float[Array, "d_x d_x"] | None = None,
                  b: Float[Array, "d_x d_y"] | None = None):
         self.covariances = covariances
@@ -105,6 +110,7 @@ class Whitened:
         return Whitened(self.covariances.reverse(), root_x=self.root_y, b=self.root_y @ self.covariances.xy.T)
 
 
+@checked
 def covariances_from_samples(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], *,
                              centre: bool = False) -> Covariances:
     """Second moments x'x/n, x'y/n and y'y/n of n paired rows.

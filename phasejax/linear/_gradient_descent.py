@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
+from phasejax._core.checked_call import checked
 from phasejax._core.forks import check_not_forked
 from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.pytree import pytree
@@ -57,6 +58,7 @@ class Trained:
     converged: Bool[Array, ""]
 
 
+@checked
 def train(objective: Objective | str, covariances: Covariances, k: int, *, key: KeyLike,
           lam: Float[ArrayLike, ""] | None = None, learning_rate: float = 1e-2, max_steps: int = 20_000,
           window: int = 100, tolerance: float | None = None) -> Trained:

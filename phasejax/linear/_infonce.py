@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import KeyLike, check_array, check_count, check_key, is_traced
@@ -20,6 +21,7 @@ from phasejax.linear._solvers import check_rank
 _WARM = 0.023
 
 
+@checked
 def info_nce_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n_y k"],
                   temperature: Float[ArrayLike, ""]) -> Float[Array, ""]:
     r"""Symmetric InfoNCE (CLIP): each row must pick its partner among all n, both ways.
@@ -60,6 +62,7 @@ def _check_temperature(temperature):
         raise ValueError(f"temperature: expected a finite number above 0, got {temperature}")
 
 
+@checked
 def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y d_y"], k: int, *,
                    temperature: Float[ArrayLike, ""], key: KeyLike, batch: int = 1024,
                    learning_rate: float = 1e-2, max_steps: int = 5000, window: int = 300, check_every: int = 50,

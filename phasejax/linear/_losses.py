@@ -14,6 +14,7 @@ moments; see `_infonce`. All work under jit, vmap and grad, without a LAPACK cal
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.small_matrices import inverse_cholesky
 from phasejax._core.validation import check_array, check_count, check_number, is_traced
@@ -22,6 +23,7 @@ from phasejax.linear._loss_core import deepcca_from_moments, joint_from_terms, s
 from phasejax.linear._metrics import prediction_mse
 
 
+@checked
 def vicreg_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostOrDevice, "k d_y"],
                 covariances: Covariances, *, invariance: float = 25.0, variance: float = 25.0,
                 covariance: float = 1.0) -> Float[Array, ""]:
@@ -56,6 +58,7 @@ def vicreg_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostOr
     return vicreg_from_moments(c_x, weighted_difference, c_y, variance=variance, covariance=covariance)[0]
 
 
+@checked
 def vicreg_multiplicities(correlations: Float[HostOrDevice, "m"], k: int, *, invariance: float = 25.0,
                           covariance: float = 1.0) -> Float[Array, "m"]:
     r"""How many of VICReg's k outputs go to each canonical direction at its optimum, by water-filling.
@@ -102,6 +105,7 @@ def vicreg_multiplicities(correlations: Float[HostOrDevice, "m"], k: int, *, inv
     return jnp.where(jnp.arange(correlations.shape[0]) < used, values, 0)
 
 
+@checked
 def deepcca_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostOrDevice, "k d_y"],
                  covariances: Covariances, *, ridge: float = 1e-3) -> Float[Array, ""]:
     r"""DeepCCA: minus the sum of the canonical correlations of the outputs.
@@ -128,6 +132,7 @@ def deepcca_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostO
     return deepcca_from_moments(*_output_moments(encoder_x, encoder_y, covariances), ridge)
 
 
+@checked
 def cp_loss(encoder: Float[HostOrDevice, "k d_x"], decoder: Float[HostOrDevice, "d_y k"],
             covariances: Covariances) -> Float[Array, ""]:
     r"""Cross-modal prediction: E||y - D W x||^2 with a decoder that is trained together with the encoder.
@@ -148,6 +153,7 @@ def cp_loss(encoder: Float[HostOrDevice, "k d_x"], decoder: Float[HostOrDevice, 
     return prediction_mse(decoder @ encoder, covariances)
 
 
+@checked
 def joint_loss(encoder_x: Float[HostOrDevice, "k d_x"], encoder_y: Float[HostOrDevice, "k d_y"],
                decoder: Float[HostOrDevice, "d_y k"], covariances: Covariances,
                lam: Float[ArrayLike, ""]) -> Float[Array, ""]:

@@ -8,6 +8,7 @@ row space holds, and `signal_components` which of its outputs they are. Errors b
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory
 from phasejax._core.linalg import _eigh, pseudo_whitening
 from phasejax._core.pytree import HostOrDevice
@@ -20,6 +21,7 @@ from phasejax.linear._subspaces import orthonormal_rows
 RECOVERY_OVERLAP = 0.8
 
 
+@checked
 def signal_directions(k: int, d: int, basis: Float[HostOrDevice, "d d"] | None = None
                       ) -> Float[Array, "k d"]:
     """The k signal directions of a view as rows (k, d): the first k columns of its basis Q, the identity if left out.
@@ -31,6 +33,7 @@ def signal_directions(k: int, d: int, basis: Float[HostOrDevice, "d d"] | None =
     return jnp.eye(k, d) if basis is None else jnp.asarray(check_array("basis", basis, 2))[:, :k].T
 
 
+@checked
 def signal_components(encoder: Float[HostOrDevice, "m d"], k: int) -> Bool[Array, "m"]:
     """Which k of m encoder rows lie closest to the first k coordinates, the canonical signal space.
 
@@ -53,6 +56,7 @@ def signal_components(encoder: Float[HostOrDevice, "m d"], k: int) -> Bool[Array
     return rank < k
 
 
+@checked
 def squared_overlaps(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrDevice, "k2 d"]
                      ) -> Float[Array, "k"]:
     """Squared overlap ||P u_i||^2 of each unit direction u_i with a row space, P its projector; in [0, 1]."""
@@ -62,6 +66,7 @@ def squared_overlaps(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrD
     return jnp.sum((orthonormal_rows(rows) @ directions.T) ** 2, axis=0)
 
 
+@checked
 def recovered_count(directions: Float[HostOrDevice, "k d"], rows: Float[HostOrDevice, "k2 d"],
                     threshold: Float[ArrayLike, ""] = RECOVERY_OVERLAP) -> Int[Array, ""]:
     """Number of directions with a squared overlap of at least `threshold` (K26, Fig. 7).
@@ -101,6 +106,7 @@ def collapsed_error(directions: Float[HostOrDevice, "k d"], encoder: Float[HostO
     return 1 - jnp.sum(overlap**2) / directions.shape[0]
 
 
+@checked
 def prediction_mse(predictor: Float[HostOrDevice, "d_y d_x"], covariances: Covariances) -> Float[Array, ""]:
     r"""Mean squared error E||y - B x||^2 = tr S_yy - 2 tr B S_xy + tr B S_xx B', in units of y squared.
 
@@ -116,6 +122,7 @@ def prediction_mse(predictor: Float[HostOrDevice, "d_y d_x"], covariances: Covar
     return jnp.trace(covariances.yy) - 2 * cross + jnp.sum((predictor @ covariances.xx) * predictor)
 
 
+@checked
 def encoder_norm(alignment: Alignment, covariances: Covariances) -> Float[Array, ""]:
     """Squared norm ||W S_xx^{1/2}||_F^2 + ||V S_yy^{1/2}||_F^2 of alignment's encoders, scaled so that W S_xy V' = I.
 

@@ -22,6 +22,7 @@ from typing import cast
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.linalg import singular_values, top_k_eigenspace, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_array, shown
@@ -69,6 +70,7 @@ class Prediction:
         return self.decoder @ self.encoder
 
 
+@checked
 def canonical_correlations(covariances: Covariances, *, singular: bool = False) -> Float[Array, "m"]:
     r"""All singular values of C = S_xx^{-1/2} S_xy S_yy^{-1/2}, largest first.
 
@@ -87,6 +89,7 @@ def canonical_correlations(covariances: Covariances, *, singular: bool = False) 
     return singular_values(root(covariances.xx) @ covariances.xy @ root(covariances.yy).T)
 
 
+@checked
 def regression_singular_values(covariances: Covariances) -> Float[Array, "m"]:
     """All singular values of A = S_yx S_xx^{-1/2}, in units of y, largest first.
 
@@ -95,6 +98,7 @@ def regression_singular_values(covariances: Covariances) -> Float[Array, "m"]:
     return singular_values(Whitened(covariances).b)
 
 
+@checked
 def solve_ca(covariances: Covariances | Whitened, k: int) -> Alignment:
     r"""Cross-modal alignment: min mean ||W x - V y||^2 subject to W S_xy V' = I_k.
 
@@ -127,6 +131,7 @@ def solve_ca(covariances: Covariances | Whitened, k: int) -> Alignment:
                      spectrum=singular_values(whitened.c))
 
 
+@checked
 def solve_cp(covariances: Covariances | Whitened, k: int) -> Prediction:
     r"""Cross-modal prediction: min mean ||y - D E x||^2 over rank k, reduced-rank regression.
 
@@ -158,6 +163,7 @@ def solve_cp(covariances: Covariances | Whitened, k: int) -> Prediction:
     return Prediction(encoder=directions.T @ whitened.root_x, decoder=b.T @ directions, spectrum=singular_values(b))
 
 
+@checked
 def linear_probe(covariances: Covariances, encoder: Float[HostOrDevice, "k d_x"]) -> Float[Array, "d_y k"]:
     """Least-squares decoder of y from the outputs E x of an encoder: S_yx E' (E S_xx E')^{-1}, in units of y.
 
@@ -171,6 +177,7 @@ def linear_probe(covariances: Covariances, encoder: Float[HostOrDevice, "k d_x"]
     return cast(Array, (covariances.xy.T @ encoder.T) @ root.T @ root)
 
 
+@checked
 def solve_ca_probe(covariances: Covariances | Whitened, k: int) -> Prediction:
     """Prediction of y by a linear probe on the encoder of alignment, CA + probe.
 
@@ -193,6 +200,7 @@ def probed(alignment: Alignment, covariances: Covariances) -> Prediction:
                       decoder=linear_probe(covariances, alignment.encoder_x))
 
 
+@checked
 def solve_joint(covariances: Covariances | Whitened, k: int, lam: Float[ArrayLike, ""]) -> Prediction:
     r"""Prediction plus lambda times alignment: the k leading eigenvectors of
 

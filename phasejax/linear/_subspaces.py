@@ -7,6 +7,7 @@ leading eigenspaces that the solvers find, with their derivatives, come from `_c
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from phasejax._core.checked_call import checked
 from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.linalg import top_k_eigenspace as top_k_eigenspace
 from phasejax._core.linalg import top_k_projector as top_k_projector
@@ -28,6 +29,7 @@ def orthonormal_rows(rows: Float[HostOrDevice, "k d"]) -> Float[Array, "k d"]:
     return basis
 
 
+@checked
 def principal_angles(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice, "k2 d"]
                      ) -> Shaped[Array, "m"]:
     """Principal angles between two row spaces, m = min(k, k2) of them, smallest first, in radians.
@@ -53,6 +55,7 @@ def principal_angles(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice
     return jnp.where(cosines**2 < 0.5, jnp.arccos(cosines), jnp.arcsin(sines))
 
 
+@checked
 def mean_squared_sine(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice, "k2 d"]) -> Float[Array, ""]:
     r"""Subspace error 1 - (1/k) sum_i cos^2 theta_i over the k principal angles, in [0, 1].
 
@@ -68,6 +71,7 @@ def mean_squared_sine(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevic
     return 1 - jnp.sum(overlap**2) / min(overlap.shape)
 
 
+@checked
 def projector_distance(rows: Float[HostOrDevice, "k d"], other: Float[HostOrDevice, "k2 d"]) -> Float[Array, ""]:
     r"""Subspace error ||P_U - P_V||_F / sqrt(2k), the square root of `mean_squared_sine`, in [0, 1].
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_choice, check_number, is_traced
 from phasejax.similarity._inputs import centred, map_row_blocks, near_the_origin, paired, undefined_if_not_finite
@@ -34,6 +35,7 @@ MEDIAN_OF_ZERO = ("x, y: expected most pairs of rows to differ, since their medi
                   "kernel, got a median of 0")
 
 
+@checked
 def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, kernel: str = "linear",
         unbiased: bool = False, bandwidth: Float[ArrayLike, ""] = 1.0, block: int | None = None) -> Float[Array, ""]:
     r"""Centred kernel alignment.

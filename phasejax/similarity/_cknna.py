@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count, is_traced
 from phasejax.similarity._cka import hsic
@@ -17,6 +18,7 @@ from phasejax.similarity._inputs import centred, paired, undefined_if_not_finite
 from phasejax.similarity._neighbours import check_neighbours, metric_points, neighbour_lists
 
 
+@checked
 def cknna(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
           distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Centred kernel alignment among mutual nearest neighbours.

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_choice, check_count
 from phasejax.similarity._inputs import (
@@ -31,6 +32,7 @@ from phasejax.similarity._inputs import (
 )
 
 
+@checked
 def mutual_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
                distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Mutual nearest neighbours: the share of neighbours that both representations have in common.
@@ -61,6 +63,7 @@ def mutual_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_
     return _checked(overlap, x, y, k, distance, block)
 
 
+@checked
 def cycle_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
               distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Cycle nearest neighbours: the share of rows that a step to a neighbour in y and another in x can return to.
@@ -78,6 +81,7 @@ def cycle_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y
     return _checked(cycle_share, x, y, k, distance, block)
 
 
+@checked
 def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
             distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""The longest common subsequence of the two ordered lists of neighbours, as a share of k.
@@ -98,6 +102,7 @@ def lcs_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
     return _checked(common_subsequence, x, y, k, distance, block)
 
 
+@checked
 def edit_similarity_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, k: int = 10,
                         distance: str = "cosine", block: int | None = None) -> Float[Array, ""]:
     r"""Edit similarity of the two ordered lists of neighbours: the share of k that need not be edited.
@@ -118,6 +123,7 @@ def edit_similarity_knn(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice
     return _checked(edit_similarity, x, y, k, distance, block)
 
 
+@checked
 def nearest_neighbours(x: Shaped[HostOrDevice, "n d"], *, k: int = 10, distance: str = "cosine",
                        block: int | None = None) -> Int[Array, "n k"]:
     """N_x, the numbers of the k rows nearest to each row, nearest first; ties come in the order of their numbers.

@@ -28,6 +28,7 @@ from jax.extend.core import ClosedJaxpr
 
 from phasejax._core.devices import device_memory, local_slots
 from phasejax._core.program_fingerprint import program_fingerprints
+from phasejax._core.validation import check_number, shown
 from phasejax._core.worker_profile import difference, worker_profile
 from phasejax.simulation._grid import chunk_shape_within, clipped_chunk_shape
 
@@ -85,8 +86,10 @@ class Budget:
                 wanted = float(text[:-2]) * _UNITS[text[-2:]]
             except (KeyError, ValueError):
                 raise ValueError(f"memory: expected a size like '2GB' or '500MB', got {memory!r}") from None
-        if not wanted > 0 or wanted == math.inf:
-            raise ValueError(f"memory: expected a positive size, got {memory!r}")
+        try:
+            wanted = check_number("memory", min(wanted, 10**300) if isinstance(wanted, int) else wanted, above=0)
+        except ValueError:
+            raise ValueError(f"memory: expected a positive size, got {shown(memory)}") from None
         if shared_out:
             return cls(int(wanted * device_memory() if wanted < 1 else wanted), local_slots()[:1], True)
         slots = local_slots()

@@ -7,6 +7,7 @@ on samples are measured: the expected squared error of a predictor needs covaria
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array
 from phasejax.linear import Covariances
@@ -14,6 +15,7 @@ from phasejax.theory import SpikedModel
 from phasejax.theory._model import canonical_moments
 
 
+@checked
 def population_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
                            basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> Covariances:
     r"""Exact covariances of the two views under the model.
@@ -41,6 +43,7 @@ def population_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x
                                yy=jnp.diag(variance_y)), basis_x, basis_y)
 
 
+@checked
 def signal_covariances(model: SpikedModel, basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
                        basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> Covariances:
     r"""Exact covariances of x and the noiseless signal part of y, Q_y [s; 0].

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from phasejax import linear, theory
+from phasejax._core.checked_call import checked
 from phasejax._core.linalg import leading_traces
 from phasejax.linear import Covariances, Whitened, _solvers
 from phasejax.simulation._population import population_covariances, signal_covariances
@@ -144,6 +145,7 @@ class Cell:
         return linear.prediction_mse(predictor, signal_covariances(self.model))
 
 
+@checked
 @dataclass(frozen=True)
 class Quantity:
     """A named result of a sweep.
@@ -169,6 +171,7 @@ class Quantity:
     source: Literal["theory", "finite-sample theory", "covariances", "population"] = "covariances"
 
     @classmethod
+    @checked
     def from_function(cls, function: Callable[..., Array], name: str) -> "Quantity":
         """A quantity from a function of (model, covariances)."""
         return cls(lambda cell: function(cell.model, cell.covariances), name)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import KeyLike, check_count, check_key, is_traced
@@ -36,6 +37,7 @@ class PairedSample:
     signal: Float[Array, "n k"]
 
 
+@checked
 def random_basis(key: KeyLike, d: int) -> Float[Array, "d d"]:
     """Draw a uniformly (Haar) distributed orthogonal matrix, shape (d, d).
 
@@ -51,6 +53,7 @@ def random_basis(key: KeyLike, d: int) -> Float[Array, "d d"]:
     return jax.random.orthogonal(key, d)
 
 
+@checked
 def sample_pairs(key: KeyLike, model: SpikedModel, n: int,
                  basis_x: Float[HostOrDevice, "d_x d_x"] | None = None,
                  basis_y: Float[HostOrDevice, "d_y d_y"] | None = None) -> PairedSample:
@@ -99,6 +102,7 @@ def sample_pairs(key: KeyLike, model: SpikedModel, n: int,
     return PairedSample(x=x, y=y, y_signal=y_signal, signal=signal)
 
 
+@checked
 def bartlett_factor(key: KeyLike, n: int | Int[Array, ""], d: int) -> Float[Array, "d d"]:
     r"""Draw a lower triangular T such that T T' is the sample covariance of n rows of d independent standard normals.
 
@@ -132,6 +136,7 @@ def bartlett_factor(key: KeyLike, n: int | Int[Array, ""], d: int) -> Float[Arra
     return jnp.where(freedom > 0, below + jnp.diag(diagonal), 0) / jnp.sqrt(n)
 
 
+@checked
 def colour(factor: Float[HostOrDevice, "d d"], model: SpikedModel) -> Covariances:
     r"""Sample covariances L T T' L' of the model, L L' = Sigma, from the Bartlett factor T of white noise.
 
@@ -153,6 +158,7 @@ def colour(factor: Float[HostOrDevice, "d d"], model: SpikedModel) -> Covariance
     return Covariances(xx=rows_x @ rows_x.T, xy=rows_x @ rows_y[:, :d_x].T, yy=rows_y @ rows_y.T)
 
 
+@checked
 def colour_whitened(factor: Float[HostOrDevice, "d d"], inverse: Float[HostOrDevice, "d_x d_x"],
                     model: SpikedModel) -> Whitened:
     r"""Sample covariances as from `colour`, in whitened coordinates of x, without a factorisation of S_xx.
@@ -184,6 +190,7 @@ def coloured_rows(factor: HostOrDevice, model: SpikedModel) -> tuple[Array, Arra
     return a[:, None] * factor[:d_x, :d_x], rows_y.at[:m].add(b[:, None] * factor[:m]), a
 
 
+@checked
 def sample_covariances(key: KeyLike, model: SpikedModel, n: int) -> Covariances:
     """Draw the sample covariances of n pairs in the canonical bases from their exact distribution.
 

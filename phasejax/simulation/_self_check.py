@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Array, Key
 
 from phasejax import linear, theory
+from phasejax._core.checked_call import checked
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_key, check_seed
 from phasejax.linear import covariances_from_samples
@@ -51,6 +52,7 @@ class Verdict:
         return f"{'ok    ' if self.passed else 'FAILED'}  {self.name:56} {self.detail}"
 
 
+@checked
 def run_checks(seed: int = 0) -> Iterator[Verdict]:
     """Compare closed forms with solvers, samples and finite differences on a small grid of models.
 

@@ -20,6 +20,7 @@ from jaxtyping import Array, Key
 
 from phasejax._core.devices import local_slots
 from phasejax._core.linalg import whitening
+from phasejax._core.validation import users_own
 from phasejax.linear import Covariances, Whitened
 from phasejax.simulation._executor import Budget, CompiledProgram, Program, Slots
 from phasejax.simulation._grid import Grid, Group, chunk_origins, clipped_chunk_shape
@@ -267,12 +268,18 @@ class Stage:
             model = self._model_at(point, shapes)
             pairs = point.get("n", self._n)
             if self.source == "theory":
-                return {name: q.compute(model) if q.source == "theory" else q.compute(model, pairs)
+                return {name: _computed(name, q, model) if q.source == "theory" else _computed(name, q, model, pairs)
                         for name, q in self.quantities.items()}
             cell = Cell(model, covariances(model, at, pairs, constants), point.get("lam", self._lam), pairs)
-            return {name: quantity.compute(cell) for name, quantity in self.quantities.items()}
+            return {name: _computed(name, quantity, cell) for name, quantity in self.quantities.items()}
 
         return results
+
+
+def _computed(name: str, quantity: Quantity, *of: Any) -> Array:
+    """The value of a quantity; an error of the user's own function says which one it was."""
+    with users_own("quantities", f"the function {name!r}"):
+        return quantity.compute(*of)
 
 
 def _remade(source, quantities, grid, models, model_at, lam, n, seeds, key, common) -> Stage:

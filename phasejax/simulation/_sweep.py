@@ -21,12 +21,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Key
 
+from phasejax._core.checked_call import checked
 from phasejax._core.executors import opened_executor
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.terminal import listed
-from phasejax._core.validation import KeyLike, check_count, check_key, did_you_mean, shown
+from phasejax._core.validation import KeyLike, check_count, check_key, did_you_mean, shown, users_own
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
@@ -43,6 +44,7 @@ _NOT_OF_THE_MODEL = ("lam", "n")
 ModelOrBuilder = SpikedModel | Callable[..., SpikedModel]
 
 
+@checked
 def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
           quantities: str | Sequence[str] | Mapping[str, Quantity | Callable[..., Array]],
           fixed: Mapping[str, Any] | None = None, n: int | None = None, seeds: int = 1,
@@ -178,13 +180,20 @@ def _sorted_by_source(quantities: str | Sequence[str] | Mapping[str, Quantity | 
     """The quantities by what they are computed from, then by name."""
     if isinstance(quantities, str):
         quantities = [quantities]
+    if not isinstance(quantities, Mapping | Sequence) or isinstance(quantities, bytes):
+        raise ValueError("quantities: expected names, or a mapping of names to functions, got "
+                         f"{shown(quantities)}")
     if not isinstance(quantities, Mapping):
         quantities = {name: _quantity_named(name) for name in quantities}
     if not quantities:
         raise ValueError("quantities: expected at least one, got none")
     found: dict[Source, dict[str, Quantity]] = {"theory": {}, "population": {}, "sampled": {}}
     for name, quantity in quantities.items():
+        if not isinstance(name, str):
+            raise ValueError(f"quantities: expected names that are text, got {shown(name)}")
         if not isinstance(quantity, Quantity):
+            if not callable(quantity):
+                raise ValueError(f"quantities: expected a Quantity or a function for {name!r}, got {shown(quantity)}")
             quantity = Quantity.from_function(quantity, name)
         if quantity.source == "finite-sample theory" and not sampled:
             raise ValueError(f"n: expected a number of pairs because {name} depends on it, got None")
@@ -234,9 +243,14 @@ def _check_fixed(fixed: Mapping[str, Any], grid: Grid) -> None:
 def _check_arguments(build: ModelOrBuilder, names: set[str]) -> None:
     if isinstance(build, SpikedModel):
         return  # `SpikedModel.replace` refuses unknown names with a better message
+    if not callable(build):
+        raise ValueError(f"build: expected a SpikedModel or a function that makes one, got {shown(build)}")
     try:
         inspect.signature(build).bind(**dict.fromkeys(names - set(_NOT_OF_THE_MODEL)))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError):  # a class of Python's own
+            raise ValueError(f"build: expected a SpikedModel or a function that makes one, got {shown(build)}"
+                             ) from None
         known = [*inspect.signature(build).parameters, *_NOT_OF_THE_MODEL]
         unknown = next((name for name in sorted(names) if name not in known), None)
         got = error if unknown is None else f"{unknown!r}{did_you_mean(unknown, known)}"
@@ -260,7 +274,7 @@ def _check_models(build: ModelOrBuilder, fixed: Mapping[str, Any], grid: Grid, n
         if fewest < model.d_x + model.d_y:
             warnings.warn(f"n: {fewest} pairs are fewer than d_x + d_y = {model.d_x + model.d_y}, so the largest "
                           f"{model.d_x + model.d_y - fewest} sample canonical correlations are exactly 1",
-                          UserWarning, stacklevel=3)
+                          UserWarning, stacklevel=4)
     return models
 
 
@@ -271,7 +285,15 @@ def _model_of_cell(build: ModelOrBuilder, constant: Mapping[str, Any], point: Ma
 
 def _model_at(build: ModelOrBuilder, fixed: Mapping[str, Any], point: Mapping[str, Any]) -> SpikedModel:
     arguments = {name: value for name, value in {**fixed, **point}.items() if name not in _NOT_OF_THE_MODEL}
-    return build.replace(**arguments) if isinstance(build, SpikedModel) else build(**arguments)
+    if isinstance(build, SpikedModel):
+        return build.replace(**arguments)
+    if not any(build == known for known in (SpikedModel.create, SpikedModel.homogeneous, SpikedModel.geometric)):
+        with users_own("build", f"the function {_name(build)}"):
+            model = build(**arguments)
+        if not isinstance(model, SpikedModel):
+            raise ValueError(f"build: expected a function that makes a SpikedModel, got one that makes {shown(model)}")
+        return model
+    return build(**arguments)
 
 
 def _open_store(store: str | Path, template: DatasetTemplate) -> ZarrStore:

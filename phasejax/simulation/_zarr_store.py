@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from phasejax._core.checked_call import checked
 from phasejax._core.run_lock import RunLock
 from phasejax.io import InputNote
 from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, write_durably
@@ -253,6 +254,7 @@ class ZarrStore:
         warnings.warn(InputNote(f"store: the sweep begins anew in {self.path}, and what was there is kept in {aside}: "
                                 f"{reason}"), stacklevel=6)
 
+@checked
 def open_sweep(store: str | Path) -> xr.Dataset:
     """Open the Zarr store of a finished sweep, after a comparison of every file with its checksum.
 

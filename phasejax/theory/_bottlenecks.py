@@ -15,6 +15,7 @@ is the left side for a solution of given covariances.
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array
 
@@ -39,9 +40,12 @@ def hard_bottleneck(*ranks: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
     """
     if not ranks:
         raise ValueError("ranks: expected at least one rank, got none")
+    for rank in ranks:
+        check_array("ranks", rank)
     return jnp.min(jnp.stack(jnp.broadcast_arrays(*map(jnp.asarray, ranks))), axis=0)
 
 
+@checked
 def soft_bottleneck_bound(correlations: Float[HostOrDevice, "k"]) -> Float[Array, ""]:
     """Soft bottleneck: lower bound 2 / phi_k on the squared norm of any feasible pair of encoders.
 
@@ -60,6 +64,7 @@ def soft_bottleneck_bound(correlations: Float[HostOrDevice, "k"]) -> Float[Array
     return 2 / jnp.min(_some(correlations))
 
 
+@checked
 def soft_bottleneck_optimum(correlations: Float[HostOrDevice, "k"]) -> Float[Array, ""]:
     """Squared norm 2 sum_i 1 / phi_i of the encoders at the optimum of alignment.
 

@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_array, is_traced
 from phasejax.theory._model import SpikedModel, canonical_moments
 from phasejax.theory._regimes import Regime, exceeds, regime_code_from_ratios, separation_ratio
 
 
+@checked
 def rho(model: SpikedModel) -> Float[Array, "k"]:
     r"""Signal singular values of C: rho_i = kappa_i^2 / sqrt((kappa_i^2 + gamma_x_i)(kappa_i^2 + gamma_y_i)).
 
@@ -37,6 +39,7 @@ def rho(model: SpikedModel) -> Float[Array, "k"]:
     return _over_root(signal, (signal + model.gamma_x) * (signal + model.gamma_y))
 
 
+@checked
 def tau(model: SpikedModel) -> Float[Array, "k"]:
     r"""Signal singular values of A: tau_i = kappa_i^2 / sqrt(kappa_i^2 + gamma_x_i), in units of y.
 
@@ -52,6 +55,7 @@ def tau(model: SpikedModel) -> Float[Array, "k"]:
     return _over_root(signal, signal + model.gamma_x)
 
 
+@checked
 def xi(model: SpikedModel) -> Float[Array, "p"]:
     r"""Nuisance singular values of A: xi_j = eta_j / sqrt(nuisance_x_j) = nu_j sqrt(nuisance_y_j), in units of y.
 
@@ -71,16 +75,19 @@ def xi(model: SpikedModel) -> Float[Array, "p"]:
     return jnp.asarray(model.nu) * root
 
 
+@checked
 def spectrum_ca(model: SpikedModel) -> Float[Array, "m"]:
     """All m = min(d_x, d_y) population canonical correlations, largest first: `rho` and nu together."""
     return -jnp.sort(-_joined(rho(model), jnp.asarray(model.nu)))
 
 
+@checked
 def spectrum_cp(model: SpikedModel) -> Float[Array, "m"]:
     """All m = min(d_x, d_y) population singular values of A in units of y, largest first: `tau` and `xi` together."""
     return -jnp.sort(-_joined(tau(model), xi(model)))
 
 
+@checked
 def delta_ca(model: SpikedModel) -> Float[Array, ""]:
     """Separation ratio of alignment, min rho / max nu: alignment recovers all k signals iff it is > 1.
 
@@ -99,6 +106,7 @@ def delta_ca(model: SpikedModel) -> Float[Array, ""]:
     return _delta(rho(model), jnp.asarray(model.nu))
 
 
+@checked
 def delta_cp(model: SpikedModel) -> Float[Array, ""]:
     """Separation ratio of predicting y from x, min tau / max xi: prediction recovers all k signals iff it is > 1.
 
@@ -113,16 +121,19 @@ def delta_cp(model: SpikedModel) -> Float[Array, ""]:
     return _delta(tau(model), xi(model))
 
 
+@checked
 def delta_cp_reverse(model: SpikedModel) -> Float[Array, ""]:
     """Separation ratio of predicting x from y: `delta_cp` of the reversed model."""
     return delta_cp(model.reverse())
 
 
+@checked
 def r_ca(model: SpikedModel) -> Int[Array, ""]:
     """Number of signals that alignment recovers, #{i : rho_i > max nu}; -1 for NaN. Source: K26, Proposition 3.2."""
     return _count(rho(model), jnp.asarray(model.nu))
 
 
+@checked
 def r_cp(model: SpikedModel) -> Int[Array, ""]:
     """Number of signals that predicting y from x recovers, #{i : tau_i > max xi}; -1 for NaN.
 
@@ -131,16 +142,19 @@ def r_cp(model: SpikedModel) -> Int[Array, ""]:
     return _count(tau(model), xi(model))
 
 
+@checked
 def r_cp_reverse(model: SpikedModel) -> Int[Array, ""]:
     """Number of signals that predicting x from y recovers: `r_cp` of the reversed model."""
     return r_cp(model.reverse())
 
 
+@checked
 def regime_code(model: SpikedModel) -> Int[Array, ""]:
     """The regime of a model as the integer `Regime.code`, for use under jit and vmap; -1 for NaN."""
     return regime_code_from_ratios(delta_ca(model), delta_cp(model))
 
 
+@checked
 def regime(model: SpikedModel) -> Regime:
     """The regime of one model: which of alignment and prediction recover its signals.
 
@@ -165,6 +179,7 @@ def regime(model: SpikedModel) -> Regime:
     return Regime.from_code(code)
 
 
+@checked
 def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
                 gamma_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """The nuisance correlation at which Delta_CA = 1 in the homogeneous model: nu = rho(kappa), in [0, 1].
@@ -186,6 +201,7 @@ def ca_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."]
     return _over_root(signal, (signal + gamma_x) * (signal + gamma_y))
 
 
+@checked
 def cp_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."],
                 nuisance_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """The nuisance correlation at which Delta_CP = 1 in the homogeneous model: min(1, tau(kappa) / sqrt(nuisance_y)).
@@ -206,6 +222,7 @@ def cp_boundary(kappa: Float[ArrayLike, "..."], gamma_x: Float[ArrayLike, "..."]
     return jnp.minimum(1.0, _over_root(signal, (signal + gamma_x) * nuisance_y))
 
 
+@checked
 def ratio_bound(model: SpikedModel) -> Float[Array, ""]:
     """Upper bound sqrt(max nuisance_y / min(kappa^2 + gamma_y)) on Delta_CA / Delta_CP.
 
@@ -215,21 +232,25 @@ def ratio_bound(model: SpikedModel) -> Float[Array, ""]:
     return jnp.sqrt(jnp.max(jnp.asarray(model.nuisance_y[:model.nu.shape[-1]]), initial=0) / jnp.min(variance))
 
 
+@checked
 def total_mse_ca(model: SpikedModel) -> Float[Array, ""]:
     """Population error of predicting y with a linear probe on alignment's encoder, in units of y squared."""
     return _total_mse(model, _joined(rho(model), jnp.asarray(model.nu)))
 
 
+@checked
 def total_mse_cp(model: SpikedModel) -> Float[Array, ""]:
     """Population error of predicting y by CP, tr S_yy less the k largest squared singular values of A."""
     return _total_mse(model, _joined(tau(model), xi(model)))
 
 
+@checked
 def signal_mse_ca(model: SpikedModel) -> Float[Array, ""]:
     """Population error of alignment's encoder with a linear probe against the noiseless signal part of y (Fig. 9)."""
     return _signal_mse(model, _joined(rho(model), jnp.asarray(model.nu)))
 
 
+@checked
 def signal_mse_cp(model: SpikedModel) -> Float[Array, ""]:
     """Population error of CP against the noiseless signal part of y, in units of y squared (Fig. 9)."""
     return _signal_mse(model, _joined(tau(model), xi(model)))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import pytree
 from phasejax._core.validation import check_array, is_traced, shown
 from phasejax.theory._closed_forms import rho, tau, xi
@@ -50,6 +51,7 @@ class FiniteSample:
         return self.cp_reverse.delta
 
 
+@checked
 def finite_sample(model: SpikedModel, n: Num[ArrayLike, ""]) -> FiniteSample:
     """Sample spectra and separation ratios that n samples are expected to show, by random-matrix theory.
 

@@ -17,6 +17,7 @@ from typing import cast
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.linalg import top_k_eigenspace, whitening
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_array, check_count, shown
@@ -40,6 +41,7 @@ class LabelContent:
     cp_reverse: Float[Array, ""]
 
 
+@checked
 def label_content(model: SpikedModel, k: int, loadings: Float[HostOrDevice, "l k"] | None = None) -> LabelContent:
     r"""Label content of a spiked model: the share of the labels' predictable part in the k leading directions.
 
@@ -82,6 +84,7 @@ def label_content(model: SpikedModel, k: int, loadings: Float[HostOrDevice, "l k
                                                    (tau(reverse), xi(reverse)))))
 
 
+@checked
 def label_content_of_covariances(xx: Float[HostOrDevice, "d_x d_x"], xy: Float[HostOrDevice, "d_x d_y"],
                                  yy: Float[HostOrDevice, "d_y d_y"], x_labels: Float[HostOrDevice, "d_x l"],
                                  y_labels: Float[HostOrDevice, "d_y l"], k: int) -> LabelContent:

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_count, did_you_mean, is_traced
+from phasejax._core.validation import check_count, did_you_mean, is_traced, shown
 
 
 @pytree
@@ -72,6 +73,7 @@ class SpikedModel:
                                  f"nuisance_y {q_y}), got {len(getattr(self, name))}")
 
     @classmethod
+    @checked
     def create(cls, kappa: ArrayLike | Sequence, nu: ArrayLike | Sequence, *, gamma_x: ArrayLike | Sequence = 1.0,
                gamma_y: ArrayLike | Sequence = 1.0, nuisance_x: ArrayLike | Sequence = 1.0,
                nuisance_y: ArrayLike | Sequence = 1.0, d: int, d_y: int | None = None) -> "SpikedModel":
@@ -105,6 +107,7 @@ class SpikedModel:
                                    for name, value in values.items()})
 
     @classmethod
+    @checked
     def homogeneous(cls, kappa: ArrayLike | Sequence, nu: ArrayLike | Sequence, *, k: int, d: int,
                     d_y: int | None = None, gamma_x: ArrayLike | Sequence = 1.0, gamma_y: ArrayLike | Sequence = 1.0,
                     nuisance_x: ArrayLike | Sequence = 1.0, nuisance_y: ArrayLike | Sequence = 1.0) -> "SpikedModel":
@@ -114,6 +117,7 @@ class SpikedModel:
                           nuisance_x=nuisance_x, nuisance_y=nuisance_y, d=d, d_y=d_y)
 
     @classmethod
+    @checked
     def geometric(cls, kappa_bar: ArrayLike, nu: ArrayLike | Sequence, *, decay: ArrayLike, k: int, d: int,
                   d_y: int | None = None, gamma_x: ArrayLike | Sequence = 1.0, gamma_y: ArrayLike | Sequence = 1.0,
                   nuisance_x: ArrayLike | Sequence = 1.0, nuisance_y: ArrayLike | Sequence = 1.0) -> "SpikedModel":
@@ -170,12 +174,16 @@ class SpikedModel:
 def _as_array(name: str, value) -> HostOrDevice:
     if isinstance(value, Array):
         array = value
+    elif np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected real numbers, got masked values")
     else:
         try:
             array = np.asarray(value)
         except ValueError:
             raise ValueError(f"{name}: expected numbers, got rows of different lengths") from None
-    if array.dtype.kind in "iu":
+        except Exception:  # whatever an object's own conversion raises
+            raise ValueError(f"{name}: expected real numbers, got {shown(value)}") from None
+    if jnp.issubdtype(array.dtype, jnp.integer):
         array = array.astype(float)
     # NumPy does not know bfloat16 and its like as floating (their kind is "V"); JAX does.
     if not jnp.issubdtype(array.dtype, jnp.floating):

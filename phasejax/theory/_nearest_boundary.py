@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import differential_evolution, minimize, nnls
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_among, check_number, is_traced
 from phasejax.theory import _closed_forms
 from phasejax.theory._model import SpikedModel
@@ -73,6 +74,7 @@ class Crossing:
         return f"{self.target.value}: {', '.join(factors) or 'no change needed'} ({', '.join(ratios)})"
 
 
+@checked
 def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
                      parameters: Sequence[str] = _FIELDS, margin: float = 1e-5) -> Crossing:
     r"""The smallest relative change of chosen parameters that takes a model into a regime.

@@ -11,6 +11,7 @@ from typing import SupportsInt
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array
 
@@ -80,6 +81,7 @@ def regime_code_from_ratios(delta_ca: Float[ArrayLike, "..."], delta_cp: Float[A
     return jnp.where(jnp.isnan(delta_ca) | jnp.isnan(delta_cp), -1, code)
 
 
+@checked
 def separation_ratio(spectrum: Float[HostOrDevice, "m"], is_signal: Bool[HostOrDevice, "m"]) -> Float[Array, ""]:
     r"""Separation ratio of a spectrum: the least of the signal's values over the largest of the nuisance's.
 

@@ -106,6 +106,8 @@ def _judged(area: str, what: str, run: Callable[[], Any], names: tuple[str, ...]
             run()
     except (ValueError, TypeError, OSError) as error:
         text = str(error)
+        if _names_users_own(error, names):
+            return Outcome("refused", area, what, text)
         if type(error).__name__ == "TypeCheckError":  # the run-time type check of the tests answered
             return Outcome("refused", area, what)
         if "\n" in text.strip() or not (
@@ -116,8 +118,17 @@ def _judged(area: str, what: str, run: Callable[[], Any], names: tuple[str, ...]
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
+        if _names_users_own(error, names):
+            return Outcome("refused", area, what)
         return Outcome("traceback", area, what, f"{type(error).__name__}: {error} at {_place(error)}")
     return Outcome("done", area, what)
+
+
+def _names_users_own(error: BaseException, names: tuple[str, ...]) -> bool:
+    """Whether an error of a function that was given comes through with a line that says which function it was."""
+    notes = getattr(error, "__notes__", ())
+    return any("\n" not in note and re.search(rf"^({'|'.join([*names, 'quantities'])}): expected ", note)
+               for note in notes)
 
 
 def _of_command(rng, folder, quick):

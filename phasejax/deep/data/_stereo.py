@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
+from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import KeyLike, check_key, is_traced
 from phasejax.deep.data._batch import Views
@@ -45,6 +46,7 @@ class Stereo:
     turn: float | None
 
 
+@checked
 def render(stereo: Stereo, key: KeyLike, shape: Int[ArrayLike, ""], position: Float[ArrayLike, "2"],
            jitter: Float[ArrayLike, ""], noise: Float[ArrayLike, ""]
            ) -> tuple[Float[Array, "s s c"], Float[Array, "s s c"]]:
@@ -75,6 +77,7 @@ def render(stereo: Stereo, key: KeyLike, shape: Int[ArrayLike, ""], position: Fl
     return x[0], y[0]
 
 
+@checked
 def draw(stereo: Stereo, keys: Key[Array, "n"], jitter: Float[ArrayLike, ""], noise: Float[ArrayLike, ""]) -> Views:
     """Pairs with random shapes and positions, one for each key.
 
@@ -187,6 +190,7 @@ def _warp_rows(images, which, shifts, turns):
     return upper * (1 - down) + lower * down
 
 
+@checked
 def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
     """Square, ellipse and heart in grey, from the published file or drawn from their outlines.
 
@@ -211,6 +215,7 @@ def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
     return Stereo(images=np.asarray(images, np.float32), turn=None)
 
 
+@checked
 def stereo_shapes3d(size: int = 64, path: str | None = None) -> Stereo:
     """Cube, cylinder, sphere and capsule in colour, from the published file or drawn by ray marching.
 
