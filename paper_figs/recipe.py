@@ -103,7 +103,8 @@ class Recipe:
 
 def _computed_from(data: xr.Dataset) -> str:
     """The attributes of a dataset and the range of each of its axes, as one sentence."""
-    attrs = {str(name): value for name, value in data.attrs.items() if name not in ("figure", "key", "key_impl")}
+    left_out = ("figure", "key", "key_impl", "computed_on")
+    attrs = {str(name): value for name, value in data.attrs.items() if name not in left_out}
     for name in ("parameters", "experiment"):
         try:
             attrs |= json.loads(attrs.pop(name))

@@ -170,8 +170,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
                                             fit=fit, pilot=trained, tell=tell)
     announce(note for note in (*matched.readings, *matched.notes) if note not in matched.limits)
-    found = replace(found, warnings=(*matched.limits, *of_columns, *found.warnings))
-    return found if isinstance(found, SpectralDiagnosis) else replace(found, computed_on=computed_on())
+    return replace(found, warnings=(*matched.limits, *of_columns, *found.warnings), computed_on=computed_on())
 
 
 def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge):

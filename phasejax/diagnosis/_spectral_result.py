@@ -37,6 +37,7 @@ class SpectralDiagnosis:
         nuisance_x, nuisance_y: estimated nuisance variances, data units squared.
         dominance_x, dominance_y: share of the leading variance that is signal, 0 to 1.
         warnings: what limits the answer, one sentence each.
+        computed_on: versions, device, cores and flags, on which the last digits depend; None where not recorded.
     """
 
     method: str
@@ -57,6 +58,7 @@ class SpectralDiagnosis:
     dominance_x: float
     dominance_y: float
     warnings: tuple[str, ...] = ()
+    computed_on: dict[str, str] | None = None
 
     @property
     def delta_ca(self) -> float:

@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Int
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback
+from phasejax._core.provenance import computed_on
 from phasejax._core.resumable import compute_parts
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
@@ -303,4 +304,4 @@ def _dataset(e: EmergentAlignment, parts_x: list[dict[str, np.ndarray]],
          "transform_depth": ("transform_depth", list(e.transform_depths), {"long_name": "depth of the disguise of y"}),
          "depth": ("depth", list(e.depths), {"long_name": "depth of y's encoder"})},
         {"experiment": json.dumps(asdict(e)), "precision": "float32", "phasejax_version": __version__,
-         "jax_version": jax.__version__})
+         "jax_version": jax.__version__, "computed_on": json.dumps(computed_on())})

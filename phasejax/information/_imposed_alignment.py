@@ -41,6 +41,7 @@ from jaxtyping import Array, Float
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback
+from phasejax._core.provenance import computed_on
 from phasejax._core.resumable import compute_parts
 from phasejax._core.validation import check_count
 from phasejax._version import __version__
@@ -186,7 +187,7 @@ def _dataset(experiment: ImposedAlignment, parts: list[dict[str, np.ndarray]]) -
          "strength": ("strength", list(experiment.strengths), {"long_name": "alignment strength lambda"}),
          "seed": np.arange(experiment.seeds), "modality": list(MODALITIES), "metric": list(METRICS)},
         {"experiment": json.dumps(asdict(experiment)), "precision": "float32", "phasejax_version": __version__,
-         "jax_version": jax.__version__})
+         "jax_version": jax.__version__, "computed_on": json.dumps(computed_on())})
 
 
 class _Branch(NamedTuple):

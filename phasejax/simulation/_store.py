@@ -16,6 +16,8 @@ import xarray as xr
 
 from phasejax._core.input_files import check_memory
 
+# The attribute that says on what a sweep was begun. It may differ when the sweep goes on: no digit depends on it.
+COMPUTED_ON = "computed_on"
 Region = tuple[slice, ...]  # where a chunk lies along the dimensions of the grid
 
 
@@ -62,20 +64,23 @@ class DatasetTemplate:
 
     def digest(self) -> str:
         """A checksum of all that tells this dataset from others before its results are known, but for its origin."""
-        attrs = {name: np.asarray(value).tolist() for name, value in self.attrs.items()}
+        attrs = {name: np.asarray(value).tolist() for name, value in self.attrs.items() if name != COMPUTED_ON}
         coords = {name: (dim, str(np.asarray(values).dtype), np.asarray(values).tolist())
                   for name, (dim, values, _) in self.coords.items()}
         variables = {name: (v.dims, v.shape, str(v.dtype)) for name, v in self.variables.items()}
         return hashlib.sha256(json.dumps([attrs, coords, variables]).encode()).hexdigest()
 
-    def in_chunks(self, shapes: Mapping[str, Sequence[int]]) -> "DatasetTemplate":
-        """The same dataset, written in chunks of other shapes.
+    def begun_elsewhere(self, shapes: Mapping[str, Sequence[int]], computed_on: str | None) -> "DatasetTemplate":
+        """The same dataset as another process would have begun it.
 
         Args:
-            shapes: by name of the variable; those that are left out stay as they are.
+            shapes: of chunks by name of the variable; those that are left out stay as they are.
+            computed_on: of that process; as here where it is not known.
         """
-        return replace(self, variables={name: replace(v, chunk_shape=tuple(shapes.get(name, v.chunk_shape)))
-                                        for name, v in self.variables.items()})
+        attrs = self.attrs if computed_on is None else self.attrs | {COMPUTED_ON: computed_on}
+        variables = {name: replace(v, chunk_shape=tuple(shapes.get(name, v.chunk_shape)))
+                     for name, v in self.variables.items()}
+        return replace(self, attrs=attrs, variables=variables)
 
 
 @runtime_checkable

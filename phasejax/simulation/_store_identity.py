@@ -15,7 +15,7 @@ import xarray as xr
 
 from phasejax.simulation._chunk_writer import RUN_FOLDER, plain
 from phasejax.simulation._journal import Journal
-from phasejax.simulation._store import DatasetTemplate
+from phasejax.simulation._store import COMPUTED_ON, DatasetTemplate
 
 FORMAT = 1  # of what the identity holds and the journal looks like
 # In `DatasetTemplate.origin`, before the name of a quantity: what tells the function that computes it from others.
@@ -86,7 +86,7 @@ def other_sweep(root: Path, template: DatasetTemplate) -> str:
 
 def _different_attribute(found: Mapping[Any, Any], template: DatasetTemplate) -> str:
     for name, value in plain(template.attrs).items():
-        if found.get(name) != value:
+        if name != COMPUTED_ON and found.get(name) != value:
             return f"{name} is {found.get(name)} there, {value} here"
     return ""
 

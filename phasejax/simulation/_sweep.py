@@ -34,7 +34,7 @@ from phasejax.simulation._grid import PARAMETERS, Grid
 from phasejax.simulation._quantities import QUANTITIES, Quantity
 from phasejax.simulation._shared_out import check_can_be_sent, share_out
 from phasejax.simulation._stage import Source, Stage
-from phasejax.simulation._store import DatasetTemplate, Memory, Variable
+from phasejax.simulation._store import COMPUTED_ON, DatasetTemplate, Memory, Variable
 from phasejax.simulation._store_identity import OF_FUNCTION
 from phasejax.simulation._zarr_store import ZarrStore
 from phasejax.theory import Regime, SpikedModel
@@ -98,7 +98,8 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
         A dataset with one variable per quantity, over the dimensions, "seed" where it was sampled,
         and the quantity's own dimensions (NaN beyond a shorter spectrum, where axes change
         shapes). Variables and coordinates carry `long_name` and `units`; the attributes hold what
-        is needed to run it again. All of it survives netCDF. With `store` it is read from there when used.
+        is needed to run it again, and `computed_on`, the versions, device, cores and flags of the process
+        that began it. All of it survives netCDF. With `store` it is read from there when used.
 
     Raises:
         ValueError: an unknown quantity or parameter, an empty axis, a value out of range, n too
@@ -366,4 +367,5 @@ def _attrs(build: ModelOrBuilder, fixed: Mapping[str, Any], models: Iterable[Spi
     return {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
             "parameters": json.dumps({name: np.asarray(value).tolist() for name, value in fixed.items()}),
             **{name: values.pop() for name, values in shapes.items() if len(values) == 1},
-            "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__}
+            "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__,
+            COMPUTED_ON: json.dumps(computed_on())}

@@ -26,7 +26,7 @@ from phasejax._core.run_lock import RunLock
 from phasejax.io import InputNote
 from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, write_durably
 from phasejax.simulation._journal import Journal
-from phasejax.simulation._store import DatasetTemplate, Region
+from phasejax.simulation._store import COMPUTED_ON, DatasetTemplate, Region
 from phasejax.simulation._store_files import (
     LOCK,
     build,
@@ -191,7 +191,8 @@ class ZarrStore:
             files = build(made, self.template)
             chunks = {name: variable.chunk_shape for name, variable in self.template.variables.items()}
             Journal.begin(made, {"format": FORMAT, "store": uuid.uuid4().hex, "origin": self.template.origin,
-                                 "sweep": self.template.digest(), "chunks": chunks, "files": files})
+                                 "sweep": self.template.digest(), "chunks": chunks, "files": files,
+                                 COMPUTED_ON: self.template.attrs.get(COMPUTED_ON)})
             os.rename(made, self._root)
             lock.moved_to(self._root / LOCK)
             self._lock = lock
@@ -211,7 +212,7 @@ class ZarrStore:
             return ""
         about = self._journal_here.about
         with tempfile.TemporaryDirectory() as again:
-            build(Path(again), self.template.in_chunks(about.get("chunks", {})))
+            build(Path(again), self.template.begun_elsewhere(about.get("chunks", {}), about.get(COMPUTED_ON)))
             for file in damaged:
                 if not is_as_written(Path(again, file), about["files"][file]):
                     return file
