@@ -95,7 +95,9 @@ def main(args: list[str] | None = None) -> int:
                 print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
         print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
     except KeyboardInterrupt:
-        print("interrupted: run again to resume; what was computed is kept", file=sys.stderr)
+        kept = ("run again to resume; what was computed is kept" if any(FIGURES[name].resumable for name in names) else
+                "figures that were written are kept")
+        print(f"interrupted: {kept}", file=sys.stderr)
         return 130
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,12 +7,10 @@ there are. `print_progress` is such a function.
 
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from phasejax._core.terminal import one_line
-from phasejax._core.validation import users_own
 
 
 @runtime_checkable
@@ -47,6 +45,8 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
     rows 5 10
     """
     if callable(progress):
+        from phasejax._core.validation import users_own  # imports JAX, for which bars do not wait
+
         def tell(task: str, done: int, total: int) -> None:
             with users_own("progress", "the function given"):
                 progress(task, done, total)
@@ -60,32 +60,38 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
 
 
 @contextlib.contextmanager
-def progress_bars(patience: float = 0.0) -> Iterator[ProgressCallback]:
+def progress_bars(whole: str | None = None) -> Iterator[ProgressCallback]:
     """A callback that draws a bar for each task on a terminal, and says nothing elsewhere.
 
     Details in parentheses may change from call to call: `cp, epochs (loss 0.3)` and `cp, epochs (loss 0.2)`
     are one task.
 
     Args:
-        patience: seconds to wait before anything is drawn; work that is done sooner shows no bars.
+        whole: what all tasks are parts of: it is shown at once, with the time that it has taken so far, also while
+            programs are compiled and no task has begun.
     """
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield no_progress
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bars, begun, tasks = Progress(*columns, console=console, transient=True), time.monotonic(), {}
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[parts]}"), TimeElapsedColumn(),
+               TextColumn("left:"), TimeRemainingColumn())
+    bars, tasks = Progress(*columns, console=console, transient=True), {}
+    if whole is not None:
+        bars.add_task(escape(one_line(whole)), total=None, parts="")
+        bars.start()
 
     def advance(task: str, done: int, total: int) -> None:
         name = task.partition(" (")[0]  # details in parentheses change from call to call, the bar stays
         if name not in tasks:
-            tasks[name] = bars.add_task(escape(one_line(task)), total=total)
-        bars.update(tasks[name], description=escape(one_line(task)), completed=done, total=total)
-        if not bars.live.is_started and time.monotonic() - begun >= patience:
+            tasks[name] = bars.add_task(escape(one_line(task)), total=total, parts="")
+        bars.update(tasks[name], description=escape(one_line(task)), completed=done, total=total,
+                    parts=f"{done}/{total}")
+        if not bars.live.is_started:
             bars.start()
 
     try:

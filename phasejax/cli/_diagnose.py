@@ -85,14 +85,12 @@ class Diagnose:
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write a report to this file: one HTML page with figures."""
     progress: bool = True
-    """Show on a terminal how far the work is, once it has taken some seconds."""
+    """Show on a terminal how far the work is."""
 
     def run(self) -> int:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
         from phasejax._core.atomic_files import written_together
         from phasejax._core.progress import progress_bars
-        from phasejax.diagnosis import Diagnosis, diagnose
-        from phasejax.io import load_array
 
         check_outputs((self.json, self.out, self.figure, self.report),
                       (self.x, self.y, self.labels, self.labelled, self.groups))
@@ -104,12 +102,15 @@ class Diagnose:
             raise ValueError("--draws: expected --json with it, got none")
         if self.report and self.method != "content":
             raise ValueError(f"--report: expected method content, got {self.method}")
-        labelled = None if self.labelled is None else load_array(self.labelled)
-        files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
-                           flatten=self.flatten)
-        say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
-                      missing=self.missing)
-        with progress_bars(patience=5.0) if self.progress else contextlib.nullcontext(False) as progress:
+        with progress_bars("diagnose") if self.progress else contextlib.nullcontext(False) as progress:
+            from phasejax.diagnosis import Diagnosis, diagnose
+            from phasejax.io import load_array
+
+            labelled = None if self.labelled is None else load_array(self.labelled)
+            files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
+                               flatten=self.flatten)
+            say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
+                          missing=self.missing)
             found = diagnose(**files, labelled=labelled, method=self.method, k=self.k, pilot=self.pilot, pca=self.pca,
                              fit=self.fit, confidence=self.confidence, label_kind=self.label_kind, ridge=self.ridge,
                              by_position=self.by_position, missing=self.missing, seed=self.seed, progress=progress)

@@ -50,6 +50,8 @@ def main(args: list[str] | None = None) -> int:
         print("error: " + one_line(str(error)), file=sys.stderr)
         return 4 if isinstance(error, ConnectionError) and not isinstance(error, BrokenPipeError) else 2
     except KeyboardInterrupt:
+        kept = command.kept() if isinstance(command, Sweep) else "nothing was written"
+        print("interrupted: " + one_line(kept), file=sys.stderr)
         return 130
 
 

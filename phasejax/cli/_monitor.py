@@ -1,5 +1,6 @@
 """The command `phasejax monitor`: has anything moved since a saved diagnosis?"""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +46,8 @@ class Monitor:
     """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
     seed: int = 0
     """Seed of all random draws."""
+    progress: bool = True
+    """Show on a terminal how far the work is."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the table of all changes to this file: .csv, or .json as --json does."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -52,20 +55,23 @@ class Monitor:
 
     def run(self) -> int:
         """Diagnose the new arrays, compare with the baseline, and print what has moved."""
-        from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
-        from phasejax.io import load_array
+        from phasejax._core.progress import progress_bars
 
         check_ending("--out", self.out, TABLES)
         check_outputs((self.json, self.out), (self.baseline, self.x, self.y, self.labels, self.labelled, self.groups))
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
-        baseline = load_baseline(self.baseline)
-        files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id)
-        labelled = None if self.labelled is None else load_array(self.labelled)
-        say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
-                      missing=self.missing)
-        now = diagnose_again(baseline, **files, labelled=labelled, label_kind=self.label_kind,
-                             by_position=self.by_position, missing=self.missing, seed=self.seed)
+        with progress_bars("monitor") if self.progress else contextlib.nullcontext(False) as progress:
+            from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
+            from phasejax.io import load_array
+
+            baseline = load_baseline(self.baseline)
+            files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id)
+            labelled = None if self.labelled is None else load_array(self.labelled)
+            say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
+                          missing=self.missing)
+            now = diagnose_again(baseline, **files, labelled=labelled, label_kind=self.label_kind, seed=self.seed,
+                                 by_position=self.by_position, missing=self.missing, progress=progress)
         drift = detect_drift(baseline, now, level=self.level)
         write_results(drift, self.json, self.out)
         print(printable(drift.summary()))

@@ -62,18 +62,19 @@ class Similarity:
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write all results as JSON to this file (docs/json.md says what the keys are)."""
     progress: bool = True
-    """Show on a terminal how far the work is, once it has taken ten seconds."""
+    """Show on a terminal how far the work is."""
 
     def run(self) -> int:
         """Compare the two representations, write the file that was asked for, and print the table."""
         from phasejax._core.progress import progress_bars
-        from phasejax.similarity import compare_representations
 
         check_ending("--out", self.out, TABLES)
         check_outputs((self.json, self.out), (self.x, self.y, self.groups))
-        files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
-        say_headlines(**files, by_position=self.by_position, missing=self.missing)
-        with progress_bars(patience=10.0) if self.progress else contextlib.nullcontext(False) as progress:
+        with progress_bars("similarity") if self.progress else contextlib.nullcontext(False) as progress:
+            from phasejax.similarity import compare_representations
+
+            files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
+            say_headlines(**files, by_position=self.by_position, missing=self.missing)
             found = compare_representations(
                 **files, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
                 components=self.components, permutations=self.permutations, resamples=self.resamples,

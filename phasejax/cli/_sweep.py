@@ -51,7 +51,7 @@ class Sweep:
     memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
     """What the chunks being computed may take, like 2GB; a quarter of the device's memory when left out."""
     progress: bool = True
-    """Show a progress bar on standard error."""
+    """Show on a terminal how far the work is."""
     executor: Annotated[str | None, tyro.conf.arg(metavar="WORKERS")] = None
     """Who computes: processes:COUNT on this machine, dask for a Dask cluster on it, dask:ADDRESS (or the file
     that a Dask scheduler wrote), or MODULE:FUNCTION that returns a concurrent.futures.Executor. What a lost
@@ -88,6 +88,7 @@ class Sweep:
 
         import jax
 
+        from phasejax._core.progress import ProgressCallback, progress_bars
         from phasejax._core.validation import check_seed
         from phasejax.cli._processes import joined
         from phasejax.simulation import sweep
@@ -96,9 +97,15 @@ class Sweep:
         seed = check_seed("--seed", self.seed)
 
         def compute(report: bool) -> Any:
+            if not (self.progress and report):
+                return evaluated(False)
+            with progress_bars("sweep") as progress:
+                return evaluated(progress)
+
+        def evaluated(progress: bool | ProgressCallback) -> Any:
             return sweep(getattr(SpikedModel, self.model), axes, quantities=self.quantities or (), fixed=fixed,
                          n=self.n, seeds=self.seeds, key=seed, memory=self.memory, store=self.store,
-                         executor=self.executor, progress=self.progress and report)
+                         executor=self.executor, progress=progress)
 
         if self.distributed:
             with joined(self.coordinator, self.processes, self.process_id, self.timeout):
@@ -113,6 +120,12 @@ class Sweep:
             places = ", ".join(one_line(str(path)) for path in (self.store, self.out) if path is not None)
             print(f"{', '.join(map(str, found.data_vars))} over {shape}: wrote {places}")
         return 0
+
+    def kept(self) -> str:
+        """What an interrupt leaves."""
+        if self.store is not None and self.store.exists():
+            return f"what was computed is kept in {self.store}; run again to resume"
+        return "nothing was written"
 
 
 def _axis(text: str) -> tuple[str, Any]:

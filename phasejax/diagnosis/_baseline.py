@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory, check_regular_file
+from phasejax._core.progress import ProgressCallback
 from phasejax.diagnosis._content_drift import quantities
 from phasejax.diagnosis._diagnose import diagnose
 from phasejax.diagnosis._moment_result import MomentDiagnosis
@@ -67,19 +68,20 @@ def _read(saved: Any) -> Diagnosis | MomentDiagnosis:
 @overload
 def diagnose_again(baseline: Diagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
                    label_kind: str = "auto", groups: Any = None, by_position: bool = False, missing: str = "error",
-                   seed: int = 0) -> Diagnosis: ...
+                   seed: int = 0, progress: bool | ProgressCallback = False) -> Diagnosis: ...
 
 
 @overload
 def diagnose_again(baseline: MomentDiagnosis, x: Any, y: Any, labels: Any, *, labelled: ArrayLike | None = None,
                    label_kind: str = "auto", groups: Any = None, by_position: bool = False, missing: str = "error",
-                   seed: int = 0) -> MomentDiagnosis: ...
+                   seed: int = 0, progress: bool | ProgressCallback = False) -> MomentDiagnosis: ...
 
 
 @checked
 def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels: Any, *,
                    labelled: ArrayLike | None = None, label_kind: str = "auto", groups: Any = None,
-                   by_position: bool = False, missing: str = "error", seed: int = 0) -> Diagnosis | MomentDiagnosis:
+                   by_position: bool = False, missing: str = "error", seed: int = 0,
+                   progress: bool | ProgressCallback = False) -> Diagnosis | MomentDiagnosis:
     """Diagnose new data with the settings of a baseline: its method, its k and its confidence.
 
     By content there are scores, and a fit of the spiked model, where the baseline has them; no networks are trained. By
@@ -87,7 +89,7 @@ def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels
 
     Args:
         baseline: an earlier diagnosis, as from `load_baseline`.
-        x, y, labels, labelled, label_kind, groups, by_position, missing, seed: as in `diagnose`.
+        x, y, labels, labelled, label_kind, groups, by_position, missing, seed, progress: as in `diagnose`.
 
     Raises:
         ValueError: views of other columns or labels of another kind than the baseline's, groups where the baseline has
@@ -103,7 +105,7 @@ def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels
         check_kind(label_kind, baseline.kind)
     again: dict[str, Any] = {"k": baseline.k, "confidence": baseline.confidence, "labelled": labelled,
                              "label_kind": label_kind, "groups": groups, "by_position": by_position,
-                             "missing": missing, "seed": seed}
+                             "missing": missing, "seed": seed, "progress": progress}
     if isinstance(baseline, Diagnosis):
         return diagnose(x, y, labels, predicted_scores=bool(baseline.scores), fit=baseline.fit is not None, **again)
     return diagnose(x, y, labels, method="moments", predicted_scores=False, **again)
