@@ -47,13 +47,14 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function
     signature = inspect.signature(function)
     checks: dict[str, Check] | None = None
+    dims: dict[str, tuple[str, ...]] = {}
     computes = False
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        nonlocal checks, computes
+        nonlocal checks, dims, computes
         if checks is None:
-            checks, computes = _checks(function, signature), _computes(function)
+            checks, dims, computes = _checks(function, signature), _named_dims(function), _computes(function)
         if computes:
             check_not_forked()
         try:
@@ -62,22 +63,57 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)  # Python says what is missing or unknown
         for name in given.arguments.keys() & checks.keys():
             given.arguments[name] = checks[name](name, given.arguments[name])
+        _check_same_dims(given.arguments, dims)
         return function(*given.args, **given.kwargs)
 
     return call
 
 
+def _named_dims(function: Callable) -> dict[str, tuple[str, ...]]:
+    """The names of the dimensions of each argument that is an array of one kind of shape."""
+    found = {}
+    for name, hint in typing.get_type_hints(function).items():
+        arrays = {one for one in (typing.get_args(hint) or (hint,))
+                  if isinstance(one, type) and issubclass(one, AbstractArray)}
+        shapes = {one.dim_str for one in arrays}
+        words = tuple(next(iter(shapes)).split()) if len(shapes) == 1 else ()
+        if name != "return" and all(word.isidentifier() for word in words):
+            found[name] = words
+    return found
+
+
+def _check_same_dims(arguments: Mapping[str, Any], dims: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse arrays whose sizes differ where annotations give them the same name, or from those of the covariances."""
+    known: dict[str, tuple[int, str]] = {}
+    for name, value in arguments.items():
+        if type(value).__module__.startswith("phasejax.linear."):
+            known |= {dim: (getattr(value, dim), name) for dim in ("d_x", "d_y") if hasattr(value, dim)}
+    for name, words in dims.items():
+        shape = getattr(arguments.get(name), "shape", None)
+        if shape is None or len(shape) != len(words):
+            continue
+        for word, size in zip(words, shape, strict=True):
+            expected, other = known.setdefault(word, (size, name))
+            if size != expected and word != "_":
+                raise ValueError(f"{name}: expected {word} = {expected} as in {other}, got shape {tuple(shape)}")
+
+
 def _computes(function) -> bool:
-    """Whether the module of a function uses JAX itself; what it calls of other modules is asked there."""
-    return any(isinstance(one, types.ModuleType) and one.__name__.partition(".")[0] in ("jax", "flax", "optax")
-               for one in function.__globals__.values())
+    """Whether the module of a function uses JAX itself; what it calls of other modules is asked there.
+
+    Making an object of a class computes nothing, and happens where a module is imported.
+    """
+    modules = (one.__name__ for one in function.__globals__.values() if isinstance(one, types.ModuleType))
+    return function.__name__ != "__init__" and any(name.partition(".")[0] in ("jax", "flax", "optax")
+                                                   for name in modules)
 
 
 def _checks(function, signature) -> dict[str, Check]:
     """The check of each argument whose annotation can be checked."""
     hints = typing.get_type_hints(function)
-    texts = (str, str | None) if function.__name__ == "__init__" else ()  # elsewhere text is one of some choices
-    found = {name: _check_text if hints[name] in texts else _check_of(hints[name])
+    # Elsewhere text is mostly one of some choices, which the function lists.
+    found = {name: _check_of(hints[name]) if hints[name] not in (str, str | None)
+             else _check_text if function.__name__ == "__init__" or name == "text" else _check_hashable
              for name, parameter in signature.parameters.items()
              if name in hints and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)}
     return {name: check for name, check in found.items() if check is not None}
@@ -169,16 +205,24 @@ def _check_text(name: str, value: Any) -> Any:
     return value
 
 
+def _check_hashable(name: str, value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:  # arrays and lists, which cannot be compared with a text
+        raise ValueError(f"{name}: expected text, got {shown(value)}") from None
+    return value
+
+
 def _check_whole(name: str, value: Any) -> Any:
     """Numbers out of range, and those with decimals, are left to the function, which knows the range."""
     whole = plain_whole(name, value)
-    if not _is_number(whole):
+    if not _is_number(whole) or isinstance(value, decimal.Decimal):
         raise ValueError(f"{name}: expected a whole number, got {shown(value)}")
     return whole
 
 
 def _check_real(name: str, value: Any) -> Any:
-    if not _is_number(value):
+    if not _is_number(value) or (isinstance(value, numbers.Integral) and abs(value) > 2**1000):
         raise ValueError(f"{name}: expected a number, got {shown(value)}")
     return value
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phasejax._core import batched_eigh
+from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.small_matrices import inverse_cholesky
 from phasejax._core.validation import check_array, check_count
@@ -229,6 +230,7 @@ def top_k_projector(matrix: Float[HostOrDevice, "d d"], k: int) -> Float[Array, 
     >>> top_k_projector(jnp.diag(jnp.array([1.0, 3.0, 2.0])), k=2).tolist()
     [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    check_not_forked()
     basis = top_k_eigenspace(check_array("matrix", matrix, 2), check_count("k", k))
     return basis @ basis.T
 

@@ -17,6 +17,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import pytree
 from phasejax.deep import _objectives
 from phasejax.deep._objectives import Architecture
@@ -91,6 +92,7 @@ class Training:
 
     def start(self, cell: Cell) -> State:
         """The state before the first epoch: fresh parameters, which depend on the cell's `start` key."""
+        check_not_forked()
         params = nnx.state(self._networks(cell.start), nnx.Param)
         return State(params=params, optimiser=self._adam.init(params), best=params,
                      best_loss=jnp.array(jnp.inf, jnp.float32), since_best=jnp.array(0), epochs=jnp.array(0),
@@ -111,11 +113,13 @@ class Training:
             The new state, and the epoch's mean training and validation loss. For a cell that has stopped the same
             state, and NaN.
         """
+        check_not_forked()
         return jax.lax.cond(self.stopped(state), lambda: (state, jnp.full(2, jnp.nan)),
                             partial(self._epoch, state, cell))
 
     def embeddings(self, params: PyTree, cell: Cell, rows: Int[Array, "n"]) -> Float[Array, "n outputs"]:
         """What a frozen probe with these parameters sees of the given rows, see `probed`."""
+        check_not_forked()
         networks = self._merged(params)
 
         def embed_batch(rows):

@@ -47,6 +47,25 @@ def check_number(name: str, value: Any, largest: int | float, expected: str) -> 
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
+def check_values(name: str, view: Any) -> None:
+    """Refuse what scikit-learn would read otherwise than it is meant, or refuse by printing it.
+
+    Args:
+        name: the view, X or y.
+        view: what was given.
+
+    Raises:
+        ValueError: masked values, whose fill would count as data; complex numbers.
+    """
+    if view is None:
+        raise ValueError(f"{name}: expected a matrix of numbers, got None")
+    if np.ma.is_masked(view):
+        raise ValueError(f"{name}: expected no masked values, got {np.ma.count_masked(view)} (fill them, or leave out "
+                         "their rows in both views)")
+    if getattr(getattr(view, "dtype", None), "kind", None) == "c":
+        raise ValueError(f"{name}: expected real numbers, got dtype {view.dtype}. Complex data not supported")
+
+
 def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray | None,
                       dtype: Any = np.float64) -> tuple[np.ndarray, bool]:
     """The second view as a matrix, and whether it was given as a single column of shape (n,).
@@ -63,6 +82,7 @@ def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray
     """
     if y is None:
         raise ValueError(f"{estimator} requires y to be passed, but the target y is None")
+    check_values("y", y)
     view = check_array(y, dtype=dtype, ensure_2d=False, input_name="y")
     is_column = view.ndim == 1
     view = view[:, None] if is_column else view

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from phasejax._core.validation import check_choice
+from phasejax.linear._estimator_checks import check_values
 from phasejax.linear._estimators import CrossAlignment
 
 _Columns = Int[np.ndarray, "_"]
@@ -109,6 +110,7 @@ class TwoViewEncoder(TransformerMixin, BaseEstimator):
         return np.asarray([f"{view}{i}" for view in views for i in range(self._n_codes // len(views))], dtype=object)
 
     def _table(self, X, **options) -> np.ndarray:
+        check_values("X", X)
         return cast(np.ndarray, validate_data(self, X, dtype=np.float64, estimator=None, **options))
 
     def _codes(self, table):

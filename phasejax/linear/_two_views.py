@@ -36,6 +36,7 @@ from phasejax.linear._estimator_checks import (
     check_names,
     check_number,
     check_second_view,
+    check_values,
     column_names,
     columns_to_solve,
     sample_weights,
@@ -139,6 +140,7 @@ class TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, 
 
     def _first_view(self, X, reset=False, **options) -> np.ndarray:
         # estimator=None: scikit-learn's long advice on NaN is left out of the message.
+        check_values("X", X)
         options = {"dtype": np.float64, "estimator": None, **options}
         return cast(np.ndarray, validate_data(self, X, reset=reset, **options))
 

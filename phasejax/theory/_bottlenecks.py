@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from phasejax._core.checked_call import checked
+from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array
 
@@ -38,6 +39,7 @@ def hard_bottleneck(*ranks: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
     >>> int(hard_bottleneck(20, 3, 5))
     3
     """
+    check_not_forked()
     if not ranks:
         raise ValueError("ranks: expected at least one rank, got none")
     for rank in ranks:

@@ -312,6 +312,10 @@ def with_value(view, value):
     ({}, with_value(X, np.nan), Y, "Input X contains NaN."),
     ({}, X, with_value(Y, np.nan), "Input y contains NaN."),
     ({}, X, with_value(Y, np.inf), r"Input y contains infinity or a value too large for dtype\('float64'\)."),
+    ({}, np.ma.masked_greater(X, 3), Y, r"X: expected no masked values, got \d+ \(fill them, or leave out their rows "
+                                        r"in both views\)"),
+    ({}, X, np.ma.masked_greater(Y, 0)[:, :1], r"y: expected no masked values, got \d+ \(fill them, .*\)"),
+    ({}, X, Y + 1j, "y: expected real numbers, got dtype complex128. Complex data not supported"),
     ({}, X[:6], Y[:6], "[Xy]: expected more rows than columns, or shrinkage or ridge > 0, got 6 rows and 6 columns"),
     ({}, np.ones((400, 3)), Y, "X: expected columns that vary, got 3 constant"),
     ({}, X, np.full(400, 0.1), "y: expected columns that vary, got 1 constant"),
