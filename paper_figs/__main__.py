@@ -28,7 +28,8 @@ FAMILIES = (phase_diagram, recovery, bottlenecks, estimation, infonce, nonlinear
 FIGURES: dict[str, Recipe] = {name: recipe for family in FAMILIES for name, recipe in family.FIGURES.items()}
 
 
-def make(name: str, preset: str, out: Path, progress: bool | ProgressCallback = False) -> list[Path]:
+def make(name: str, preset: str, out: Path, progress: bool | ProgressCallback = False, *,
+         executor: str | None = None) -> list[Path]:
     """Make one figure: compute, draw and write it.
 
     Args:
@@ -36,12 +37,13 @@ def make(name: str, preset: str, out: Path, progress: bool | ProgressCallback = 
         preset: in `PRESETS`.
         out: folder to write to.
         progress: how a resumable figure reports.
+        executor: who trains, of figures whose trainings can be shared out.
 
     Returns:
         The files written.
     """
     return FIGURES[name].make(name, PRESETS[preset], out, attributes={"figure": name, "preset": preset},
-                              progress=progress)
+                              executor=executor, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Options:
     """How much of the protocol to run: quick thins the sweeps, paper is all of it, laptop lies between."""
     out: Path = Path("figures")
     """Folder to write to; made when missing."""
+    executor: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Who trains, for figures with deep encoders: processes:COUNT, dask, dask:ADDRESS or MODULE:FUNCTION, as in
+    docs/clusters.md; this process when left out."""
 
 
 def description() -> str:
@@ -84,6 +89,11 @@ def main(args: list[str] | None = None) -> int:
     names = options.names or [name for name, recipe in FIGURES.items() if not recipe.resumable]
     begin = time.perf_counter()
     try:
+        if options.executor is not None:
+            alone = [name for name in names if not FIGURES[name].can_be_shared_out]
+            if alone:
+                shared = ", ".join(name for name, recipe in FIGURES.items() if recipe.can_be_shared_out)
+                raise ValueError(f"--executor: expected figures among {shared}, got {', '.join(alone)}")
         options.out.mkdir(parents=True, exist_ok=True)
         # Bars on a terminal, of all figures first; a line for each step elsewhere.
         with reporting(True if sys.stderr.isatty() else print_progress) as advance:
@@ -91,7 +101,7 @@ def main(args: list[str] | None = None) -> int:
                 if len(names) > 1:
                     advance("all figures", made, len(names))
                 start = time.perf_counter()
-                paths = make(name, options.preset, options.out, advance)
+                paths = make(name, options.preset, options.out, advance, executor=options.executor)
                 print(f"{name:16} {time.perf_counter() - start:6.1f} s   {', '.join(map(str, paths))}", flush=True)
         print(f"{'all':16} {time.perf_counter() - begin:6.1f} s")
     except KeyboardInterrupt:
@@ -102,6 +112,9 @@ def main(args: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ConnectionError as error:  # workers were lost: the same command goes on
+        print(f"error: {error}", file=sys.stderr)
+        return 4
     except OSError as error:
         print(f"error: --out {options.out}: expected a folder that can be written, got {error.strerror or error}",
               file=sys.stderr)

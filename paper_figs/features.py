@@ -29,14 +29,14 @@ _SOURCE_STYLES = {"linear": ("s", "#56B4E9"), "lifted": ("^", "#E69F00"), "pilot
 _CERTAINTY = {"undecided": "o", "decided": "o", "sure": "*"}
 
 
-def compute_umap(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_umap(preset: Preset, *, store: Path, progress: ProgressCallback, executor: str | None = None) -> xr.Dataset:
     """Two-dimensional maps of the test rows' embeddings, of CA and CP at the least and at a larger jitter."""
     umap = _umap()
     whole = PRESETS[preset.experiment]
     experiment = replace(whole, objectives=(_alignment_objective(whole), "cp"), seeds=1,
                          noises=(whole.noises[len(whole.noises) // 2],),
                          jitters=tuple(jitter for jitter in (0.0, 0.2) if jitter in whole.jitters))
-    encoders = FrozenEncoders(train_grid(experiment, store=store, progress=progress))
+    encoders = FrozenEncoders(train_grid(experiment, store=store, executor=executor, progress=progress))
     rows = np.arange(experiment.n - min(experiment.test, _MOST_POINTS), experiment.n)
     cells, maps = list(itertools.product(experiment.objectives, experiment.jitters)), []
     for objective, jitter in cells:
@@ -82,11 +82,12 @@ def draw_umap(data: xr.Dataset) -> Figure:
     return figure
 
 
-def compute_agreement(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_agreement(preset: Preset, *, store: Path, progress: ProgressCallback,
+                      executor: str | None = None) -> xr.Dataset:
     """Train CA and CP, diagnose the pairs that they were trained on, compare."""
     whole = PRESETS[preset.experiment]
     experiment = replace(whole, objectives=(_alignment_objective(whole), "cp"))
-    trained = train_grid(experiment, store=store, progress=progress)
+    trained = train_grid(experiment, store=store, executor=executor, progress=progress)
     found = compare_with_diagnosis(trained, evaluate(trained, progress=progress), alignment=_alignment_objective(whole),
                                    progress=progress)
     # netCDF has no booleans.

@@ -37,12 +37,13 @@ _FEWEST_SEEDS = 3  # for an interval to be drawn: that of two seeds is as wide a
 
 
 def compute_probes(preset: Preset, *, store: Path, progress: ProgressCallback, data: str = "dsprites",
-                   objectives: tuple[str, ...] | None = None) -> xr.Dataset:
+                   objectives: tuple[str, ...] | None = None, executor: str | None = None) -> xr.Dataset:
     """Train and probe the preset's experiment; states of trainings are kept in the folder `store`."""
     experiment = replace(PRESETS[preset.experiment], data=data)
     if objectives is not None:
         experiment = replace(experiment, objectives=objectives)
-    return _described(evaluate(train_grid(experiment, store=store, progress=progress), progress=progress))
+    trained = train_grid(experiment, store=store, executor=executor, progress=progress)
+    return _described(evaluate(trained, progress=progress))
 
 
 def _described(found: xr.Dataset) -> xr.Dataset:
@@ -83,7 +84,8 @@ def tabulate_probes(data: xr.Dataset) -> pd.DataFrame:
     return xr.Dataset(columns).to_dataframe()
 
 
-def compute_sizes(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_sizes(preset: Preset, *, store: Path, progress: ProgressCallback,
+                  executor: str | None = None) -> xr.Dataset:
     """The preset's experiment at several sample sizes and its middle noise; each size has a folder of its own."""
     whole, found = PRESETS[preset.experiment], list[xr.Dataset]()
     smallest = replace(whole, n=min(preset.sizes), probe_sizes=whole.probe_sizes[:1]).train
@@ -94,7 +96,7 @@ def compute_sizes(preset: Preset, *, store: Path, progress: ProgressCallback) ->
         def of_this_size(task: str, done: int, total: int, n: int = n) -> None:
             progress(f"{n} rows, {task}", done, total)
 
-        trained = train_grid(replace(experiment, n=n), store=store / str(n), progress=of_this_size)
+        trained = train_grid(replace(experiment, n=n), store=store / str(n), executor=executor, progress=of_this_size)
         found.append(evaluate(trained, progress=of_this_size))
     sizes = xr.DataArray(list(preset.sizes), dims="n", name="n")
     return _described(cast(xr.Dataset, xr.concat(found, sizes, combine_attrs="override")))

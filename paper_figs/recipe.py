@@ -1,5 +1,6 @@
 """How a figure is made and written: what every module of figures declares, and columns that several tables share."""
 
+import inspect
 import json
 import shutil
 import textwrap
@@ -46,8 +47,13 @@ class Recipe:
     tabulate: Callable[[xr.Dataset], pd.DataFrame] | None = None
     resumable: bool = False
 
+    @property
+    def can_be_shared_out(self) -> bool:
+        """Whether computing takes an executor."""
+        return "executor" in inspect.signature(self.compute).parameters
+
     def make(self, name: str, preset: Preset, out: Path, *, attributes: dict[str, str] | None = None,
-             progress: bool | ProgressCallback = False) -> list[Path]:
+             executor: str | None = None, progress: bool | ProgressCallback = False) -> list[Path]:
         """Compute the figure and write its files: .nc, .png, .pdf, a caption .txt, a table .csv, an animation .gif.
 
         Args:
@@ -56,6 +62,7 @@ class Recipe:
             out: folder to write to. A resumable figure keeps what it has done in the folder `name`.parts there
                 until its files are written.
             attributes: what else the dataset says about itself.
+            executor: who trains, where `can_be_shared_out`.
             progress: how a resumable figure reports.
 
         Returns:
@@ -66,7 +73,8 @@ class Recipe:
             def of_this_figure(task: str, done: int, total: int) -> None:
                 advance(f"{name}: {task}", done, total)
 
-            data = (self.compute(preset, store=parts, progress=of_this_figure) if self.resumable
+            elsewhere = {} if executor is None else {"executor": executor}
+            data = (self.compute(preset, store=parts, progress=of_this_figure, **elsewhere) if self.resumable
                     else self.compute(preset)).assign_attrs(attributes or {})
         paths = []
         with paper_style():
