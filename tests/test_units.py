@@ -11,9 +11,12 @@ Situations, each with its public source where there is one:
 - a learned temperature of 0.01, where CLIP ends: tests/linear/test_losses.py and test_infonce.py
 """
 
+import dataclasses
+import math
+import re
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -21,7 +24,14 @@ import pytest
 
 import phasejax as pj
 from phasejax import diagnose
-from phasejax.diagnosis import predict_scores
+from phasejax.diagnosis import (
+    label_content,
+    plot_diagnosis,
+    predict_scores,
+    shared_signal,
+    write_report,
+)
+from phasejax.information import estimate_decomposition
 from phasejax.similarity import METRICS, compare_representations
 from tests.support import ROOT, as_users_run
 
@@ -78,7 +88,7 @@ def correlations(x, y):
 
 # What is reported in units of the data, by the name of the field, and what needs both views in the same units.
 IN_DATA_UNITS = {"kappa", "gamma_x", "gamma_y", "nuisance_x", "nuisance_y", "signal_x", "signal_y",
-                 "composite_delta_ca", "composite_delta_cp"}
+                 "composite_delta_ca", "composite_delta_cp", "variance_x", "variance_y"}
 
 
 def without_units(found, path=()):
@@ -117,6 +127,54 @@ def test_a_diagnosis_is_the_same_in_any_units(method):
         found = find(1e-17 * X, 1e-17 * Y)
         for name in ("composite_delta_ca", "composite_delta_cp"):
             assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+
+
+# What takes arrays of data and has no units at all, as nested numbers and texts. `method="content"` is the default.
+
+SOME, SOME_CLASSES = (X[:160], Y[:160]), CLASSES[:160]
+
+
+def pages(x, y, tmp_path):
+    """A diagnosis by content as JSON, as the text of its report, and as what its figure shows."""
+    found = diagnose(x, y, SOME_CLASSES, k=2, fit=False)
+    figure = plot_diagnosis(found)
+    write_report(found, tmp_path / "page.html")
+    text = re.sub("(?s)<svg.*?</svg>|<footer>.*?</footer>", "", (tmp_path / "page.html").read_text())
+    return {"json": found.to_dict(), "report": text.split("\n"),
+            "figure": [[line.get_xydata().tolist() for line in ax.lines] for ax in figure.axes],
+            "words": [[word.get_text() for word in ax.texts] for ax in figure.axes]}
+
+
+OUTPUTS = {  # scores of representations are in the JSON of a diagnosis
+    "diagnose": pages,
+    "shared_signal": lambda x, y, _: shared_signal(x, y, np.eye(2)[SOME_CLASSES], np.arange(160), kind="class"),
+    "label_content": lambda x, y, _: label_content(x, y, SOME[0][:, :1], np.arange(160)),
+    **{f"estimate_decomposition by {method}": lambda x, y, _, method=method: estimate_decomposition(
+        x, y, SOME_CLASSES, cells=3, shuffles=2, method=method) for method in ("posterior", "kmeans", "quantile")}}
+
+
+@cache
+def in_plain_units(name, tmp_path):
+    return dict(without_units(as_dict(OUTPUTS[name](*SOME, tmp_path))))
+
+
+def as_dict(found):
+    return found.to_dict() if hasattr(found, "to_dict") else found if isinstance(found, dict) else \
+        dataclasses.asdict(found)
+
+
+@pytest.mark.parametrize(("name", "of_x", "of_y"), [
+    *((name, 1e-20, 1e20) for name in OUTPUTS),
+    *((name, 1e20, 1e-9) for name in OUTPUTS if name != "diagnose")])
+def test_every_output_is_the_same_in_any_units(name, of_x, of_y, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp()
+    expected = in_plain_units(name, folder)
+    found = dict(without_units(as_dict(OUTPUTS[name](of_x * SOME[0], of_y * SOME[1], folder))))
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        same = math.isclose(found[path], value, rel_tol=1e-9, abs_tol=1e-12) if isinstance(value, float) else \
+            found[path] == value
+        assert same, path
 
 
 @pytest.mark.parametrize("make", RIGHT)

@@ -63,9 +63,10 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
         x, y: paired rows, shapes (n, d_x) and (n, d_y), finite.
         labels: classes, whole numbers from 0 on or text, shape (n,).
         method: how a modality is divided into cells. "quantile": equal counts along its first principal
-            component; "kmeans": clusters of its rows; "posterior": clusters of the class probabilities
-            that a logistic regression gives for rows it was not fitted to, which keeps what is
-            linear in the logits however many columns there are.
+            component; "kmeans": clusters of its rows; both depend on the units of single columns. "posterior":
+            clusters of the class probabilities that a logistic regression on standardised columns gives for
+            rows it was not fitted to, which keeps what is linear in the logits however many columns there
+            are, in any units.
         cells: of each modality, at least 2.
         measure: "broja" or "imin", see `decompose`.
         shuffles: of the labels, at least 2.
@@ -146,6 +147,7 @@ def _cells_of_rows(rows: np.ndarray, labels: np.ndarray, method: str, cells: int
     """The number of the cell that each row falls into; numbers may be left out."""
     from sklearn.cluster import KMeans
 
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max())[1])  # so that no square is out of range
     if method == "quantile":
         centred = rows - rows.mean(0)
         scores = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
@@ -161,9 +163,12 @@ def _held_out_probabilities(rows: np.ndarray, labels: np.ndarray, seed: int) -> 
     """Class probabilities of each row by a logistic regression fitted to the other folds."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    found = cross_val_predict(LogisticRegression(max_iter=1000), rows, labels, cv=folds, method="predict_proba")
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))  # its penalty counts units of columns
+    found = cross_val_predict(model, rows, labels, cv=folds, method="predict_proba")
     return np.asarray(found)
 
 

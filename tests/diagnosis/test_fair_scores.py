@@ -110,15 +110,6 @@ def test_the_lift_approximates_the_kernel_and_has_no_unit():
     assert np.sqrt(np.mean((waves @ waves.T - kernel**2) ** 2)) > 1.3 * error
 
 
-def test_units_do_not_matter():
-    x, y, t = pairs(150)
-    rows = np.arange(150)
-    found, scaled = (fair_scores(a * x, b * y, t, rows, kind="real", k=2) for a, b in ((1, 1), (1e-17, 1e9)))
-    for name in NAMES:
-        for source in found.sources:
-            assert scaled.score(name, source).value == pytest.approx(found.score(name, source).value, abs=1e-6)
-
-
 def trained(values, folds, diverged=False):
     return SimpleNamespace(x=np.broadcast_to(values, (folds, *values.shape)),
                            y=np.broadcast_to(-values, (folds, *values.shape)), diverged=np.full(folds, diverged))
