@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from phasejax._core.checked_call import checked
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_array, check_choice, check_count, check_number, shown
 from phasejax.simulation import sweep
 from phasejax.theory import Regime, SpikedModel
 
@@ -43,6 +43,7 @@ _PAPER: dict[Any, Any] = {
     "pdf.fonttype": 42, "ps.fonttype": 42}
 _BOUNDARY_STYLES: dict[str, dict[str, Any]] = {"CA": {"color": "#08304D", "linestyle": "-"},
                                                "CP": {"color": "#7A2E00", "linestyle": (0, (4, 2))}}
+_STAR: dict[str, Any] = {"marker": "*", "color": "white", "markeredgecolor": "black", "markersize": 10}
 _BOUNDARY_LABELS = {"CA": r"$\Delta_{\mathrm{CA}} = 1$", "CP": r"$\Delta_{\mathrm{CP}} = 1$"}
 
 
@@ -61,6 +62,7 @@ def paper_style() -> Iterator[None]:
         yield
 
 
+@checked
 def new_figure(width: Literal["column", "text", "page"] = "page", *, height: float) -> Figure:
     """An empty figure of one of the widths of `FIGURE_WIDTHS`, whose panels make room for their labels.
 
@@ -68,6 +70,7 @@ def new_figure(width: Literal["column", "text", "page"] = "page", *, height: flo
         width: name of the width.
         height: in inches.
     """
+    check_number("height", height, above=0)
     return Figure(figsize=(FIGURE_WIDTHS[width], height), layout="constrained")
 
 
@@ -91,6 +94,8 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
     >>> ax.get_xlabel()
     'signal strength $\\kappa$'
     """
+    check_choice("x", x, [str(dim) for dim in regime.dims])
+    check_choice("y", y, [str(dim) for dim in regime.dims])
     codes = regime.transpose(y, x)
     if (codes < 0).any():
         ax.patch.set(hatch="xxxxx", edgecolor="0.45")
@@ -103,7 +108,7 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
 
 @checked
 def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Sequence[float | int] | None = None,
-                       cells: int = 121) -> Axes:
+                       n: int | None = None, cells: int = 121) -> Axes:
     r"""Draw the phase diagram around a model: regimes over signal strength and nuisance correlation, and its place.
 
     All signal strengths of the model are multiplied by one number, so that the strongest runs over the horizontal
@@ -113,13 +118,15 @@ def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Seq
         model: whose parameters are finite; without correlated nuisance (nu of 0) all correlations are equal.
         ax: where to draw; by default the axes of a new figure of one column.
         kappa: ends of the horizontal axis, in data units; by default from 0 to twice the model's strongest signal.
+        n: pairs; regimes are then those that a sample of so many is expected to show, else those of the population.
         cells: along each side.
 
     Returns:
-        The axes, with the model as a star.
+        The axes, with the model as a star where its place is on them.
 
     Raises:
-        ValueError: a model without nuisance that could be correlated, or without signal.
+        ValueError: a model without nuisance that could be correlated, or without signal; ends that are no two
+            increasing numbers from 0 on.
 
     Source: K26, Fig. 2.
 
@@ -133,21 +140,26 @@ def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Seq
         raise ValueError("model: expected a signal of positive strength, got none")
     if not len(correlations):
         raise ValueError("model: expected nuisance in both views, got none")
-    left, right = (0.0, 2 * strengths.max()) if kappa is None else kappa
+    ends = check_array("kappa", [0.0, 2 * strengths.max()] if kappa is None else kappa, 1)
+    if len(ends) != 2 or not (0 <= ends[0] < ends[1] < np.inf):
+        raise ValueError(f"kappa: expected two increasing numbers from 0 on, got {shown(kappa)}")
     check_count("cells", cells, least=2)
     shape = correlations / correlations.max() if correlations.any() else np.ones_like(correlations)
+    name = "regime" if n is None else "finite_regime"
     grid = sweep(lambda kappa, nu: model.replace(kappa=kappa * (strengths / strengths.max()), nu=nu * shape),
-                 {"nu": np.linspace(0, 1, cells), "kappa": np.linspace(left, right, cells)}, quantities=["regime"])
+                 {"nu": np.linspace(0, 1, cells), "kappa": np.linspace(ends[0], ends[1], cells)}, n=n, key=0,
+                 quantities=[name])
     if ax is None:
         with paper_style():
-            figure = new_figure("column", height=3.1)
+            figure = new_figure("column", height=3.2)
             ax = figure.subplots()
-            plot_regimes(ax, grid.regime, "kappa", "nu")
-            regime_legend(figure, ncols=4, boundaries=False)
+            plot_regimes(ax, grid[name], "kappa", "nu")
+            star = Line2D([], [], linestyle="", **_STAR, label="this model")
+            regime_legend(figure, ncols=3, extra=[star], boundaries=False)
     else:
-        plot_regimes(ax, grid.regime, "kappa", "nu")
-    ax.plot(strengths.max(), correlations.max(), "*", color="white", markeredgecolor="black", markersize=10,
-            clip_on=False)
+        plot_regimes(ax, grid[name], "kappa", "nu")
+    if ends[0] <= strengths.max() <= ends[1]:
+        ax.plot(strengths.max(), correlations.max(), clip_on=False, **_STAR)
     ax.set(xlabel=r"strongest signal $\kappa$", ylabel=r"largest nuisance correlation $\nu$")
     return ax
 
@@ -206,6 +218,7 @@ def plot_curve(ax: Axes, values: xr.DataArray, x: str, **style: Any) -> None:
     >>> ax.lines[0].get_ydata().round(2).tolist(), len(ax.collections)
     ([0.2, 0.2, 0.95], 0)
     """
+    check_choice("x", x, [str(dim) for dim in values.dims])
     mean = values.mean("seed")
     if mean.sizes[x] < 3:
         style = {"marker": "o"} | style | {"linestyle": ""}
@@ -258,6 +271,8 @@ def plot_counts(ax: Axes, counts: xr.DataArray, x: str, y: str, top: int, colour
     Returns:
         The mesh, for a colour bar.
     """
+    check_choice("x", x, [str(dim) for dim in counts.dims])
+    check_choice("y", y, [str(dim) for dim in counts.dims])
     ramp = LinearSegmentedColormap.from_list("counts", [REGIME_COLOURS[Regime.NEITHER], colour], top + 1)
     plane = counts.transpose(y, x)
     return ax.pcolormesh(plane[x], plane[y], plane, cmap=ramp, shading="nearest", rasterized=True,

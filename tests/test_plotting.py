@@ -95,5 +95,9 @@ def test_the_phase_diagram_of_a_model_shows_its_regimes_and_its_place():
     given = Figure().subplots()
     assert plotting.plot_phase_diagram(model, given, kappa=(0, 3), cells=5) is given
     assert given.get_xlim() == (0, 3)
+    assert not plotting.plot_phase_diagram(model, kappa=(2, 3), n=50, cells=5).lines
+    for kappa in ((3, 1), (0.0, np.nan), (-1, 2)):
+        with pytest.raises(ValueError, match=r"^kappa: expected"):
+            plotting.plot_phase_diagram(model, kappa=kappa, cells=5)
     with pytest.raises(ValueError, match="nuisance in both views"):
         plotting.plot_phase_diagram(SpikedModel.homogeneous(1.0, 0.0, k=2, d=2))
