@@ -28,10 +28,11 @@ class Diagnose:
 
     Prints what to do with both views at hand, with one of them, and as an embedding, each with its
     score and how sure that is; whether the views share anything that concerns the labels; and the
-    regime at this number of rows. Arrays are .npy, .npz (FILE.npz:NAME where it holds several), .csv,
-    .tsv, .txt, .parquet, .zarr, .h5 (FILE.h5:NAME), .h5ad (FILE.h5ad[GEX] for one feature type),
-    .h5mu, .pt or .safetensors; large ones are read in blocks. How they were read is said in notes on
-    standard error. Exit code 0 when the answer was given, also where it is "undecided"; 2 for bad input.
+    regime at this number of rows. Arrays are files ending in .npy, .npz (FILE.npz:NAME where it holds
+    several), .csv, .tsv, .txt, .parquet, .zarr, .h5 (FILE.h5:NAME), .h5ad (FILE.h5ad[GEX] for one feature
+    type), .h5mu, .pt or .safetensors; large ones are read in blocks. How they were read, and which files were
+    written, is said on standard error. Exit code 0 when the answer was given, also where it is "undecided"; 2 for
+    bad input.
     """
 
     x: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="X")]

@@ -24,7 +24,8 @@ from phasejax.cli._sweep import Sweep
 
 COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "monitor": Monitor, "similarity": Similarity, "sweep": Sweep,
             "check": Check}
-_DESCRIPTION = f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190)."
+_DESCRIPTION = (f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190). --version prints the "
+                "version; --help after a subcommand says more.")
 
 
 def main(args: list[str] | None = None) -> int:

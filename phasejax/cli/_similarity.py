@@ -25,8 +25,8 @@ class Similarity:
     """One representation: rows are samples, columns are features."""
     y: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="Y")]
     """The other one; rows are matched by identifiers where both files have them, else by position."""
-    metrics: Annotated[list[str] | None, tyro.conf.arg(metavar="NAME")] = None
-    """What to compute, all when left out; an unknown name lists them."""
+    metrics: Annotated[list[str] | None, tyro.conf.arg(metavar="NAME [NAME ...]")] = None
+    """Metrics to compute, all when left out; an unknown name lists them."""
     k: int = 10
     """Number of nearest neighbours."""
     distance: Literal["cosine", "euclidean"] = "cosine"

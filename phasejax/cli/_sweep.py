@@ -34,13 +34,13 @@ class Sweep:
     list: bool = False
     """Print all quantities with what they are and their units, and the names of axes; compute nothing."""
     model: Literal["homogeneous", "geometric"] = "homogeneous"
-    """Constructor of SpikedModel."""
+    """Spiked model: signals of one strength, or of geometrically decreasing strengths."""
     fixed: Annotated[Names, tyro.conf.arg(metavar="NAME=VALUE [...]")] = field(default_factory=Names)
     """Arguments of the model that do not vary, or lam: NAME=VALUE each."""
     n: int | None = None
     """Pairs in each sample; without it quantities are those of the population."""
     seeds: int = 1
-    """Number of independent samples."""
+    """Number of independent samples of --n pairs."""
     seed: int = 0
     """Seed of all random draws."""
     store: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
