@@ -31,7 +31,7 @@ def columns_like_identifiers(view: NamedRows) -> list[int]:
     few = values[:ROWS_OF_AN_IDENTIFIER]
     with np.errstate(invalid="ignore"):
         candidates = np.flatnonzero(np.all(few == np.floor(few), 0))
-    found = [place for place in candidates[:10_000] if all_whole_and_different(values[:, place])]
+    found = [int(place) for place in candidates[:10_000] if all_whole_and_different(values[:, place])]
     return found if len(found) <= _IDENTIFIERS_AT_MOST else []
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int
+from numpy.typing import ArrayLike
 
 from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different
 from phasejax.io._labels import labelled_rows
@@ -43,7 +44,7 @@ def _narrowed(values):
     return values.astype(np.int64) if values.dtype.kind == "f" and np.all(values == np.floor(values)) else values
 
 
-def labels_of_rows(labels: NamedRows, labelled: object, x: NamedRows, in_x: Int[np.ndarray, "n"] | None,
+def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, in_x: Int[np.ndarray, "n"] | None,
                    ids: np.ndarray | None, by_position: bool, notes: list[str]
                    ) -> tuple[Int[np.ndarray, "m"] | None, np.ndarray]:
     """The labelled rows among the matched ones (None for all, in order) and their labels.
