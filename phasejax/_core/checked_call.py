@@ -139,6 +139,8 @@ def _check_of(hint: Any) -> Check | None:
         check = functools.partial(_check_tuple, typing.get_args(only)[0])
     elif members != {str} and members and all(one is str or _is_path(one) for one in members):
         check = check_path
+    elif members == {np.ndarray}:
+        check = check_array
     elif arrays:
         check = _check_of_arrays(arrays, members - arrays)
     elif any(typing.get_origin(one) is Callable or one is Callable for one in members):

@@ -24,6 +24,7 @@ from phasejax._core.terminal import one_line
 KeyLike: TypeAlias = Key[Array, ""] | UInt32[Array, "2"] | SupportsIndex
 _MOST_SEED = 2**64 - 1
 _LONGEST_SHOWN = 60
+_LONGEST_NAME = 255
 
 
 def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
@@ -203,6 +204,9 @@ def check_path(name: str, value: Any) -> str | os.PathLike:
     """
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes) or not os.fspath(value):
         raise ValueError(f"{name}: expected a path, got {shown(value)}")
+    if "\x00" in os.fspath(value) or any(len(part.encode(errors="replace")) > _LONGEST_NAME
+                                         for part in os.fspath(value).split(os.sep)):
+        raise ValueError(f"{name}: expected a path, got one that no file can have, {shown(value)}")
     return value
 
 

@@ -25,6 +25,7 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
 from phasejax._core.executors import opened_executor
 from phasejax._core.forks import check_not_forked
@@ -64,6 +65,7 @@ class TrainedGrid:
     curves: xr.Dataset
 
 
+@checked
 def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells_at_once: int | None = None,
                executor: Executor | str | None = None, progress: bool | ProgressCallback = False) -> TrainedGrid:
     """Train every cell of an experiment.

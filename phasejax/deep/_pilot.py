@@ -142,6 +142,8 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
     for name, value in (("k", k), ("steps", steps), ("batch", batch)):
         check_count(name, value)
     check_among("objectives", objectives, OBJECTIVES)
+    if not isinstance(weight_decays, Sequence | None) or isinstance(weight_decays, str | bytes):
+        raise ValueError(f"weight_decays: expected numbers from 0 to below 1, got {weight_decays}")
     decays = DECAYS if weight_decays is None else tuple(weight_decays)
     if not decays or not all(0 <= decay < 1 for decay in decays):
         raise ValueError(f"weight_decays: expected numbers from 0 to below 1, got {weight_decays}")
@@ -157,6 +159,9 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
     training = [thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
     if (least := min(map(len, training))) < 4:
         raise ValueError(f"fold: expected at least 4 rows outside each fold, got {least}")
+    if not isinstance(encoder, str) and not (isinstance(encoder, tuple | list) and len(encoder) == 2
+                                             and all(map(callable, encoder))):
+        raise ValueError(f"encoder: expected one of {', '.join(ENCODERS)} or two functions, got {shown(encoder)}")
     own = (None, None) if isinstance(encoder, str) else encoder
     if isinstance(encoder, str):
         check_choice("encoder", encoder, ENCODERS)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student_t
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
 from phasejax._core.forks import check_not_forked
 from phasejax._core.serialise import restored
@@ -93,10 +94,12 @@ class ContentCurve:
     warnings: tuple[str, ...]
     worth: int | None = None
 
+    @checked
     def likeliest(self, k: int) -> Regime:
         """The regime of highest probability with k components, whether or not it is sure."""
         return Regime.from_code(int(np.argmax(self._probabilities_at(k))))
 
+    @checked
     def regime(self, k: int) -> Regime | None:
         """Which of CA and CP keep more than 0.8 of the labels' shared part in k components; None where that is unsure.
 
@@ -105,6 +108,7 @@ class ContentCurve:
         """
         return None if self.reason(k) else self.likeliest(k)
 
+    @checked
     def reason(self, k: int) -> str:
         """Why no regime is stated for k components, in one sentence; empty where one is.
 
@@ -125,6 +129,7 @@ class ContentCurve:
                     f"{significant(probability, 2)} only.")
         return ""
 
+    @checked
     def at(self, k: int) -> dict[str, Estimate]:
         """Content of the three objectives with k components.
 
@@ -143,6 +148,7 @@ class ContentCurve:
         return self.probabilities[self._place(k)]
 
     @classmethod
+    @checked
     def from_dict(cls, saved: dict[str, Any]) -> "ContentCurve":
         """The curve that `dataclasses.asdict` made a dictionary of, or JSON made of that.
 
@@ -155,6 +161,7 @@ class ContentCurve:
         return curve
 
 
+@checked
 def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
                   labelled: Int[np.ndarray, "m"], *, groups: Int[np.ndarray, "n"] | None = None,
                   ks: Sequence[int] | None = None, beyond_rank: Literal["error", "drop"] = "error", seed: int = 0,

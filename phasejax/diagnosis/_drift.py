@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import p_value, significant, with_interval
 from phasejax._core.serialise import plain, schema
 from phasejax._version import __version__
@@ -179,6 +180,7 @@ class Drift:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
+@checked
 def detect_drift(baseline: Diagnosis | MomentDiagnosis, now: Diagnosis | MomentDiagnosis | SpectralDiagnosis, *,
                  level: float = 0.01) -> Drift:
     """Whether the regime or anything that a diagnosis measures has moved beyond chance since a baseline.

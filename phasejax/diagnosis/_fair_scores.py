@@ -153,6 +153,7 @@ class FairScores:
         draws = np.mean([self.draws.of[source][name] for source in self.sources_of(name)], axis=0)
         return bool(self.score(name).value - self.errors_needed * draws.std() > self.chance)
 
+    @checked
     def redundant(self, margin: float = 0.02) -> str | None:
         """The modality that adds no more than the margin to the other one, in any label column: "x", "y" or None."""
         better = max("x", "y", key=lambda name: self.score(name).value)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant, with_interval
 from phasejax._core.serialise import from_text, lines_of_lists
 from phasejax._version import __version__
@@ -99,6 +100,7 @@ class MomentDiagnosis:
     computed_on: dict[str, str] | None = None
 
     @classmethod
+    @checked
     def from_dict(cls, saved: dict[str, Any]) -> "MomentDiagnosis":
         """The diagnosis that `to_dict` wrote; derived numbers are computed again.
 
@@ -108,6 +110,7 @@ class MomentDiagnosis:
         return cls(**diagnosis_fields(saved, origin="dictionary"))
 
     @classmethod
+    @checked
     def from_json(cls, text: str) -> "MomentDiagnosis":
         """The diagnosis that `to_json` wrote.
 
@@ -260,6 +263,7 @@ class MomentDiagnosis:
             *((f"probability of {name}", self.k, "spiked model", one) for name, one in self.probabilities.items()),
             *((name, self.k, "linear", one) for name, one in scores)])
 
+    @checked
     def to_dict(self, *, draws: bool = False) -> dict:
         """All fields and derived numbers as plain Python objects; infinity and NaN become strings.
 
@@ -276,6 +280,7 @@ class MomentDiagnosis:
             "recommendation": self.recommendation, "sensitivity": changes, **fields,
             "draws": self.draws if draws and self.draws else None})
 
+    @checked
     def to_json(self, *, draws: bool = False) -> str:
         """`to_dict` as JSON text."""
         return lines_of_lists(json.dumps(self.to_dict(draws=draws), indent=2, allow_nan=False)) + "\n"

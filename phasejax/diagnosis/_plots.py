@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._representations import RAW
@@ -22,6 +23,7 @@ from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, paper_style
 _LETTERS_AN_INCH = 16  # in the title
 
 
+@checked
 def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     """Draw singular values as bars, R^2 of the labels as a line on a second axis, signal components shaded.
 
@@ -52,6 +54,7 @@ def plot_spectrum(ax: Axes, spectrum: ClassifiedSpectrum, ylabel: str) -> Axes:
     return twin
 
 
+@checked
 def plot_diagnosis(diagnosis: Diagnosis | MomentDiagnosis | SpectralDiagnosis, figure: Figure | None = None
                    ) -> Figure:
     """Draw what a diagnosis rests on.

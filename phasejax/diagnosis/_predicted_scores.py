@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant, with_interval
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_choice, check_count, check_seed
@@ -96,6 +97,7 @@ class PredictedScores:
         error = (best.value - best.low) / NormalDist().inv_cdf((1 + LEVEL) / 2)
         return best.value - self.errors_needed * error > self.chance
 
+    @checked
     def redundant(self, margin: float = 0.02) -> str | None:
         """The modality that adds no more than the margin to the other one, in any label column: "x", "y" or None.
 
@@ -133,6 +135,7 @@ def _with_interval(score):
     return with_interval(score.value, score.low, score.high)
 
 
+@checked
 def predict_scores(x: ArrayLike, y: ArrayLike, columns: ArrayLike, *, k: int, kind: str,
                    labelled: ArrayLike | None = None, folds: int = 5, repeats: int = 1, seed: int = 0,
                    groups: ArrayLike | None = None, pca: int | None = None) -> PredictedScores:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant, with_interval
 from phasejax._core.serialise import from_text, lines_of_lists, restored
 from phasejax._version import __version__
@@ -70,6 +71,7 @@ class Diagnosis:
     computed_on: dict[str, str] | None = None
 
     @classmethod
+    @checked
     def from_dict(cls, saved: dict[str, Any]) -> "Diagnosis":
         """The diagnosis that `to_dict` wrote; derived answers are computed again.
 
@@ -83,6 +85,7 @@ class Diagnosis:
         return restored(cls, saved)
 
     @classmethod
+    @checked
     def from_json(cls, text: str) -> "Diagnosis":
         """The diagnosis that `to_json` wrote.
 
@@ -114,6 +117,7 @@ class Diagnosis:
     def _width(self) -> int:
         return self.directions if self.k is None else self.k
 
+    @checked
     def best(self, among: Sequence[str] = OBJECTIVES, *, k: int | None = None) -> Choice:
         """The best of the choices that a user has, with what is known about that.
 
@@ -225,6 +229,7 @@ class Diagnosis:
                     yield name, self.fit.k, "spiked model", estimate
         return table(rows())
 
+    @checked
     def to_dict(self, *, draws: bool = False) -> dict:
         """All fields and derived answers as plain Python objects; infinity and NaN become strings.
 
@@ -241,6 +246,7 @@ class Diagnosis:
             **parts, "scores": [scores.to_dict(draws=draws) for scores in self.scores],
             "fit": None if self.fit is None else self.fit.to_dict(draws=draws)})
 
+    @checked
     def to_json(self, *, draws: bool = False) -> str:
         """`to_dict` as JSON text."""
         return lines_of_lists(json.dumps(self.to_dict(draws=draws), indent=2, allow_nan=False)) + "\n"

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_count, users_own
 from phasejax.diagnosis._bootstrap import (
     column_scores,
     errors_above_chance,
@@ -101,7 +101,9 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
     pilot_scores, diverged = {}, ()
     if pilot is not None:
         fold, count = divisions[0].fold, divisions[0].folds
-        parts, diverged = _encoder_outputs(pilot(fold), (count, len(x)), labelled)
+        with users_own("pilot", "the function given"):
+            outputs = pilot(fold)
+        parts, diverged = _encoder_outputs(outputs, (count, len(x)), labelled)
         if parts:
             everyone = np.arange(len(labelled))
             with threadpool_limits(1, "blas"):

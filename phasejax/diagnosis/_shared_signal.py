@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import p_value, significant
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_number
@@ -115,6 +116,7 @@ class SharedSignal:
         return views, max(views, 1 / (self.label_permutations + 1))
 
 
+@checked
 def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
                   labelled: Int[np.ndarray, "m"], *, kind: Literal["class", "real"],
                   groups: Int[np.ndarray, "n"] | None = None, level: float = 0.01, seed: int = 0) -> SharedSignal:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax._core.terminal import listed, one_line
 
@@ -18,6 +19,7 @@ _SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".tab", ".dat")
 _DENSE_NUMBERS = 5e7
 
 
+@checked
 def load_array(path: str | Path) -> np.ndarray:
     """One array from a .npy or .npz file, or a text table (.csv, .tsv, .txt, also compressed as .gz).
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from phasejax._core.checked_call import checked
 from phasejax._core.serialise import plain, schema
 from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
@@ -193,6 +194,7 @@ class Inspection:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
+@checked
 def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, label_kind: str = "auto",
                  groups: Any = None, by_position: bool = False, missing: str = "error", k: int | None = None
                  ) -> Inspection:

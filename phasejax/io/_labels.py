@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_choice, check_count
 from phasejax.io._arrays import check_finite
 
@@ -19,6 +20,7 @@ _MANY_CLASSES = 20
 _DECIMAL = re.compile(r"[-+]?\d+[.,]\d+")
 
 
+@checked
 def encode_labels(labels: ArrayLike, rows: int, kind: str = "auto") -> Float[np.ndarray, "n l"]:
     """Label columns for regression: an indicator column for each class, or real values as they are.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from jaxtyping import Int
 
+from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_choice
 from phasejax.io._features import suspected_identifiers, without_missing
 from phasejax.io._fills import fill_note, find_fill
@@ -59,6 +60,7 @@ class MatchedRows:
     limits: tuple[str, ...] = ()
 
 
+@checked
 def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, groups: Any = None,
                by_position: bool = False, missing: str = "error") -> MatchedRows:
     """The rows that x and y have in common, in the order of x, and their labels.

@@ -314,6 +314,8 @@ def _rows_within(memory, tables, folds):
 
 
 def _opened(tables, names):
+    if not isinstance(tables, list | tuple | np.ndarray) or getattr(tables, "ndim", 1) == 0:
+        raise ValueError(f"tables: expected a list of tables, got {shown(tables)}")
     if not len(tables):
         raise ValueError("tables: expected at least 1, got none")
     names = _names(len(tables), names)

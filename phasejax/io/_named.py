@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import reading
+from phasejax._core.validation import shown
 from phasejax.io._frames import all_differ, of_frame
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids, text_ids
@@ -45,6 +47,7 @@ class NamedRows:
         return self.values.shape[0] if self.values.shape else 0
 
 
+@checked
 def as_named(value: Any, name: str, *, id_column: str | None = None, groups_column: str | None = None,
              flatten: bool = False) -> NamedRows:
     """Rows of numbers or labels with their identifiers, from a container or a file.
@@ -75,6 +78,9 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
     >>> found.values.tolist(), found.ids.tolist(), found.columns
     ([[0.5], [1.5]], [7, 5], ('flux',))
     """
+    for argument, given in (("id_column", id_column), ("groups_column", groups_column)):
+        if not isinstance(given, str | None):
+            raise ValueError(f"{argument}: expected the name of a column, got {shown(given)}")
     if isinstance(value, NamedRows):
         return value
     if isinstance(value, str | Path):

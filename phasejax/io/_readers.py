@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax.io._arrays import as_bfloat16, load_array, stored_header
 from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_hdf5, open_mudata
@@ -24,6 +25,7 @@ _WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5"
                  *TENSOR_ENDINGS)
 
 
+@checked
 def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, *, flatten: bool = False) -> Table:
     """A table whose rows are read when they are asked for, from an array or a file.
 

@@ -56,6 +56,8 @@ class Table:
         for size, noun in zip(self.shape, ("row", "column"), strict=True):
             if size < 1:
                 raise ValueError(f"{self.name}: expected at least 1 {noun}, got shape {self.shape}")
+        if not isinstance(self.dtype, np.dtype):
+            raise ValueError(f"dtype: expected a NumPy dtype, got {shown(self.dtype)}")
         if self.dtype.kind not in NUMBERS:
             raise ValueError(f"{self.name}: expected numbers, got dtype {self.dtype}")
 

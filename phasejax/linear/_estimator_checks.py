@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
+from phasejax._core.validation import shown
 from phasejax.linear._pair_moments import ViewMoments
 
 # Columns that a warning names.
@@ -57,8 +58,9 @@ def check_values(name: str, view: Any) -> None:
     Raises:
         ValueError: masked values, whose fill would count as data; complex numbers.
     """
-    if view is None:
-        raise ValueError(f"{name}: expected a matrix of numbers, got None")
+    if isinstance(view, str | bytes | dict | set | type) or not any(
+            hasattr(view, attribute) for attribute in ("__array__", "__len__", "shape", "dtype", "iloc")):
+        raise ValueError(f"{name}: expected a matrix of numbers, got {shown(view)}. Reshape your data")
     if np.ma.is_masked(view):
         raise ValueError(f"{name}: expected no masked values, got {np.ma.count_masked(view)} (fill them, or leave out "
                          "their rows in both views)")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from phasejax._core.checked_call import checked
 from phasejax._core.linalg import top_k_eigenspace
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count, is_traced
@@ -22,6 +23,7 @@ from phasejax.similarity._inputs import centred, map_row_blocks, paired, undefin
 COMPONENTS = 10
 
 
+@checked
 def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *, components: int | None = None,
           standardise: bool = False) -> Float[Array, ""]:
     r"""Singular vector canonical correlation analysis: mean canonical correlation of the leading directions.
@@ -58,6 +60,7 @@ def svcca(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], 
     return _defined(_svcca(x, y, components, standardise), lower_rank(components))
 
 
+@checked
 def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
                                ) -> Float[Array, ""]:
     r"""Mean of all canonical correlations, `phasejax.linear.canonical_correlations` of the centred views.
@@ -88,6 +91,7 @@ def mean_canonical_correlation(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostO
     return _defined(_mean_correlation(x, y), lower_rank(None))
 
 
+@checked
 def correlation_matrix_distance(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"]
                                 ) -> Float[Array, ""]:
     r"""Distance of the matrices of correlations between samples: the smaller, the more similar the views.

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
@@ -58,6 +59,7 @@ METRICS: dict[str, Callable[..., Float[Array, ""]]] = {
 _Result = TypeVar("_Result")
 
 
+@checked
 def compare_representations(
         x: Any, y: Any, *, metrics: list[str] | None = None, k: int = 10, distance: str = "cosine",
         bandwidth: float = 1.0, components: int | None = None, permutations: int = 200, resamples: int = 100,

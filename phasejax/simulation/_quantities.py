@@ -18,6 +18,7 @@ from jaxtyping import Array, ArrayLike, Float
 from phasejax import linear, theory
 from phasejax._core.checked_call import checked
 from phasejax._core.linalg import leading_traces
+from phasejax._core.validation import shown
 from phasejax.linear import Covariances, Whitened, _solvers
 from phasejax.simulation._population import population_covariances, signal_covariances
 from phasejax.theory import SpikedModel
@@ -174,6 +175,8 @@ class Quantity:
     @checked
     def from_function(cls, function: Callable[..., Array], name: str) -> "Quantity":
         """A quantity from a function of (model, covariances)."""
+        if not isinstance(name, str):
+            raise ValueError(f"name: expected text, got {shown(name)}")
         return cls(lambda cell: function(cell.model, cell.covariances), name)
 
 

@@ -23,6 +23,7 @@ import xarray as xr
 
 from phasejax._core.checked_call import checked
 from phasejax._core.run_lock import RunLock
+from phasejax._core.terminal import one_line
 from phasejax.io import InputNote
 from phasejax.simulation._chunk_writer import RUN_FOLDER, ChunkRecord, ChunkWriter, write_durably
 from phasejax.simulation._journal import Journal
@@ -279,7 +280,7 @@ def open_sweep(store: str | Path) -> xr.Dataset:
     """
     path, root = Path(store), Path(os.path.realpath(store))
     if not is_there(root):
-        raise ValueError(f"store: expected the folder of a finished sweep, got none at {path}")
+        raise ValueError(f"store: expected the folder of a finished sweep, got none at {one_line(str(path))}")
     journal = read_journal(path, root)
     damaged = damaged_files(root, journal)
     damaged += [file for of_chunk in damaged_chunks(root, journal).values() for file in of_chunk]

@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_array
+from phasejax._core.validation import check_array, check_number, shown
 
 # Two values within this many units in the last place of each other count as equal. The boundary itself
 # counts as not recovered, and must do so in whatever order a compiler rounds.
@@ -47,11 +47,13 @@ class Regime(enum.Enum):
         Raises:
             ValueError: a code other than 0, 1, 2 or 3.
         """
-        if int(code) not in range(4):
-            raise ValueError(f"code: expected 0, 1, 2 or 3, got {int(code)}")
-        return list(cls)[int(code)]
+        number = check_number("code", code)
+        if number not in range(4):
+            raise ValueError(f"code: expected 0, 1, 2 or 3, got {shown(code)}")
+        return list(cls)[int(number)]
 
     @classmethod
+    @checked
     def from_ratios(cls, delta_ca: float, delta_cp: float) -> "Regime":
         """The regime that two separation ratios make: an objective recovers the signal where its ratio is above 1.
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
 from phasejax._core.pytree import pytree
 from phasejax.theory import _closed_forms
@@ -56,6 +57,7 @@ def _strongest(label, row):
     return f"{label}: {' and '.join(names)} moves the ratio most, by {signs} % for 1 % more of it."
 
 
+@checked
 def sensitivity(model: SpikedModel) -> Sensitivity:
     r"""Elasticities of the three separation ratios: how much each parameter moves them.
 

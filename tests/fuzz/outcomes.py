@@ -111,7 +111,7 @@ def _judged(area: str, what: str, run: Callable[[], Any], names: tuple[str, ...]
         if type(error).__name__ == "TypeCheckError":  # the run-time type check of the tests answered
             return Outcome("refused", area, what)
         if "\n" in text.strip() or not (
-            ": expected " in text or any(re.search(rf"\b{name}\b", text) for name in names)
+            ": expected " in text or any(re.search(rf"\b{name}\b", text, re.IGNORECASE) for name in names)
         ):
             return Outcome("no name", area, what, f"{type(error).__name__}: {text}")
         return Outcome("refused", area, what, text)

@@ -22,12 +22,13 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import KeyLike, check_key, is_traced
+from phasejax._core.validation import KeyLike, check_count, check_key, is_traced
 from phasejax.deep.data._batch import Views
 
 BASELINE = 0.4  # b in the text of the module
 REACH = 0.5  # positions are uniform on [-REACH, REACH]^2
 NOISE_X = 0.1  # standard deviation of the pixel noise on x
+_LARGEST_SIDE = 4096  # pixels, beyond which pictures take gigabytes
 # Coefficients of the polynomial P in `_white_noise`, highest power first: Chebyshev's interpolation on [0, 10.4].
 _QUANTILE = (4.63235519e-07, -2.58825658e-05, 5.61057977e-04, -5.77204352e-03, 2.01006908e-02, 3.25958230e-01,
              1.25351851)
@@ -211,6 +212,7 @@ def stereo_dsprites(size: int = 64, path: str | None = None) -> Stereo:
     """
     from phasejax.deep.data import _published, _sprites
 
+    check_count("size", size, most=_LARGEST_SIDE)
     images = _sprites.outlines(size) if path is None else _published.dsprites(path, size)
     return Stereo(images=np.asarray(images, np.float32), turn=None)
 
@@ -234,5 +236,6 @@ def stereo_shapes3d(size: int = 64, path: str | None = None) -> Stereo:
     """
     from phasejax.deep.data import _published, _solids
 
+    check_count("size", size, most=_LARGEST_SIDE)
     images = _solids.images(size) if path is None else _published.shapes3d(path, size)
     return Stereo(images=np.asarray(images, np.float32), turn=0.02)
