@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.linalg
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import multivariate_normal, norm, t
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -272,6 +272,12 @@ def test_errors_depend_on_the_sizes_of_groups_and_on_the_rarest_classes():
     assert multiple(np.repeat([0, 1], [490, 10])) > multiple(np.repeat([0, 1], [250, 250]))
     assert np.isfinite(multiple(one, np.repeat([0, 1], [499, 1])))
     assert _bootstrap.spread_of_few_groups(one, None) == 1
+    # Two classes of 5 and 20 groups: variances (e + 1) / (e - 1) / e, and Satterthwaite's degrees of freedom.
+    group = np.repeat(np.arange(25), 4)
+    first, second = 6 / 4 / 5, 21 / 19 / 20
+    freedom = (first + second) ** 2 / (first**2 / 4 + second**2 / 19)
+    understated = np.sqrt((first + second) / (1 / 5 + 1 / 20))
+    assert multiple((group >= 5).astype(int), group) == pytest.approx(t.isf(norm.sf(3.2), freedom) * understated)
     np.testing.assert_allclose(_bootstrap.spread_out(np.array([0.2, 0.9]), 0.5, 1.5), [0.05, 1.0])
 
 

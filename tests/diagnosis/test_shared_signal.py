@@ -9,7 +9,7 @@ import pytest
 from phasejax.diagnosis import SharedSignal, _shared_signal, shared_signal
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
 from phasejax.diagnosis._shared_directions import Axes, shared_directions
-from phasejax.diagnosis._sharing_statistics import PredictionAgreement
+from phasejax.diagnosis._sharing_statistics import PairStatistics, PredictionAgreement
 from phasejax.similarity._whole_groups import groups_of_equal_size
 
 SETS = 60
@@ -256,3 +256,33 @@ def test_many_weak_directions_add_up():
     found = shared_signal(x, y, t, np.arange(1000), kind="real")
     assert found.seen
     assert found.label_statistic == "all directions by their canonical correlations"
+
+
+def test_statistics_of_pairs_are_those_of_singular_values_and_of_matched_columns():
+    """For an order of the rows, against the cross-covariance of whitened columns written out."""
+    rng = np.random.default_rng(0)
+    n, (x, y) = 40, (np.linspace(0.5, 2, d) * rng.standard_normal((40, d)) for d in (5, 4))
+    blocks, order = Blocks.of(None, n, rng), rng.permutation(n)
+    pairs = PairStatistics(blocks, [("", x, y)], 0, {})
+    found = dict(zip(pairs.names, pairs.statistics(order, order), strict=True))
+
+    def white(view):
+        """Standardised columns, whitened with a ridge of d / n of their mean variance."""
+        view = (view - view.mean(0)) / view.std(0)
+        values, vectors = np.linalg.eigh(view.T @ view / n)
+        return view @ vectors / np.sqrt(values + view.shape[1] / n), view
+
+    for name, one, other in (("canonical correlations", *(white(view)[0] for view in (x, y))),
+                             ("covariances", *(white(view)[1] for view in (x, y)))):
+        squares = np.linalg.svd(one.T @ other[order] / n)[1] ** 2
+        assert found[f"sum of squares of {name}"] == pytest.approx(squares.sum() ** (1 / 3))
+        assert found[f"largest of {name}"] == pytest.approx(np.sum(squares**4) ** (1 / 4 / 3))
+    correlations = np.abs(np.corrcoef(x.T, y[order].T)[:5, 5:])
+    assert found["largest correlation of two columns"] == pytest.approx(correlations.max())
+    # Columns that were learned from other rows, those of alignment first.
+    pairs = PairStatistics(blocks, [("", x[:, :4], y)], 2, {})
+    found = dict(zip(pairs.names, pairs.statistics(order, order), strict=True))
+    for method, columns in (("CA", [0, 1]), ("PLS", [2, 3])):
+        each = [np.corrcoef(x[:, c], y[order, c])[0, 1] for c in columns]
+        assert found[f"agreement of 1 learned directions of {method}"] == pytest.approx(each[0])
+        assert found[f"agreement of 2 learned directions of {method}"] == pytest.approx(sum(each))
