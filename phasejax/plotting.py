@@ -236,6 +236,8 @@ def draw_spread(ax: Axes, x: np.ndarray, values: np.ndarray, colour: Any) -> Non
         values: of every place and seed, shape (m, seeds).
         colour: of the band and the dots.
     """
+    if values.ndim != 2 or len(values) != len(x):
+        raise ValueError(f"values: expected shape ({len(x)}, seeds), got {values.shape}")
     if values.shape[1] >= FEWEST_SEEDS_OF_A_BAND and len(x) > 2:
         low, high = np.nanquantile(values, (1 / 6, 5 / 6), axis=1)
         ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)

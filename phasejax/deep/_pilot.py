@@ -50,6 +50,7 @@ from phasejax.io._fold_view import FoldView
 MakeEncoder = Callable[[nnx.Rngs, int], nnx.Module]
 ENCODERS = ("auto", "mlp", "convolutional")
 OBJECTIVES = tuple(ROLES)
+_WIDEST = 2**16  # of a layer, beyond which its weights take gigabytes
 # Numbers in a view's block of rows that are embedded at a time.
 _NUMBERS_IN_A_BLOCK = 4_000_000
 # Rows of which encoders are asked what shape their outputs have; a number that no shape has by chance.
@@ -148,11 +149,11 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
     if not decays or not all(0 <= decay < 1 for decay in decays):
         raise ValueError(f"weight_decays: expected numbers from 0 to below 1, got {weight_decays}")
     for width in widths:
-        check_count("widths", width)
+        check_count("widths", width, most=_WIDEST)
     if not isinstance(hidden, list | tuple):
         raise ValueError(f"hidden: expected a list of widths, got {shown(hidden)}")
     for width in hidden:
-        check_count("hidden", width)
+        check_count("hidden", width, most=_WIDEST)
     check_number("learning_rate", learning_rate, above=0)
     check_seed("seed", seed)
     rng = np.random.default_rng(seed)

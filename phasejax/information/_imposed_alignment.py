@@ -43,7 +43,7 @@ from phasejax._core.devices import over_cells
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.provenance import computed_on
 from phasejax._core.resumable import compute_parts
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_count, check_seed
 from phasejax._version import __version__
 from phasejax.information._encoders import (
     Linear,
@@ -69,6 +69,7 @@ from phasejax.similarity import cka, mutual_knn, svcca
 METRICS: dict[str, Callable[..., Array]] = {
     "cka": cka, "cka_unbiased": functools.partial(cka, unbiased=True), "mutual_knn": mutual_knn, "svcca": svcca}
 MODALITIES = ("x", "y")
+_MOST_DRAWS = 10**6  # of the bootstrap
 _METRIC_ROWS = 1024  # held-out rows that alignment is measured on
 
 
@@ -282,7 +283,8 @@ def best_strength(accuracy: Float[np.ndarray, "seeds strengths"], strengths: Flo
     (1.0, 1.0, 1.0)
     """
     accuracy, strengths = np.asarray(accuracy, float), np.asarray(strengths, float)
-    chosen = np.random.default_rng(seed).integers(len(accuracy), size=(draws, len(accuracy)))
+    check_count("draws", draws, most=_MOST_DRAWS)
+    chosen = np.random.default_rng(check_seed("seed", seed)).integers(len(accuracy), size=(draws, len(accuracy)))
     best = strengths[accuracy[chosen].mean(1).argmax(1)]
     low, high = np.quantile(best, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return float(strengths[accuracy.mean(0).argmax()]), float(low), float(high)

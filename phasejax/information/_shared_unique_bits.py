@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from phasejax._core.checked_call import checked
+from phasejax._core.input_files import check_memory
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import KeyLike, check_count, check_key, check_number
 
@@ -151,6 +152,7 @@ def draw_rows(key: KeyLike, model: SharedUniqueBits, n: int) -> Rows:
     """
     key = check_key("key", key)
     c, u = model.shared.shape[0], model.unique_x.shape[0]
+    check_memory("n", 16 * check_count("n", n))
     word, fraction = jnp.split(jax.random.bits(key, (n, 2)), 2, axis=1)
     bits = ((word >> jnp.arange(c + 2 * u, dtype=word.dtype)) & 1).astype(jnp.float32)
     shared, own_x, own_y = jnp.split(bits, [c, c + u], axis=1)

@@ -51,7 +51,7 @@ def signal_components(encoder: Float[HostOrDevice, "m d"], k: int) -> Bool[Array
     [False, True]
     """
     encoder = jnp.asarray(encoder)
-    check_count("k", k)
+    check_count("k", k, most=encoder.shape[1])
     share = jnp.sum(encoder[:, :k] ** 2, axis=1) / jnp.sum(encoder**2, axis=1)
     rank = jnp.argsort(jnp.argsort(-share))
     return rank < k
