@@ -7,7 +7,7 @@ is the order of what is likely to make an answer wrong.
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,11 @@ from phasejax.io._fills import fill_note
 from phasejax.io._groups import group_name
 from phasejax.io._labels import class_name, encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
-from phasejax.io._named import NamedRows, as_named
+from phasejax.io._named import as_named
 from phasejax.io._reduction import fit_width
 from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._suspected_groups import suspected_groups
-from phasejax.io._view_facts import ROW_FAR, ViewFacts, view_facts
+from phasejax.io._view_facts import ROW_FAR, ViewFacts, table_of_numbers, view_facts
 
 LEAST_MEMBERS = 5  # that a class needs, to be in every fold of a cross-validation
 # Labelled rows, or groups of them, below which nothing is said.
@@ -220,7 +220,7 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
     {'0': 45, '1': 45}
     """
     groups = None if groups is None else as_named(groups, "groups")
-    x, y = (_table_of_numbers(as_named(view, name, groups_column=group_name(groups)), name)
+    x, y = (table_of_numbers(as_named(view, name, groups_column=group_name(groups)), name)
             for name, view in (("x", x), ("y", y)))
     labels = None if labels is None else as_named(labels, "labels", groups_column=group_name(groups))
     with suppress(ValueError):  # refused where rows are matched
@@ -246,17 +246,6 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
         notes=() if matched is None else matched.notes, limits=() if matched is None else matched.limits,
         readings=tuple(dict.fromkeys(note for rows in (x, y, labels, groups) if rows is not None
                                      for note in rows.notes)))
-
-
-def _table_of_numbers(view: NamedRows, name: str) -> NamedRows:
-    """A view of one named column as a table of one column."""
-    values = view.values
-    if isinstance(values, np.ndarray) and values.ndim == 1 and view.columns is not None:
-        view = replace(view, values=values[:, None])
-    if len(view.values.shape) != 2 or 0 in view.values.shape or view.values.dtype.kind not in "fiub":
-        raise ValueError(f"{name}: expected a table of numbers (rows, columns), got {view.values.dtype} of shape "
-                         f"{view.values.shape}")
-    return view
 
 
 def _matched(x, y, labels, label_kind, missing, options) -> tuple[MatchedRows | None, str, str | None]:

@@ -1,6 +1,6 @@
 """Plain facts about one view: its size, missing values, the scales of its columns, its rank."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,6 +107,25 @@ def view_facts(name: str, given: NamedRows, looked_at: np.ndarray) -> ViewFacts:
         rank=_rank(finite, spread, constant), rows_looked_at=len(finite), fill=None if fill is None else fill[0],
         fills=(0, 0) if fill is None else fill[1:],
         far=None if far is None else (far[0], str(far[1]) if names is None else names[far[1]]))
+
+
+def table_of_numbers(view: NamedRows, name: str) -> NamedRows:
+    """A view that is a table of numbers; one named column as a table of one column.
+
+    Args:
+        view: as it came.
+        name: "x" or "y".
+
+    Raises:
+        ValueError: it has other dimensions, no rows or columns, or holds no numbers.
+    """
+    values = view.values
+    if isinstance(values, np.ndarray) and values.ndim == 1 and view.columns is not None:
+        view = replace(view, values=values[:, None])
+    if len(view.values.shape) != 2 or 0 in view.values.shape or view.values.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: expected a table of numbers (rows, columns), got {view.values.dtype} of shape "
+                         f"{view.values.shape}")
+    return view
 
 
 def _far_row(rows):
