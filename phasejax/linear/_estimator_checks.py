@@ -3,7 +3,7 @@
 Messages are one line each and name the argument as the caller of `fit` knows it, X or y.
 """
 
-import math
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +44,8 @@ def check_number(name: str, value: Any, largest: int | float, expected: str) -> 
     Raises:
         ValueError: naming the argument, what is `expected` of it, and what was given.
     """
-    if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value <= largest or math.isinf(value):
+    largest = min(largest, sys.float_info.max)
+    if not isinstance(value, int | float | np.integer | np.floating) or not 0 <= value <= largest:
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
