@@ -103,7 +103,8 @@ def _computes(function) -> bool:
 
     Making an object of a class computes nothing, and happens where a module is imported.
     """
-    modules = (one.__name__ for one in function.__globals__.values() if isinstance(one, types.ModuleType))
+    known = inspect.unwrap(function).__globals__.values()
+    modules = (one.__name__ for one in known if isinstance(one, types.ModuleType))
     return function.__name__ != "__init__" and any(name.partition(".")[0] in ("jax", "flax", "optax")
                                                    for name in modules)
 
