@@ -16,7 +16,7 @@ from tests.support import ROOT
 def spectral():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))
-    return diagnose(x, x + rng.normal(size=(60, 3)), x[:, 0], method="spectral")
+    return diagnose(x, x + rng.normal(size=(60, 3)), x[:, 0] + x[:, 1], method="spectral")
 
 
 def test_all_methods_have_the_same_keys(saved_decision, saved_diagnosis, spectral):
