@@ -14,7 +14,7 @@ from phasejax._core.executors import ProcessPool
 from phasejax.deep import train_grid
 from tests.deep.conftest import TINY
 
-CELLS = replace(TINY, objectives=("cp",), max_epochs=2, n=200, probe_sizes=(50,), batch=20)
+CELLS = replace(TINY, encoder="mlp", hidden=(8,), objectives=("cp",), max_epochs=2, n=200, probe_sizes=(50,), batch=20)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,8 @@ def test_a_pool_that_loses_a_process_trains_the_same_and_a_store_goes_on(alone, 
         if len(seen) == 2:
             os.kill(pool.processes()[0], signal.SIGKILL)
 
-    with contextlib.closing(pool_closed(pool)):
+    with contextlib.ExitStack() as stack:
+        stack.callback(pool.shutdown)
         assert_same_bits(train_grid(CELLS, executor=pool, store=tmp_path, progress=harm), alone)
         assert [seen[0], seen[-1]] == [("trainings", 0, 4), ("trainings", 4, 4)]
         (tmp_path / "cp-1-1" / "2" / "_METADATA").unlink()
@@ -48,13 +49,6 @@ def test_a_pool_that_loses_a_process_trains_the_same_and_a_store_goes_on(alone, 
         assert seen == [("trainings", 3, 4), ("trainings", 4, 4)]
     assert not list(tmp_path.glob("*/attempt-*"))
     assert_same_bits(train_grid(CELLS, store=tmp_path, progress=pytest.fail), alone)  # nothing is trained
-
-
-def pool_closed(pool):
-    class Closing:
-        close = staticmethod(pool.shutdown)
-
-    return Closing()
 
 
 @pytest.mark.slow
