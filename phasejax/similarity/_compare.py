@@ -58,6 +58,8 @@ METRICS: dict[str, Callable[..., Float[Array, ""]]] = {
 
 _Result = TypeVar("_Result")
 
+_MOST_DRAWS = 10**7  # more would take days
+
 
 @checked
 def compare_representations(
@@ -114,8 +116,9 @@ def compare_representations(
         check_among("metrics", metrics, METRICS)
         if len(metrics) == 0:
             raise ValueError(f"metrics: expected names among {', '.join(METRICS)}, got none")
-    k, permutations, resamples = (check_count(name, count) for name, count in (
-        ("k", k), ("permutations", permutations), ("resamples", resamples)))
+    k = check_count("k", k)
+    permutations, resamples = (check_count(name, count, most=_MOST_DRAWS) for name, count in (
+        ("permutations", permutations), ("resamples", resamples)))
     components, pca = (None if count is None else check_count(name, count) for name, count in (
         ("components", components), ("pca", pca)))
     check_distance(distance)

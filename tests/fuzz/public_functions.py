@@ -251,11 +251,14 @@ def _of_information():
     yield _call(information.best_strength, {"accuracy": x[:3, :2], "strengths": np.array([0.0, 1.0]), "level": 0.95,
                                             "draws": 20, "seed": 0})
     yield _call(information.correlation_with_accuracy, {"found": None})
-    for experiment, run in ((information.ImposedAlignment, information.run_imposed_alignment),
-                            (information.EmergentAlignment, information.run_emergent_alignment)):
-        yield _call(run, {"experiment": experiment(redundancies=(1,), seeds=1, steps=2, batch=16), "store": None,
-                          "progress": False})
-        yield _call(experiment, {"redundancies": (1,), "seeds": 1, "steps": 2, "batch": 16, "learning_rate": 0.01})
+    small = {"redundancies": (1,), "seeds": 1, "steps": 2, "batch": 16, "width": 4}
+    for experiment, run, more in (
+            (information.ImposedAlignment, information.run_imposed_alignment, {"strengths": (0.0,), "n": 100}),
+            (information.EmergentAlignment, information.run_emergent_alignment, {"transform_depths": (1,),
+                                                                                 "depths": (1,), "rows": 50,
+                                                                                 "neighbours": 5})):
+        yield _call(run, {"experiment": experiment(**small, **more), "store": None, "progress": False})
+        yield _call(experiment, small | more)
 
 
 _EXPERIMENT = {
