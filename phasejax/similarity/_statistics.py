@@ -18,6 +18,7 @@ import scipy.linalg
 from jaxtyping import Array, Float, Int, PyTree
 
 from phasejax._core.linalg import singular_values, whitening
+from phasejax._core.pytree import HostOrDevice
 from phasejax.similarity._cca import (
     centred_products,
     directions_from_mean,
@@ -237,7 +238,7 @@ class CanonicalStatistic:
         u, v = state[:2]
         return self._named(jax.lax.map(lambda order: jnp.mean(singular_values(u.T @ v[order])), orders))
 
-    def of_parts(self, state: Any, parts: Int[Array, "b m"]) -> Values:
+    def of_parts(self, state: Any, parts: Int[HostOrDevice, "b m"]) -> Values:
         x, y = state[2:]
         directions = 2 * self.components if self.components is not None else x.shape[1] + y.shape[1]
         if parts.shape[1] <= directions:  # some correlations are 1 by construction
