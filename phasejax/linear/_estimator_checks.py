@@ -62,6 +62,13 @@ def check_values(name: str, view: Any) -> None:
     if isinstance(view, str | bytes | dict | set | type) or not any(
             hasattr(view, attribute) for attribute in ("__array__", "__len__", "shape", "dtype", "iloc")):
         raise ValueError(f"{name}: expected a matrix of numbers, got {shown(view)}. Reshape your data")
+    if isinstance(view, np.ndarray) and view.dtype == object:
+        try:
+            view.astype(float)
+        except TypeError as error:
+            raise TypeError(f"{name}: expected numbers, got objects: {error}") from None
+        except ValueError:
+            pass  # scikit-learn says which text it is
     if np.ma.is_masked(view):
         raise ValueError(f"{name}: expected no masked values, got {np.ma.count_masked(view)} (fill them, or leave out "
                          "their rows in both views)")

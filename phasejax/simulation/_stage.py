@@ -279,7 +279,10 @@ class Stage:
 def _computed(name: str, quantity: Quantity, *of: Any) -> Array:
     """The value of a quantity; an error of the user's own function says which one it was."""
     with users_own("quantities", f"the function {name!r}"):
-        return quantity.compute(*of)
+        value = quantity.compute(*of)
+    if value is None:
+        raise ValueError(f"quantities: expected a number or an array from the function {name!r}, got None")
+    return value
 
 
 def _remade(source, quantities, grid, models, model_at, lam, n, seeds, key, common) -> Stage:

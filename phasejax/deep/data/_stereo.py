@@ -74,6 +74,8 @@ def render(stereo: Stereo, key: KeyLike, shape: Int[ArrayLike, ""], position: Fl
     ((16, 16, 1), (16, 16, 1))
     """
     key = check_key("key", key)
+    if np.shape(position) != (2,):
+        raise ValueError(f"position: expected (x, y), got shape {np.shape(position)}")
     x, y = _render_rows(stereo, key[None], jnp.asarray(shape)[None], jnp.asarray(position)[None], jitter, noise)
     return x[0], y[0]
 
