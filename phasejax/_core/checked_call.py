@@ -13,7 +13,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, ParamSpec, TypeVar, Union
+from typing import Any, Literal, TypeVar, Union, cast
 
 import jax
 import numpy as np
@@ -23,12 +23,11 @@ from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.validation import check_array, check_choice, check_flag, check_path, plain_whole, shown
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 Check = Callable[[str, Any], Any]
 
 
-def checked(function: Callable[P, R]) -> Callable[P, R]:
+def checked(function: F) -> F:
     """Check the arguments of a function against its annotations whenever it is called.
 
     Raises:
@@ -43,15 +42,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     ValueError: pairs: expected True or False, got 'no'
     """
     if isinstance(function, type):  # a class: what it is made of
-        function.__init__ = checked(function.__init__)
-        return function
+        made: Any = function
+        made.__init__ = checked(made.__init__)
+        return made
     signature = inspect.signature(function)
     checks: dict[str, Check] | None = None
     dims: dict[str, tuple[str, ...]] = {}
     computes = False
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal checks, dims, computes
         if checks is None:
             checks, dims, computes = _checks(function, signature), _named_dims(function), _computes(function)
@@ -66,7 +66,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         _check_same_dims(given.arguments, dims)
         return function(*given.args, **given.kwargs)
 
-    return call
+    return cast(F, call)
 
 
 def _named_dims(function: Callable) -> dict[str, tuple[str, ...]]:

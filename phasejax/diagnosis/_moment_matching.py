@@ -24,9 +24,9 @@ The posterior is widened for all that this does not see:
 Nuisance has one variance in each view. Of 19 real pairs (digits, photograph patches, tables of scikit-learn) none is
 described so: the reduced chi-squared is 5.6 to 9700, 24 in the median. With a power law of the nuisance variances in
 each view, two parameters more, it is 2.2 to 370, 12 in the median, and only one pair, of 178 rows, is within the limit
-of 3, since canonical spectra and the labels' share of them decay too. Parameters that do not make the model true only make its answer slower
-and less sure, so there are none: what real data have at their number of rows is the label content (`_content`), which
-assumes no spectrum.
+of 3, since canonical spectra and the labels' share of them decay too. Parameters that do not make the model true only
+make its answer slower and less sure, so there are none: what real data have at their number of rows is the label
+content (`_content`), which assumes no spectrum.
 
 Source: McFadden 1989 and Gourieroux, Monfort and Renault 1993 for the method; Birge 1932 for the ratio.
 """

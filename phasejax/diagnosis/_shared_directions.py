@@ -4,7 +4,7 @@ A view is centred, its columns are scaled to unit variance, and it is turned to 
 a scale per axis, so one product of the two views serves the whitened and the plain cross-covariance alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from jaxtyping import Float
 _AXES = 256
 # Variance of an axis below which it is rounding, relative to the largest.
 _ROUNDING = 1e-10
+# Rows for each axis from which whitening needs no ridge.
+_ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,16 @@ class Axes:
         to_axes: from centred columns to principal coordinates, shape (d, r); r is 0 for a constant view.
         whitening: one over the root of each coordinate's regularised variance.
         standardised_axes: the axes in standardised columns, orthonormal, shape (d, r).
+        variances: of the coordinates, without regularisation.
+        hides: whether some of them vary less than the ridge, although there are rows enough to whiten without one.
     """
 
     mean: Float[np.ndarray, "d"]
     to_axes: Float[np.ndarray, "d r"]
     whitening: Float[np.ndarray, "r"]
     standardised_axes: Float[np.ndarray, "d r"]
+    variances: Float[np.ndarray, "r"]
+    hides: bool
 
     @classmethod
     def of(cls, view: Float[np.ndarray, "n d"]) -> "Axes":
@@ -49,7 +55,12 @@ class Axes:
         kept = np.flatnonzero(values > _ROUNDING * max(values[-1], 0))[::-1][:_AXES]
         values, vectors = values[kept], vectors[:, kept]
         ridge = values.sum() / n  # (d / n) times the mean over d columns
-        return cls(mean, inverse[:, None] * vectors, 1 / np.sqrt(values + ridge), vectors)
+        hides = n >= _ENOUGH * len(values) and bool((values < ridge).any())
+        return cls(mean, inverse[:, None] * vectors, 1 / np.sqrt(values + ridge), vectors, values, hides)
+
+    def without_ridge(self) -> "Axes":
+        """The same axes, whitened by their variances alone."""
+        return replace(self, whitening=1 / np.sqrt(self.variances))
 
     def coordinates(self, view: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
         """Principal coordinates of rows."""

@@ -128,13 +128,14 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     .. math::  \|C\|_2, \|C\|_8, \max_{ij} |C_{ij}|, \|\hat C\|_2, \|\hat C\|_8, \|C_\phi\|_2, \|C_\phi\|_8,
         \|\hat C_\phi\|_2, \|\hat C_\phi\|_8
 
-    in Schatten norms; the hat is whitening with a ridge of d / n, :math:`\phi` are random Fourier features. Two more
-    are correlations of the labels' held-out predictions from x with those from y, by least squares and by each column's
-    covariance. The second test permutes labels over labelled rows. Its statistics are the shares of the label columns
-    that the first 1, 2, 4 and 8 encoders of both views explain, for alignment, prediction, and alignment of Fourier
-    features; and what 32 directions of alignment explain, each weighted by its squared canonical correlation. The
-    encoders are fitted to all rows without labels, so label permutations leave them as they are. Since labels of x
-    alone would correlate with any direction of x, the p-value of the second test is at least that of the first.
+    in Schatten norms; the hat is whitening with a ridge of d / n, and without one as well where rows suffice and some
+    directions vary less than the ridge, :math:`\phi` are random Fourier features. Two more are correlations of the
+    labels' held-out predictions from x with those from y, by least squares and by each column's covariance. The second
+    test permutes labels over labelled rows. Its statistics are the shares of the label columns that the first 1, 2, 4
+    and 8 encoders of both views explain, for alignment, prediction, and alignment of Fourier features; and what 32
+    directions of alignment explain, each weighted by its squared canonical correlation. The encoders are fitted to all
+    rows without labels, so label permutations leave them as they are. Since labels of x alone would correlate with any
+    direction of x, the p-value of the second test is at least that of the first.
 
     Groups of several rows are compared by their means and, apart from that, by deviations from them. Where the
     permutations of the whole cross-covariance would take more than about a second, 16 directions of alignment and 16 of
@@ -214,7 +215,12 @@ class _Data:
         x, y = (x, y) if rows is None else (x[rows], y[rows])
         axes_x, axes_y = self.axes[kind + "x"], self.axes[kind + "y"]
         cross = x.T @ y / len(x) - np.outer(x.mean(0), y.mean(0))
-        return shared_directions(axes_x, axes_y, axes_x.to_axes.T @ cross @ axes_y.to_axes, k, methods)
+        cross = axes_x.to_axes.T @ cross @ axes_y.to_axes
+        found = shared_directions(axes_x, axes_y, cross, k, methods)
+        if not kind and (axes_x.hides or axes_y.hides):
+            axes_x, axes_y = axes_x.without_ridge(), axes_y.without_ridge()
+            found["CA without a ridge"] = shared_directions(axes_x, axes_y, cross, k, ("CA",))["CA"]
+        return found
 
 
 def _agreements_of_predictions(data, columns, labelled, kind, blocks, fold):
@@ -248,7 +254,7 @@ def _views_test(data, columns, labelled, kind, rng, least):
     # Multiplications per row and permutation of a product of both views, and of their features.
     whole, features = ranks[0] * ranks[1], ranks[2] * ranks[3]
     affordable = _LIMIT / least / (1 + blocks.repeated)
-    x, y, learned = data.x, data.y, 0
+    x, y, learned = data.x, data.y, ()
     if len(blocks.rows) * (whole + features) > affordable:
         if blocks.number < _FEW_GROUPS:
             rows = max(1, int(affordable / (whole + features) / blocks.number))
@@ -257,8 +263,8 @@ def _views_test(data, columns, labelled, kind, rng, least):
             share = min(0.5, affordable / (len(blocks.rows) * ((2 * _LEARNED) ** 2 + features)))
             blocks, others = blocks.divided(rng, share)
             found = data.directions("", _LEARNED, others.rows)
-            x, y = (view @ np.hstack([found["CA"][side], found["PLS"][side]]) for side, view in enumerate((x, y)))
-            learned = x.shape[1] // 2
+            x, y = (view @ np.hstack([pair[side] for pair in found.values()]) for side, view in enumerate((x, y)))
+            learned = tuple(found)
     pairs = PairStatistics(blocks, [("", x, y), ("Fourier features' ", data.features_x, data.features_y)], learned,
                            _agreements_of_predictions(data, columns, labelled, kind, blocks, fold))
     count = int(np.clip(_BUDGET / max(1, pairs.cost), least, _MOST))

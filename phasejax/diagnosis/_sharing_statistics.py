@@ -9,7 +9,14 @@ DIRECTIONS = (1, 2, 4, 8)
 
 
 class PairStatistics:
-    """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them."""
+    """Statistics of the cross-covariances of two views: of rows, or of groups' means and of deviations from them.
+
+    Args:
+        blocks: groups of rows that trade places.
+        views: a name and two views each, the first without a name.
+        learned: methods by which the columns of the first two views were learned from other rows, as many by each.
+        agreements: of predictions of the labels, by how these are made.
+    """
 
     def __init__(self, blocks, views, learned, agreements):
         self.size = blocks.number
@@ -20,22 +27,28 @@ class PairStatistics:
             level = ("within groups: " if by_row else "between groups: ") if blocks.repeated else ""
             part = blocks.deviations if by_row else blocks.means
             for name, x, y in views:
-                product = _Product(part(x), part(y), sparse=not name)
+                axes_x, axes_y = Axes.of(part(x)), Axes.of(part(y))
+                product = _Product(part(x), part(y), axes_x, axes_y, plain=True, sparse=not name)
                 self.products.append((by_row, product))
                 self.names += [f"{level}{norm} of {name}{scaled}"
                                for scaled in ("canonical correlations", "covariances")
                                for norm in ("sum of squares", "largest")]
                 if not name:
                     self.names.append(f"{level}largest correlation of two columns")
+                if not name and (axes_x.hides or axes_y.hides):
+                    self.products.append((by_row, _Product(part(x), part(y), axes_x.without_ridge(),
+                                                           axes_y.without_ridge())))
+                    self.names += [f"{level}{norm} of canonical correlations without a ridge"
+                                   for norm in ("sum of squares", "largest")]
             if learned:  # sums of products of columns that belong together
-                x, y = (_unit_columns(part(view)) for view in views[0][1:])
-                ks = sorted({min(k, learned) for k in (1, 4, learned)})
-                for side, method in (slice(learned), "CA"), (slice(learned, None), "PLS"):
-                    self.matched.append((by_row, x[:, side], y[:, side], ks))
+                x, y = (np.split(_unit_columns(part(view)), len(learned), 1) for view in views[0][1:])
+                for method, of_x, of_y in zip(learned, x, y, strict=True):
+                    ks = sorted({min(k, of_x.shape[1]) for k in (1, 4, of_x.shape[1])})
+                    self.matched.append((by_row, of_x, of_y, ks))
                     self.names += [f"{level}agreement of {k} learned directions of {method}" for k in ks]
         self.agreements = agreements
         self.names += [f"agreement of the predictions of labels{how}" for how in agreements]
-        self.dimension = max(1, min(self.products[0][1].plain.shape))
+        self.dimension = max(1, self.products[0][1].dimension)
         self.cost = sum(product.cost for _, product in self.products) + sum(
             agreement.cost for agreement in agreements.values())
 
@@ -92,21 +105,30 @@ class PredictionAgreement:
 
 
 class _Product:
-    """Two views in principal coordinates, and the size of their cross-covariance under permutations."""
+    """Two views in principal coordinates, and the size of their cross-covariance under permutations.
 
-    def __init__(self, x, y, sparse):
-        axes_x, axes_y = Axes.of(x), Axes.of(y)
+    Args:
+        x, y: the views.
+        axes_x, axes_y: theirs.
+        plain: whether to measure the covariance of columns that are not whitened, too.
+        sparse: whether to find the two columns that correlate most, too.
+    """
+
+    def __init__(self, x, y, axes_x, axes_y, plain=False, sparse=False):
         self.x, self.y = axes_x.coordinates(x) * axes_x.whitening, axes_y.coordinates(y) * axes_y.whitening
-        self.plain = np.outer(1 / axes_x.whitening, 1 / axes_y.whitening)
+        self.plain = np.outer(1 / axes_x.whitening, 1 / axes_y.whitening) if plain else None
         # From principal axes back to standardised columns.
         self.columns = (axes_x.standardised_axes, axes_y.standardised_axes) if sparse else None
-        self.cost = len(x) * self.plain.size + 4 * min(self.plain.shape) ** 2 * max(self.plain.shape)
+        shape = self.x.shape[1], self.y.shape[1]
+        self.dimension = min(shape)
+        self.cost = len(x) * shape[0] * shape[1] + 4 * min(shape) ** 2 * max(shape)
 
     def statistics(self, order):
         cross = self.x.T @ self.y[order] / len(self.x)
         values = [*_norms(cross)]
-        cross *= self.plain
-        values += _norms(cross)
+        if self.plain is not None:
+            cross *= self.plain
+            values += _norms(cross)
         if self.columns is not None:
             values.append(np.abs(self.columns[0] @ cross @ self.columns[1].T).max(initial=0.0))
         return values

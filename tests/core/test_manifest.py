@@ -19,14 +19,14 @@ def folder(tmp_path):
 
 def test_a_file_that_was_added_changed_or_removed_is_named(folder):
     (folder / "new.bin").touch()
-    with pytest.raises(DamagedFolderError, match="new.bin does not belong there"):
+    with pytest.raises(DamagedFolderError, match=r"new\.bin does not belong there"):
         read_manifest(folder)
     (folder / "new.bin").unlink()
     (folder / "part" / "a.bin").write_bytes(b"onf")
-    with pytest.raises(DamagedFolderError, match="part/a.bin is not what was written"):
+    with pytest.raises(DamagedFolderError, match=r"part/a\.bin is not what was written"):
         read_manifest(folder)
     (folder / "part" / "a.bin").unlink()
-    with pytest.raises(DamagedFolderError, match="part/a.bin is missing"):
+    with pytest.raises(DamagedFolderError, match=r"part/a\.bin is missing"):
         read_manifest(folder)
 
 
@@ -39,7 +39,7 @@ def test_a_manifest_that_was_changed_is_not_believed(folder, damage):
     content = json.loads((folder / MANIFEST).read_text())
     damage(content)
     (folder / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(DamagedFolderError, match="manifest.json is not what was written"):
+    with pytest.raises(DamagedFolderError, match=r"manifest\.json is not what was written"):
         read_manifest(folder)
 
 

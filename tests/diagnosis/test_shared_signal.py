@@ -263,7 +263,7 @@ def test_statistics_of_pairs_are_those_of_singular_values_and_of_matched_columns
     rng = np.random.default_rng(0)
     n, (x, y) = 40, (np.linspace(0.5, 2, d) * rng.standard_normal((40, d)) for d in (5, 4))
     blocks, order = Blocks.of(None, n, rng), rng.permutation(n)
-    pairs = PairStatistics(blocks, [("", x, y)], 0, {})
+    pairs = PairStatistics(blocks, [("", x, y)], (), {})
     found = dict(zip(pairs.names, pairs.statistics(order, order), strict=True))
 
     def white(view):
@@ -280,9 +280,30 @@ def test_statistics_of_pairs_are_those_of_singular_values_and_of_matched_columns
     correlations = np.abs(np.corrcoef(x.T, y[order].T)[:5, 5:])
     assert found["largest correlation of two columns"] == pytest.approx(correlations.max())
     # Columns that were learned from other rows, those of alignment first.
-    pairs = PairStatistics(blocks, [("", x[:, :4], y)], 2, {})
+    pairs = PairStatistics(blocks, [("", x[:, :4], y)], ("CA", "PLS"), {})
     found = dict(zip(pairs.names, pairs.statistics(order, order), strict=True))
     for method, columns in (("CA", [0, 1]), ("PLS", [2, 3])):
         each = [np.corrcoef(x[:, c], y[order, c])[0, 1] for c in columns]
         assert found[f"agreement of 1 learned directions of {method}"] == pytest.approx(each[0])
         assert found[f"agreement of 2 learned directions of {method}"] == pytest.approx(sum(each))
+
+
+def test_what_is_shared_in_the_weakest_directions_is_seen():
+    """Four directions with a millionth of the others' variance correlate at 0.8; a ridge would leave nothing of them.
+
+    Shuffled pairs of the same data are not seen.
+    """
+    rng = np.random.default_rng(21)
+    s, spread = rng.standard_normal((1200, 4)), np.exp(-np.arange(40) / 5)
+    views = []
+    for _ in range(2):
+        own = rng.standard_normal((1200, 40))
+        own[:, -4:] = 0.9 * s + np.sqrt(1 - 0.9**2) * own[:, -4:]
+        views.append((own * spread) @ np.linalg.qr(rng.standard_normal((40, 40)))[0])
+    label = np.eye(2)[(s[:, 0] > 0).astype(int)]
+    found = shared_signal(*views, label, np.arange(1200), kind="class")
+    assert found.seen
+    assert found.view_statistic.endswith("of canonical correlations without a ridge")
+    assert found.label_statistic.endswith("by CA without a ridge of x and y")
+    shuffled = shared_signal(views[0], rng.permutation(views[1]), label, np.arange(1200), kind="class")
+    assert not shuffled.views_share
