@@ -26,11 +26,10 @@ import numpy as np
 import xarray as xr
 
 from benchmarks.report import Row, row
+from benchmarks.store_damages import damage_somewhere, damage_states, files_of, folders_of, save_states
 from phasejax import SpikedModel, sweep
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
-from phasejax.deep import Experiment
-from phasejax.deep._training_store import TrainingStore
 from phasejax.simulation import open_sweep
 
 _AXES = {"kappa": np.linspace(0.5, 2, 60), "nu": np.linspace(0, 0.9, 64)}
@@ -57,16 +56,16 @@ def run(*, flips: int = 240, several: int = 120, states: int = 250, every: int =
         small_sweep(whole)
         operations = _in_child(Path(folder) / "counted.zarr", 10**9)["operations"]
         saved = Path(folder) / "trainings"
-        _save_states(saved)
-        cases = {"flipped bit": range(flips), "deleted file": range(len(_files(whole))), "emptied file": range(20),
-                 "deleted folder": range(len(_folders(whole))), "several damages": range(several),
+        save_states(saved)
+        cases = {"flipped bit": range(flips), "deleted file": range(len(files_of(whole))), "emptied file": range(20),
+                 "deleted folder": range(len(folders_of(whole))), "several damages": range(several),
                  "states of a training": range(states),
                  "removed or copied": range(len(_OTHER_CASES)), "two starts": range(pairs),
                  "killed": range(0, operations, every)}
         points = [(kind, number) for kind, numbers in cases.items() for number in numbers]
         work = {"flipped bit": _flip, "deleted file": _delete, "emptied file": _empty, "killed": _kill,
                 "deleted folder": _delete_folder, "several damages": _damage_often,
-                "states of a training": lambda _, place, number: _damage_states(saved, place, number),
+                "states of a training": lambda _, place, number: damage_states(saved, place, number),
                 "removed or copied": _other_case, "two starts": _start_twice}
 
         def one(kind: str, number: int) -> dict[str, str]:
@@ -87,14 +86,6 @@ def small_sweep(store: Path | None, **options) -> xr.Dataset:
     """A sweep of a second in four chunks of three variables."""
     return sweep(SpikedModel.homogeneous, _AXES, fixed={"k": 2, "d": 6}, quantities=["rho", "delta_ca", "regime"],
                  store=store, **options)
-
-
-def _files(store: Path) -> list[Path]:
-    return sorted(file.relative_to(store) for file in store.rglob("*") if file.is_file())
-
-
-def _folders(store: Path) -> list[Path]:
-    return sorted(folder.relative_to(store) for folder in store.rglob("*") if folder.is_dir())
 
 
 def _outcome(store: Path) -> str:
@@ -136,7 +127,7 @@ def _damaged(whole: Path, place: Path, file: Path, damage: Callable[[Path], None
 
 
 def _flip(whole: Path, place: Path, number: int) -> str:
-    rng, files = random.Random(number), _files(whole)
+    rng, files = random.Random(number), files_of(whole)
     in_chunks = [file for file in files if "c" in file.parts and file.parts[0] in ("rho", "delta_ca", "regime")]
     file = rng.choice(in_chunks if number % 2 else [file for file in files if file not in in_chunks])
 
@@ -149,18 +140,18 @@ def _flip(whole: Path, place: Path, number: int) -> str:
 
 
 def _delete(whole: Path, place: Path, number: int) -> str:
-    return _damaged(whole, place, _files(whole)[number], Path.unlink)
+    return _damaged(whole, place, files_of(whole)[number], Path.unlink)
 
 
 def _empty(whole: Path, place: Path, number: int) -> str:
-    file = random.Random(number).choice(_files(whole))
+    file = random.Random(number).choice(files_of(whole))
     return _damaged(whole, place, file, lambda path: path.write_bytes(path.read_bytes()[:number]))
 
 
 def _delete_folder(whole: Path, place: Path, number: int) -> str:
     store = place / "run.zarr"
     shutil.copytree(whole, store)
-    shutil.rmtree(store / _folders(whole)[number])
+    shutil.rmtree(store / folders_of(whole)[number])
     return f"{_opened(store)}; sweep: {_outcome(store)}"
 
 
@@ -168,65 +159,9 @@ def _damage_often(whole: Path, place: Path, number: int) -> str:
     store, rng = place / "run.zarr", random.Random(1000 + number)
     shutil.copytree(whole, store)
     for _ in range(rng.randint(2, 6)):
-        _damage_somewhere(store, rng)
+        damage_somewhere(store, rng)
     opened = _opened(store) if store.is_dir() else "refused on opening"
     return f"{opened}; sweep: {_outcome(store)}"
-
-
-def _damage_somewhere(root: Path, rng: random.Random) -> None:
-    """Flip a bit of a file, cut it, delete it, or delete a folder."""
-    files, folders = _files(root), _folders(root)
-    kind = rng.choice(["flip", "cut", "delete", "folder"])
-    if kind == "folder" and folders:
-        shutil.rmtree(root / rng.choice(folders))
-    elif files:
-        path = root / rng.choice(files)
-        content = bytearray(path.read_bytes())
-        if kind == "delete":
-            path.unlink()
-        elif kind == "cut" or not content:
-            path.write_bytes(content[:rng.randrange(len(content) + 1)])
-        else:
-            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-            path.write_bytes(content)
-
-
-_EXPERIMENT = Experiment(size=16, n=300, widths=(4, 4), hidden=(16,), batch=30, probe_sizes=(50,), objectives=("cp",))
-
-
-def _state(step: int) -> dict[str, np.ndarray]:
-    return {"weights": np.random.default_rng(step).standard_normal((30, 4)).astype(np.float32),
-            "step": np.asarray(step, np.int32)}
-
-
-def _save_states(folder: Path) -> None:
-    """The folder of an experiment with the two newest of three states of a training."""
-    with TrainingStore(folder, _EXPERIMENT) as trainings:
-        for step in (1, 3, 5):
-            trainings.checkpoints("cp-0-1").save(step, _state(step))
-
-
-def _damage_states(saved: Path, place: Path, number: int) -> str:
-    """Damage the folder of a training, open it as a training would, and save the next state."""
-    folder, rng = place / "trainings", random.Random(2000 + number)
-    shutil.copytree(saved, folder)
-    for _ in range(rng.randint(1, 4)):
-        _damage_somewhere(folder, rng)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with TrainingStore(folder, _EXPERIMENT) as trainings:
-                states = trainings.checkpoints("cp-0-1")
-                found = states.restore(_state(0))
-                states.save(7, _state(7))
-                after = states.restore(_state(0))
-        except (ValueError, OSError) as error:
-            return _REFUSED if "\n" not in str(error) else "traceback"
-    for step, state in filter(None, (found, after)):
-        if step not in (3, 5, 7) or any(state[name].tobytes() != part.tobytes() for name, part in _state(step).items()):
-            return "ANOTHER STATE"
-    used = "from the beginning" if found is None else "the newest state" if found[0] == 5 else "the state before"
-    return f"{used}; the next one saved" if after is not None and after[0] == 7 else f"{used}; THE NEXT ONE NOT SAVED"
 
 
 def _kill(whole: Path, place: Path, number: int) -> str:

@@ -9,7 +9,6 @@ import decimal
 import functools
 import inspect
 import numbers
-import os
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -158,7 +157,7 @@ def _check_of(hint: Any) -> Check | None:
 
 
 def _is_path(one):
-    return isinstance(one, type) and issubclass(one, os.PathLike)
+    return isinstance(one, type) and hasattr(one, "__fspath__")
 
 
 def _is_class_to_check(one):
@@ -225,14 +224,14 @@ def _check_whole(name: str, value: Any) -> Any:
 
 
 def _check_real(name: str, value: Any) -> Any:
-    if not _is_number(value) or (isinstance(value, numbers.Integral) and abs(value) > 2**1000):
+    if not _is_number(value) or (isinstance(value, int) and abs(value) > 2**1000):
         raise ValueError(f"{name}: expected a number, got {shown(value)}")
     return value
 
 
 def _is_number(value: Any) -> bool:
     if isinstance(value, np.ndarray | jax.Array):
-        return value.ndim == 0 and jax.dtypes.issubdtype(value.dtype, np.number) and not np.iscomplexobj(value)
+        return value.ndim == 0 and jax.numpy.issubdtype(value.dtype, np.number) and not np.iscomplexobj(value)
     return isinstance(value, numbers.Real | decimal.Decimal) and not isinstance(value, bool)
 
 

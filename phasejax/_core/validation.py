@@ -168,7 +168,7 @@ def check_array(name: str, value: Any, dims: int | None = None) -> Any:
             got = shown(value)
     elif isinstance(value, np.matrix | np.ma.MaskedArray):
         array = np.asarray(value)
-    if got is None and jax.dtypes.issubdtype(array.dtype, jax.dtypes.extended):
+    if got is None and jax.numpy.issubdtype(array.dtype, jax.dtypes.extended):
         got = f"dtype {array.dtype}"
     if got is None and not (array.dtype == bool or jax.numpy.issubdtype(array.dtype, np.integer)
                             or jax.numpy.issubdtype(array.dtype, np.floating)):

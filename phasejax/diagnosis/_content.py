@@ -94,12 +94,10 @@ class ContentCurve:
     warnings: tuple[str, ...]
     worth: int | None = None
 
-    @checked
     def likeliest(self, k: int) -> Regime:
         """The regime of highest probability with k components, whether or not it is sure."""
         return Regime.from_code(int(np.argmax(self._probabilities_at(k))))
 
-    @checked
     def regime(self, k: int) -> Regime | None:
         """Which of CA and CP keep more than 0.8 of the labels' shared part in k components; None where that is unsure.
 
@@ -108,7 +106,6 @@ class ContentCurve:
         """
         return None if self.reason(k) else self.likeliest(k)
 
-    @checked
     def reason(self, k: int) -> str:
         """Why no regime is stated for k components, in one sentence; empty where one is.
 
@@ -129,7 +126,6 @@ class ContentCurve:
                     f"{significant(probability, 2)} only.")
         return ""
 
-    @checked
     def at(self, k: int) -> dict[str, Estimate]:
         """Content of the three objectives with k components.
 
@@ -139,7 +135,8 @@ class ContentCurve:
         place = self._place(k)
         return {name: getattr(self, name)[place] for name in OBJECTIVES}
 
-    def _place(self, k):
+    @checked
+    def _place(self, k: int) -> int:
         if k not in self.ks:
             raise ValueError(f"k: expected one of {', '.join(map(str, self.ks))}, got {k}")
         return self.ks.index(k)

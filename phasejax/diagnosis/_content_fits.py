@@ -165,7 +165,7 @@ def transformed(moments: Moments, map_x: Float[np.ndarray, "r_x d_x"], map_y: Fl
         origin: point of (x, y) that is mapped to 0.
     """
     p, views = len(origin), scipy.linalg.block_diag(map_x, map_y)
-    r, mean = len(views), np.concatenate([views @ (moments.mean[:p] - origin), moments.mean[p:]])
+    r, mean = views.shape[0], np.concatenate([views @ (moments.mean[:p] - origin), moments.mean[p:]])
     scatter = np.empty((len(mean), len(mean)))
     scatter[:r, :r] = views @ moments.scatter[:p, :p] @ views.T
     scatter[:r, r:] = views @ moments.scatter[:p, p:]

@@ -1,6 +1,7 @@
 """Labels joined to the rows of two views: by identifiers where there are any, and without those that are missing."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from jaxtyping import Int
@@ -61,7 +62,7 @@ def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, 
     Raises:
         ValueError: identifiers that are repeated or have nothing in common; no label that is not missing.
     """
-    values, n = labels.values, len(x) if in_x is None else len(in_x)
+    values, n = cast(np.ndarray, labels.values), len(x) if in_x is None else len(in_x)
     place = np.arange(n) if in_x is None else np.full(len(x), -1)
     if in_x is not None:
         place[in_x] = np.arange(n)

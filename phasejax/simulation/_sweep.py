@@ -6,9 +6,7 @@ by what they are computed from, one stage for each source, and the stages run on
 
 import contextlib
 import dataclasses
-import inspect
 import json
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -23,11 +21,10 @@ from jaxtyping import Array, Key
 
 from phasejax._core.checked_call import checked
 from phasejax._core.executors import opened_executor
-from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.terminal import listed
-from phasejax._core.validation import KeyLike, check_count, check_key, did_you_mean, shown, users_own
+from phasejax._core.validation import KeyLike, check_count, check_key, did_you_mean, shown
 from phasejax._version import __version__
 from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
@@ -36,12 +33,16 @@ from phasejax.simulation._shared_out import check_can_be_sent, share_out
 from phasejax.simulation._stage import Source, Stage
 from phasejax.simulation._store import COMPUTED_ON, DatasetTemplate, Memory, Variable
 from phasejax.simulation._store_identity import OF_FUNCTION
+from phasejax.simulation._sweep_models import (
+    ModelOrBuilder,
+    check_arguments,
+    check_fixed,
+    checked_models,
+    model_of_cell,
+    name_of,
+)
 from phasejax.simulation._zarr_store import ZarrStore
 from phasejax.theory import Regime, SpikedModel
-
-# Names of axes that belong to the sample and to the solvers, not to the model.
-_NOT_OF_THE_MODEL = ("lam", "n")
-ModelOrBuilder = SpikedModel | Callable[..., SpikedModel]
 
 
 @checked
@@ -116,10 +117,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     >>> dict(grid.sizes)
     {'kappa': 2, 'nu': 3, 'seed': 5}
     """
-    check_not_forked()
     constant: dict[str, Any] = dict(fixed or {})
     grid = Grid.from_axes(axes)
-    _check_fixed(constant, grid)
+    check_fixed(constant, grid)
     n, seeds = n if n is None else check_count("n", n), check_count("seeds", seeds)
     key = key if key is None else check_key("key", key)
     sampled = n is not None or "n" in grid.axes
@@ -128,13 +128,13 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
                for quantity in chosen.values())
     sampled = "sampled" in by_source
     _check_sampling(n, seeds, key, sampled, "n" in grid.axes)
-    _check_arguments(build, {*grid.axes, *constant})
+    check_arguments(build, {*grid.axes, *constant})
     if executor is not None and jax.process_count() > 1:
         raise ValueError("executor: expected none, since this program runs in several processes that share the sweep")
     budget = Budget.from_memory(memory, shared_out=executor is not None)
-    models = _check_models(build, constant, grid, n if sampled else None, sampled)
+    models = checked_models(build, constant, grid, n if sampled else None, sampled)
 
-    model_at = partial(_model_of_cell, build, constant)
+    model_at = partial(model_of_cell, build, constant)
     stages = [Stage(source, chosen, grid, models, model_at, lam=constant.get("lam"), n=n,
                     seeds=seeds if source == "sampled" else 1, key=key, common=common_random_numbers)
               for source, chosen in by_source.items()]
@@ -231,72 +231,6 @@ def _check_sampling(n: int | None, seeds: int, key: Key[Array, ""] | None, sampl
         raise ValueError("key: expected a random key because n is given, got None")
 
 
-def _check_fixed(fixed: Mapping[str, Any], grid: Grid) -> None:
-    """Refuse what would be ignored: arguments of the sweep among those of the model, and values beside an axis."""
-    for name, value in fixed.items():
-        if name in ("n", "seeds", "key"):
-            raise ValueError(f"fixed: expected {name} as an argument of its own, got it among those of the model "
-                             f"({name}={shown(value)})")
-        if name in grid.axes:
-            raise ValueError(f"fixed: expected arguments that are no axes, got {name}, which is an axis too")
-
-
-def _check_arguments(build: ModelOrBuilder, names: set[str]) -> None:
-    if isinstance(build, SpikedModel):
-        return  # `SpikedModel.replace` refuses unknown names with a better message
-    if not callable(build):
-        raise ValueError(f"build: expected a SpikedModel or a function that makes one, got {shown(build)}")
-    try:
-        inspect.signature(build).bind(**dict.fromkeys(names - set(_NOT_OF_THE_MODEL)))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ValueError):  # a class of Python's own
-            raise ValueError(f"build: expected a SpikedModel or a function that makes one, got {shown(build)}"
-                             ) from None
-        known = [*inspect.signature(build).parameters, *_NOT_OF_THE_MODEL]
-        unknown = next((name for name in sorted(names) if name not in known), None)
-        got = error if unknown is None else f"{unknown!r}{did_you_mean(unknown, known)}"
-        raise ValueError(f"axes and fixed: expected the arguments of {_name(build)}, got {got}") from None
-
-
-def _check_models(build: ModelOrBuilder, fixed: Mapping[str, Any], grid: Grid, n: int | None, sampled: bool
-                  ) -> list[SpikedModel]:
-    """One model of each group of the grid, at the first value of every axis, made on the host so that it is checked."""
-    models = []
-    for group in grid.groups():
-        values = grid.values(group)
-        model = _model_at(build, {**fixed, **group.shapes}, {name: np.atleast_1d(v)[0] for name, v in values.items()})
-        models.append(model)
-        if not sampled:
-            continue
-        sizes: Any = values.get("n", n)
-        fewest, least = int(np.min(sizes)), max(model.d_x, model.d_y)
-        if fewest < least:
-            raise ValueError(f"n: expected at least max(d_x, d_y) = {least} pairs to whiten a sample, got {fewest}")
-        if fewest < model.d_x + model.d_y:
-            warnings.warn(f"n: {fewest} pairs are fewer than d_x + d_y = {model.d_x + model.d_y}, so the largest "
-                          f"{model.d_x + model.d_y - fewest} sample canonical correlations are exactly 1",
-                          UserWarning, stacklevel=4)
-    return models
-
-
-def _model_of_cell(build: ModelOrBuilder, constant: Mapping[str, Any], point: Mapping[str, Any],
-                   shapes: Mapping[str, int]) -> SpikedModel:
-    return _model_at(build, {**constant, **shapes}, point)
-
-
-def _model_at(build: ModelOrBuilder, fixed: Mapping[str, Any], point: Mapping[str, Any]) -> SpikedModel:
-    arguments = {name: value for name, value in {**fixed, **point}.items() if name not in _NOT_OF_THE_MODEL}
-    if isinstance(build, SpikedModel):
-        return build.replace(**arguments)
-    if not any(build == known for known in (SpikedModel.create, SpikedModel.homogeneous, SpikedModel.geometric)):
-        with users_own("build", f"the function {_name(build)}"):
-            model = build(**arguments)
-        if not isinstance(model, SpikedModel):
-            raise ValueError(f"build: expected a function that makes a SpikedModel, got one that makes {shown(model)}")
-        return model
-    return build(**arguments)
-
-
 def _open_store(store: str | Path, template: DatasetTemplate) -> ZarrStore:
     """The store, created by the first process and read by all."""
     first = jax.process_index() == 0
@@ -326,10 +260,6 @@ def _synchronise(point: str) -> None:
     if jax.process_count() > 1:
         from jax.experimental.multihost_utils import sync_global_devices
         sync_global_devices(point)
-
-
-def _name(build: Callable) -> str:
-    return getattr(build, "__qualname__", repr(build))
 
 
 def _template(names: Iterable[str], stages: Sequence[Stage], chunk_shapes: Sequence[tuple[int, ...]], grid: Grid,
@@ -364,7 +294,7 @@ def _attrs(build: ModelOrBuilder, fixed: Mapping[str, Any], models: Iterable[Spi
     if isinstance(build, SpikedModel):
         fixed = {**{field.name: getattr(build, field.name) for field in dataclasses.fields(build)}, **fixed}
     shapes = {name: {getattr(model, name) for model in models} for name in ("k", "d_x", "d_y")}
-    return {"model": "SpikedModel" if isinstance(build, SpikedModel) else _name(build),
+    return {"model": "SpikedModel" if isinstance(build, SpikedModel) else name_of(build),
             "parameters": json.dumps({name: np.asarray(value).tolist() for name, value in fixed.items()}),
             **{name: values.pop() for name, values in shapes.items() if len(values) == 1},
             "precision": "float64", "phasejax_version": __version__, "jax_version": jax.__version__,
