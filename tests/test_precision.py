@@ -39,7 +39,7 @@ CALLS = """
     calls = {
         "compare_representations": lambda: similarity.compare_representations(far, y, k=4, metrics=metrics,
                                                                            permutations=9, resamples=3),
-        "estimate_decomposition": lambda: information.estimate_decomposition(far, y[:, 0], classes, shuffles=3),
+        "estimate_decomposition": lambda: information.estimate_decomposition(far, y[:, :1], classes, shuffles=3),
         "content": lambda: diagnosis.diagnose(far, y, some, k=1, fit=False),
         "moments": lambda: diagnosis.diagnose(far, y, some, k=1, method="moments"),
         "moments of real labels": lambda: diagnosis.diagnose(x, y, s[:100], k=1, labelled=np.arange(100),

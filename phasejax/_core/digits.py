@@ -10,7 +10,7 @@ _ROUNDING = 1e-13
 _FEWEST, _MOST = -6, 12
 
 
-def significant(value: float, digits: int = 3) -> str:
+def significant(value: float | int, digits: int = 3) -> str:
     """A number with so many significant digits; powers of ten from a million on and below a ten thousandth.
 
     >>> significant(0.12345), significant(12345.6), significant(1.2e-7), significant(0), significant(0.9999)
@@ -19,7 +19,7 @@ def significant(value: float, digits: int = 3) -> str:
     return to_decimals(value, digits - 1 - _power(value, digits))
 
 
-def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
+def with_interval(value: float | int, low: float | int, high: float | int, sign: str = "") -> str:
     """A number with its interval, to the digits that the interval's half-width leaves: two, or one from 3.5 on.
 
     Args:
@@ -37,7 +37,7 @@ def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
-def decimals_of(low: float, high: float) -> int | None:
+def decimals_of(low: float | int, high: float | int) -> int | None:
     """Decimals that an interval leaves to its ends and to the number in it; None where it has no finite width."""
     half = (high - low) / 2
     if not (math.isfinite(half) and half > 0):
@@ -46,7 +46,7 @@ def decimals_of(low: float, high: float) -> int | None:
     return (1 if half / 10**power < 3.5 else 0) - power
 
 
-def p_value(value: float, least: float | None = None) -> str:
+def p_value(value: float | int, least: float | int | None = None) -> str:
     """A p-value with its sign and without the 0 before the point: one significant digit, two from .01 on.
 
     Args:
@@ -70,12 +70,12 @@ def p_value(value: float, least: float | None = None) -> str:
     return f"<= {shown}" if least is not None and value <= least * (1 + 1e-9) else f"= {shown}"
 
 
-def _power(value: float, digits: int = 3) -> int:
+def _power(value: float | int, digits: int = 3) -> int:
     """The power of ten of a number's first digit, after rounding to so many digits."""
     return int(f"{value:.{digits - 1}e}".partition("e")[2]) if math.isfinite(value) else 0
 
 
-def to_decimals(value: float, decimals: int, sign: str = "") -> str:
+def to_decimals(value: float | int, decimals: int, sign: str = "") -> str:
     """A number to so many decimals, more where it would be shown as 0 or 1 (or -1) and is not."""
     value = float(value)
     if not math.isfinite(value):

@@ -105,7 +105,7 @@ class ProcessPool(Executor):
 
 
 @contextlib.contextmanager
-def opened_executor(executor: Executor | str) -> Iterator[Executor]:
+def opened_executor(executor: Any) -> Iterator[Executor]:
     """The executor that a text stands for, closed at the end; an executor itself stays open.
 
     Args:

@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from phasejax._core.forks import check_not_forked
-from phasejax._core.pytree import pytree
+from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax.deep import _objectives
 from phasejax.deep._objectives import Architecture
 from phasejax.deep.data import Cell, Views
@@ -41,10 +41,10 @@ class State:
     params: PyTree
     optimiser: PyTree
     best: PyTree
-    best_loss: Float[Array, "*cells"]
-    since_best: Int[Array, "*cells"]
-    epochs: Int[Array, "*cells"]
-    diverged: Bool[Array, "*cells"]
+    best_loss: Float[HostOrDevice, "*cells"]
+    since_best: Int[HostOrDevice, "*cells"]
+    epochs: Int[HostOrDevice, "*cells"]
+    diverged: Bool[HostOrDevice, "*cells"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ def choose_estimator(diagnosis: Diagnosis | MomentDiagnosis, *, name: str | None
     >>> rng = np.random.default_rng(0)
     >>> signal, noise = rng.standard_normal((200, 1)), rng.standard_normal((200, 4))
     >>> x, y = np.c_[signal, noise[:, :1]] + 0.1 * noise[:, 1:3], np.c_[signal, noise[:, 3:]]
-    >>> type(choose_estimator(diagnose(x, y, signal, k=1, fit=False), name="CA")).__name__
+    >>> type(choose_estimator(diagnose(x, y, signal > 0, k=1, fit=False), name="CA")).__name__
     'CrossAlignment'
     """
     if isinstance(diagnosis, MomentDiagnosis):

@@ -150,8 +150,6 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
                                    by_position=by_position, missing=missing, least_members=LEAST_MEMBERS)
     if matched.groups is None and (of_copies := near_duplicates(matched.x, matched.y)) is not None:
         matched = replace(matched, notes=(*matched.notes, of_copies), limits=(*matched.limits, of_copies))
-    if method == "content" and (refusal := too_few_labels(matched)) is not None:
-        raise ValueError(refusal)
     announce(matched.limits, said=matched.limits)  # before anything is computed
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
@@ -165,6 +163,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         if method == "moments":
             found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
         else:
+            if (refusal := too_few_labels(matched)) is not None:
+                raise ValueError(refusal)
             with reporting(progress) as tell:
                 trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
                 found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,

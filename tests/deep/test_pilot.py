@@ -235,7 +235,7 @@ def test_bad_arguments_are_refused():
             ((x, y, fold, 2), dict(encoder="convolutional"), r"encoder: expected square images .* rows of x of shape"),
             ((x, y, fold, 2), dict(objectives=("CP",)), "objectives: expected one of CA, CP x->y, .*, got 'CP'"),
             ((x, y, fold, 2), dict(weight_decays=()), r"weight_decays: expected numbers from 0 to below 1, got \(\)"),
-            ((x, y, fold, 2), dict(widths=(4, 0)), "widths: expected a whole number of at least 1, got 0"),
+            ((x, y, fold, 2), dict(widths=(4, 0)), "widths: expected a whole number from 1 to 65536, got 0"),
             ((x, y, fold, 2), dict(learning_rate=0.0), "learning_rate: expected a number above 0, got 0.0")):
         with pytest.raises(ValueError, match=f"^{message}"):
             pilot_embeddings(*arguments, **options)

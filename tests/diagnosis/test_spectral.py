@@ -96,6 +96,7 @@ def test_views_may_be_swapped():
     s = rng.standard_normal((300, 2))
     x = np.c_[s, rng.standard_normal((300, 3))]
     y = np.c_[s + 0.5 * rng.standard_normal((300, 2)), rng.standard_normal((300, 2))]
+    x[:, :2] += 0.1 * rng.standard_normal((300, 2))
     forward, backward = diagnose(x, y, s), diagnose(y, x, s)
     assert forward.delta_ca == pytest.approx(backward.delta_ca, rel=1e-9)
     assert forward.delta_cp == pytest.approx(backward.delta_cp_reverse, rel=1e-9)

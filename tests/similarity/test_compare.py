@@ -278,7 +278,7 @@ def with_entry(view, row, value):
     (lambda: compare_representations(X, Y, seed=2**64), "seed: expected a whole number from 0 to 2^64 - 1, got 1844"),
     (lambda: compare_representations(X, Y, bandwidth=-1.0), "bandwidth: expected a number above 0, got -1.0"),
     (lambda: compare_representations(X, Y, metrics=[]), "got none"),
-    (lambda: compare_representations(X, Y, permutations=0), "permutations: expected a whole number of at least 1, "
+    (lambda: compare_representations(X, Y, permutations=0), "permutations: expected a whole number from 1 to 10000000, "
      "got 0"),
     (lambda: compare_representations(X, Y, confidence=1.0), "confidence: expected a number of at least 0.5 and "
      "below 1, got 1.0"),

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 import pytest
-import xarray as xr
 
 from phasejax import SpikedModel, sweep
 from phasejax._core import remote_tasks
 from phasejax._core.executors import ProcessPool
 from phasejax._core.remote_tasks import WorkersLostError
 from phasejax.simulation import _executor, open_sweep, population_covariances
+from tests.support import assert_same_numbers
 
 AXES = {"kappa": np.linspace(1, 3, 12), "nu": np.linspace(0.1, 0.9, 10), "d": [4, 6]}
 
@@ -75,9 +75,9 @@ def test_interrupted_and_taken_up_by_other_means(alone, two_threads, tmp_path):
     seen = []
     found = run(store=store, progress=lambda task, done, total: seen.append(done))
     assert max(done for done in seen if done < 1200) >= 300
-    xr.testing.assert_identical(found.load(), alone)
-    xr.testing.assert_identical(open_sweep(store).load(), alone)
-    xr.testing.assert_identical(run(store=store, executor="processes:2").load(), alone)  # finished: nobody is asked
+    assert_same_numbers(found.load(), alone)
+    assert_same_numbers(open_sweep(store).load(), alone)
+    assert_same_numbers(run(store=store, executor="processes:2").load(), alone)  # finished: nobody is asked
 
 
 def test_chunks_are_the_same_on_every_machine(monkeypatch):
@@ -125,7 +125,7 @@ def test_dask_workers_that_are_killed_and_stopped(alone, tmp_path, monkeypatch):
         finally:
             os.kill(processes[1], signal.SIGKILL)
     assert len(seen) > 4
-    xr.testing.assert_identical(found, alone)
+    assert_same_numbers(found, alone)
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_a_lost_dask_scheduler_leaves_a_store_to_go_on_with(alone, tmp_path):
 
         with pytest.raises(WorkersLostError, match=r"run again to resume from .*run\.zarr"):
             run(store=store, executor=client.get_executor(), progress=harm)
-    xr.testing.assert_identical(run(store=store).load(), alone)
+    assert_same_numbers(run(store=store).load(), alone)
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_runs_with_lost_workers_have_the_same_digits(alone, tmp_path, monkeypatc
     with _dask_workers() if kind == "dask" else _pool_of_processes() as (executor, processes):
         try:
             found = run(executor=executor, progress=harm, store=tmp_path / "run.zarr" if seed % 2 else None)
-            xr.testing.assert_identical(found.load(), alone)
+            assert_same_numbers(found.load(), alone)
         finally:
             for process in harmed:
                 with contextlib.suppress(ProcessLookupError):

@@ -21,19 +21,19 @@ def readable(sentence: str) -> str:
     return re.sub(r"(?<=[ \[])-(?=\d)", MINUS, sentence.replace("R2", "R²").replace("->", "→"))
 
 
-def level(share: float) -> str:
+def level(share: float | int) -> str:
     """A confidence in percent, as exact as it was given: 0.9 becomes "90%", 0.995 "99.5%"."""
     return f"{100 * share:.4g}%"
 
 
-def percent(share: float) -> str:
+def percent(share: float | int) -> str:
     """A probability in whole percent, where only what is certain is 0% or 100%."""
     if not math.isfinite(share):
         return "unknown"
     return "< 1%" if 0 < share < 0.005 else "> 99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """Three significant digits; powers of ten from a million on and below a thousandth."""
     value = float(value)
     if not math.isfinite(value):
@@ -47,7 +47,7 @@ def number(value: float) -> str:
     return f"{mantissa} {TIMES} 10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", MINUS)
 
 
-def fixed(value: float) -> str:
+def fixed(value: float | int) -> str:
     """Two decimals, more where these would show 0 or 1 for what is neither."""
     return to_decimals(value, 2).replace("-", MINUS) if math.isfinite(value) else number(value)
 
@@ -59,7 +59,7 @@ def interval(estimate: Estimate | Score) -> str:
     return with_interval(estimate.value, estimate.low, estimate.high).replace("-", MINUS)
 
 
-def p_value(value: float, least: float | None = None) -> str:
+def p_value(value: float | int, least: float | int | None = None) -> str:
     """A p-value with its sign, such as "= .003"; at most `least` where the test cannot give less."""
     return digits.p_value(value, least).replace("<=", "≤")
 
