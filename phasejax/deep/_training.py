@@ -98,7 +98,7 @@ class Training:
                      best_loss=jnp.array(jnp.inf, jnp.float32), since_best=jnp.array(0), epochs=jnp.array(0),
                      diverged=jnp.array(False))
 
-    def stopped(self, state: State) -> Bool[Array, "*cells"]:
+    def stopped(self, state: State) -> Bool[HostOrDevice, "*cells"]:
         """Whether a cell has stopped, so that another epoch would change nothing."""
         return (state.since_best >= self.patience) | (state.epochs >= self.max_epochs) | state.diverged
 

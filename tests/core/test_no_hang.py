@@ -50,7 +50,7 @@ with ThreadPoolExecutor(4) as pool:
 rng = np.random.default_rng(0)
 s = rng.standard_normal((500, 3))
 x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
-for _ in range(3):
+for _ in range(2):
     pj.diagnose(x, y, s, k=3)
     pj.diagnose(x, y, s, method="moments")
 """,

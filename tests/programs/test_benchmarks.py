@@ -50,11 +50,12 @@ def test_the_loop_recovers_clear_signals():
     assert recovered_counts(rng, np.full(3, 3.0), 0.8, nuisance_y=100.0, **model)[1] == 0
 
 
-@pytest.mark.slow
 def test_training_benchmark(monkeypatch):
+    """What is timed is `test_the_epochs_that_are_timed_train`; here, what is made of the times."""
     monkeypatch.setattr(training, "_SIZE", 16)
     monkeypatch.setattr(training, "_BATCH", 8)
     monkeypatch.setattr(training, "_MANY", 2)
+    monkeypatch.setattr(training, "_ours", lambda objective, steps, cells: lambda: time.sleep(0.01))
     # PyTorch need not be installed: what is timed is told apart by its side's name.
     monkeypatch.setattr(training, "_torch", lambda objective, steps: lambda: time.sleep(0.01))
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: object())
@@ -66,7 +67,6 @@ def test_training_benchmark(monkeypatch):
         assert values[f"phasejax {objective}, 2 cells", "time_per_cell_over_one_cell"] == pytest.approx(two / one)
         assert values[f"phasejax {objective}, 1 cell", "samples_per_second"] == pytest.approx(8e3 / one)
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(training, "_ours", lambda objective, steps, cells: lambda: time.sleep(0.01))
     assert {row["case"] for row in training.run(rounds=1, steps=1)} == {
         "machine", *(f"phasejax {objective}, {cells}" for objective in ("CA", "CP") for cells in ("1 cell", "2 cells"))}
 
