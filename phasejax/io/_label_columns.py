@@ -89,6 +89,8 @@ def _labelled(values, which, labels):
     """The rows of a view that have labels; None where that cannot be told."""
     if isinstance(values, Table) or values.ndim != 2 or values.dtype.kind not in NUMBERS or labels.ndim not in (1, 2):
         return None
+    if which is not None and which.size and which.max() >= len(values):
+        return None  # more labels than rows, which is refused where labels are encoded
     rows = values if which is None else values[which]
     return rows if len(rows) == len(labels) and labels.size else None
 

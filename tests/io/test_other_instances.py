@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phasejax import diagnose
 from phasejax.io import as_named, inspect_pair, match_rows
 from phasejax.io._matching import match_labelled
 
@@ -161,3 +162,12 @@ def test_what_is_no_table_at_all_is_refused():
         with pytest.raises(ValueError, match=r"x: expected "):
             match_rows(x, Y)
     assert inspect_pair(np.ones((N, 2)), Y).refusal == "x: expected columns that vary, got 2 constant"
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_more_labels_than_rows_are_refused_in_one_line_or_told():
+    """A file of labels with rows beyond those of the views, one of them missing, was a traceback."""
+    pd.Series(np.r_[np.nan, np.arange(N + 2) % 3], name="kind").to_csv("long.csv", index=False)
+    assert inspect_pair(X, Y, labels="long.csv") is not None
+    with pytest.raises(ValueError, match=r"^labelled: expected indices from 0 to 59"):
+        diagnose(X, Y, "long.csv", label_kind="class")
