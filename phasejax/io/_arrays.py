@@ -108,7 +108,7 @@ def stored_header(stream: Any, name: str, size: int, *, whole: bool = True) -> t
         claimed = math.prod(shape) * dtype.itemsize
         if not dtype.hasobject and claimed > size - stream.tell():
             raise ValueError(f"{name}: expected a complete .npy file, got one cut short: {size - stream.tell()} of "
-                             f"{claimed:.4g} bytes for shape {shape}")
+                             f"{claimed if claimed < 1e15 else format(claimed, '.4g')} bytes for shape {shape}")
     if whole:
         check_memory(name, claimed)
     stream.seek(0)
