@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
-from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax.deep._experiment import Experiment
 from phasejax.deep._grid import DIMS, TrainedGrid, cells_of, training_of
@@ -103,7 +102,6 @@ def evaluate(trained: TrainedGrid, *, progress: bool | ProgressCallback = False)
 
     Source: K26, section 4.
     """
-    check_not_forked()
     experiment, encoders = trained.experiment, FrozenEncoders(trained)
     count = len(experiment.jitters) * len(experiment.noises) * experiment.seeds
     # Of the training rows only those are embedded that some probe is fitted to.

@@ -28,7 +28,6 @@ from jaxtyping import PyTree
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
 from phasejax._core.executors import opened_executor
-from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_count
@@ -97,7 +96,6 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
 
     Source: K26, section 4.
     """
-    check_not_forked()
     source = open_source(experiment)
     devices = jax.local_devices() if executor is None else jax.local_devices()[:1]
     if cells_at_once is None:

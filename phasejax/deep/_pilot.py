@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import local_slots, over_cells
-from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_among, check_choice, check_count, check_number, check_seed, shown
 from phasejax.deep._pilot_rows import (
@@ -136,7 +135,6 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
     >>> found["CP x->y"].x.shape, found["CP x->y"].y, found["CP x->y"].diverged.tolist()
     ((2, 60, 1), None, [False, False])
     """
-    check_not_forked()
     views = checked_views(x, y, pca)
     groups = None if groups is None else checked_groups(groups, len(views[0]))
     fold = checked_fold(fold, len(views[0]))

@@ -17,7 +17,6 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from phasejax._core.checked_call import checked
-from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count
 from phasejax.deep import Experiment, pilot_embeddings
@@ -82,7 +81,6 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
     Raises:
         ValueError: an objective that is missing in the grid, or more labelled rows than there are.
     """
-    check_not_forked()
     experiment = trained.experiment
     for name in (alignment, "cp"):
         if name not in experiment.objectives:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different
 from phasejax.io._labels import labelled_rows
 from phasejax.io._named import NamedRows
-from phasejax.io._row_identifiers import check_position, check_unique, checked_ids, comparable
+from phasejax.io._row_identifiers import check_position, checked_ids, joined_to_rows
 from phasejax.io._table import Table
 
 
@@ -74,14 +74,8 @@ def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, 
     elif not values.ndim:
         return None, values  # refused where labels are encoded
     elif labels.ids is not None and ids is not None and not by_position:
-        check_unique("labels", labels.ids)
-        mine, theirs = comparable(ids, labels.ids)
-        _, which, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-        if not which.size:
-            raise ValueError("labels: expected identifiers that the rows have too, got none in common (rows have "
-                             f"{ids[0]}, ...; labels have {labels.ids[0]}, ...)")
-        first = np.argsort(which)
-        which, values = which[first], values[order[first]]
+        which, order = joined_to_rows("labels", ids, labels.ids)
+        values = values[order]
         if not len(which) == len(values) == n == len(labels.ids):
             notes.append(f"labels: matched by identifier, {len(which)} of {n} rows have a label")
     else:

@@ -27,7 +27,7 @@ from phasejax.io._label_columns import (
 from phasejax.io._labels import LabelKind, enough_members, label_notes, resolved_kind
 from phasejax.io._matched_labels import labels_of_rows, renumbered, without_identifier_column
 from phasejax.io._named import DENSE_NUMBERS, as_named
-from phasejax.io._row_identifiers import check_position, check_unique, comparable
+from phasejax.io._row_identifiers import check_position, check_unique, comparable, joined_to_rows
 from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._table import Table
 
@@ -251,14 +251,9 @@ def _groups_of_rows(groups, n_x, in_x, ids, by_position, notes):
     """What group each of the matched rows belongs to, by its name."""
     values, n = group_values(groups), n_x if in_x is None else len(in_x)
     if groups.ids is not None and ids is not None and not by_position:
-        check_unique("groups", groups.ids)
-        mine, theirs = comparable(ids, groups.ids)
-        _, where, order = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-        if not where.size:
-            raise ValueError("groups: expected identifiers that the rows have too, got none in common (rows have "
-                             f"{ids[0]}, ...; groups have {groups.ids[0]}, ...)")
+        where, order = joined_to_rows("groups", ids, groups.ids)
         if len(where) == n:
-            return values[order[np.argsort(where)]]
+            return values[order]
         of_rows = np.zeros(n, values.astype(str).dtype)
         of_rows[where] = values[order]
         return of_rows

@@ -6,6 +6,7 @@ Those of one row are the same whether they come from a file, an index or a coord
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from phasejax.io._table import EXACT
 
@@ -106,3 +107,23 @@ def check_position(named: str, other: str, ids: np.ndarray, n: int) -> None:
 def comparable(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of identifiers in one type: text where one of them is text."""
     return (first, second) if first.dtype.kind == second.dtype.kind else (first.astype(str), second.astype(str))
+
+
+def joined_to_rows(name: str, ids: np.ndarray, theirs: np.ndarray) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
+    """The rows whose identifiers labels or groups have too, in order, and where these are among theirs.
+
+    Args:
+        name: "labels" or "groups".
+        ids: identifiers of the rows, all different.
+        theirs: those of the labels or groups.
+
+    Raises:
+        ValueError: identifiers that are repeated, or none in common.
+    """
+    check_unique(name, theirs)
+    _, rows, places = np.intersect1d(*comparable(ids, theirs), assume_unique=True, return_indices=True)
+    if not rows.size:
+        raise ValueError(f"{name}: expected identifiers that the rows have too, got none in common (rows have "
+                         f"{ids[0]}, ...; {name} have {theirs[0]}, ...)")
+    order = np.argsort(rows)
+    return rows[order], places[order]

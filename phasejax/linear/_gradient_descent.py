@@ -15,7 +15,6 @@ import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 from phasejax._core.checked_call import checked
-from phasejax._core.forks import check_not_forked
 from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.pytree import pytree
 from phasejax._core.validation import KeyLike, check_choice, check_count, check_key
@@ -99,7 +98,6 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
     (True, True)
     """
     key = check_key("key", key)
-    check_not_forked()
     check_choice("objective", objective, get_args(Objective))
     if objective == "joint" and lam is None:
         raise ValueError("lam: expected a weight for the joint objective, got None")

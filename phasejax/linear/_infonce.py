@@ -10,7 +10,6 @@ import optax
 from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.checked_call import checked
-from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import KeyLike, check_array, check_count, check_key, is_traced
 from phasejax.linear._covariances import covariances_from_samples, power_of_two
@@ -102,7 +101,6 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
     True
     """
     key = check_key("key", key)
-    check_not_forked()
     _check_temperature(temperature)
     x, y = _of_size_one(check_array("x", x, 2)), _of_size_one(check_array("y", y, 2))
     n, covariances = x.shape[0], covariances_from_samples(x, y)

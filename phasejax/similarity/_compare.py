@@ -18,7 +18,6 @@ from jaxtyping import Array, Float
 
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
-from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_among, check_confidence, check_count, check_number, check_seed
@@ -111,7 +110,6 @@ def compare_representations(
     >>> round(found.metrics["cka"].value, 2), found.metrics["cka"].p_value
     (0.99, 0.01)
     """
-    check_not_forked()
     if metrics is not None:
         check_among("metrics", metrics, METRICS)
         if len(metrics) == 0:

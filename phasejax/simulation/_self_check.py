@@ -16,7 +16,6 @@ from jaxtyping import Array, Key
 
 from phasejax import linear, theory
 from phasejax._core.checked_call import checked
-from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_key, check_seed
 from phasejax.linear import covariances_from_samples
 from phasejax.simulation._population import population_covariances, signal_covariances
@@ -65,7 +64,6 @@ def run_checks(seed: int = 0) -> Iterator[Verdict]:
     >>> print(next(run_checks()).name)
     spectrum of C: closed form and solver
     """
-    check_not_forked()
     key = check_key("seed", check_seed("seed", seed))
     with jax.enable_x64(True):
         yield from _closed_forms()

@@ -17,6 +17,7 @@ from phasejax.io import InputNote, as_named, encode_labels, inspect_pair, match_
 from phasejax.io._labels import label_notes, resolved_kind
 from phasejax.io._matching import match_labelled
 from phasejax.similarity import compare_representations
+from tests.io.small_files import values, write
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -31,17 +32,6 @@ NAMES = [f"AAAC{place:02d}GT-1" for place in range(N)]
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def write(path, text):
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
-    return path
-
-
-def values(path, name="x"):
-    found = as_named(path, name).values
-    return found if isinstance(found, np.ndarray) else found.rows(0, len(found))
 
 
 # 1. Who is who

@@ -10,6 +10,7 @@ import pytest
 from phasejax import diagnose
 from phasejax.io import as_named, inspect_pair, match_rows
 from phasejax.io._matching import match_labelled
+from tests.io.small_files import values, write
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -21,16 +22,6 @@ CLASSES = np.int64(X[:, 0] > 0)
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def write(path, text):
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
-
-
-def values(path):
-    found = as_named(path, "x").values
-    return found if isinstance(found, np.ndarray) else found.rows(0, len(found))
 
 
 
