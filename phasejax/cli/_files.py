@@ -92,16 +92,6 @@ def read_pair(x: str, y: str, id_column: str | None = None, *, flatten: bool = F
     return list(read_files({"x": x, "y": y}, id_column, flatten=flatten).values())
 
 
-def read_labelled_pair(x: str, y: str, labels: str, labelled: str | None, id_column: str | None = None
-                       ) -> tuple[Any, Any, Any, Any]:
-    """The arguments x, y, labels and labelled of `diagnose`, from files."""
-    from phasejax.io import load_array
-
-    rows = None if labelled is None else load_array(labelled)
-    first, second, of_rows = read_files({"x": x, "y": y, "labels": labels}, id_column).values()
-    return first, second, of_rows, rows
-
-
 def read_files(paths: dict[str, str | None], id_column: str | None = None, *, flatten: bool = False) -> dict[str, Any]:
     """The rows of files, by what they are (x, y, labels, groups); None where no file was given.
 
@@ -116,21 +106,17 @@ def read_files(paths: dict[str, str | None], id_column: str | None = None, *, fl
 
 
 def _named_files(paths, id_column, flatten):
-    from phasejax.io import as_named
-    from phasejax.io._groups import group_name
     from phasejax.io._named_files import has_named_columns
+    from phasejax.io._named_together import named_together
 
     if id_column is not None and not any(map(has_named_columns, paths.values())):
         raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
     id_columns = {name: id_column if has_named_columns(path) else None for name, path in paths.items()}
-    found: dict[str, Any] = {}
-    for name in sorted(paths, key="groups".__ne__):  # groups first, whose column is no feature of the others
-        path = paths[name]
-        found[name] = rows = as_named(path, name, id_column=id_columns[name], flatten=flatten and name in ("x", "y"),
-                                      groups_column=group_name(found.get("groups")))
-        if name in ("x", "y") and len(rows.values.shape) != 2 and rows.columns is None:
-            raise ValueError(f"{path}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
-    return found
+    read = named_together(**paths, id_columns=id_columns, flatten=flatten)
+    for name, rows in zip(("x", "y"), read, strict=False):
+        if len(rows.values.shape) != 2 and rows.columns is None:
+            raise ValueError(f"{paths[name]}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
+    return {name: rows for name, rows in zip(("x", "y", "labels", "groups"), read, strict=True) if rows is not None}
 
 
 @contextmanager

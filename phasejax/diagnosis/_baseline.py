@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -17,7 +18,7 @@ from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._saved import diagnosis_fields
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
-from phasejax.io import as_named
+from phasejax.io._named_together import named_together
 
 
 @checked
@@ -96,10 +97,13 @@ def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels
             none or the reverse, a baseline that rests on principal components, or what `diagnose` raises.
     """
     check_comparable(baseline)
-    x, y = as_named(x, "x"), as_named(y, "y")
+    x, y, labels, groups = named_together(x, y, labels, groups)
     for name, view in (("x", x), ("y", y)):
         if len(view.values.shape) == 2:
-            check_same(name, view.values.shape[1], columns_given(baseline, name), "columns")
+            given, expected = view.values.shape[1], columns_given(baseline, name)
+            taken = [rows.columns for rows in (labels, groups) if rows is not None and rows.columns is not None]
+            if given - len(set(view.columns or ()) & set(chain(*taken))) != expected:  # which may be no features
+                check_same(name, given, expected, "columns")
     check_groups(baseline.groups, None if groups is None else "some")
     if label_kind in ("class", "real"):
         check_kind(label_kind, baseline.kind)

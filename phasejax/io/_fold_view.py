@@ -1,7 +1,7 @@
-"""A view as the training rows of a fold see it: as it is, or in their principal components.
+"""A view as the training rows of a fold see it: as it is, without what confounders predict, in principal components.
 
-Whatever is scored on held-out rows must not have seen them, not even without their labels: centring, scales and axes
-come from the rows that are trained on.
+Whatever is scored on held-out rows must not have seen them, not even without their labels: centring, scales, axes
+and the slopes of confounders come from the rows that are trained on.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from phasejax._core.residuals import residuals_of
 from phasejax._core.validation import check_count
 from phasejax.io._reduction import PrincipalComponents
 
@@ -26,6 +27,8 @@ class FoldView:
         width: number of components; None leaves the columns as they are.
         standardise: whether columns count with unit variances, for quantities in different units.
         among: the rows that components may be fitted to; None for all, as far as they are trained on.
+        confounders: columns of like scale whose linear effect each fold's training rows remove, shape (n, q), before
+            there are components; None for none.
 
     >>> view = FoldView(np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.1], [0.0, 9.0]]), 1)
     >>> view.fitted_to(np.array([True, True, True, False])).round(1).tolist()
@@ -36,6 +39,7 @@ class FoldView:
     width: int | None = None
     standardise: bool = False
     among: Bool[np.ndarray, "n"] | None = None
+    confounders: Float[np.ndarray, "n q"] | None = None
 
     @classmethod
     def reduced(cls, rows: Float[np.ndarray, "n d"], width: int, *, standardise: bool = False) -> "FoldView":
@@ -58,18 +62,23 @@ class FoldView:
         return len(self.rows)
 
     @property
+    def same_in_folds(self) -> bool:
+        """Whether it is the same for all folds."""
+        return self.width is None and self.confounders is None
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """What `fitted_to` returns has this shape."""
         return self.rows.shape if self.width is None else (len(self.rows), self.width)
 
     def fitted_to(self, training: Bool[np.ndarray, "n"]) -> np.ndarray:
         """All rows in the components of the training rows; zero in those beyond their rank."""
-        if self.width is None:
-            return self.rows
         training = training if self.among is None else training & self.among
-        found = PrincipalComponents.fit(self.rows[training], self.width, standardise=self.standardise,
-                                        beyond_rank="zero")
-        return found.transform(self.rows)
+        rows = self.rows if self.confounders is None else residuals_of(self.rows, self.confounders, training)
+        if self.width is None:
+            return rows
+        found = PrincipalComponents.fit(rows[training], self.width, standardise=self.standardise, beyond_rank="zero")
+        return found.transform(rows)
 
 
 def fold_views(x: Any, y: Any, pca: int | None = None) -> tuple[FoldView, FoldView]:

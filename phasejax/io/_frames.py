@@ -4,25 +4,27 @@ from typing import Any
 
 import numpy as np
 
+from phasejax.io._other_columns import OtherColumns, is_left_out, left_out_note
 from phasejax.io._plain_values import column_values
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids
 from phasejax.io._table import EXACT
 from phasejax.io._text_header import is_id_name
 
 
-def of_frame(frame: Any, name: str, id_column: str | None, groups_column: str | None
+def of_frame(frame: Any, name: str, id_column: str | None, others: OtherColumns
              ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
     """The columns of a pandas DataFrame as values, identifiers, names and notes, in the order of `NamedRows`.
 
     Args:
         frame: the DataFrame.
-        name, id_column, groups_column: as in `phasejax.io.as_named`.
+        name, id_column: as in `phasejax.io.as_named`.
+        others: columns that are no features (`no_features`).
 
     Raises:
         ValueError: no column `id_column`, columns of several kinds that are not one table of numbers, two columns that
             look like identifiers, or one whose values repeat or are missing.
     """
-    frame, of_groups = _without_groups(frame, name, id_column, groups_column)
+    frame, left_out = _without_others(frame, name, others)
     frame, ids, notes = _split_identifiers(frame, name, id_column)
     columns = tuple(map(str, frame.columns))
     named = [place for place, column in enumerate(columns) if len(columns) > 1 and is_id_name(column, surely=True)]
@@ -32,7 +34,7 @@ def of_frame(frame: Any, name: str, id_column: str | None, groups_column: str | 
     texts = [column for column, part in zip(columns, parts, strict=True) if part.dtype.kind == "U"]
     if texts and len(texts) < len(columns):
         raise ValueError(f"{name}: expected numbers in every column, got text in column {texts[0]}")
-    notes = (*of_groups, *notes, *(f"{name}: column {columns[place]} is read as data, though its name is that of an "
+    notes = (*left_out, *notes, *(f"{name}: column {columns[place]} is read as data, though its name is that of an "
                                    "identifier" for place in named))
     if len(parts) == 1 and parts[0].ndim == 2:  # a column of lists
         return parts[0], ids, None, notes
@@ -45,18 +47,17 @@ def of_frame(frame: Any, name: str, id_column: str | None, groups_column: str | 
     return values, ids, columns, notes
 
 
-def _without_groups(frame, name, id_column, groups_column):
-    """A DataFrame without the column that says which group a row belongs to, where that cannot be a feature."""
-    import pandas as pd
-
+def _without_others(frame, name, others):
+    """A DataFrame without the columns that labels or groups were taken from, where these cannot be features."""
     names = [str(column) for column in frame.columns]
-    if groups_column is None or groups_column == id_column or names.count(groups_column) != 1 or len(names) < 2:
+    named = [place for place, column in enumerate(names) if column in others and names.count(column) == 1]
+    found = [place for place in named if is_left_out(
+        names[place], others, numeric=_holds_numbers(frame.iloc[:, place]),
+        repeats=not all_differ(frame.iloc[:, place]))]
+    if not found or len(found) == len(names):
         return frame, ()
-    place = names.index(groups_column)
-    if not is_id_name(groups_column, surely=True) and pd.api.types.is_numeric_dtype(frame.dtypes.iloc[place]):
-        return frame, ()  # compared with the groups once rows are matched
-    return frame.drop(columns=frame.columns[place]), (
-        f"{name}: column {groups_column} says which group a row belongs to and is no feature",)
+    kept = [place for place in range(len(names)) if place not in found]
+    return frame.iloc[:, kept], tuple(left_out_note(name, names[place], others) for place in found)
 
 
 def _check_repeats(column, name, called):
@@ -138,6 +139,16 @@ def whole_or_text(column: Any, *, floats: bool) -> bool:
         column = column.astype(kind.categories.dtype)
         return not pd.api.types.is_float_dtype(column.dtype) and whole_or_text(column, floats=False)
     return pd.api.types.infer_dtype(column, skipna=True) in ("string", "bytes", "integer")
+
+
+def _holds_numbers(column):
+    """Whether a column of a view counts as numbers: by its type, its categories, or the objects in it."""
+    import pandas as pd
+
+    kind = column.dtype.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    return pd.api.types.is_numeric_dtype(kind) or (
+        pd.api.types.is_object_dtype(kind) and pd.api.types.infer_dtype(column, skipna=True) in (
+            "integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"))
 
 
 def _is_text_beside_numbers(frame):

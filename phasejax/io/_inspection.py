@@ -19,10 +19,9 @@ from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._fills import fill_note
-from phasejax.io._groups import group_name
 from phasejax.io._labels import class_name, encode_labels, resolved_kind
 from phasejax.io._matching import MatchedRows, match_labelled, match_rows
-from phasejax.io._named import as_named
+from phasejax.io._named_together import named_together
 from phasejax.io._reduction import fit_width
 from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._suspected_groups import suspected_groups
@@ -219,10 +218,8 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
     >>> found.labels.counts
     {'0': 45, '1': 45}
     """
-    groups = None if groups is None else as_named(groups, "groups")
-    x, y = (table_of_numbers(as_named(view, name, groups_column=group_name(groups)), name)
-            for name, view in (("x", x), ("y", y)))
-    labels = None if labels is None else as_named(labels, "labels", groups_column=group_name(groups))
+    x, y, labels, groups = named_together(x, y, labels, groups)
+    x, y = (table_of_numbers(view, name) for name, view in (("x", x), ("y", y)))
     with suppress(ValueError):  # refused where rows are matched
         x, y = without_shared_identifiers(x, y, by_position)
     matched, kind, refusal = _matched(x, y, labels, label_kind, missing,

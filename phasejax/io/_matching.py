@@ -14,7 +14,7 @@ from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_choice
 from phasejax.io._features import suspected_identifiers, without_missing
 from phasejax.io._fills import fill_note, find_fill
-from phasejax.io._groups import encode_groups, group_name, group_values, rows_with_group, without_group_column
+from phasejax.io._groups import encode_groups, group_values, rows_with_group, without_group_column
 from phasejax.io._input_notes import InputNote as InputNote
 from phasejax.io._input_notes import InputWarning as InputWarning
 from phasejax.io._input_notes import announce as announce
@@ -26,7 +26,8 @@ from phasejax.io._label_columns import (
 )
 from phasejax.io._labels import LabelKind, enough_members, label_notes, resolved_kind
 from phasejax.io._matched_labels import labels_of_rows, renumbered, without_identifier_column
-from phasejax.io._named import DENSE_NUMBERS, as_named
+from phasejax.io._named import DENSE_NUMBERS
+from phasejax.io._named_together import named_together
 from phasejax.io._row_identifiers import check_position, check_unique, comparable, joined_to_rows
 from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._table import Table
@@ -93,14 +94,12 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     ([[1.0], [3.0]], [[1.0], [3.0]], [1], 'rows matched by identifier: 2 of 3 in x and 2 in y')
     """
     check_choice("missing", missing, get_args(Missing))
-    groups = None if groups is None else as_named(groups, "groups")
-    x, y = (_with_columns(as_named(view, name, groups_column=group_name(groups)))
-            for name, view in (("x", x), ("y", y)))
+    x, y, labels, groups = named_together(x, y, labels, groups)
+    x, y = _with_columns(x), _with_columns(y)
     for name, view in (("x", x), ("y", y)):
         if not view.values.shape:
             raise ValueError(f"{name}: expected two dimensions (rows, columns), got shape ()")
-    labels = None if labels is None else without_identifier_column(
-        as_named(labels, "labels", groups_column=group_name(groups)), "labels")
+    labels = None if labels is None else without_identifier_column(labels, "labels")
     groups = None if groups is None else without_identifier_column(groups, "groups")
     notes: list[str] = []
     x, y = without_shared_identifiers(x, y, by_position)

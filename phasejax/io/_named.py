@@ -17,6 +17,7 @@ from phasejax._core.checked_call import checked
 from phasejax._core.input_files import reading
 from phasejax._core.validation import shown
 from phasejax.io._frames import all_differ, of_frame
+from phasejax.io._other_columns import OtherColumns, no_features
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids, text_ids
 from phasejax.io._table import FLATTEN_HINT, NUMBERS, Table
@@ -49,7 +50,7 @@ class NamedRows:
 
 @checked
 def as_named(value: Any, name: str, *, id_column: str | None = None, groups_column: str | None = None,
-             flatten: bool = False) -> NamedRows:
+             labels_column: str | int | None = None, flatten: bool = False) -> NamedRows:
     """Rows of numbers or labels with their identifiers, from a container or a file.
 
     Identifiers are the index of a DataFrame or Series that is not the default one, the `obs_names` of AnnData, a
@@ -65,6 +66,7 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
         id_column: column with the identifiers; found when left out.
         groups_column: name of what says which rows belong together. A column of that name is left out where it is text
             or has the name of an identifier (`patient_id`), since it cannot be a feature.
+        labels_column: name of what labels were taken from, likewise; its place in a text table without names.
         flatten: whether each image of a batch (n, height, width) or (n, height, width, channels) becomes a row.
 
     Returns:
@@ -78,20 +80,22 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
     >>> found.values.tolist(), found.ids.tolist(), found.columns
     ([[0.5], [1.5]], [7, 5], ('flux',))
     """
-    for argument, given in (("id_column", id_column), ("groups_column", groups_column)):
+    of_labels = None if isinstance(labels_column, int) else labels_column
+    for argument, given in (("id_column", id_column), ("groups_column", groups_column), ("labels_column", of_labels)):
         if not isinstance(given, str | None):
             raise ValueError(f"{argument}: expected the name of a column, got {shown(given)}")
+    others = no_features(groups_column, labels_column, id_column)
     if isinstance(value, NamedRows):
         return value
     if isinstance(value, str | Path):
         from phasejax.io._named_files import named_file
 
         with reading(str(value), "a readable file"):
-            rows = named_file(str(value), name, id_column, groups_column, flatten)
+            rows = named_file(str(value), name, id_column, others, flatten)
     elif isinstance(value, Table):
         return NamedRows(value)
     else:
-        rows = _of_container(value, name, id_column, groups_column)
+        rows = _of_container(value, name, id_column, others)
     values = rows.values
     if isinstance(values, Table) or values.ndim < 3:
         return rows
@@ -103,11 +107,11 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
     return replace(rows, values=values.reshape(len(values), -1))
 
 
-def _of_container(value: Any, name: str, id_column: str | None, groups_column: str | None) -> NamedRows:
+def _of_container(value: Any, name: str, id_column: str | None, others: OtherColumns) -> NamedRows:
     package, kind = type(value).__module__.partition(".")[0], type(value).__name__
     match package, kind:
         case "pandas", "DataFrame":
-            return NamedRows(*of_frame(value, name, id_column, groups_column))
+            return NamedRows(*of_frame(value, name, id_column, others))
         case "pandas", "Series":
             return NamedRows(column_values(value, name), index_ids(value.index), (str(value.name),))
         case "pandas", _:
@@ -116,11 +120,11 @@ def _of_container(value: Any, name: str, id_column: str | None, groups_column: s
             import pandas as pd
 
             columns = {column: _of_polars(value.get_column(column)) for column in value.columns}
-            return NamedRows(*of_frame(pd.DataFrame(columns), name, id_column, groups_column))
+            return NamedRows(*of_frame(pd.DataFrame(columns), name, id_column, others))
         case "polars", "Series":
             return NamedRows(plain_values(_of_polars(value), name), None, (value.name,))
         case "pyarrow", "Table" | "RecordBatch":
-            return NamedRows(*of_frame(value.to_pandas(), name, id_column, groups_column))
+            return NamedRows(*of_frame(value.to_pandas(), name, id_column, others))
         case "pyarrow", _:
             return NamedRows(column_values(value.to_pandas(), name))
         case "anndata", _:

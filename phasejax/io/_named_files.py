@@ -16,6 +16,7 @@ from phasejax._core.terminal import listed
 from phasejax.io._arrays import load_masked, load_sparse, npz_header, stored_header
 from phasejax.io._hdf5 import is_annotated_zarr, open_modality, open_root
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse
+from phasejax.io._other_columns import OtherColumns
 from phasejax.io._parquet import read_parquet
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._readers import open_table
@@ -28,7 +29,7 @@ _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
 _ANNOTATED = re.compile(r"(.*\.(?:h5ad|h5mu|zarr))(?::([^\[]+))?(?:\[(.+)\])?", re.IGNORECASE)
 
 
-def named_file(path: str, name: str, id_column: str | None = None, groups_column: str | None = None,
+def named_file(path: str, name: str, id_column: str | None = None, others: OtherColumns | None = None,
                flatten: bool = False) -> NamedRows:
     """The rows of a file, as `as_named` takes it.
 
@@ -36,9 +37,9 @@ def named_file(path: str, name: str, id_column: str | None = None, groups_column
         ValueError: the file cannot be read, or has no such part or column.
     """
     if is_text_path(path):
-        return read_text_table(path, id_column=id_column, groups_column=groups_column)
+        return read_text_table(path, id_column=id_column, others=others)
     if match := _PARQUET.fullmatch(path):
-        return _named_parquet(match.group(1), match.group(2), id_column, groups_column)
+        return _named_parquet(match.group(1), match.group(2), id_column, others)
     if id_column is not None:
         raise ValueError(f"id: expected a table with named columns, .csv or .parquet, got {path}")
     if (match := _ANNOTATED.fullmatch(path)) and (not match[1].lower().endswith(".zarr") or
@@ -94,8 +95,8 @@ def _header(path):
         return stored_header(stream, file, Path(file).stat().st_size, whole=False)
 
 
-def _named_parquet(path, column, id_column, groups_column):
-    rows = read_parquet(path, id_column=id_column, column=column, groups_column=groups_column)
+def _named_parquet(path, column, id_column, others):
+    rows = read_parquet(path, id_column=id_column, column=column, others=others)
     if isinstance(rows.values, Table) and rows.values.shape[0] * rows.values.shape[1] <= DENSE_NUMBERS:
         return replace(rows, values=rows.values.rows(0, len(rows.values)))  # held whole, rows can be put in order
     return rows

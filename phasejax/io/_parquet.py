@@ -11,8 +11,9 @@ import numpy as np
 
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.terminal import listed
-from phasejax.io._frames import whole_or_text
+from phasejax.io._frames import all_differ, whole_or_text
 from phasejax.io._named import NamedRows
+from phasejax.io._other_columns import OtherColumns, is_left_out, left_out_note
 from phasejax.io._plain_values import column_values
 from phasejax.io._row_identifiers import checked_ids, plain_ids
 from phasejax.io._table import EXACT, Table, import_reader
@@ -21,7 +22,7 @@ from phasejax.io._text_header import is_id_name
 
 def read_parquet(
     path: str | Path, *, id_column: str | None = None, column: str | None = None, name: str | None = None,
-    groups_column: str | None = None,
+    others: OtherColumns | None = None,
 ) -> NamedRows:
     """The rows of a Parquet file, as a table that is read in blocks, with their identifiers.
 
@@ -30,7 +31,7 @@ def read_parquet(
         id_column: name of the column of identifiers; found if left out.
         column: name of a single column of numbers, or of lists of numbers, that is read alone.
         name: what errors call the file; its path if left out.
-        groups_column: name of what says which rows belong together; left out as in `phasejax.io.as_named`.
+        others: columns that are no features (`no_features`).
 
     Returns:
         The values as a table. Nulls are NaN.
@@ -50,10 +51,10 @@ def read_parquet(
         for wanted in (id_column, column):
             if wanted is not None and wanted not in schema.names:
                 raise ValueError(f"{name}: expected one of its columns {listed(schema.names)}, got {wanted}")
-        of_groups = None if column is not None or groups_column == id_column else _of_groups(schema, groups_column)
-        ids, found = _identifiers(opened, schema, id_column, column, of_groups, name)
+        left_out = [] if column is not None or not others else _left_out(opened, schema, others)
+        ids, found = _identifiers(opened, schema, id_column, column, left_out, name)
         kept = [field for field in schema if field.name == column
-                or (column is None and field.name not in (*found, of_groups))]
+                or (column is None and field.name not in (*found, *left_out))]
         if not kept:
             raise ValueError(f"{name}: expected columns beside the identifiers, got {listed(found) or 'none'}")
         if column is not None and not _is_numeric(kept[0].type):
@@ -73,8 +74,7 @@ def read_parquet(
     ]
     reader = _ParquetRows(file, starts, [field.name for field in kept], widths, dtype)
     notes = [*_notes(file, rows, sum(widths), ids, found)]
-    if of_groups is not None:
-        notes.append(f"{file.name}: column {of_groups} says which group a row belongs to and is no feature")
+    notes += [left_out_note(file.name, called, others or {}) for called in left_out]
     notes += [f"{file.name}: column {field.name} is read as data, though its name is that of an identifier"
               for field in kept if column is None and len(kept) > 1 and is_id_name(field.name, surely=True)]
     return NamedRows(Table(name, (rows, sum(widths)), dtype, reader.read), ids, tuple(names), tuple(notes))
@@ -96,15 +96,15 @@ def _is_numeric(kind):
             or pa.types.is_decimal(kind))
 
 
-def _of_groups(schema, groups_column):
-    """The column that says which group a row belongs to, where it cannot be a feature."""
-    if groups_column not in schema.names or len(schema.names) < 2:
-        return None
-    is_numeric = _is_numeric(schema.field(groups_column).type)
-    return groups_column if is_id_name(groups_column, surely=True) or not is_numeric else None
+def _left_out(opened, schema, others):
+    """The columns that labels or groups were taken from, where these cannot be features."""
+    found = [field.name for field in schema if field.name in others and is_left_out(
+        field.name, others, numeric=_is_numeric(field.type),
+        repeats=not all_differ(opened.read([field.name]).column(field.name).to_pandas()))]
+    return found if len(found) < len(schema.names) else []
 
 
-def _identifiers(opened, schema, given, asked, of_groups, name):
+def _identifiers(opened, schema, given, asked, left_out, name):
     """Identifiers of the rows, and the names of the columns that hold identifiers, theirs first."""
     index = (schema.pandas_metadata or {}).get("index_columns", [])
     stored = [level for level in index if isinstance(level, str) and level in schema.names]
@@ -114,7 +114,7 @@ def _identifiers(opened, schema, given, asked, of_groups, name):
     candidates += [
         field.name
         for field in schema
-        if field.name not in (*candidates, *levels, of_groups) and is_id_name(field.name)
+        if field.name not in (*candidates, *levels, *left_out) and is_id_name(field.name)
         and _is_id_type(field.type, is_id_name(field.name, surely=True))
     ]
     found: list[tuple[str, np.ndarray]] = []

@@ -5,7 +5,7 @@ none occurs twice.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _ROUND = re.compile(r"(\d)(?:\.(\d*))?[eE]\+0(\d)")
 _LOOKS_ROUND = re.compile(r"\d+[eE]\d+")
 
 
-def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of_groups: int | None = None
+def find_identifiers(table: TitledRows, given: int | None, asked: int | None, left_out: Collection[int] = ()
                      ) -> tuple[int | None, list[int]]:
     """Place of the column of identifiers, and of others that hold identifiers too.
 
@@ -30,7 +30,7 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of
         table: the rows.
         given: place of the column that the user gave as that of identifiers.
         asked: place of the only column that is wanted, beside which nothing is refused.
-        of_groups: place of a column that says which rows belong together.
+        left_out: places of columns that are no features and no identifiers.
 
     Raises:
         ValueError: a column that must hold identifiers has repeated or missing values.
@@ -45,7 +45,7 @@ def find_identifiers(table: TitledRows, given: int | None, asked: int | None, of
     found, repeats = [], []
     for place, name in enumerate(names):
         surely = is_id_name(name, surely=True)
-        if place in (given, asked, of_groups) or not (is_id_name(name) or (place == 0 and table.unnamed_index)):
+        if place in (given, asked, *left_out) or not (is_id_name(name) or (place == 0 and table.unnamed_index)):
             continue
         texts = table.text(place)
         kind = kind_of_ids(texts, surely=surely)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from phasejax.io._named import NamedRows
+from phasejax.io._other_columns import OtherColumns, is_left_out, left_out_note
 from phasejax.io._table import EXACT
 from phasejax.io._text_columns import title_columns
 from phasejax.io._text_dialect import MISSING, is_number, read_rows, to_number
@@ -40,7 +41,7 @@ def split_text_path(path: str | Path) -> tuple[Path, str | None] | None:
 
 
 def read_text_table(path: str | Path, *, id_column: str | None = None, column: str | None = None,
-                    groups_column: str | None = None) -> NamedRows:
+                    others: OtherColumns | None = None) -> NamedRows:
     """The rows of a text table (.csv, .tsv or .txt, or one of these compressed as .gz), with their identifiers.
 
     Everything is decided from the file alone. Columns are separated by commas, semicolons, tabs or runs of spaces.
@@ -56,7 +57,7 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
         path: the file, FILE or FILE:COLUMN.
         id_column: name of the column of identifiers; its place, from 0, where columns have no names.
         column: name of a single column that is read alone, as labels; its place, from 0, as above.
-        groups_column: name of what says which rows belong together; left out as in `phasejax.io.as_named`.
+        others: columns that are no features (`no_features`).
 
     Returns:
         Values of shape (n, d), or (n,) of a single column, which may be text. Whole numbers are int64, and numbers
@@ -84,18 +85,19 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
         )
     file, named = split
     column = column if column is not None else named
-    table = title_columns(read_rows(file, str(file)), tuple(text for text in (id_column, column) if text is not None))
+    asked_for = [text for text in (id_column, column, *(others or ())) if isinstance(text, str)]
+    table = title_columns(read_rows(file, str(file)), tuple(asked_for))
     asked = None if column is None else table.place(column)
-    of_groups = _place_of_groups(table, groups_column) if asked is None and groups_column != id_column else None
+    left_out = _places_left_out(table, others) if asked is None and others else []
     given = None if id_column is None else table.place(id_column)
-    id_place, others = find_identifiers(table, given, asked, of_groups)
+    id_place, repeated = find_identifiers(table, given, asked, left_out)
     notes = []
     if asked is None:
-        left_out = {id_place, of_groups, *others}
-        places = [place for place in range(table.fields) if place not in left_out]
-        if of_groups is not None:
-            notes.append(f"{file.name}: column {groups_column} says which group a row belongs to and is no feature")
-        notes += [f"{file.name}: column {table.label(place)} is left out, which holds identifiers" for place in others]
+        places = [place for place in range(table.fields) if place not in (id_place, *left_out, *repeated)]
+        notes += [left_out_note(file.name, table.label(place), others or {}) for place in left_out]
+        notes += [
+            f"{file.name}: column {table.label(place)} is left out, which holds identifiers" for place in repeated
+        ]
     else:
         places = [asked]
         id_place = None if id_place == asked else id_place
@@ -110,13 +112,23 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
     return NamedRows(values, ids, columns, tuple(notes))
 
 
-def _place_of_groups(table, groups_column):
-    """Place of the column that says which group a row belongs to, where it cannot be a feature."""
-    if groups_column is None or table.names is None or table.fields < 2 or table.names.count(groups_column) != 1:
-        return None
-    place = table.names.index(groups_column)
-    of_text = not all(text in MISSING or is_number(text, table.rows.decimal) for text in table.text(place))
-    return place if of_text or is_id_name(groups_column, surely=True) else None
+def _places_left_out(table, others):
+    """Places of the columns that labels or groups were taken from, where these cannot be features."""
+    if table.names is None:
+        return [place for place in others if isinstance(place, int) and place < table.fields]
+    found = [table.names.index(name) for name in others if table.names.count(name) == 1]
+    texts = {place: table.text(place) for place in found}
+    found = [
+        place
+        for place in found
+        if is_left_out(
+            table.names[place],
+            others,
+            numeric=all(text in MISSING or is_number(text, table.rows.decimal) for text in texts[place]),
+            repeats=len(set(texts[place])) < len(texts[place]),
+        )
+    ]
+    return found if len(found) < table.fields else []
 
 
 def _values(table, places):

@@ -40,6 +40,32 @@ def test_the_column_that_labels_come_from_is_no_feature(ending):
     assert "x: column teff counts as a feature, but has the name of the labels" in found.notes
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "without names", "parquet", "frame"])
+def test_a_column_of_text_that_labels_come_from_is_left_out_and_said(ending):
+    """Classes in words, some of them missing, or numbers below the name of an identifier, beside the features."""
+    frame = pd.DataFrame(X).add_prefix("f").assign(
+        kind=np.where(np.arange(N) % 7 == 0, None, np.array(["B", "T"])[CLASSES]), cluster_id=CLASSES)
+    for name, place in (("kind", 4), ("cluster_id", 4)):
+        given = frame[[*frame.columns[:4], name]]
+        if ending == "parquet":
+            given.to_parquet("x.parquet")
+        elif ending != "frame":
+            named = ending != "without names"
+            file = f"x.{ending if named else 'csv'}"
+            given.to_csv(file, index=False, header=named, sep="\t" if ending == "tsv" else ",")
+        x, labels = (given, given[name]) if ending == "frame" else (f"x.{ending}", f"x.{ending}:{name}") if \
+            ending == "parquet" else (file, f"./{file}:{name if named else place}")
+        found, kind = match_labelled(x, Y, labels)
+        np.testing.assert_allclose(found.x, X)
+        assert (kind, len(found.labels)) == ("class", N - 9 * (name == "kind"))
+        called = {"frame": f"x: column {name} has the name of", "without names": "x.csv: column 4 holds"}.get(
+            ending, f"x.{ending}: column {name} has the name of")
+        assert f"{called} the labels and is no feature" in found.readings
+        assert inspect_pair(x, Y, labels).x.columns == 4
+    words = pd.DataFrame({"kind": [f"s{row}" for row in range(N)], "a": X[:, 0], "b": X[:, 1]})
+    assert match_labelled(words, Y, pd.Series(CLASSES, name="kind"))[0].ids[0] == "s0"  # identifiers stay
+
+
 @pytest.mark.parametrize(("labels", "column"), [
     (np.arange(N) % 3, (np.arange(N) % 3 == 1) * 7.0), (X[:, 1], X[:, 1]), (np.c_[X[:, 0], X[:, 2]], X[:, 2]),
     (np.array(["a", "b"] * 30), np.arange(N) % 2), ([*np.arange(50) % 2, *[None] * 10], np.arange(N) % 2)])
