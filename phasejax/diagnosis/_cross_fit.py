@@ -103,14 +103,15 @@ class _Training:
     tt: Float[np.ndarray, "l"]
 
 
-def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndarray, "m l"],
+def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndarray, "*folds m l"],
                  labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "n"], ks: Sequence[int], kind: str,
                  whiten: Whitening, names: Sequence[str]) -> tuple[list[Earned], float]:
     """Held-out earnings of the representations named, for each width.
 
     Args:
         features: of all rows; one for each fold where they depend on its training rows.
-        columns: one-hot or real labels of the rows `labelled`.
+        columns: one-hot or real labels of the rows `labelled`; of shape (folds, m, l) where they depend on the
+            training rows, as `features` then do.
         fold: of each row; -1 for rows that are trained on in every fold.
         ks: widths of the encoders.
         kind: "class" or "real".
@@ -123,14 +124,14 @@ def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndar
     widest, of_labelled = max(ks), fold[labelled]
     raw = [name for name in names if name in RAW]
     trained = [name for name in names if name not in RAW]
-    per_column = 1 if kind == "class" else columns.shape[1]
+    per_column = 1 if kind == "class" else columns.shape[-1]
     found = [Earned.empty(names, len(labelled), per_column) for _ in ks]
     shrinkage = 0.0
     for f, (own, train, views) in enumerate(_training_sets(features, columns, labelled, fold)):
         p = own.rows.shape[1]
         slices = {"x": own.x, "y": own.y, "x and y": slice(own.x.start, own.y.stop)}
         held_out = np.flatnonzero(of_labelled == f)
-        t = columns[held_out]
+        t = _of_fold(columns, f)[held_out]
         centred = own.rows[labelled[held_out]] - train.mean[:p]
         for name in raw:
             chosen = slices[name]
@@ -154,7 +155,7 @@ def _training_sets(features, columns, labelled, fold) -> Iterator[tuple[Features
     others[labelled] = False
     if not isinstance(features, Features):
         for f, own in enumerate(features):
-            train = Moments.of(np.hstack([own.rows[labelled], columns])[of_labelled != f])
+            train = Moments.of(np.hstack([own.rows[labelled], _of_fold(columns, f)])[of_labelled != f])
             views, rest = first_columns(train, own.rows.shape[1]), others & (fold != f)
             yield own, train, views.merged(Moments.of(own.rows[rest])) if rest.any() else views
         return
@@ -165,6 +166,11 @@ def _training_sets(features, columns, labelled, fold) -> Iterator[tuple[Features
         for part, moments in parts.items():
             views = views if part == f else views.merged(moments)
         yield features, train, views
+
+
+def _of_fold(columns, f):
+    """The label columns of a fold: the same for all, unless there are some for each."""
+    return columns if columns.ndim == 2 else columns[f]
 
 
 def _moments_of_folds(rows, fold, others):
@@ -243,14 +249,14 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
     return earned, alone, possible
 
 
-def read_out_arrays(parts: dict[str, np.ndarray], columns: Float[np.ndarray, "m l"],
+def read_out_arrays(parts: dict[str, np.ndarray], columns: Float[np.ndarray, "*folds m l"],
                     labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "m"], kind: str) -> Earned:
     """Held-out earnings of representations whose values on all rows are given, fold by fold.
 
     Args:
         parts: of each of some `ENCODERS`, what the encoder that was fitted without fold f makes of every row, shape
             (folds, n, c).
-        columns: labels of the rows `labelled`.
+        columns: labels of the rows `labelled`, or those of each fold, as for `cross_fitted`.
         fold: of the labelled rows.
         kind: "class" or "real".
     """
@@ -260,12 +266,13 @@ def read_out_arrays(parts: dict[str, np.ndarray], columns: Float[np.ndarray, "m 
         blocks[part] = np.arange(start, start + values.shape[2])
         start += values.shape[2]
     choices = [np.concatenate([blocks[part] for part in TOGETHER.get(name, (name,))]) for name in names]
-    per_column = 1 if kind == "class" else columns.shape[1]
+    per_column = 1 if kind == "class" else columns.shape[-1]
     found = Earned.empty(names, len(labelled), per_column)
     for f in range(int(fold.max()) + 1):
         held_out, rest = np.flatnonzero(fold == f), fold != f
         z = np.hstack([values[f][labelled] for values in parts.values()]).astype(np.float64)
-        train = Moments.of(np.hstack([z, columns])[rest])
+        own = _of_fold(columns, f)
+        train = Moments.of(np.hstack([z, own])[rest])
         found.fill(held_out, names, read_out(_training(train, start, slice(0, start)),
-                                             z[held_out] - train.mean[:start], columns[held_out], choices, kind))
+                                             z[held_out] - train.mean[:start], own[held_out], choices, kind))
     return found

@@ -28,8 +28,8 @@ class Blocks:
     strata: tuple[Int[np.ndarray, "_ _"], ...]
 
     @classmethod
-    def of(cls, groups: Int[np.ndarray, "n"] | None, n: int, rng: np.random.Generator, largest: int | None = None
-           ) -> "Blocks":
+    def of(cls, groups: Int[np.ndarray, "n"] | None, n: int, rng: np.random.Generator, largest: int | None = None,
+           strata: Int[np.ndarray, "n"] | None = None) -> "Blocks":
         """The groups of each size, once sizes near each other are cut to one.
 
         Args:
@@ -37,7 +37,14 @@ class Blocks:
             n: number of rows.
             rng: draws the rows that a group keeps, and their order.
             largest: rows that a group keeps at most.
+            strata: the stratum of each row, one for all rows of a group; rows and groups trade places within it. None
+                for a single one.
         """
+        if strata is not None:
+            parts = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+            inside = [cls.of(None if groups is None else groups[rows], len(rows), rng, largest).strata
+                      for rows in parts]
+            return cls(tuple(rows[block] for rows, blocks in zip(parts, inside, strict=True) for block in blocks))
         if groups is None:
             return cls((np.arange(n)[:, None],))
         order = rng.permutation(n)

@@ -63,3 +63,15 @@ def check_label_rows(x: Any, y: Any, columns: Any, labelled: Any, *, seed: Any =
         for k in ks:
             check_count("k" if len(ks) == 1 else "ks", k)
     return views[0], views[1], columns, rows
+
+
+def check_strata(strata: Any, n: int, groups: Any) -> None:
+    """Refuse strata that are no integers, one for each of n rows, or that divide a group.
+
+    Raises:
+        ValueError: in one line.
+    """
+    if np.shape(strata) != (n,) or np.asarray(strata).dtype.kind not in "iu":
+        raise ValueError(f"strata: expected {n} integers, one for each row, got {shown(strata)}")
+    if groups is not None and len(np.unique(np.stack([strata, groups]), axis=1).T) > len(np.unique(groups)):
+        raise ValueError("strata: expected one for all rows of a group, got several")

@@ -255,7 +255,7 @@ def scores_of_checked_data(x: FoldView, y: FoldView, columns: Float[np.ndarray, 
 
 def _features(x, y, fold):
     """The columns of both views, of one kind for all folds unless they are components of training rows."""
-    if x.width is None and y.width is None:
+    if x.same_in_folds and y.same_in_folds:
         return raw_features(x.rows, y.rows)
     return [raw_features(x.fitted_to(fold != f), y.fitted_to(fold != f), fold != f) for f in range(fold.max() + 1)]
 

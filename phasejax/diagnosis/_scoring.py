@@ -7,7 +7,7 @@ training loses. `scores_over_k` repeats linear and lifted scores over widths at 
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
 from phasejax._core.forks import check_not_forked
+from phasejax._core.residuals import residuals_of
 from phasejax._core.validation import check_count, users_own
 from phasejax.diagnosis._bootstrap import (
     column_scores,
@@ -71,8 +72,9 @@ Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objec
 @checked
 def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
                 columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, k: int,
-                groups: Int[np.ndarray, "n"] | None = None, pilot: Pilot | None = None, seed: int = 0,
-                folds: int = FOLDS, repeats: int | None = None, pca: int | None = None) -> FairScores:
+                groups: Int[np.ndarray, "n"] | None = None, confounders: Float[np.ndarray, "n q"] | None = None,
+                pilot: Pilot | None = None, seed: int = 0, folds: int = FOLDS, repeats: int | None = None,
+                pca: int | None = None) -> FairScores:
     """Held-out scores of every representation at width k, from each source, with paired draws.
 
     Args:
@@ -83,6 +85,9 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
         kind: "class" or "real".
         k: width of each encoder, at most min(d_x, d_y), of the reduced views where there is `pca`.
         groups: of the rows; whole groups go into a fold and are weighted together.
+        confounders: columns of like scale, such as indicators of batches, whose linear effect is removed from both
+            views and from real labels, by least squares on the training rows of each fold. Scores of real labels are
+            then shares of the variance that confounders leave.
         pilot: called with the fold of each row (-1 where no fold holds it out), returns trained encoders by
             objective: "CA", "CP x->y", "CP y->x", "joint". It is trained for the first division only.
         seed: of folds, lift and bootstrap.
@@ -96,7 +101,7 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
         ValueError: too few rows for the classes or k, or a pilot whose outputs have another shape.
     """
     check_not_forked()
-    x, y = fold_views(x, y, pca)
+    x, y = _without(confounders, fold_views(x, y, pca))
     divisions = _divisions(x, y, columns, labelled, kind, [k], groups, seed, folds, repeats)
     pilot_scores, diverged = {}, ()
     if pilot is not None:
@@ -107,8 +112,8 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
         if parts:
             everyone = np.arange(len(labelled))
             with threadpool_limits(1, "blas"):
-                pilot_scores["pilot"] = (everyone, read_out_arrays(parts, divisions[0].columns, everyone,
-                                                                   fold[labelled], kind))
+                own = _columns_of_folds(divisions[0].columns, x, labelled, fold[labelled], kind)
+                pilot_scores["pilot"] = (everyone, read_out_arrays(parts, own, everyone, fold[labelled], kind))
     with threadpool_limits(1, "blas"):
         return _record(divisions, 0, pilot_scores, kind, k, diverged)
 
@@ -116,17 +121,36 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
 @checked
 def scores_over_k(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
                   columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, ks: Sequence[int],
-                  groups: Int[np.ndarray, "n"] | None = None, seed: int = 0, folds: int = FOLDS,
-                  repeats: int | None = None, pca: int | None = None) -> tuple[FairScores, ...]:
+                  groups: Int[np.ndarray, "n"] | None = None, confounders: Float[np.ndarray, "n q"] | None = None,
+                  seed: int = 0, folds: int = FOLDS, repeats: int | None = None, pca: int | None = None
+                  ) -> tuple[FairScores, ...]:
     """Linear and lifted scores at several widths, in the order of `ks`: those of `fair_scores` at each.
 
     Args are those of `fair_scores`.
     """
     check_not_forked()
-    x, y = fold_views(x, y, pca)
+    x, y = _without(confounders, fold_views(x, y, pca))
     divisions = _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats)
     with threadpool_limits(1, "blas"):
         return tuple(_record(divisions, place, {}, kind, k, ()) for place, k in enumerate(ks))
+
+
+def _without(confounders, views):
+    """Both views as the training rows of a fold see them once confounders are removed."""
+    if confounders is None:
+        return views
+    for view in views:
+        if confounders.ndim != 2 or len(confounders) != len(view) or not np.isfinite(confounders).all():
+            raise ValueError(f"confounders: expected finite columns of {len(view)} rows, got shape {confounders.shape}")
+    return tuple(replace(view, confounders=confounders) for view in views)
+
+
+def _columns_of_folds(columns, x, labelled, fold, kind):
+    """Label columns; real ones, for each fold, less what its training rows say that confounders predict of them."""
+    if x.confounders is None or kind == "class":
+        return columns
+    known = x.confounders[labelled]
+    return np.stack([residuals_of(columns, known, fold != f) for f in range(int(fold.max()) + 1)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +252,7 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
     """For each of the sources linear and lifted and each width: labelled rows that it scores, what they earn."""
     rng = np.random.default_rng(seed)
     rows, scored = rows_to_lift(rng, len(x), labelled, columns.argmax(1) if kind == "class" else None)
-    if x.width is None and y.width is None:
+    if x.same_in_folds and y.same_in_folds:
         raw, features = raw_features(x.rows, y.rows), lifted_features(rng, x.rows[rows], y.rows[rows])
     else:
         raw, features = [], []
@@ -238,8 +262,9 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
             raw.append(raw_features(*own, training))
             features.append(lifted_features(np.random.default_rng([*seed, 5]), own[0][rows], own[1][rows],
                                             training[rows]))
+    columns = _columns_of_folds(columns, x, labelled, fold[labelled], kind)
     linear, shrinkage = cross_fitted(raw, columns, labelled, fold, ks, kind, correlation_whitening, NAMES)
-    lifted, _ = cross_fitted(features, columns[scored], np.searchsorted(rows, labelled[scored]), fold[rows], ks, kind,
+    lifted, _ = cross_fitted(features, columns[..., scored, :], np.searchsorted(rows, labelled[scored]), fold[rows], ks, kind,
                              ridge_whitening, NAMES)
     everyone = np.arange(len(labelled))
     return {"linear": [(everyone, earned) for earned in linear],

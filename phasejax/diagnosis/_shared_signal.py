@@ -22,7 +22,7 @@ from phasejax._core.digits import p_value, significant
 from phasejax._core.forks import check_not_forked
 from phasejax._core.validation import check_number
 from phasejax.diagnosis._exchangeable_blocks import Blocks, permutation_test
-from phasejax.diagnosis._label_rows import check_label_rows
+from phasejax.diagnosis._label_rows import check_label_rows, check_strata
 from phasejax.diagnosis._shared_directions import Axes, fourier_features, shared_directions, standardised
 from phasejax.diagnosis._sharing_statistics import (
     DIRECTIONS,
@@ -119,7 +119,8 @@ class SharedSignal:
 @checked
 def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], columns: Float[np.ndarray, "m l"],
                   labelled: Int[np.ndarray, "m"], *, kind: Literal["class", "real"],
-                  groups: Int[np.ndarray, "n"] | None = None, level: float = 0.01, seed: int = 0) -> SharedSignal:
+                  groups: Int[np.ndarray, "n"] | None = None, strata: Int[np.ndarray, "n"] | None = None,
+                  level: float = 0.01, seed: int = 0) -> SharedSignal:
     r"""Test whether x and y share anything, and whether what they share concerns the labels.
 
     The first test permutes the rows of y, whole groups at a time. With :math:`C(\pi)` the cross-covariance of
@@ -151,6 +152,8 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
         labelled: the m rows that `columns` are about, integers from 0 to n - 1.
         kind: "class": every contrast of classes counts alike; "real": every column does.
         groups: the group of each row, integers; rows of a group need not be independent of each other.
+        strata: the stratum of each row, integers, one for all rows of a group: rows, or groups, trade places within
+            their stratum only, as for batches whose rows have other distributions. None for a single one.
         level: p-values up to it count as seen.
         seed: of permutations and random features.
 
@@ -170,11 +173,13 @@ def shared_signal(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
     """
     check_not_forked()
     x, y, columns, labelled = check_label_rows(x, y, columns, labelled, groups=groups, seed=seed, kind=kind)
+    if strata is not None:
+        check_strata(strata, len(x), groups)
     level = check_number("level", level, above=0, below=1)
     rng = np.random.default_rng(seed)
     # Threads of BLAS cost more than they bring for matrices of this size.
     with threadpool_limits(1, "blas"):
-        data = _Data.of(x, y, groups, rng)
+        data = _Data.of(x, y, groups, strata, rng)
         least = max(_LEAST, int(np.ceil(2 / level)) - 1)  # twice as many as would let a test reject at all
         views, pairs = _views_test(data, columns, labelled, kind, rng, least)
         labels, labelled_size, label_names = _labels_test(data, columns, labelled, kind, rng, least)
@@ -200,14 +205,16 @@ class _Data:
     features_y: Float[np.ndarray, "n f"]
     axes: dict[str, Axes]
     groups: Int[np.ndarray, "n"] | None
+    strata: Int[np.ndarray, "n"] | None
 
     @classmethod
-    def of(cls, x, y, groups, rng):
+    def of(cls, x, y, groups, strata, rng):
         x, y = standardised(x), standardised(y)
         count = _FEATURES if len(x) <= _MANY_ROWS else _FEATURES_OF_MANY
         features_x, features_y = (fourier_features(view, count, rng) for view in (x, y))
         named = {"x": x, "y": y, "features of x": features_x, "features of y": features_y}
-        return cls(x, y, features_x, features_y, {name: Axes.of(view) for name, view in named.items()}, groups)
+        return cls(x, y, features_x, features_y, {name: Axes.of(view) for name, view in named.items()}, groups,
+                   strata)
 
     def directions(self, kind, k, rows=None, methods=("CA", "PLS")):
         """Encoders fitted to some rows, by method; `kind` is "" or "features of "."""
@@ -249,7 +256,7 @@ def _views_test(data, columns, labelled, kind, rng, least):
     """The test of the views, and the statistics that it used."""
     units = np.arange(len(data.x)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
     fold = (rng.permutation(units.max() + 1) % _FOLDS)[units]
-    blocks = Blocks.of(data.groups, len(data.x), rng)
+    blocks = Blocks.of(data.groups, len(data.x), rng, strata=data.strata)
     ranks = [min(len(blocks.rows), axes.to_axes.shape[1]) for axes in data.axes.values()]
     # Multiplications per row and permutation of a product of both views, and of their features.
     whole, features = ranks[0] * ranks[1], ranks[2] * ranks[3]
@@ -258,7 +265,7 @@ def _views_test(data, columns, labelled, kind, rng, least):
     if len(blocks.rows) * (whole + features) > affordable:
         if blocks.number < _FEW_GROUPS:
             rows = max(1, int(affordable / (whole + features) / blocks.number))
-            blocks = Blocks.of(data.groups, len(x), rng, largest=rows)
+            blocks = Blocks.of(data.groups, len(x), rng, largest=rows, strata=data.strata)
         else:
             share = min(0.5, affordable / (len(blocks.rows) * ((2 * _LEARNED) ** 2 + features)))
             blocks, others = blocks.divided(rng, share)
@@ -285,7 +292,7 @@ def _labels_test(data, columns, labelled, kind, rng, least):
         # The first direction of x, the first of y, the second of x, ...
         for method, *pair in zip(encoders, *(np.split(side, len(encoders), 1) for side in both), strict=True):
             scores[f"{method} of {of}x and y"] = np.stack(pair, 2).reshape(len(labelled), -1)
-    groups = None if data.groups is None else data.groups[labelled]
+    groups, strata = (None if of_rows is None else of_rows[labelled] for of_rows in (data.groups, data.strata))
     if groups is not None:
         groups = np.unique(groups, return_inverse=True)[1]
         counts = np.bincount(groups)
@@ -293,8 +300,10 @@ def _labels_test(data, columns, labelled, kind, rng, least):
                             for values in (np.hstack([*scores.values(), weighted]), columns))
         if np.allclose(per_group[groups], columns, rtol=1e-9, atol=1e-9):  # exchangeable whatever the groups' sizes
             *parts, weighted = np.split(means, np.cumsum([values.shape[1] for values in scores.values()]), 1)
+            if strata is not None:
+                strata = strata[np.unique(groups, return_index=True)[1]]
             scores, columns, groups = dict(zip(scores, parts, strict=True)), per_group, None
-    blocks = Blocks.of(groups, len(columns), rng)
+    blocks = Blocks.of(groups, len(columns), rng, strata=strata)
     width = sum(values.shape[1] for values in (*scores.values(), weighted)) * columns.shape[1] * (1 + blocks.repeated)
     share = _LIMIT / least / max(1, len(blocks.rows) * width)
     if share < 1 and blocks.number >= _FEW_GROUPS:
