@@ -48,6 +48,8 @@ class MatchedRows:
         readings: how files and containers were read.
         groups: numbers 0 to G - 1 of the groups that the n rows belong to, shape (n,); None where every row is its own.
         limits: those of the notes that say what limits an answer.
+        rows: which of the rows of x that were given the n rows are; None for all, in order.
+        given: rows of x that were given.
     """
 
     x: np.ndarray | Table
@@ -59,6 +61,8 @@ class MatchedRows:
     readings: tuple[str, ...] = ()
     groups: Int[np.ndarray, "n"] | None = None
     limits: tuple[str, ...] = ()
+    rows: Int[np.ndarray, "n"] | None = None
+    given: int = 0
 
 
 @checked
@@ -141,7 +145,8 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     codes = None if of_groups is None else encode_groups(of_groups, of_sizes)
     limits += of_sizes * (codes is not None)
     notes = list(dict.fromkeys((*notes, *limits, *of_sizes)))
-    return MatchedRows(first, second, values, which, ids, tuple(notes), readings, codes, tuple(limits))
+    rows = in_x if kept is None else kept if in_x is None else in_x[kept]
+    return MatchedRows(first, second, values, which, ids, tuple(notes), readings, codes, tuple(limits), rows, n_x)
 
 
 def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_kind: str = "auto", groups: Any = None,
