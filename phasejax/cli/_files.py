@@ -113,7 +113,7 @@ def _named_files(paths, id_column, flatten):
         raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
     id_columns = {name: id_column if has_named_columns(path) else None for name, path in paths.items()}
     read = named_together(**paths, id_columns=id_columns, flatten=flatten)
-    for name, rows in zip(("x", "y"), read, strict=False):
+    for name, rows in zip(("x", "y"), read[:2], strict=True):
         if len(rows.values.shape) != 2 and rows.columns is None:
             raise ValueError(f"{paths[name]}: expected two dimensions (rows, columns), got shape {rows.values.shape}")
     return {name: rows for name, rows in zip(("x", "y", "labels", "groups"), read, strict=True) if rows is not None}

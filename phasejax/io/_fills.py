@@ -4,8 +4,8 @@ import numpy as np
 
 _WRITTEN = [sign * fill for fill in (99, 999, 9999, 99999, 999999, 99.9, 99.99, 999.9, 999.99, 9999.9, 9999.99, 1e20,
                                      1e30, 1e36) for sign in (-1, 1)]
-# The last of them is what netCDF writes, the one before what well logs do.
-_FILLS = np.unique(np.array([*_WRITTEN, -32768, -2147483648, -999.25, 9.969209968386869e36]))
+# What netCDF writes into numbers of each type, and what well logs do.
+_FILLS = np.unique(np.array([*_WRITTEN, -32768, -2147483648, -999.25, 9.969209968386869e36, -32767, -2147483647, -127]))
 _FILLS = np.unique([_FILLS, _FILLS.astype(np.float32).astype(float)])
 # How many ranges of the others such a number is away from them.
 _FAR = 3

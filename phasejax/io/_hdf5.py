@@ -1,4 +1,4 @@
-"""Matrices in HDF5 files: datasets of plain files (.h5) and the matrices of AnnData (.h5ad) and MuData (.h5mu) files.
+"""Matrices in HDF5 files: datasets, and the matrices of AnnData (.h5ad) and MuData (.h5mu) files.
 
 AnnData stored as a Zarr folder is read in the same way.
 
@@ -24,23 +24,11 @@ import numpy as np
 
 from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax.io._hdf5_check import check_hdf5
+from phasejax.io._plain_values import column_values
 from phasejax.io._table import NUMBERS, Table, choose_member, import_reader, table_of_rows
 from phasejax.io._zarr import check_chunks
 
 Rows = Callable[[int, int], np.ndarray]
-
-
-def open_hdf5(file: Path, member: str | None, name: str, flatten: bool = False) -> Table:
-    """The dataset `member` of an HDF5 file, or its only one.
-
-    Raises:
-        ValueError: the file is damaged, h5py is missing, or there is no such dataset.
-    """
-    with open_root(file, name, "hdf5") as root:
-        datasets = []
-        root.visititems(lambda path, node: datasets.append(path) if hasattr(node, "dtype") else None)
-        path = choose_member(name, "dataset", "datasets", member, datasets)
-        return _dense_table(file, root, path, name, flatten)
 
 
 def open_anndata(file: Path, member: str | None, name: str, flatten: bool = False) -> Table:
@@ -128,8 +116,19 @@ def _encoding(node) -> str:
     return str(node.attrs.get("encoding-type", ""))
 
 
-def _dense_table(file, root, path, name, flatten=False):
-    node = root[path]
+def dense_table(file: Path, node: Any, path: str, name: str, flatten: bool = False) -> Table:
+    """A dataset as a table that is read in blocks, each from the file opened anew.
+
+    Args:
+        file: the file.
+        node: the dataset.
+        path: where in the file it is.
+        name: what errors call it.
+        flatten: whether each image is one row.
+
+    Raises:
+        ValueError: it is no table of numbers, or a part of it was never written.
+    """
     shape = node.shape or ()
     _check_written(node, shape, name)
     step = node.chunks[0] if node.chunks else 1
@@ -158,7 +157,7 @@ def _annotated_table(file, root, path, name):
     if file.suffix.lower() == ".zarr" and hasattr(node, "dtype"):
         check_chunks(node, file, name)
     if hasattr(node, "dtype"):
-        return _dense_table(file, root, path, name)
+        return dense_table(file, node, path, name)
     match _encoding(node):
         case "csr_matrix":
             return Table(name, _shape(node, name), node["data"].dtype, _reopening(file, path, _rows_of_csr))
@@ -236,7 +235,7 @@ class _RowsOfCsc:
 def _numbers_of_frame(frame, name):
     for column, dtype in frame.dtypes.items():
         # Categories and text have dtypes of pandas' own, which have no NumPy kind or the kind "O".
-        if getattr(dtype, "kind", "O") not in NUMBERS or not isinstance(dtype, np.dtype):
+        if getattr(dtype, "kind", "O") not in NUMBERS:
             raise ValueError(f"{name}: expected numbers in every column, got text or categories in column {column}")
-    columns = [values.to_numpy() for _, values in frame.items()]
+    columns = [column_values(values, name) for _, values in frame.items()]  # NaN where nullable ones are masked
     return np.column_stack(columns) if columns else np.empty(frame.shape)

@@ -13,6 +13,7 @@ import numpy as np
 
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.terminal import listed
+from phasejax.io._array_files import ARRAY_ENDINGS, read_array
 from phasejax.io._arrays import load_masked, load_sparse, npz_header, stored_header
 from phasejax.io._hdf5 import is_annotated_zarr, open_modality, open_root
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse
@@ -26,6 +27,7 @@ from phasejax.io._tensors import BFLOAT16_NOTE, named_tensors, split_tensor_path
 from phasejax.io._text_table import is_text_path, read_text_table
 
 _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
+_ARRAYS = re.compile(rf"(.*(?:{'|'.join(map(re.escape, (*ARRAY_ENDINGS, '.zarr')))}))(?::(.+))?", re.IGNORECASE)
 _ANNOTATED = re.compile(r"(.*\.(?:h5ad|h5mu|zarr))(?::([^\[]+))?(?:\[(.+)\])?", re.IGNORECASE)
 
 
@@ -45,6 +47,11 @@ def named_file(path: str, name: str, id_column: str | None = None, others: Other
     if (match := _ANNOTATED.fullmatch(path)) and (not match[1].lower().endswith(".zarr") or
                                                   is_annotated_zarr(Path(match[1]))):
         return _named_annotated(path, *match.groups())
+    if match := _ARRAYS.fullmatch(path):
+        file = Path(match[1])
+        check_regular_file(file, path, folder=file.suffix.lower() == ".zarr")
+        with reading(path, f"a complete {file.suffix} file"):
+            return read_array(file, match[2], path, flatten)
     if split_tensor_path(path):
         return named_tensors(path, flatten)
     if path.lower().endswith(".npz") and _is_sparse(path):

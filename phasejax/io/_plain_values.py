@@ -24,6 +24,8 @@ def plain_values(values: Any, name: str) -> np.ndarray:
     values = np.asarray(values)
     if mask is not None and mask.dtype.names is None and not mask.any():
         mask = None
+    if values.dtype.kind == "T":  # text of any length, as NumPy and Zarr have it
+        values = values.astype(object)
     if values.dtype.name == "bfloat16":
         values = values.astype(np.float32)
     if values.dtype.kind == "O":

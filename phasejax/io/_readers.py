@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
+from phasejax.io._array_files import ARRAY_ENDINGS, read_array
 from phasejax.io._arrays import as_bfloat16, load_array, stored_header
-from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_hdf5, open_mudata
+from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_mudata
 from phasejax.io._parquet import read_parquet
 from phasejax.io._table import Table, table_of_rows
 from phasejax.io._tensors import TENSOR_ENDINGS, open_tensors
 from phasejax.io._text_table import TEXT_ENDINGS, is_text_path
-from phasejax.io._zarr import open_zarr
 
 # Endings that may be followed by :NAME, the array to take from inside the file.
-_WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5", ".hdf5", ".h5ad", ".h5mu",
+_WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5ad", ".h5mu", *ARRAY_ENDINGS,
                  *TENSOR_ENDINGS)
 
 
@@ -29,13 +29,15 @@ _WITH_MEMBERS = (".npz", *TEXT_ENDINGS, ".gz", ".parquet", ".pq", ".zarr", ".h5"
 def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, *, flatten: bool = False) -> Table:
     """A table whose rows are read when they are asked for, from an array or a file.
 
-    Read block by block: FILE.npy; FILE.parquet or FILE.parquet:COLUMN; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME;
-    FILE.h5ad for X, or FILE.h5ad:layers/KEY or FILE.h5ad:obsm/KEY; FILE.h5mu:MODALITY, or
+    Read block by block: FILE.npy; FILE.parquet or FILE.parquet:COLUMN; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME or
+    FILE.nc:NAME (NetCDF-4); FILE.h5ad for X, or FILE.h5ad:layers/KEY or FILE.h5ad:obsm/KEY; FILE.h5mu:MODALITY, or
     FILE.h5mu:MODALITY/layers/KEY or FILE.h5mu:MODALITY/obsm/KEY; a FOLDER.zarr that holds AnnData as .h5ad does;
     FILE.safetensors or FILE.safetensors:NAME. Read whole: FILE.pt and FILE.pt:NAME (by PyTorch, tensors alone),
     FILE.npz, FILE.npz:NAME, FILE.csv and FILE.csv:COLUMN (also .tsv and .txt, and these as .gz), and of AnnData data
-    frames and sparse matrices stored by column. Sparse rows become dense, and nulls NaN. Identifiers of rows are left
-    out. Reading Parquet takes a few megabytes per column, the size of its pages.
+    frames and sparse matrices stored by column. Sparse rows become dense. Nulls are NaN, and so are numbers of HDF5,
+    NetCDF and Zarr beneath a mask (NAME_mask beside NAME) or equal to `_FillValue` or `missing_value`; `scale_factor`
+    and `add_offset` count. Identifiers of rows are left out. Reading Parquet takes a few megabytes per column, the size
+    of its pages.
 
     Args:
         source: path of a file, or an array of shape (n, d), or a Table, which is returned as it is.
@@ -102,9 +104,15 @@ def _open_npy(file, member, name, flatten):
 
 def _open_zarr(file, member, name, flatten):
     return (open_anndata(file, member, name) if is_annotated_zarr(file) else
-            open_zarr(file, member, name, flatten))
+            _open_array(file, member, name, flatten))
+
+
+def _open_array(file, member, name, flatten):
+    found = read_array(file, member, name, flatten).values
+    return found if isinstance(found, Table) else _from_array(found, name, flatten)
 
 
 _READERS = {".npy": _open_npy, ".npz": _open_whole, **dict.fromkeys(TEXT_ENDINGS, _open_whole),
-            ".parquet": _open_parquet, ".pq": _open_parquet, ".zarr": _open_zarr, ".h5": open_hdf5, ".hdf5": open_hdf5,
-            ".h5ad": open_anndata, ".h5mu": open_mudata, **dict.fromkeys(TENSOR_ENDINGS, open_tensors)}
+            ".parquet": _open_parquet, ".pq": _open_parquet, ".zarr": _open_zarr,
+            **dict.fromkeys(ARRAY_ENDINGS, _open_array), ".h5ad": open_anndata, ".h5mu": open_mudata,
+            **dict.fromkeys(TENSOR_ENDINGS, open_tensors)}

@@ -14,34 +14,44 @@ from typing import Any
 import numpy as np
 
 from phasejax._core.input_files import reading
-from phasejax.io._matching import announce
-from phasejax.io._table import Table, choose_member, table_of_rows
+from phasejax.io._input_notes import announce
+from phasejax.io._table import Table, table_of_rows
 
 
-def open_zarr(file: Path, member: str | None, name: str, flatten: bool) -> Table:
-    """A table in a Zarr folder, whose rows are read when they are asked for.
+def zarr_arrays(file: Path, name: str) -> dict[str, Any]:
+    """The arrays in a Zarr folder by their paths; one alone by the empty path.
 
     Args:
         file: the folder.
-        member: name of one of its arrays; None where it is an array or has only one.
         name: what errors call it.
-        flatten: whether each image is one row.
 
     Raises:
-        ValueError: another format, no such array, or chunks that are missing; when rows are read, damaged chunks.
+        ValueError: another format.
     """
     import zarr
 
     with reading(name, "a Zarr store"):
         found = zarr.open(file, mode="r")
-    if isinstance(found, zarr.Group):
-        arrays = {path: node for path, node in found.members(max_depth=None) if isinstance(node, zarr.Array)}
-        found = arrays[choose_member(name, "array", "arrays", member, arrays)]
-    elif member is not None:
-        raise ValueError(f"{name}: expected {file} alone, since it is a single array, got the name {member}")
-    check_chunks(found, file, name)
-    return table_of_rows(name, found.shape, found.dtype, lambda start, stop: _rows(found, start, stop, name),
-                         _sides(found)[0], flatten=flatten)
+        if not isinstance(found, zarr.Group):
+            return {"": found}
+        return {path: node for path, node in found.members(max_depth=None) if isinstance(node, zarr.Array)}
+
+
+def zarr_table(array: Any, file: Path, name: str, flatten: bool) -> Table:
+    """An array of a Zarr folder as a table, whose rows are read when they are asked for.
+
+    Args:
+        array: of the Zarr library.
+        file: the folder.
+        name: what errors call it.
+        flatten: whether each image is one row.
+
+    Raises:
+        ValueError: chunks are missing; when rows are read, damaged chunks.
+    """
+    check_chunks(array, file, name)
+    return table_of_rows(name, array.shape, array.dtype, lambda start, stop: _rows(array, start, stop, name),
+                         _sides(array)[0], flatten=flatten)
 
 
 def check_chunks(array: Any, file: Path, name: str) -> None:
