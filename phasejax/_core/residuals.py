@@ -25,8 +25,8 @@ from jaxtyping import Bool, Float, Int
 _NOTHING_NEW = 1e-10
 
 
-def residuals_of(rows: np.ndarray, known: Float[np.ndarray, "n q"], training: Bool[np.ndarray, "n"] | slice = slice(None)
-                 ) -> np.ndarray:
+def residuals_of(rows: np.ndarray, known: Float[np.ndarray, "n q"],
+                 training: Bool[np.ndarray, "n"] | slice = slice(None)) -> np.ndarray:
     """All rows less what least squares on the training rows predict of them from known columns and a constant.
 
     Of columns that others determine in the training rows the coefficients of least length are taken. So of indicators
@@ -102,7 +102,7 @@ class ScalarResiduals:
         n, r = basis.shape
         if r >= n:
             return cls(basis, np.zeros(0, int), np.zeros((0, 0)), np.zeros(0))
-        _, pivots = scipy.linalg.qr(basis.T, mode="r", pivoting=True)
+        pivots = scipy.linalg.qr(basis.T, mode="r", pivoting=True)[-1]
         kept = np.sort(np.setdiff1d(np.arange(n), pivots[:r]))
         left, values, _ = np.linalg.svd(basis[kept], full_matrices=False)
         return cls(basis, kept, left, np.maximum(1 - values**2, np.finfo(float).tiny) ** -0.5 - 1)
@@ -112,3 +112,47 @@ class ScalarResiduals:
         rows = rows - rows.mean(0)  # the constant is in the basis; without it fewer digits are lost
         found = rows[self.kept] - self.basis[self.kept] @ (self.basis.T @ rows)
         return found + self.axes @ (self.stretch[:, None] * (self.axes.T @ found))
+
+
+@dataclass(frozen=True, eq=False)
+class GroupResiduals:
+    r"""Residuals of rows in groups that trade places as a whole: of the groups' means, and of deviations from them.
+
+    The means have `ScalarResiduals` given the groups' mean columns, so that as many groups as these columns have
+    dimensions are left out; a row is the residual of its group's mean plus its own deviation, less what the columns'
+    deviations predict of it. Groups of one size, and columns that are the same within each, keep exact permutations.
+
+    Args:
+        means: residuals of the groups.
+        deviations: the columns' deviations from the groups' means, shape (n, q).
+        group: number of the group of each row.
+        kept: rows of the groups that are kept, increasing.
+    """
+
+    means: ScalarResiduals
+    deviations: Float[np.ndarray, "n q"]
+    group: Int[np.ndarray, "n"]
+    kept: Int[np.ndarray, "m"]
+
+    @classmethod
+    def of(cls, known: Float[np.ndarray, "n q"], groups: Int[np.ndarray, "n"]) -> "GroupResiduals":
+        """Residuals given known columns and a constant."""
+        group = np.unique(groups, return_inverse=True)[1].reshape(-1)
+        means = _group_means(known, group)
+        found = ScalarResiduals.of(means)
+        return cls(found, known - means[group], group, np.flatnonzero(np.isin(group, found.kept)))
+
+    def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
+        """The residuals of the rows that are kept."""
+        means = _group_means(rows, self.group)
+        own = rows - means[self.group]
+        if np.abs(self.deviations).max(initial=0) > 1e-9:
+            own = residuals_of(own, self.deviations)
+        between = np.zeros_like(means)
+        between[self.means.kept] = self.means.transform(means)
+        return (between[self.group] + own)[self.kept]
+
+
+def _group_means(rows, group):
+    counts = np.bincount(group)
+    return np.stack([np.bincount(group, column) / counts for column in rows.T], 1)

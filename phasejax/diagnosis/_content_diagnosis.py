@@ -52,7 +52,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
     with threadpool_limits(1, "blas"):
         directions = min(label_directions(data.joint, data.d_x, data.d_y, data.q, data.m), top)
         tell("diagnosis: is anything shared", 0, steps)
-        shared = shared_signal(data.x, data.y, data.encoded, kind=kind, **rows)
+        shared = shared_signal(data.x, data.y, data.encoded, kind=kind, strata=data.strata, **rows)
         tell("diagnosis: label content", 1, steps)
         several = sorted({*(width for width in _WIDTHS if width <= top), directions})
         content = label_content(data.x, data.y, data.encoded, ks=sorted({*several, k or directions}),
@@ -64,10 +64,10 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         scores: tuple[FairScores, ...] = ()
         if predicted_scores:
             tell("diagnosis: scores of what can be trained", 2, steps)
-            scores = ((fair_scores(*data.scored, data.encoded, kind=data.kind, k=k,
-                                  pilot=pilot if shared.seen else None, **rows),)
-                      if k is not None else
-                      scores_over_k(*data.scored, data.encoded, kind=data.kind, ks=several, **rows))
+            columns, labelled, groups = data.scored_labels
+            of_scores: dict[str, Any] = {"kind": data.kind, "labelled": labelled, "groups": groups, "seed": 0}
+            scores = ((fair_scores(*data.scored, columns, k=k, pilot=pilot if shared.seen else None, **of_scores),)
+                      if k is not None else scores_over_k(*data.scored, columns, ks=several, **of_scores))
         spectra = spectra_summary(in_own_units, data)
     matched, of_fit = None, ()
     if pilot is not None and not shared.seen:

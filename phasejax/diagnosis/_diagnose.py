@@ -15,7 +15,9 @@ from phasejax._core.forks import check_not_forked
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_choice, check_confidence, check_count, check_seed, shown
+from phasejax.diagnosis._confounders import without_confounders
 from phasejax.diagnosis._content_diagnosis import diagnose_by_content
+from phasejax.diagnosis._expected_time import as_one_task, expected_seconds
 from phasejax.diagnosis._moment_diagnosis import diagnose_by_moments
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._paired_data import PairedRows, paired_rows
@@ -26,45 +28,52 @@ from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.diagnosis._units import rows_in_like_units
 from phasejax.io import Table
 from phasejax.io._arrays import check_views
+from phasejax.io._confounders import confounders_of_rows, named_confounders
 from phasejax.io._duplicates import near_duplicates
+from phasejax.io._fold_view import FoldView
 from phasejax.io._inspection import LEAST_MEMBERS, too_few_labels
 from phasejax.io._matching import MatchedRows, announce, match_labelled
 
 METHODS = ("content", "moments", "spectral")
+_CONFIDENCE = 0.9
 Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]]
 
 
 @overload
 def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["content"] = "content", k: int | None = None,
-             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
-             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
-             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0, progress: bool | ProgressCallback = False) -> Diagnosis: ...
+             groups: Any = None, confounders: Any = None, pilot: Pilot = False, pca: int | None = None,
+             fit: bool = True, labelled: ArrayLike | None = None, confidence: float = _CONFIDENCE,
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative",
+             by_position: bool = False, missing: str = "error", seed: int = 0,
+             progress: bool | ProgressCallback = False) -> Diagnosis: ...
 
 
 @overload
 def diagnose(x: Any, y: Any, labels: Any, *, method: Literal["moments"], k: int | None = None,
-             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
-             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
-             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0, progress: bool | ProgressCallback = False) -> MomentDiagnosis: ...
+             groups: Any = None, confounders: Any = None, pilot: Pilot = False, pca: int | None = None,
+             fit: bool = True, labelled: ArrayLike | None = None, confidence: float = _CONFIDENCE,
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative",
+             by_position: bool = False, missing: str = "error", seed: int = 0,
+             progress: bool | ProgressCallback = False) -> MomentDiagnosis: ...
 
 
 @overload
 def diagnose(x: Any, y: Any, labels: Any, *, method: str, k: int | None = None,
-             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
-             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
-             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0, progress: bool | ProgressCallback = False
+             groups: Any = None, confounders: Any = None, pilot: Pilot = False, pca: int | None = None,
+             fit: bool = True, labelled: ArrayLike | None = None, confidence: float = _CONFIDENCE,
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative",
+             by_position: bool = False, missing: str = "error", seed: int = 0,
+             progress: bool | ProgressCallback = False
              ) -> Diagnosis | MomentDiagnosis | SpectralDiagnosis: ...
 
 
 @checked
 def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | None = None,
-             groups: Any = None, pilot: Pilot = False, pca: int | None = None, fit: bool = True,
-             labelled: ArrayLike | None = None, confidence: float = 0.9, label_kind: str = "auto",
-             predicted_scores: bool = True, ridge: str = "relative", by_position: bool = False, missing: str = "error",
-             seed: int = 0, progress: bool | ProgressCallback = False
+             groups: Any = None, confounders: Any = None, pilot: Pilot = False, pca: int | None = None,
+             fit: bool = True, labelled: ArrayLike | None = None, confidence: float = _CONFIDENCE,
+             label_kind: str = "auto", predicted_scores: bool = True, ridge: str = "relative",
+             by_position: bool = False, missing: str = "error", seed: int = 0,
+             progress: bool | ProgressCallback = False
              ) -> Diagnosis | MomentDiagnosis | SpectralDiagnosis:
     """Which objective recovers, from paired data, what the labels measure, and which one to train.
 
@@ -106,6 +115,10 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
             "moments" the number of shared signals; signals beyond k count as nuisance.
         groups: which rows belong together and are not independent (those of one patient, star or image), one value for
             each row, matched as labels are. Whole groups go into folds, permutations, bootstrap and jackknife.
+        confounders: known nuisance of each row (batch, donor, position, observing conditions) that both views and the
+            labels are freed of by least squares, with method "content": one column or several, or a dictionary of them;
+            matched as groups are. Text, booleans and whole numbers that occur often are classes, other numbers count
+            linearly. What the views share through them is not counted, nor what the labels have in common with them.
         pilot: True trains small networks with k outputs on parts of the rows, tens of seconds, and counts their scores
             too; "mlp" or "convolutional" (for images) says which, or two functions of (rngs, k) that return Flax
             modules, for x and for y.
@@ -114,7 +127,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         fit: whether "content" matches the moments of a spiked model too, the slower part.
         labelled: the m rows that have labels, as indices; all rows when left out. The other rows
             count for the covariances.
-        confidence: level of the intervals, and probability from which a regime is stated.
+        confidence: level of the intervals, and probability from which a regime is stated; "spectral" has neither.
         label_kind: "class" or "real" instead of guessing from the labels' type.
         predicted_scores: whether to predict the scores of representations.
         ridge: "published" for the absolute ridge of the published algorithm, 1e-6 in squared units of the data, with
@@ -141,7 +154,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     <Regime.NEITHER: 'Neither'>
     """
     check_not_forked()
-    _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge)
+    _check_options(method, k, labelled, groups, confounders, pilot, fit, confidence, predicted_scores, ridge)
     k, confidence, seed = k if k is None else int(k), check_confidence(confidence), check_seed("seed", seed)
     shapes = tuple(map(_image_shape, (x, y))) if pilot else (None, None)
     x, y = (view if shape is None else np.reshape(np.asarray(view), (len(view), -1))
@@ -151,29 +164,44 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     if matched.groups is None and (of_copies := near_duplicates(matched.x, matched.y)) is not None:
         matched = replace(matched, notes=(*matched.notes, of_copies), limits=(*matched.limits, of_copies))
     announce(matched.limits, said=matched.limits)  # before anything is computed
+    of_confounders = {}
+    if confounders is not None:
+        matched, of_confounders = confounders_of_rows(named_confounders(confounders), matched, by_position=by_position,
+                                                      missing=missing)
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
-    units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
-    views, in_folds, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
-    if method == "spectral":
-        arrays = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in views)
-        found = diagnose_by_spectra(*check_views(*arrays), of_rows, matched.labelled, kind, ridge)
+    if method == "content" and (refusal := too_few_labels(matched)) is not None:
+        raise ValueError(refusal)
+    removed = None
+    if confounders is not None:
+        data, removed, of_columns = without_confounders(matched, of_confounders, kind, pca)
     else:
-        drawn = seed if method == "moments" else 0
-        data = replace(paired_rows(*views, of_rows, matched.labelled, kind, drawn, matched.groups), in_folds=in_folds)
-        if method == "moments":
-            found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
+        units = len(matched.x) if matched.groups is None else int(matched.groups.max()) + 1
+        views, in_folds, of_columns = reduced_views(matched.x, matched.y, units=units, pca=pca)
+        if method == "spectral":
+            arrays = (view.rows(0, len(view)) if isinstance(view, Table) else view for view in views)
+            found = diagnose_by_spectra(*check_views(*arrays), of_rows, matched.labelled, kind, ridge)
+            data = None
         else:
-            if (refusal := too_few_labels(matched)) is not None:
-                raise ValueError(refusal)
-            with reporting(progress) as tell:
-                trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
-                found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores,
-                                            fit=fit, pilot=trained, tell=tell)
+            drawn = seed if method == "moments" else 0
+            data = replace(paired_rows(*views, of_rows, matched.labelled, kind, drawn, matched.groups),
+                           in_folds=in_folds)
+    if data is not None and method == "moments":
+        found = diagnose_by_moments(data, k, confidence, predicted_scores, seed)
+    elif data is not None:
+        with reporting(progress) as tell:
+            seconds = expected_seconds(len(data.x), data.d_x + data.d_y, predicted_scores=predicted_scores,
+                                       pilot=bool(pilot), fit=fit)
+            tell = as_one_task(tell, seconds)
+            trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
+            found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores, fit=fit,
+                                        pilot=trained, tell=tell)
+            if removed is not None:
+                found = replace(found, n=len(matched.x), labelled=len(data.scored_labels[1]), confounders=removed)
     announce(note for note in (*matched.readings, *matched.notes) if note not in matched.limits)
     return replace(found, warnings=(*matched.limits, *of_columns, *found.warnings), computed_on=computed_on())
 
 
-def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge):
+def _check_options(method, k, labelled, groups, confounders, pilot, fit, confidence, predicted_scores, ridge):
     check_choice("ridge", ridge, ("relative", "published"))
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method: expected {', '.join(map(repr, METHODS[:-1]))} or {METHODS[-1]!r}, got {method!r}")
@@ -183,8 +211,15 @@ def _check_options(method, k, labelled, groups, pilot, predicted_scores, ridge):
                              "needs all labels")
         if groups is not None:
             raise ValueError("groups: expected none with method 'spectral', whose published folds do not know them")
+        if check_confidence(confidence) != _CONFIDENCE or not predicted_scores:
+            raise ValueError("confidence, predicted_scores: expected none with method 'spectral', which has neither "
+                             "intervals nor scores")
     elif ridge == "published":
         raise ValueError(f"ridge: expected 'relative' with method {method!r}, got 'published'")
+    if not fit and method != "content":
+        raise ValueError(f"fit: expected True with method {method!r}, got False")
+    if confounders is not None and method != "content":
+        raise ValueError(f"confounders: expected none with method {method!r}, whose models do not know them")
     if pilot and method != "content":
         raise ValueError(f"pilot: expected none with method {method!r}, which scores no networks")
     if isinstance(k, bool) or not (k is None or (hasattr(k, "__index__") and np.ndim(k) == 0)):
@@ -214,16 +249,18 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
         return None
     from phasejax.deep import pilot_embeddings
 
-    rows: list[Any] = list(rows_in_like_units(data)[0].scored)
+    scored = rows_in_like_units(data)[0].scored
+    rows: list[Any] = list(scored)
     for place, (view, shape) in enumerate(zip((matched.x, matched.y), shapes, strict=True)):
         if shape is not None:
-            rows[place] = np.asarray(view, np.float32).reshape(len(view), *shape)
-    if any(len(view) != len(data.x) for view in rows):
-        raise ValueError(f"x: expected at most {len(data.x)} images with pilot, got {len(matched.x)}")
+            rows[place] = FoldView(np.asarray(view, np.float32).reshape(len(view), *shape),
+                                   confounders=scored[place].confounders)
+    if any(len(view) != len(scored[0]) for view in rows):
+        raise ValueError(f"x: expected at most {len(scored[0])} images with pilot, got {len(matched.x)}")
     encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
 
     def train(fold):
-        return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.groups, encoder=encoder, seed=seed,
-                                progress=tell)
+        return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2],
+                                encoder=encoder, seed=seed, progress=tell)
 
     return train

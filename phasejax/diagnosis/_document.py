@@ -20,7 +20,7 @@ KEYS = (
     "method", "n", "labelled", "groups", "d_x", "d_y", "label_columns", "kind", "k", "k_estimated", "directions",
     "confidence", "computed_on",
     # Method content.
-    "shared", "content", "scores", "spectra", "fit",
+    "shared", "content", "scores", "spectra", "confounders", "fit",
     # Methods moments and spectral.
     "estimates", "probabilities", "reverse_probability", "reduced_chi2", "sensitivity", "predicted_scores", "draws",
     "delta_ca", "delta_cp", "delta_cp_reverse", "ca", "cp", "cp_reverse",

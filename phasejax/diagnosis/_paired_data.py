@@ -48,8 +48,11 @@ class PairedRows:
         groups: numbers of the groups of dependent rows that the rows of the sample belong to; None where every row
             stands for itself.
         number_of_groups: how many groups the n rows are in; n where every row stands for itself.
-        in_folds: of each view whose columns are principal components of all rows, what reduces it by the training
-            rows of a fold alone; None where the columns are the data's own.
+        in_folds: of each view whose columns are principal components of all rows, or residuals, what makes these by
+            the training rows of a fold alone; None where the columns are the data's own.
+        strata: within which rows of the sample trade places in tests; None for a single one.
+        of_scores: label columns, labelled rows and groups of the rows of `in_folds`, where these are others than the
+            sample.
     """
 
     n: int
@@ -64,11 +67,18 @@ class PairedRows:
     groups: Int[np.ndarray, "r"] | None = None
     number_of_groups: int = 0
     in_folds: tuple[FoldView | None, FoldView | None] = (None, None)
+    strata: Int[np.ndarray, "r"] | None = None
+    of_scores: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None
 
     @property
     def scored(self) -> tuple[FoldView, FoldView]:
         """Both views as they are scored on held-out rows."""
         return self.in_folds[0] or FoldView(self.x), self.in_folds[1] or FoldView(self.y)
+
+    @property
+    def scored_labels(self) -> tuple[Float[np.ndarray, "t l"], Int[np.ndarray, "t"], Int[np.ndarray, "_"] | None]:
+        """Label columns, labelled rows and groups of the views that are scored."""
+        return self.of_scores or (self.encoded, self.labelled, self.groups)
 
     @property
     def d_x(self) -> int:

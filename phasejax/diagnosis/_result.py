@@ -11,6 +11,7 @@ from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant, with_interval
 from phasejax._core.serialise import from_text, lines_of_lists, restored
 from phasejax._version import __version__
+from phasejax.diagnosis._confounders import RemovedConfounders
 from phasejax.diagnosis._content import ContentCurve
 from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._document import document, table
@@ -45,6 +46,7 @@ class Diagnosis:
         scores: cross-validated scores of all representations, one record for each k; one only where k is given.
         fit: the spiked model that matches the moments; None where it was not asked for or could not be made.
         spectra: the views' spectra in a few numbers, for comparison with later data.
+        confounders: what was removed as known nuisance, and how much it explained; None where nothing was.
         warnings: what limits the answer, one sentence each.
         phasejax_version: of the package that made the diagnosis.
         computed_on: versions, device, cores and flags, on which the last digits depend; None where not recorded.
@@ -66,6 +68,7 @@ class Diagnosis:
     scores: tuple[FairScores, ...]
     fit: MomentDiagnosis | None = None
     spectra: SpectraSummary | None = None
+    confounders: RemovedConfounders | None = None
     warnings: tuple[str, ...] = ()
     phasejax_version: str = __version__
     computed_on: dict[str, str] | None = None
@@ -176,6 +179,8 @@ class Diagnosis:
         lines += self._lines_by_label_column()
         if self.fit is not None and self.seen:
             lines.append(f"{'With unlimited rows':<20} {self._unlimited_words()}")
+        if self.confounders is not None:
+            lines.append(f"{'Confounders':<20} {self.confounders.words()}")
         groups = "" if self.groups is None else f" in {self.groups} groups"
         k = f"k = {self.k}" if self.k is not None else f"k open, {self.directions} label directions"
         lines.append(f"{'Data':<20} n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "

@@ -264,8 +264,8 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
                                             training[rows]))
     columns = _columns_of_folds(columns, x, labelled, fold[labelled], kind)
     linear, shrinkage = cross_fitted(raw, columns, labelled, fold, ks, kind, correlation_whitening, NAMES)
-    lifted, _ = cross_fitted(features, columns[..., scored, :], np.searchsorted(rows, labelled[scored]), fold[rows], ks, kind,
-                             ridge_whitening, NAMES)
+    lifted, _ = cross_fitted(features, columns[..., scored, :], np.searchsorted(rows, labelled[scored]), fold[rows], ks,
+                             kind, ridge_whitening, NAMES)
     everyone = np.arange(len(labelled))
     return {"linear": [(everyone, earned) for earned in linear],
             "lifted": [(scored, earned) for earned in lifted]}, shrinkage
