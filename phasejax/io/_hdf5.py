@@ -77,14 +77,24 @@ def open_modality(file: Path, member: str | None, name: str) -> tuple[str, Table
 
 
 def is_annotated_zarr(folder: Path) -> bool:
-    """Whether a Zarr folder holds AnnData."""
+    """Whether a Zarr folder holds AnnData or MuData."""
+    return _written_by(folder) in ("anndata", "mudata")
+
+
+def holds_modalities(file: Path) -> bool:
+    """Whether a file or a Zarr folder holds MuData."""
+    return file.suffix.lower() == ".h5mu" or (file.suffix.lower() == ".zarr" and _written_by(file) == "mudata")
+
+
+def _written_by(folder):
+    """What the root of a Zarr folder says that it holds."""
     import zarr
 
     try:
         root = zarr.open(folder, mode="r")
     except Exception:
-        return False  # damaged in one of many ways: the reader of Zarr says in which
-    return isinstance(root, zarr.Group) and root.attrs.get("encoding-type") == "anndata"
+        return ""  # damaged in one of many ways: the reader of Zarr says in which
+    return str(root.attrs.get("encoding-type", "")).lower() if isinstance(root, zarr.Group) else ""
 
 
 def open_root(file: Path, name: str, extra: str) -> Any:

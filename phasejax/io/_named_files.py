@@ -15,7 +15,7 @@ from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.terminal import listed
 from phasejax.io._array_files import ARRAY_ENDINGS, read_array
 from phasejax.io._arrays import load_masked, load_sparse, npz_header, stored_header
-from phasejax.io._hdf5 import is_annotated_zarr, open_modality, open_root
+from phasejax.io._hdf5 import holds_modalities, is_annotated_zarr, open_modality, open_root
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse
 from phasejax.io._other_columns import OtherColumns
 from phasejax.io._parquet import read_parquet
@@ -28,6 +28,7 @@ from phasejax.io._text_table import is_text_path, read_text_table
 
 _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
 _ARRAYS = re.compile(rf"(.*(?:{'|'.join(map(re.escape, (*ARRAY_ENDINGS, '.zarr')))}))(?::(.+))?", re.IGNORECASE)
+_ANNOTATION = re.compile(r"(.*?\.(?:h5ad|h5mu|zarr)):(?:([^/]+)/)?obs/(.+)", re.IGNORECASE)
 _ANNOTATED = re.compile(r"(.*\.(?:h5ad|h5mu|zarr))(?::([^\[]+))?(?:\[(.+)\])?", re.IGNORECASE)
 
 
@@ -46,6 +47,8 @@ def named_file(path: str, name: str, id_column: str | None = None, others: Other
         raise ValueError(f"id: expected a table with named columns, .csv or .parquet, got {path}")
     if (match := _ANNOTATED.fullmatch(path)) and (not match[1].lower().endswith(".zarr") or
                                                   is_annotated_zarr(Path(match[1]))):
+        if of_obs := _ANNOTATION.fullmatch(path):
+            return _annotation(path, *of_obs.groups())
         return _named_annotated(path, *match.groups())
     if match := _ARRAYS.fullmatch(path):
         file = Path(match[1])
@@ -111,10 +114,8 @@ def _named_parquet(path, column, id_column, others):
 
 def _named_annotated(path, file, member, feature_type):
     obs = "obs"
-    if file.lower().endswith(".h5mu"):
+    if holds_modalities(Path(file)):
         rows, obs = _of_modality(file, member, path)
-    elif member is not None and member.startswith("obs/"):
-        return _annotation(path, file, member.removeprefix("obs/"))
     else:
         rows = NamedRows(open_table(file if member is None else f"{file}:{member}"))
     with reading(path, "AnnData"), open_root(Path(file), path, "anndata") as root:
@@ -139,15 +140,19 @@ def _index(group):
     return text_ids(np.asarray(read_elem(group[group.attrs["_index"]]), object))
 
 
-def _annotation(path, file, column):
-    """One column of `obs`, such as the cell type."""
+def _annotation(path, file, modality, column):
+    """One column of `obs`, such as the cell type: of all observations, or of those of one modality of MuData."""
     io = import_reader("anndata.io", "anndata", path)
     check_regular_file(file, path, folder=file.lower().endswith(".zarr"))
     with reading(path, "an annotation of AnnData"), open_root(Path(file), path, "anndata") as root:
+        if modality is None and column not in root["obs"] and column.partition(":")[0] in root.get("mod", ()):
+            modality, _, column = column.partition(":")  # as columns of MuData.obs are called
+        if modality is not None:
+            modality = choose_member(path, "modality", "modalities", modality, root.get("mod", ()))
+        obs = root["obs" if modality is None else f"mod/{modality}/obs"]
         found = choose_member(path, "annotation", "annotations", column,
-                              [key for key in root["obs"] if key != root["obs"].attrs.get("_index")])
-        values = io.read_elem(root[f"obs/{found}"])
-        return NamedRows(column_values(values, path), _index(root["obs"]), (column,))
+                              [key for key in obs if key != obs.attrs.get("_index")])
+        return NamedRows(column_values(io.read_elem(obs[found]), path), _index(obs), (column,))
 
 
 def _of_feature_type(rows, root, path, member, feature_type):

@@ -14,7 +14,7 @@ from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax.io._array_files import ARRAY_ENDINGS, read_array
 from phasejax.io._arrays import as_bfloat16, load_array, stored_header
-from phasejax.io._hdf5 import is_annotated_zarr, open_anndata, open_mudata
+from phasejax.io._hdf5 import holds_modalities, is_annotated_zarr, open_anndata, open_mudata
 from phasejax.io._parquet import read_parquet
 from phasejax.io._table import Table, table_of_rows
 from phasejax.io._tensors import TENSOR_ENDINGS, open_tensors
@@ -103,7 +103,8 @@ def _open_npy(file, member, name, flatten):
 
 
 def _open_zarr(file, member, name, flatten):
-    return (open_anndata(file, member, name) if is_annotated_zarr(file) else
+    return (open_mudata(file, member, name) if holds_modalities(file) else
+            open_anndata(file, member, name) if is_annotated_zarr(file) else
             _open_array(file, member, name, flatten))
 
 

@@ -134,11 +134,25 @@ def test_a_coordinate_beside_the_rows_identifies_them():
 def test_modalities_with_other_cells_each_are_joined():
     anndata, mudata = pytest.importorskip("anndata"), pytest.importorskip("mudata")
     parts = {"rna": (X[:40], NAMES[:40]), "adt": (Y[ORDER], [NAMES[row] for row in ORDER])}
+    kinds = [f"kind {row % 3}" for row in range(N)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mudata.MuData({key: anndata.AnnData(view, obs=pd.DataFrame(index=names))
-                       for key, (view, names) in parts.items()}).write("cells.h5mu")
-    np.testing.assert_array_equal(match_rows("cells.h5mu:rna", "cells.h5mu:adt").y, Y[:40])
+        obs = {key: pd.DataFrame({"cell_type": [kinds[NAMES.index(name)] for name in names]}, index=names)
+               for key, (_, names) in parts.items()}
+        cells = mudata.MuData({key: anndata.AnnData(view, obs=obs[key]) for key, (view, _) in parts.items()})
+        cells.obs["donor [all]"] = [f"donor {NAMES.index(name) % 5}" for name in cells.obs_names]
+        cells.write("cells.h5mu")
+        cells.write_zarr("cells.zarr")
+        for file in ("cells.h5mu", "cells.zarr"):
+            np.testing.assert_array_equal(match_rows(f"{file}:rna", f"{file}:adt").y, Y[:40])
+            for annotation in ("rna/obs/cell_type", "adt/obs/cell_type", "obs/rna:cell_type"):
+                assert match_rows(f"{file}:rna", Y[:40], f"{file}:{annotation}").labels.tolist() == kinds[:40]
+            found = match_rows(f"{file}:rna", f"{file}:adt", groups=f"{file}:obs/donor [all]")
+            assert found.groups.tolist() == [row % 5 for row in range(40)]
+            for annotation, message in (("atac/obs/x", r"modalities \((adt|rna), (adt|rna)\), got atac"),
+                                        ("adt/obs/kind", r"annotations \(cell_type\), got kind")):
+                with pytest.raises(ValueError, match=message):
+                    match_rows(f"{file}:rna", Y[:40], f"{file}:{annotation}")
 
 
 def test_the_same_rows_by_every_route_are_the_same_to_the_bit():
