@@ -1,6 +1,26 @@
 """Text from files and arguments that is shown on a terminal, which obeys control characters."""
 
+import os
+import sys
 from collections.abc import Iterable
+
+_passing: list[str] = []
+
+
+def show_passing_line(text: str) -> None:
+    """Show on a terminal, and nowhere else, a line that `clear_passing_line` takes away again; text has no controls."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        sys.stderr.write(f"{text}\r")
+        sys.stderr.flush()
+        _passing.append(text)
+
+
+def clear_passing_line() -> None:
+    """Take away what `show_passing_line` shows, before something else is written in its place."""
+    if _passing:
+        sys.stderr.write("\r" + " " * max(map(len, _passing)) + "\r")
+        sys.stderr.flush()
+        _passing.clear()
 
 
 def printable(text: str) -> str:

@@ -8,4 +8,29 @@ and writes for them; `_compiled_programs` keeps compiled programs from one call 
 Nothing that takes time to import is imported before a subcommand runs.
 """
 
-from phasejax.cli._main import main as main
+import sys
+
+from phasejax._core.terminal import show_passing_line
+
+# Subcommands that show bars as soon as they run.
+_LONG = ("diagnose", "inspect", "monitor", "similarity", "sweep")
+_SHORT = {"-h", "--help", "--list", "--no-progress", "--distributed"}
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line.
+
+    A first line is there before what parses the arguments is imported, on a terminal.
+
+    Args:
+        args: the arguments after the command's name; those of the process when left out.
+
+    Returns:
+        The exit code. Arguments that cannot be parsed raise SystemExit(2) after a message.
+    """
+    args = sys.argv[1:] if args is None else args
+    if args and args[0] in _LONG and _SHORT.isdisjoint(args):
+        show_passing_line(f"{args[0]}: starting ...")
+    from phasejax.cli._main import main as run
+
+    return run(args)

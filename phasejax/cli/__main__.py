@@ -2,7 +2,7 @@
 
 import sys
 
-from phasejax.cli._main import main
+from phasejax.cli import main
 
 if __name__ == "__main__":  # workers of MPI import this module too
     sys.exit(main())

@@ -103,7 +103,8 @@ class Diagnose:
             raise ValueError("--draws: expected --json with it, got none")
         if self.report and self.method != "content":
             raise ValueError(f"--report: expected method content, got {self.method}")
-        with progress_bars("diagnose") if self.progress else contextlib.nullcontext(False) as progress:
+        with (progress_bars("diagnosis (reading)", units_per_second=10) if self.progress
+              else contextlib.nullcontext(False)) as progress:
             from phasejax.diagnosis import Diagnosis, diagnose
             from phasejax.io import load_array
 

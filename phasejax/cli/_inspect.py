@@ -46,16 +46,19 @@ class Inspect:
 
     def run(self) -> int:
         """Look at the files, write the file that was asked for, and print the screen."""
-        from phasejax.io import inspect_pair, load_array
+        from phasejax._core.progress import progress_bars
 
         check_outputs([self.json], (self.x, self.y, self.labels, self.labelled, self.groups))
         if self.labels is None and self.labelled is not None:
             raise ValueError("--labelled: expected --labels with it, got none")
-        files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
-                           flatten=self.flatten)
-        labelled = None if self.labelled is None else load_array(self.labelled)
-        found = inspect_pair(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
-                             missing=self.missing)
+        with progress_bars("inspect (reading)"):
+            from phasejax.io import inspect_pair, load_array
+
+            files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
+                               flatten=self.flatten)
+            labelled = None if self.labelled is None else load_array(self.labelled)
+            found = inspect_pair(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
+                                 missing=self.missing)
         write_results(found, self.json, None)
         print(printable(found.summary()))
         return 0

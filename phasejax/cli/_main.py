@@ -11,19 +11,20 @@ from collections.abc import Iterator
 
 import tyro
 
-from phasejax._core.terminal import one_line, printable
+from phasejax._core.terminal import clear_passing_line, one_line, printable
 from phasejax._version import __version__
 from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
 from phasejax.cli._diagnose import Diagnose
 from phasejax.cli._files import notes_on_standard_error
+from phasejax.cli._heads import Heads
 from phasejax.cli._inspect import Inspect
 from phasejax.cli._monitor import Monitor
 from phasejax.cli._similarity import Similarity
 from phasejax.cli._sweep import Sweep
 
-COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "monitor": Monitor, "similarity": Similarity, "sweep": Sweep,
-            "check": Check}
+COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "heads": Heads, "monitor": Monitor, "similarity": Similarity,
+            "sweep": Sweep, "check": Check}
 _DESCRIPTION = (f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190). --version prints the "
                 "version; --help after a subcommand says more.")
 
@@ -41,6 +42,7 @@ def main(args: list[str] | None = None) -> int:
     if args == ["--version"]:
         print(f"phasejax {__version__}")
         return 0
+    clear_passing_line()
     with _shown_printable(args):
         command = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="phasejax", args=args, description=_DESCRIPTION)
     try:

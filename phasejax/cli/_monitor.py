@@ -61,7 +61,8 @@ class Monitor:
         check_outputs((self.json, self.out), (self.baseline, self.x, self.y, self.labels, self.labelled, self.groups))
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
-        with progress_bars("monitor") if self.progress else contextlib.nullcontext(False) as progress:
+        with (progress_bars("diagnosis (reading)", units_per_second=10) if self.progress
+              else contextlib.nullcontext(False)) as progress:
             from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
             from phasejax.io import load_array
 

@@ -70,7 +70,7 @@ class Similarity:
 
         check_ending("--out", self.out, TABLES)
         check_outputs((self.json, self.out), (self.x, self.y, self.groups))
-        with progress_bars("similarity") if self.progress else contextlib.nullcontext(False) as progress:
+        with progress_bars("similarity (reading)") if self.progress else contextlib.nullcontext(False) as progress:
             from phasejax.similarity import compare_representations
 
             files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)

@@ -6,7 +6,8 @@ import sys
 
 from rich.progress import Progress
 
-from phasejax._core.progress import no_progress, progress_bars, reporting
+from phasejax._core.progress import TimeLeft, no_progress, progress_bars, reporting
+from phasejax._core.terminal import clear_passing_line, show_passing_line
 
 
 def test_bars_are_shown_at_once_and_only_on_a_terminal(capsys, monkeypatch):
@@ -54,3 +55,50 @@ def test_a_task_keeps_its_bar_while_its_details_change(monkeypatch):
         for done, task in enumerate(("cp, epochs (loss 0.3)", "cp, epochs (loss 0.2)", "ca, epochs (loss 0.2)")):
             advance(task, done, 3)
     assert added == ["cp, epochs (loss 0.3)", "ca, epochs (loss 0.2)"]
+
+
+def test_one_bar_tells_the_whole_with_its_share_and_the_time_left(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress_bars("diagnosis (reading)", units_per_second=10) as advance:
+        advance("diagnosis (label content)", 0, 600)
+        advance("diagnosis (scores)", 300, 600)
+    shown = capsys.readouterr().err
+    assert "(reading)" in shown
+    assert re.search(r"diagnosis \(scores\).*50%", shown)
+    assert "left:" in shown
+    assert shown.count("600") == 0  # seconds that are expected are no parts to be counted
+
+
+def test_the_time_left_follows_what_was_expected_at_first_and_what_is_seen_later():
+    clock = [0.0]
+    left = TimeLeft(units_per_second=10, now=lambda: clock[0])
+    assert str(left) == "?"
+    clock[0] = 7.0  # reading, whose time says nothing about the rest
+    left.report(0, 600)
+    assert left.seconds() == 60  # as expected
+    clock[0] = 9.0
+    assert str(left) == "0:00:58"  # it runs down
+    clock[0] = 27.0
+    left.report(100, 600)  # 20 seconds for what should take 10
+    assert left.seconds() == 500 * (20 + 5) / (100 + 50)
+    clock[0] = 10_000.0
+    assert left.seconds() == 0
+    plain = TimeLeft(now=lambda: clock[0])
+    clock[0] += 30.0
+    plain.report(1, 4)
+    assert plain.seconds() == 90
+    plain.report(0, 4)
+    assert plain.seconds() is None
+
+
+def test_a_passing_line_is_on_terminals_only_and_goes_away(capsys, monkeypatch):
+    show_passing_line("diagnose: starting ...")
+    clear_passing_line()
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    show_passing_line("starting")
+    assert capsys.readouterr().err == "starting\r"
+    clear_passing_line()
+    clear_passing_line()
+    assert capsys.readouterr().err == "\r" + 8 * " " + "\r"

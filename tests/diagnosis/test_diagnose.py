@@ -158,7 +158,12 @@ def test_columns_that_others_determine_are_left_out_with_a_warning(method):
     x, y, s = separable(n=120)
     block = np.eye(3)[np.random.default_rng(0).integers(0, 3, 120)]
     options = {"method": method} | ({} if method == "spectral" else {"predicted_scores": False})
-    plain = phasejax.diagnose(np.c_[x, block[:, :2]], y, s, **options)
+    told = []
+    plain = phasejax.diagnose(np.c_[x, block[:, :2]], y, s, **options, progress=lambda *report: told.append(report))
+    if method == "content":  # one task, in steps of about equal times, which its parts have in parentheses
+        assert [task for task, _, _ in told] == ["diagnosis (is anything shared)", "diagnosis (label content)",
+                                                 "diagnosis (moments of a spiked model)", "diagnosis"]
+        assert [done / total for _, done, total in told] == pytest.approx([0, 0.045, 0.09, 1], abs=0.01)
     found = phasejax.diagnose(np.c_[x, block, x[:, 0] - x[:, 1]], np.c_[y, np.full(120, 3.0)], s, **options)
     assert any(warning.startswith("x: 2 of 9 columns left out") for warning in found.warnings)
     assert any(warning.startswith("y: 1 of 6 columns left out: 5 does not vary") for warning in found.warnings)
