@@ -1,5 +1,6 @@
 """The command `phasejax sweep`: quantities of the spiked model over a grid of its parameters."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,11 +8,12 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from phasejax._core.atomic_files import check_writable_path
-from phasejax._core.input_files import check_memory
 from phasejax._core.terminal import one_line
 from phasejax.cli._files import check_ending
 from phasejax.cli._sweep_output import ENDINGS, check_folder, listed_quantities, write_dataset
 
+_TIMEOUT = 60
+_LONGEST = 10**7  # values along an axis, as in `sweep`; more are not even listed
 # Inside the class, `list` is an option.
 Names = list[str]
 
@@ -65,8 +67,9 @@ class Sweep:
     """Number of processes."""
     process_id: int | None = None
     """Number of this process, from 0."""
-    timeout: Annotated[int, tyro.conf.arg(metavar="SECONDS")] = 60
-    """With distributed: how long to wait for the other processes, and for one that gives no sign of life."""
+    timeout: Annotated[int | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """With distributed: how long to wait for the other processes, and for one that gives no sign of life; 60 when
+    left out."""
 
     def run(self) -> int:
         """Evaluate the grid, write the file that was asked for, and print what was written where."""
@@ -84,7 +87,13 @@ class Sweep:
         if self.executor is not None and self.distributed:
             raise ValueError("--executor: expected none with --distributed, which shares the work already, got "
                              f"{self.executor}")
-        axes, fixed = dict(map(_axis, self.axes or ())), dict(map(_setting, self.fixed))
+        if not self.distributed:
+            of_processes = (("--coordinator", self.coordinator), ("--processes", self.processes),
+                            ("--process-id", self.process_id), ("--timeout", self.timeout))
+            for flag, given in of_processes:
+                if given is not None:
+                    raise ValueError(f"{flag}: expected --distributed with it, got {given} without")
+        axes, fixed = _by_name("--axes", map(_axis, self.axes or ())), _by_name("--fixed", map(_setting, self.fixed))
 
         import jax
 
@@ -108,7 +117,8 @@ class Sweep:
                          executor=self.executor, progress=progress)
 
         if self.distributed:
-            with joined(self.coordinator, self.processes, self.process_id, self.timeout):
+            timeout = _TIMEOUT if self.timeout is None else self.timeout
+            with joined(self.coordinator, self.processes, self.process_id, timeout):
                 first = jax.process_index() == 0
                 found = compute(first)
         else:
@@ -128,6 +138,16 @@ class Sweep:
         return "nothing was written"
 
 
+def _by_name(flag: str, given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """What was given for each name; a name that stands twice is refused."""
+    found: dict[str, Any] = {}
+    for name, value in given:
+        if name in found:
+            raise ValueError(f"{flag}: expected each name once, got {name} twice")
+        found[name] = value
+    return found
+
+
 def _axis(text: str) -> tuple[str, Any]:
     """Name and values of one axis, from NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..."""
     import numpy as np
@@ -136,11 +156,14 @@ def _axis(text: str) -> tuple[str, Any]:
     try:
         if ":" in values:
             first, last, count = values.split(":")
-            check_memory("--axes", 8 * int(count))
-            return name, np.linspace(float(first), float(last), int(count))
+            if int(count) > _LONGEST:
+                raise ValueError(f"--axes: expected at most {_LONGEST} values of {name}, got {int(count)}")
+            spaced = np.linspace(float(first), float(last), int(count))
+            whole = np.all((spaced == np.round(spaced)) & (np.abs(spaced) < 2**53))
+            return name, spaced.astype(int) if whole else spaced  # dimensions and n must be whole numbers
         return name, np.array([_number(value) for value in values.split(",")])
     except (ValueError, OverflowError) as error:
-        if "memory" in str(error):
+        if str(error).startswith("--axes: "):
             raise
         raise ValueError(f"--axes: expected NAME=FIRST:LAST:COUNT or NAME=VALUE,VALUE,..., got {text!r}") from None
 

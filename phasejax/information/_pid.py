@@ -32,6 +32,7 @@ from phasejax._core.validation import check_array, check_choice, check_number
 
 MEASURES = ("broja", "imin")
 _SUM_TOLERANCE = 1e-6
+_TOLERANCE = 1e-7
 _ROUNDING = 1e-12  # nats
 
 
@@ -59,7 +60,7 @@ class PartialInformation:
 
 
 @checked
-def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", tolerance: float = 1e-7
+def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", tolerance: float = _TOLERANCE
               ) -> PartialInformation:
     r"""Partial information decomposition of a probability table p(x, y, t).
 
@@ -78,7 +79,7 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
         table: probabilities, summing to 1, shape (X, Y, T): modality x, modality y, label. T times the
             larger of X and Y up to about 2000.
         measure: "broja" or "imin".
-        tolerance: gap to aim for, in nats; with probabilities below 1e-9 it stays near 1e-5.
+        tolerance: gap to aim for with "broja", in nats; with probabilities below 1e-9 it stays near 1e-5.
 
     Returns:
         The four parts, in nats, and how exact they are.
@@ -101,6 +102,8 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
     if not p.size:
         raise ValueError(f"table: expected probabilities of x, y and the label, got shape {p.shape}")
     check_number("tolerance", tolerance, above=0)
+    if measure != "broja" and tolerance != _TOLERANCE:
+        raise ValueError(f"tolerance: expected none with measure {measure!r}, which is exact, got {tolerance}")
     if not np.isfinite(p).all() or p.min() < 0:
         raise ValueError(f"table: expected probabilities of at least 0, got {p.min()}")
     if abs(p.sum() - 1) > _SUM_TOLERANCE:

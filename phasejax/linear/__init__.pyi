@@ -1,3 +1,4 @@
+from ._confounder_remover import ConfounderRemover as ConfounderRemover
 from ._covariances import Covariances as Covariances
 from ._covariances import Whitened as Whitened
 from ._covariances import covariances_from_samples as covariances_from_samples

@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 from phasejax._core.checked_call import checked
 from phasejax._core.linalg import singular_values, whitening
 from phasejax._core.pytree import pytree
-from phasejax._core.validation import KeyLike, check_choice, check_count, check_key
+from phasejax._core.validation import KeyLike, check_choice, check_count, check_key, shown
 from phasejax.linear import _losses
 from phasejax.linear._covariances import Covariances
 from phasejax.linear._solvers import check_rank
@@ -72,7 +72,7 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
         covariances: of a sample or of the population.
         k: number of outputs, 1 to min(d_x, d_y).
         key: random key or a seed of the initial encoders, whose entries are N(0, 1 / fan-in).
-        lam: weight of alignment in the joint objective, in units of y squared.
+        lam: weight of alignment in the joint objective, in units of y squared; None for others.
         learning_rate: Adam's rate at the start.
         max_steps: gradient steps at most, rounded up to whole windows.
         window: steps whose mean loss is compared with that of the window before.
@@ -84,7 +84,7 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
         The trained encoders, and how training ended.
 
     Raises:
-        ValueError: an unknown objective, k out of range, a missing lam, counts below 1.
+        ValueError: an unknown objective, k out of range, a missing lam, or one without the joint objective.
 
     Source: K26, eq. 1 and 2, as they are minimised in practice.
 
@@ -101,6 +101,8 @@ def train(objective: Objective | str, covariances: Covariances, k: int, *, key: 
     check_choice("objective", objective, get_args(Objective))
     if objective == "joint" and lam is None:
         raise ValueError("lam: expected a weight for the joint objective, got None")
+    if objective != "joint" and lam is not None:
+        raise ValueError(f"lam: expected None with objective {objective!r}, got {shown(lam)}")
     check_rank(covariances, k)
     check_count("max_steps", max_steps, most=2**31 - 1)
     check_count("window", window)

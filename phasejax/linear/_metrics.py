@@ -30,7 +30,12 @@ def signal_directions(k: int, d: int, basis: Float[HostOrDevice, "d d"] | None =
     [[1.0, 0.0, 0.0]]
     """
     check_memory("d", 8 * check_count("d", d) * check_count("k", k, most=d))
-    return jnp.eye(k, d) if basis is None else jnp.asarray(check_array("basis", basis, 2))[:, :k].T
+    if basis is None:
+        return jnp.eye(k, d)
+    basis = jnp.asarray(check_array("basis", basis, 2))
+    if basis.shape != (d, d):
+        raise ValueError(f"basis: expected shape ({d}, {d}), got {basis.shape}")
+    return basis[:, :k].T
 
 
 @checked

@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 from phasejax._core.checked_call import checked
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_choice, check_number, is_traced
+from phasejax._core.validation import check_choice, check_number, is_traced, shown
 from phasejax.similarity._inputs import centred, map_row_blocks, near_the_origin, paired, undefined_if_not_finite
 
 # Number of rows whose pairs give the median distance.
@@ -52,8 +52,9 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
         x, y: n rows that pair, n >= 4, shapes (n, d_x) and (n, d_y).
         kernel: "linear", k(a, b) = a'b, or "rbf", k(a, b) = exp(-|a - b|^2 / (2 s^2)).
         unbiased: HSIC_u instead of HSIC_b.
-        bandwidth: b > 0, where s^2 is b^2 times the median squared distance between two rows of the view. The median
-            is over the pairs of 1000 rows at most, evenly spaced; it takes part in derivatives.
+        bandwidth: b > 0 of the RBF kernel (1 with the linear one, which has none), where s^2 is b^2 times the median
+            squared distance between two rows of the view. The median is over the pairs of 1000 rows at most, evenly
+            spaced; it takes part in derivatives.
         block: rows of the kernel matrices that are held at once.
 
     Returns:
@@ -71,6 +72,8 @@ def cka(x: Shaped[HostOrDevice, "n d_x"], y: Shaped[HostOrDevice, "n_y d_y"], *,
     (1.0, 0.7071)
     """
     check_choice("kernel", kernel, ("linear", "rbf"))
+    if kernel == "linear" and (is_traced(bandwidth) or bandwidth != 1):
+        raise ValueError(f"bandwidth: expected 1 with the linear kernel, which has none, got {shown(bandwidth)}")
     x, y = paired(x, y, rows=4, shifts_matter=False)
     if kernel == "linear":
         found = linear_cka(x, y, block)

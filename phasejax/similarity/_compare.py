@@ -6,7 +6,7 @@ compiled and computed side by side, as many at a time as there are cores.
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from phasejax._core.devices import cores
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_among, check_confidence, check_count, check_number, check_seed
+from phasejax.io._matching import announce
 from phasejax.similarity import _significance
 from phasejax.similarity._cca import correlation_matrix_distance, mean_canonical_correlation, svcca, svcca_components
 from phasejax.similarity._cka import cka
@@ -28,6 +29,7 @@ from phasejax.similarity._cknna import cknna
 from phasejax.similarity._families import Family, Options, shared_work
 from phasejax.similarity._inputs import leading_components, matched_views, paired
 from phasejax.similarity._neighbours import (
+    LIST_METRICS,
     check_distance,
     check_neighbours,
     cycle_knn,
@@ -58,6 +60,7 @@ METRICS: dict[str, Callable[..., Float[Array, ""]]] = {
 _Result = TypeVar("_Result")
 
 _MOST_DRAWS = 10**7  # more would take days
+_COUNTING = (*LIST_METRICS, "cknna")  # that have neighbours
 
 
 @checked
@@ -78,7 +81,7 @@ def compare_representations(
             `phasejax.io.as_named` takes. Rows are matched by identifiers where both have them (the index of a
             DataFrame), else by position (`phasejax.io.match_rows`).
         metrics: names in `METRICS`; when left out all that these views allow.
-        k: neighbours, 1 <= k < n.
+        k: neighbours, 1 <= k < n. A note says where an option was given that none of the metrics has.
         distance: by which neighbours are near, "cosine" or "euclidean".
         bandwidth: of the RBF kernel, in median distances.
         components: number of directions that `svcca` compares.
@@ -123,12 +126,14 @@ def compare_representations(
     bandwidth, confidence = check_number("bandwidth", bandwidth, above=0), check_confidence(confidence)
     seed = check_seed("seed", seed)
     families, left_out, found = [], {}, {}
+    announce(_without_effect(list(metrics or METRICS), k, distance, bandwidth, components))
     with jax.enable_x64(True):
         x, y, codes = matched_views(x, y, groups=groups, by_position=by_position, missing=missing)
         if pca is not None:
             x, y = (leading_components(name, view, pca, seed) for name, view in (("x", x), ("y", y)))
         x, y = paired(x, y, rows=4)
-        check_neighbours(k, "euclidean", x=x)
+        if set(metrics or METRICS) & set(_COUNTING):
+            check_neighbours(k, "euclidean", x=x)
         if "svcca" in (metrics or METRICS):
             svcca_components(components, x, y)
         n = x.shape[0]
@@ -163,6 +168,16 @@ def compare_representations(
                            {name: left_out[name] for name in METRICS if name in left_out},
                            None if codes is None else int(codes.max()) + 1, None if codes is None else paired_rows,
                            computed_on())
+
+
+def _without_effect(metrics: list[str], k: int, distance: str, bandwidth: float, components: int | None
+                    ) -> Iterator[str]:
+    """A line for each option that was given although none of the metrics has it."""
+    for name, given, default, having in (("k", k, 10, _COUNTING), ("distance", distance, "cosine", _COUNTING),
+                                         ("bandwidth", bandwidth, 1.0, CKA_NAMES["rbf"]),
+                                         ("components", components, None, ("svcca",))):
+        if given != default and not set(metrics) & set(having):
+            yield f"{name}: {given} has no effect on {', '.join(metrics)}, only on {', '.join(having)}"
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from phasejax._core.input_files import check_memory
 from phasejax._core.validation import shown
 
 # Parameters that set the shapes of arrays: cells that differ in them cannot share a program.
 SHAPE_PARAMETERS = ("k", "d", "d_y")
 _COUNTS = ("n", *SHAPE_PARAMETERS)
+# The most values along a dimension, and the most combinations of shape parameters: each is a program to compile.
+LONGEST, _MOST_GROUPS = 10**7, 1000
 # Long name and units of each parameter, for the coordinates of a dataset.
 PARAMETERS = {
     "kappa": ("signal strength", "data units"),
@@ -85,12 +86,20 @@ class Grid:
             if dims.setdefault(dim, len(values)) != len(values):
                 raise ValueError(f"{name}: expected {dims[dim]} values along {dim!r}, got {len(values)}")
             parsed[name] = Axis(dim, values)
-        return cls(dims, parsed)
+        grid = cls(dims, parsed)
+        if (groups := math.prod(dims[dim] for dim in grid.dims_of_shapes())) > _MOST_GROUPS:
+            raise ValueError(f"{', '.join(name for name in SHAPE_PARAMETERS if name in parsed)}: expected at most "
+                             f"{_MOST_GROUPS} combinations, since each is a program of its own, got {groups}")
+        return grid
+
+    def dims_of_shapes(self) -> list[str]:
+        """The dimensions along which shapes of arrays vary."""
+        return [dim for dim in self.dims
+                if any(axis.dim == dim for name, axis in self.axes.items() if name in SHAPE_PARAMETERS)]
 
     def groups(self) -> Iterator[Group]:
         """One group for each combination of shape parameters; a single one where no shape varies."""
-        dims = [dim for dim in self.dims
-                if any(axis.dim == dim for name, axis in self.axes.items() if name in SHAPE_PARAMETERS)]
+        dims = self.dims_of_shapes()
         for position in np.ndindex(*(self.dims[dim] for dim in dims)):
             index = dict(zip(dims, map(int, position), strict=True))
             yield Group({name: int(axis.values[index[axis.dim]]) for name, axis in self.axes.items()
@@ -144,7 +153,8 @@ def _checked_values(name: str, values: Any) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name}: expected an axis of at least one value, got shape {values.shape}")
-    check_memory(name, 8 * values.size)
+    if len(values) > LONGEST:
+        raise ValueError(f"{name}: expected at most {LONGEST} values, got {len(values)}")
     if name in _COUNTS:
         if values.dtype.kind not in "iu" or values.min() < 1:
             raise ValueError(f"{name}: expected whole numbers of at least 1, got {shown(values)}")

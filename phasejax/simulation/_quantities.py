@@ -34,13 +34,21 @@ class Cell:
         covariances: of a sample or of the population; the solvers see nothing else.
         lam: weight of alignment in the joint objective, in units of y squared; None where it is not used.
         n: pairs in the sample; None for the population.
+        note_lam: called whenever something reads `lam`, so that a sweep in which nothing does can refuse it.
     """
 
     def __init__(self, model: SpikedModel, covariances: Covariances | Whitened,
-                 lam: ArrayLike | None = None, n: ArrayLike | None = None):
-        self.model, self.lam, self.n = model, lam, n
+                 lam: ArrayLike | None = None, n: ArrayLike | None = None,
+                 note_lam: Callable[[], None] = lambda: None):
+        self.model, self.n, self._lam, self._note_lam = model, n, lam, note_lam
         self.whitened = covariances if isinstance(covariances, Whitened) else Whitened(covariances)
         self._trained: dict[str, linear.Trained] = {}
+
+    @property
+    def lam(self) -> ArrayLike | None:
+        """The weight of alignment in the joint objective."""
+        self._note_lam()
+        return self._lam
 
     @property
     def covariances(self) -> Covariances:
@@ -49,7 +57,7 @@ class Cell:
 
     def reverse(self) -> "Cell":
         """The same cell with the two views swapped."""
-        return Cell(self.model.reverse(), self.whitened.reverse(), self.lam, self.n)
+        return Cell(self.model.reverse(), self.whitened.reverse(), self._lam, self.n, self._note_lam)
 
     @cached_property
     def ca(self) -> linear.Alignment:

@@ -75,6 +75,9 @@ class Stage:
         seeds: number of samples; 1 unless sampled.
         key: random key, where samples are drawn.
         common: whether all cells use the same draws.
+
+    Attributes:
+        reads_lam: whether any quantity read the weight of the joint objective.
     """
 
     def __init__(self, source: Source, quantities: Mapping[str, Quantity], grid: Grid, models: list[SpikedModel],
@@ -89,6 +92,7 @@ class Stage:
         self._groups = list(grid.groups())
         self._seeds_at_once = self._count_seeds_at_once()
         self._compiled: dict[tuple, CompiledProgram] = {}
+        self.reads_lam = False
         self._compiling, self._part, self._computed = threading.Lock(), None, 0  # of `compute`
         self._programs: dict[tuple, Program] = {}  # groups of the same shapes share one
         for group, model in zip(self._groups, models, strict=True):
@@ -211,6 +215,22 @@ class Stage:
                 for dim, first, side in zip(self._varying(group), origin, sides, strict=True)}
         return tuple(cuts[dim] if dim in cuts else slice(group.index[dim], group.index[dim] + 1) for dim in self.dims)
 
+    def count_boxes(self, chunk_shape: tuple[int, ...]) -> int:
+        """How many chunks `boxes` gives, without making them."""
+        sides = dict(zip(self.dims, chunk_shape, strict=True))
+        found = 0
+        for group in self._groups:
+            *lengths, _ = self._varying(group).items()
+            whole, rest = divmod(self._seeds, self._seeds_at_once)
+            of_seeds = (whole * math.ceil(self._seeds_at_once / sides.get("seed", 1))
+                        + math.ceil(rest / sides.get("seed", 1)))
+            found += math.prod(math.ceil(length / sides[dim]) for dim, length in lengths) * of_seeds
+        return found
+
+    def _note_lam(self) -> None:
+        """Remember that the weight of the joint objective was read while a program was traced."""
+        self.reads_lam = True
+
     def _varying(self, group: Group) -> dict[str, int]:
         """The dimensions that vary inside a group, and their lengths; the last one is the seed."""
         varying = {dim: length for dim, length in self._grid.dims.items() if dim not in group.index}
@@ -270,7 +290,8 @@ class Stage:
             if self.source == "theory":
                 return {name: _computed(name, q, model) if q.source == "theory" else _computed(name, q, model, pairs)
                         for name, q in self.quantities.items()}
-            cell = Cell(model, covariances(model, at, pairs, constants), point.get("lam", self._lam), pairs)
+            cell = Cell(model, covariances(model, at, pairs, constants), point.get("lam", self._lam), pairs,
+                        self._note_lam)
             return {name: _computed(name, quantity, cell) for name, quantity in self.quantities.items()}
 
         return results

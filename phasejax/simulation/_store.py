@@ -14,8 +14,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import xarray as xr
 
-from phasejax._core.input_files import check_memory
-
 # The attribute that says on what a sweep was begun. It may differ when the sweep goes on: no digit depends on it.
 COMPUTED_ON = "computed_on"
 Region = tuple[slice, ...]  # where a chunk lies along the dimensions of the grid
@@ -61,6 +59,13 @@ class DatasetTemplate:
         """The dataset with the given results, which may be only some of the variables."""
         return xr.Dataset({name: (self.variables[name].dims, values, self.variables[name].attrs)
                            for name, values in arrays.items()}, self.coords, self.attrs)
+
+    def bytes_of_results(self) -> tuple[int, int]:
+        """Bytes of all floating-point results, and of all others."""
+        found = {True: 0, False: 0}
+        for v in self.variables.values():
+            found[np.issubdtype(v.dtype, np.floating)] += math.prod(v.shape) * np.dtype(v.dtype).itemsize
+        return found[True], found[False]
 
     def digest(self) -> str:
         """A checksum of all that tells this dataset from others before its results are known, but for its origin."""
@@ -117,7 +122,6 @@ class Memory:
 
     def __init__(self, template: DatasetTemplate):
         self.template = template
-        check_memory("axes", sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in template.variables.values()))
         self.arrays = {name: np.full(v.shape, v.fill, v.dtype) for name, v in template.variables.items()}
 
     def chunk_shape(self, name: str) -> tuple[int, ...]:

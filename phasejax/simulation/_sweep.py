@@ -7,6 +7,7 @@ by what they are computed from, one stage for each source, and the stages run on
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -30,6 +31,7 @@ from phasejax.simulation._executor import Budget
 from phasejax.simulation._grid import PARAMETERS, Grid
 from phasejax.simulation._quantities import QUANTITIES, Quantity
 from phasejax.simulation._shared_out import check_can_be_sent, share_out
+from phasejax.simulation._size import check_chunks, check_room
 from phasejax.simulation._stage import Source, Stage
 from phasejax.simulation._store import COMPUTED_ON, DatasetTemplate, Memory, Variable
 from phasejax.simulation._store_identity import OF_FUNCTION
@@ -43,6 +45,9 @@ from phasejax.simulation._sweep_models import (
 )
 from phasejax.simulation._zarr_store import ZarrStore
 from phasejax.theory import Regime, SpikedModel
+
+_LEAST_BYTES = 1  # of one result
+_MOST_SEEDS = 10**7
 
 
 @checked
@@ -77,9 +82,9 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
         fixed: the other arguments of `build`, the same in all cells (or "lam").
         n: pairs in each sample, >= max(d_x, d_y), since covariances of fewer pairs cannot be
             whitened. Below d_x + d_y some sample canonical correlations are exactly 1, and a warning
-            says so.
-        seeds: number of independent samples, >= 1.
-        key: random key or a seed; needed when samples are drawn.
+            says so. Refused where no quantity depends on it.
+        seeds: number of independent samples, 1 to 10^7; 1 where nothing is sampled.
+        key: random key or a seed; needed when samples are drawn, and without effect elsewhere.
         common_random_numbers: use the same draws in every cell.
         memory: what the chunks in work may take, "2GB", a number of bytes, or a fraction of the
             device's memory; a quarter of it when left out. The results come on top, except in a store.
@@ -104,7 +109,8 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
 
     Raises:
         ValueError: an unknown quantity or parameter, an empty axis, a value out of range, n too
-            small, seeds < 1, a missing key, too little memory, a store of another sweep (what differs is named)
+            small, seeds < 1, a missing key, n, seeds or lam that no quantity depends on, too little memory, results
+            that fit neither into memory nor on the disk of the store, a store of another sweep (what differs is named)
             or one that another run is writing to, or functions that cannot
             be sent to workers; before anything is compiled. Workers that are unlike, when they first answer.
         ConnectionError: no workers any more; what is in the store is kept, and the same call goes on with it.
@@ -120,7 +126,7 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     constant: dict[str, Any] = dict(fixed or {})
     grid = Grid.from_axes(axes)
     check_fixed(constant, grid)
-    n, seeds = n if n is None else check_count("n", n), check_count("seeds", seeds)
+    n, seeds = n if n is None else check_count("n", n), check_count("seeds", seeds, most=_MOST_SEEDS)
     key = key if key is None else check_key("key", key)
     sampled = n is not None or "n" in grid.axes
     by_source = _sorted_by_source(quantities, sampled)
@@ -128,6 +134,10 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
                for quantity in chosen.values())
     sampled = "sampled" in by_source
     _check_sampling(n, seeds, key, sampled, "n" in grid.axes)
+    _check_effects(by_source, n, seeds, common_random_numbers, of_n, "n" in grid.axes)
+    cells = math.prod(grid.dims.values())
+    results = sum(cells * (seeds if source == "sampled" else 1) * len(chosen) for source, chosen in by_source.items())
+    check_room(0, _LEAST_BYTES * results, store)
     check_arguments(build, {*grid.axes, *constant})
     if executor is not None and jax.process_count() > 1:
         raise ValueError("executor: expected none, since this program runs in several processes that share the sweep")
@@ -138,7 +148,12 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
     stages = [Stage(source, chosen, grid, models, model_at, lam=constant.get("lam"), n=n,
                     seeds=seeds if source == "sampled" else 1, key=key, common=common_random_numbers)
               for source, chosen in by_source.items()]
+    if ("lam" in constant or "lam" in grid.axes) and not any(stage.reads_lam for stage in stages):
+        raise ValueError("lam: expected quantities of the joint objective with it, such as error_joint, got only "
+                         "others, which do not depend on it")
     chunk_shapes = [stage.chunk_shape(budget) for stage in stages]
+    for stage, chunk_shape in zip(stages, chunk_shapes, strict=True):
+        check_chunks(stage.count_boxes(chunk_shape), stage.cells)
     attrs = _attrs(build, {name: v for name, v in constant.items() if name not in grid.axes}, models)
     if sampled and key is not None:
         attrs |= {"seeds": seeds, "common_random_numbers": int(common_random_numbers),
@@ -148,6 +163,7 @@ def sweep(build: ModelOrBuilder, axes: Mapping[str, Any], *,
         attrs["n"] = n
     names = [quantities] if isinstance(quantities, str) else list(quantities)
     template = _template(names, stages, chunk_shapes, grid, attrs, seeds if sampled else None)
+    check_room(*template.bytes_of_results(), store)
     if store is not None:
         template.origin |= _origin(stages)
     with contextlib.ExitStack() as stack:
@@ -229,6 +245,22 @@ def _check_sampling(n: int | None, seeds: int, key: Key[Array, ""] | None, sampl
         raise ValueError(f"seeds: expected 1 because n is not given, got {seeds}")
     if sampled and key is None:
         raise ValueError("key: expected a random key because n is given, got None")
+
+
+def _check_effects(by_source: Mapping[Source, Mapping[str, Quantity]], n: int | None, seeds: int,
+                   common_random_numbers: bool, of_n: bool, n_is_axis: bool) -> None:
+    """Refuse arguments that would have no effect on these quantities."""
+    if "sampled" in by_source:
+        return
+    names = [name for chosen in by_source.values() for name in chosen]
+    if (n is not None or n_is_axis) and not of_n:
+        finite = next((name for name in QUANTITIES if name not in names and name.removeprefix("finite_") in names), "")
+        meant = f" (did you mean {finite!r}?)" if finite else ""
+        raise ValueError(f"n: expected quantities that depend on it, got only {', '.join(names)}{meant}")
+    if seeds != 1:
+        raise ValueError(f"seeds: expected 1, since nothing is computed from samples, got {seeds}")
+    if not common_random_numbers:
+        raise ValueError("common_random_numbers: expected True, since nothing is computed from samples, got False")
 
 
 def _open_store(store: str | Path, template: DatasetTemplate) -> ZarrStore:

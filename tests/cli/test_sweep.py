@@ -14,6 +14,7 @@ import xarray as xr
 
 import phasejax
 from phasejax import cli
+from phasejax.cli._sweep import _axis
 from phasejax.cli._sweep_output import write_dataset
 from phasejax.simulation import QUANTITIES, TRAINED
 from tests.cli.conftest import COMMAND, run
@@ -150,6 +151,11 @@ def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
      "error: --process-id: expected a number from 0 to 1, got 2"),
     ([*SWEEP, "--out", "g.nc", "--distributed", "--timeout", "0"], "error: --timeout: expected at least 1 second"),
     ([*SWEEP, "--out", "g.nc", "--executor", "threads"], "error: executor: expected processes:COUNT, dask, dask:ADD"),
+    ([*SWEEP, "--out", "g.nc", "--coordinator", "h:1"], "error: --coordinator: expected --distributed with it, got h"),
+    ([*SWEEP, "--out", "g.nc", "--timeout", "9"], "error: --timeout: expected --distributed with it, got 9 without"),
+    (["sweep", "--axes", "nu=0.5", "nu=1", "--quantities", "rho", "--out", "g.nc"], "error: --axes: expected each na"),
+    (["sweep", "--axes", "nu=0:1:1000000000000", "--quantities", "rho", "--out", "g.nc"],
+     "error: --axes: expected at most 10000000 values of nu, got 1000000000000"),
     ([*SWEEP, "--out", "g.nc", "--executor", "dask", "--distributed"], "error: --executor: expected none with"),
 ])
 def test_a_bad_sweep_gets_one_line(tmp_path, args, message, capsys, monkeypatch):
@@ -160,6 +166,14 @@ def test_a_bad_sweep_gets_one_line(tmp_path, args, message, capsys, monkeypatch)
     assert err.count("\n") == 1
     assert not out
     assert not os.listdir(tmp_path)
+
+
+def test_evenly_spaced_whole_numbers_are_whole_numbers():
+    """Since d, k and n must be."""
+    for text, expected in (("n=100:300:3", [100, 200, 300]), ("nu=0:1:3", [0, 0.5, 1]), ("kappa=0:1e99:2", [0, 1e99])):
+        values = _axis(text)[1]
+        np.testing.assert_array_equal(values, expected)
+        assert values.dtype.kind == ("i" if text.startswith("n=") else "f")
 
 
 def test_all_endings_hold_the_same_numbers(tmp_path, capsys, monkeypatch):

@@ -148,7 +148,7 @@ import jax, jax.numpy as jnp, phasejax as pj
 def everything(nu):
     model = pj.SpikedModel.homogeneous(1.5, nu, nuisance_y=5.0, k=3, d=20)
     covariances = pj.simulation.sample_covariances(jax.random.key(0), model, 400)
-    return [pj.linear.train(o, covariances, 3, key=jax.random.key(1), lam=1.0, max_steps=100)
+    return [pj.linear.train(o, covariances, 3, key=jax.random.key(1), lam=1.0 if o == "joint" else None, max_steps=100)
             for o in ("vicreg", "deepcca", "cp", "joint")]
 run = jax.jit(jax.vmap(everything))
 for _ in range(5):

@@ -375,9 +375,18 @@ def test_few_rows_have_p_values_and_intervals_or_the_reason(n):
 
 def test_a_column_that_varies_in_few_rows_has_no_interval_and_says_so():
     x = np.c_[X[:M, :5], np.arange(M) == 3]
-    table = defined(compare_representations(x, Y[:M], metrics=["mean_canonical_correlation"], k=4, **SMALL))
+    table = defined(compare_representations(x, Y[:M], metrics=["mean_canonical_correlation"], **SMALL))
     assert "parts of the rows" in table.metrics["mean_canonical_correlation"].missing
     assert json.loads(table.to_json())["metrics"]["mean_canonical_correlation"]["high"] is None
+
+
+def test_an_option_that_no_metric_has_is_told():
+    with pytest.warns(match="^(k: 4|distance: euclidean|bandwidth: 0.5|components: 3) has no effect on cka, ") as notes:
+        table = compare_representations(X[:M], Y[:M], metrics=["cka"], k=4, distance="euclidean", bandwidth=0.5,
+                                        components=3, permutations=1, resamples=1)
+    assert len(notes) == 4
+    few = compare_representations(X[:8], Y[:8], metrics=["cka"], permutations=1, resamples=1)  # fewer rows than k
+    assert table.metrics["cka"].value != few.metrics["cka"].value
 
 
 def test_half_precision_and_integers_are_widened():

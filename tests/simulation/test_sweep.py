@@ -10,13 +10,21 @@ import xarray as xr
 
 from phasejax import SpikedModel, delta_ca, sweep
 from phasejax.linear import canonical_correlations, mean_squared_sine, signal_directions, solve_ca
-from phasejax.simulation import QUANTITIES, Quantity, bartlett_factor, colour, population_covariances, sample_pairs
+from phasejax.simulation import (
+    QUANTITIES,
+    Quantity,
+    _size,
+    bartlett_factor,
+    colour,
+    population_covariances,
+    sample_pairs,
+)
 from phasejax.theory import Regime
 
 FIXED = {"k": 2, "d": 6, "gamma_y": 0.2, "nuisance_y": 4.0}
 AXES = {"kappa": [0.5, 1.0, 2.0], "nu": [0.2, 0.9]}
 KEY = jax.random.key(0)
-
+HUGE = {"kappa": np.linspace(0, 1, 10**6), "nu": np.linspace(0, 1, 10**6)}
 
 THEORY = ["delta_ca", "regime", "r_ca"]
 # Tests that sample ask for these two, with as many seeds: they share a compiled program.
@@ -153,7 +161,7 @@ def test_datasets_survive_netcdf(grid, tmp_path):
 
 
 def test_nothing_is_sampled_where_only_theory_is_asked_for():
-    theory = small(["delta_ca"], n=30)
+    theory = small(["delta_ca"])
     assert "n" not in theory.attrs
     assert theory.delta_ca.dtype == np.float64
     assert not jax.config.jax_enable_x64  # the precision setting is left alone
@@ -211,10 +219,24 @@ def test_an_interrupt_ends_the_sweep_at_once():
     ({"fixed": {"k": 2, "d": 6, "gamma_x": -1.0}}, "gamma_x: expected finite values >= 0, got -1"),
     ({"n": 0}, "n: expected a whole number of at least 1, got 0"),
     ({"n": 5, "key": KEY}, r"n: expected at least max\(d_x, d_y\) = 6 pairs to whiten a sample, got 5"),
-    ({"n": 10, "seeds": 0}, "seeds: expected a whole number of at least 1, got 0"),
+    ({"n": 10, "seeds": 0}, "seeds: expected a whole number from 1 to 10000000, got 0"),
     ({"seeds": 3}, "seeds: expected 1 because n is not given, got 3"),
     ({"n": 10}, "key: expected a random key because n is given"),
     ({"quantities": ["error_joint"]}, "lam: expected an axis or a fixed value"),
+    # What would have no effect.
+    ({"quantities": ["regime", "rho"], "n": 50}, r"n: .* got only regime, rho \(did you mean 'finite_regime'\?\)$"),
+    ({"quantities": ["population_error_ca"], "n": 50, "key": KEY}, "n: .* depend on it, got only population_error_ca$"),
+    ({"quantities": ["rho"], "axes": AXES | {"n": [50, 60]}}, "n: expected quantities that depend on it, got only rho"),
+    ({"quantities": ["finite_regime"], "n": 50, "seeds": 2}, "seeds: expected 1, since nothing is computed from samp"),
+    ({"common_random_numbers": False}, "common_random_numbers: expected True, since nothing is computed from samples"),
+    ({"fixed": FIXED | {"lam": 1.0}, "quantities": ["delta_ca", "error_ca"]}, "lam: expected quantities of the joint"),
+    ({"axes": AXES | {"lam": [0.5]}}, "lam: expected quantities of the joint objective with it"),
+    # What nobody can compute.
+    ({"n": 50, "key": 0, "seeds": 10**12}, "seeds: expected a whole number from 1 to 10000000, got 1000000000000"),
+    ({"axes": {"kappa": np.arange(10**7 + 1), "nu": [0.5]}}, "kappa: expected at most 10000000 values, got 10000001"),
+    ({"axes": AXES | {"d": np.arange(2000) + 6}, "fixed": {"k": 2}}, "d: expected at most 1000 combinations, since"),
+    ({"axes": HUGE}, r"axes: expected what fits into memory \(.* GB available\), got"),
+    ({"axes": HUGE, "n": 50, "key": 0, "seeds": 10, "memory": "20MB"}, "axes: expected what fits into memory"),
 ])
 def test_bad_grids_are_refused_in_one_line(change, message):
     arguments = {"axes": AXES, "fixed": FIXED, "quantities": ["error_ca"]} | change
@@ -235,6 +257,19 @@ def test_what_would_be_ignored_is_refused(fixed, message):
     with pytest.raises(ValueError, match=message):
         sweep(SpikedModel.homogeneous, {"nu": [0.1, 0.2]}, quantities=["delta_ca"],
               fixed={"k": 2, "d": 5, "kappa": 1.0, **fixed})
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"axes": HUGE, "fixed": FIXED, "quantities": ["delta_ca"]}, r"store: .* that fit on its disk \(.* GB free\), got"),
+    ({"axes": HUGE, "fixed": FIXED, "quantities": ["error_ca"], "n": 50, "seeds": 10**7}, "store: expected results "),
+    ({"axes": {"kappa": [1.0], "k": [1, 2, 3]}, "fixed": {"nu": 0.5, "d": 6}, "quantities": ["rho"]},
+     "memory: expected chunks of which at most 2 make the grid of 3 cells, got a size that makes 3 "),
+])
+def test_a_store_that_would_never_be_full_is_not_begun(tmp_path, monkeypatch, options, message):
+    monkeypatch.setattr(_size, "_MOST_CHUNKS", 2)
+    with pytest.raises(ValueError, match=message):
+        sweep(SpikedModel.homogeneous, options.pop("axes"), key=KEY, store=tmp_path / "run.zarr", **options)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("with_store", [False, True])
