@@ -10,6 +10,7 @@ import tyro
 
 from paper_figs import (
     bottlenecks,
+    confounders,
     emergent_alignment,
     estimation,
     features,
@@ -24,7 +25,7 @@ from paper_figs.recipe import Recipe
 from phasejax._core.progress import ProgressCallback, print_progress, reporting
 
 FAMILIES = (phase_diagram, recovery, bottlenecks, estimation, infonce, nonlinear, features, imposed_alignment,
-            emergent_alignment)
+            emergent_alignment, confounders)
 FIGURES: dict[str, Recipe] = {name: recipe for family in FAMILIES for name, recipe in family.FIGURES.items()}
 
 

@@ -43,12 +43,17 @@ def residuals_of(rows: np.ndarray, known: Float[np.ndarray, "n q"],
     ([[-1.0], [1.0], [-2.0], [2.0]], [[-1.0], [1.0], [8.0], [12.0]])
     """
     flat = np.asarray(rows, np.float64).reshape(len(rows), -1)
-    mean, origin = flat[training].mean(0), known[training].mean(0)
-    flat, centred = flat - mean, known - origin
-    left, values, right = np.linalg.svd(centred[training], full_matrices=False)
+    mean, origin, slopes = slopes_on(flat[training], known[training])
+    return (flat - mean - (known - origin) @ slopes).reshape(np.shape(rows))
+
+
+def slopes_on(rows: Float[np.ndarray, "n d"], known: Float[np.ndarray, "n q"]
+              ) -> tuple[Float[np.ndarray, "d"], Float[np.ndarray, "q"], Float[np.ndarray, "q d"]]:
+    """Means of rows and of known columns, and the least slopes of all that fit the rows best."""
+    mean, origin = rows.mean(0), known.mean(0)
+    left, values, right = np.linalg.svd(known - origin, full_matrices=False)
     kept = values > _NOTHING_NEW**0.5 * max(values.max(initial=0), np.finfo(float).tiny)
-    slopes = (right[kept].T / values[kept]) @ (left[:, kept].T @ flat[training])
-    return (flat - centred @ slopes).reshape(np.shape(rows))
+    return mean, origin, (right[kept].T / values[kept]) @ (left[:, kept].T @ (rows - mean))
 
 
 def explained_share(rows: Float[np.ndarray, "n d"], known: Float[np.ndarray, "n q"]) -> float:

@@ -17,6 +17,7 @@ from phasejax.io._labels import class_name, resolved_kind
 from phasejax.io._matched_labels import renumbered, without_identifier_column
 from phasejax.io._matching import MatchedRows
 from phasejax.io._named import NamedRows, as_named
+from phasejax.io._plain_values import column_values
 from phasejax.io._row_identifiers import check_position, joined_to_rows
 from phasejax.io._table import Table
 from phasejax.io._text_header import is_id_name
@@ -137,7 +138,7 @@ def encode_confounders(columns: Mapping[str, np.ndarray]) -> Confounders:
     parts, levels, cells = [], [], None
     for name, values in columns.items():
         n = len(values)
-        codes = _codes(values)
+        codes = class_codes(values)
         if codes is None:
             numbers = np.asarray(values, np.float64)
             if not np.isfinite(numbers).all():
@@ -168,7 +169,19 @@ def encode_confounders(columns: Mapping[str, np.ndarray]) -> Confounders:
     return Confounders(tuple(columns), tuple(levels), known, rank, cells)
 
 
-def _codes(values):
+def plain_column(column: Any) -> np.ndarray:
+    """The values of one column of a data frame, text or numbers.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    values = column_values(column, "confounders")
+    if (gone := _missing(values)).any():
+        raise ValueError(f"confounders: expected a value in every row, got {gone.sum()} of {len(gone)} without")
+    return values
+
+
+def class_codes(values: np.ndarray) -> Int[np.ndarray, "n"] | None:
     """Numbers of the levels of a class; None for real values."""
     if values.dtype.kind not in "USbiuf":
         raise ValueError(f"confounders: expected numbers or text, got dtype {values.dtype}")
