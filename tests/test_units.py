@@ -25,6 +25,8 @@ import pytest
 import phasejax as pj
 from phasejax import diagnose
 from phasejax.diagnosis import (
+    detect_drift,
+    diagnose_again,
     label_content,
     plot_diagnosis,
     predict_scores,
@@ -145,8 +147,19 @@ def pages(x, y, tmp_path):
             "words": [[word.get_text() for word in ax.texts] for ax in figure.axes]}
 
 
+def monitored(x, y, _):
+    """What half of the rows say has moved in the other half, but for the variances, which have units."""
+    before = diagnose(x[:80], y[:80], SOME_CLASSES[:80], k=2, fit=False)
+    found = detect_drift(before, diagnose_again(before, x[80:], y[80:], SOME_CLASSES[80:])).to_dict()
+    changes = [change for change in found["changes"] if not change["name"].startswith("variance")]
+    assert len(changes) == len(found["changes"]) - 2
+    return found | {"changes": changes}
+
+
 OUTPUTS = {  # scores of representations are in the JSON of a diagnosis
     "diagnose": pages,
+    "diagnose with a fit": lambda x, y, _: diagnose(x, y, SOME_CLASSES, k=2),
+    "monitor": monitored,
     "shared_signal": lambda x, y, _: shared_signal(x, y, np.eye(2)[SOME_CLASSES], np.arange(160), kind="class"),
     "label_content": lambda x, y, _: label_content(x, y, SOME[0][:, :1], np.arange(160)),
     **{f"estimate_decomposition by {method}": lambda x, y, _, method=method: estimate_decomposition(
@@ -164,8 +177,9 @@ def as_dict(found):
 
 
 @pytest.mark.parametrize(("name", "of_x", "of_y"), [
-    *((name, 1e-20, 1e20) for name in OUTPUTS),
-    *((name, 1e20, 1e-9) for name in OUTPUTS if name != "diagnose")])
+    *(pytest.param(name, 1e-20, 1e20, marks=[pytest.mark.slow] * (name in ("diagnose with a fit", "monitor")))
+      for name in OUTPUTS),
+    *((name, 1e20, 1e-9) for name in OUTPUTS if name not in ("diagnose", "diagnose with a fit", "monitor"))])
 def test_every_output_is_the_same_in_any_units(name, of_x, of_y, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp()
     expected = in_plain_units(name, folder)
