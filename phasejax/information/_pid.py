@@ -27,6 +27,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
+from phasejax._core.provenance import computed_on
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_array, check_choice, check_number
 
@@ -45,6 +46,8 @@ class PartialInformation:
         unique_x, unique_y: held by one of them alone.
         synergy: held by neither alone, only by both together.
         gap: how far each part can be from that of the exact optimum (0 for a closed form).
+        computed_on: versions, device, cores and flags, on which the last digits depend; None for differences, means
+            and deviations of several.
     """
 
     redundancy: float
@@ -52,6 +55,7 @@ class PartialInformation:
     unique_y: float
     synergy: float
     gap: float = 0.0
+    computed_on: dict[str, str] | None = None
 
     @property
     def total(self) -> float:
@@ -113,8 +117,9 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
     of_x, of_y, of_both = (_information(m) for m in (by_x, by_y, p.reshape(-1, p.shape[2]).T))
     if measure == "imin":
         specific = [_specific_information(m) for m in (by_x, by_y)]
-        redundancy, gap = float(np.sum(p.sum((0, 1)) * np.minimum(*specific))), 0.0
-        return PartialInformation(redundancy, of_x - redundancy, of_y - redundancy, of_both - of_x - of_y + redundancy)
+        redundancy = float(np.sum(p.sum((0, 1)) * np.minimum(*specific)))
+        return PartialInformation(redundancy, of_x - redundancy, of_y - redundancy, of_both - of_x - of_y + redundancy,
+                                  computed_on=computed_on())
     # The minimum is at least what the more informative modality tells alone, and at most what p itself tells.
     if of_both - max(of_x, of_y) < _ROUNDING:
         least, gap = of_both, 0.0
@@ -123,7 +128,7 @@ def decompose(table: Float[HostOrDevice, "X Y T"], *, measure: str = "broja", to
             least, gap = _least_information(by_x, by_y, tolerance)
         least = min(max(least, of_x, of_y), of_both)
     return PartialInformation(float(of_x + of_y - least), float(least - of_y), float(least - of_x),
-                              float(of_both - least), float(gap))
+                              float(of_both - least), float(gap), computed_on())
 
 
 def _least_information(by_x, by_y, tolerance):

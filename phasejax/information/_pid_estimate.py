@@ -48,6 +48,11 @@ class EstimatedPartialInformation:
     cells_y: int
 
     @property
+    def computed_on(self) -> dict[str, str] | None:
+        """Versions, device, cores and flags, on which the last digits depend."""
+        return self.parts.computed_on
+
+    @property
     def above_chance(self) -> PartialInformation:
         """`parts` minus `chance`; close to unbiased for the quantised modalities where information is weak."""
         return _combined(lambda a, b: a - b, [self.parts, self.chance])
@@ -106,8 +111,10 @@ def estimate_decomposition(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevic
         code_x, code_y = (np.unique(_cells_of_rows(rows, labels, method, cells, seed), return_inverse=True)[1]
                           for rows in (x, y))
 
+    aim = {"tolerance": 1e-5} if measure == "broja" else {}
+
     def parts(labels):
-        return decompose(contingency_table(code_x, code_y, labels), measure=measure, tolerance=1e-5)
+        return decompose(contingency_table(code_x, code_y, labels), measure=measure, **aim)
 
     rng = np.random.default_rng(seed)
     shuffled = [parts(rng.permutation(labels)) for _ in range(shuffles)]
@@ -175,4 +182,6 @@ def _held_out_probabilities(rows: np.ndarray, labels: np.ndarray, seed: int) -> 
 def _combined(function: Callable[..., float], parts: Sequence[PartialInformation]) -> PartialInformation:
     """What the function makes of the values that several decompositions have for each part."""
     names = ("redundancy", "unique_x", "unique_y", "synergy", "gap")
-    return PartialInformation(**{name: float(function(*(getattr(p, name) for p in parts))) for name in names})
+    redundancy, unique_x, unique_y, synergy, gap = (float(function(*(getattr(p, name) for p in parts)))
+                                                    for name in names)
+    return PartialInformation(redundancy, unique_x, unique_y, synergy, gap)

@@ -101,6 +101,8 @@ def test_rows_that_tell_nothing_have_no_parts():
 def test_bad_tables_are_refused(table, message):
     with pytest.raises(ValueError, match=message):
         decompose(table)
+    with pytest.raises(ValueError, match="tolerance: expected none with measure 'imin', which is exact, got 1e-05"):
+        decompose(np.full((2, 2, 2), 0.125), measure="imin", tolerance=1e-5)
     with pytest.raises(ValueError, match="measure: expected one of broja, imin, got 'pm'"):
         decompose(np.ones((1, 1, 1)), measure="pm")
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from phasejax._core.provenance import computed_on
 from phasejax.information import (
     EstimatedPartialInformation,
     decompose,
@@ -38,6 +39,9 @@ def test_quantiles_of_a_gaussian_lose_a_known_share():
     u = rng.standard_normal(20_000)
     x, y = u + rng.standard_normal(20_000), rng.standard_normal(20_000)
     found = estimate_decomposition(x[:, None], y[:, None], (u > 0).astype(int), method="quantile", shuffles=3)
+    exact_parts = decompose(np.full((2, 2, 2), 0.125), measure="imin")
+    assert estimate_decomposition(x[:200, None], y[:200, None], (u[:200] > 0).astype(int), method="quantile", cells=3,
+                                  shuffles=2, measure="imin").parts.gap == exact_parts.gap == 0
     grid = np.linspace(-8, 8, 4001)
     density = np.exp(-grid**2 / 4) / np.sqrt(4 * np.pi)
     p = scipy.stats.norm.cdf(grid / np.sqrt(2))  # u | x has mean x / 2 and variance 1 / 2
@@ -46,6 +50,8 @@ def test_quantiles_of_a_gaussian_lose_a_known_share():
     assert exact - 0.02 < found.parts.redundancy + found.parts.unique_x < exact + 0.01
     assert found.above_chance.unique_x == pytest.approx(exact, abs=0.02)
     assert found.parts.redundancy + found.parts.unique_y < 0.002
+    assert found.computed_on == computed_on() == exact_parts.computed_on
+    assert found.above_chance.computed_on is None
 
 
 def test_bad_rows_are_refused():
