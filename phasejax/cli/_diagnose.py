@@ -14,6 +14,7 @@ from phasejax.cli._files import (
     LabelKind,
     Missing,
     check_ending,
+    read_confounders,
     read_files,
     say_written,
     write_json,
@@ -50,6 +51,10 @@ class Diagnose:
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
     """Which rows belong together and are not independent (patient, donor, star): a file or a column of one,
     as for labels."""
+    confounders: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="C")] = ()
+    """Known nuisance of each row (batch, donor, position, observing conditions) that both views and the labels are
+    freed of first: a file or a column of one (FILE.csv:batch), as for labels. Text, booleans and whole numbers that
+    occur often are classes, other numbers count linearly. May be given several times."""
     pilot: bool = False
     """Also train small networks of width k on parts of the rows (tens of seconds) and count their scores."""
     pca: int | None = None
@@ -94,13 +99,16 @@ class Diagnose:
         from phasejax._core.progress import progress_bars
 
         check_outputs((self.json, self.out, self.figure, self.report),
-                      (self.x, self.y, self.labels, self.labelled, self.groups))
+                      (self.x, self.y, self.labels, self.labelled, self.groups, *self.confounders))
         check_ending("--out", self.out, TABLES)
         check_ending("--figure", self.figure, (".png", ".pdf", ".svg"))
         check_ending("--report", self.report, (".html", ".htm"), "; a browser prints the page as PDF"
                      if self.report and self.report.suffix.lower() == ".pdf" else "")
-        if self.draws and not (self.json or self.out):
+        as_json = self.json or (self.out and self.out.suffix.lower() == ".json")
+        if self.draws and not as_json:
             raise ValueError("--draws: expected --json with it, got none")
+        if self.draws and self.method == "spectral":
+            raise ValueError("--draws: expected method content or moments, got spectral, which draws nothing")
         if self.report and self.method != "content":
             raise ValueError(f"--report: expected method content, got {self.method}")
         with (progress_bars("diagnosis (reading)", units_per_second=10) if self.progress
@@ -111,12 +119,14 @@ class Diagnose:
             labelled = None if self.labelled is None else load_array(self.labelled)
             files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
                                flatten=self.flatten)
+            confounders = read_confounders(self.confounders, self.id)
             say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
                           missing=self.missing)
-            found = diagnose(**files, labelled=labelled, method=self.method, k=self.k, pilot=self.pilot, pca=self.pca,
-                             fit=self.fit, confidence=self.confidence, label_kind=self.label_kind, ridge=self.ridge,
-                             by_position=self.by_position, missing=self.missing, seed=self.seed, progress=progress)
-        options = {"draws": True} if self.draws and self.method != "spectral" else {}
+            found = diagnose(**files, confounders=confounders, labelled=labelled, method=self.method, k=self.k,
+                             pilot=self.pilot, pca=self.pca, fit=self.fit, confidence=self.confidence,
+                             label_kind=self.label_kind, ridge=self.ridge, by_position=self.by_position,
+                             missing=self.missing, seed=self.seed, progress=progress)
+        options = {"draws": True} if self.draws else {}
         with written_together() as place:
             write_json(self.json and place(self.json), found, **options)
             write_table(self.out and place(self.out), found, self.out, **options)

@@ -105,6 +105,20 @@ def read_files(paths: dict[str, str | None], id_column: str | None = None, *, fl
     return {**found, **_named_files(given, id_column, flatten)}
 
 
+def read_confounders(paths: Sequence[str], id_column: str | None = None) -> list[Any] | None:
+    """The rows of files with confounders; None where no file was given.
+
+    Args:
+        paths: a file, or one column of it, each.
+        id_column: column of identifiers of all tables whose columns have names; found when left out.
+    """
+    from phasejax.io import as_named
+    from phasejax.io._named_files import has_named_columns
+
+    return [as_named(path, "confounders", id_column=id_column if has_named_columns(path) else None)
+            for path in paths] or None
+
+
 def _named_files(paths, id_column, flatten):
     from phasejax.io._named_files import has_named_columns
     from phasejax.io._named_together import named_together

@@ -52,6 +52,7 @@ class ConfounderRemover(TransformerMixin, BaseEstimator):
     True
     """
 
+    n_features_in_: int
     feature_names_in_: np.ndarray  # set where the table has names
 
     def __init__(self, columns: Any = None):
@@ -110,7 +111,7 @@ class ConfounderRemover(TransformerMixin, BaseEstimator):
             self._set_columns(X.shape[1], reset)
             rest = X.iloc[:, np.setdiff1d(np.arange(X.shape[1]), self.columns_)]
             columns = [plain_column(X.iloc[:, place]) for place in self.columns_]
-            rest = check_array(rest, dtype=np.float64, estimator=None, ensure_min_samples=least)
+            rest = check_array(rest, dtype="float64", estimator=None, ensure_min_samples=least)
         else:
             check_values("X", X)
             table = np.asarray(validate_data(self, X, reset=reset, dtype=np.float64, estimator=None,
