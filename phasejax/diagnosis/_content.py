@@ -28,10 +28,9 @@ from phasejax.diagnosis._folds import assign_folds
 from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.io import Moments, accumulate
 from phasejax.theory import Regime
+from phasejax.theory._label_content import KEPT
 
 OBJECTIVES = ("ca", "cp", "cp_reverse")
-# An objective keeps the signal where its content is above this.
-KEPT = 0.8
 # Least number of standard errors by which the labels' predictable part must be above zero.
 _LEAST_Z = 2.0
 # Fewest rows per column of both views, and fewest groups of the jackknife, for a regime to be stated.

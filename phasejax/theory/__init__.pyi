@@ -29,6 +29,8 @@ from ._label_content import label_content_of_covariances as label_content_of_cov
 from ._model import SpikedModel as SpikedModel
 from ._nearest_boundary import Crossing as Crossing
 from ._nearest_boundary import nearest_boundary as nearest_boundary
+from ._plan import Plan as Plan
+from ._plan import plan as plan
 from ._regimes import Regime as Regime
 from ._regimes import separation_ratio as separation_ratio
 from ._sensitivity import Sensitivity as Sensitivity

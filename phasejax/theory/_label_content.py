@@ -25,6 +25,9 @@ from phasejax.theory._closed_forms import rho, tau, xi
 from phasejax.theory._model import SpikedModel
 from phasejax.theory._regimes import exceeds
 
+# Share of the content above which an objective recovers it.
+KEPT = 0.8
+
 
 @pytree
 class LabelContent:

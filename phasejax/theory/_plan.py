@@ -1,0 +1,421 @@
+r"""How many pairs, and how many labels, decide the regime of a spiked model or reach a given error.
+
+**What is right.** n pairs show the right regime when the label content of their k leading directions, of alignment and
+of prediction, lies on the side of 0.8 on which it lies with unlimited pairs (the k signals are the labels). This is the
+regime that `diagnose` states, at its number of rows, and what a sweep's quantities "content_ca" and "content_cp" show.
+
+**Pairs.** The loss 1 - s(n) is near its deterministic equivalent L(n) (`_expected_content`), and scatters as L(n) Q, with
+Q a gamma variable of the relative variance of `_content_spread`. That variable multiplies what mixes signals and
+nuisance, as one over n does; where the loss falls faster than 1/n, as by repelling values, it also acts faster. With n*
+the number of pairs at which L(n*) is the loss allowed, L*,
+
+.. math::
+    P(1 - s \le L^*) = P(Q \le q), \qquad q = n / n^* \ \text{or}\ L^* / L(n),\ \text{whichever is nearer to 1},
+
+Values that move scatter log-normally, which raises the mean of Q by half their part of the variance. An objective that
+does not recover the signals is wrong where values move so far that the signals come first and far enough apart: if the
+nuisance's values have to fall by the factor exp(-z) for the leading-order loss to be L*, with probability Phi(-z / sd).
+Both objectives together by the Gaussian copula of their correlation.
+
+**Labels.** From m labelled rows the content is estimated by a U-statistic of the kernel (h: x, g: y, both white)
+
+.. math::
+    \psi_{ij} = t_i \cdot t_j\, (h_i^\top M g_j + h_j^\top M g_i), \qquad M = P P^\top C - s\, C,
+
+over its mean A at M = C, with variance (4 zeta_1 / m + 2 zeta_2 / m^2) / A^2, zeta_1 of the kernel's conditional mean
+given a row, zeta_2 of the kernel. A regime is told when the content is 0.8 plus or minus (z_P + z_.9) standard errors,
+and the label's predictable part 2 + z_P of its own: stated at .9 by `diagnose`, with probability P.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
+from scipy.stats import gamma, multivariate_normal, norm
+
+from phasejax._core.checked_call import checked
+from phasejax._core.digits import significant
+from phasejax._core.serialise import lines_of_lists, plain, schema
+from phasejax._core.validation import check_number, is_traced
+from phasejax._version import __version__
+from phasejax.theory._closed_forms import delta_ca, delta_cp
+from phasejax.theory._content_spread import loss_spread, recovered, values
+from phasejax.theory._expected_content import ExpectedContent
+from phasejax.theory._label_content import KEPT
+from phasejax.theory._label_need import labels_needed
+from phasejax.theory._model import SpikedModel
+from phasejax.theory._regimes import Regime
+
+NAMES = {"ca": "CA", "cp": "CP", "cp_reverse": "CP y->x"}
+# Rows for each column of both views below which `diagnose` states no regime.
+ROWS_PER_COLUMN = 3
+# Pairs beyond which a number is called never.
+_MOST = 1e12
+_COARSE, _FINE, _CURVE = 12, 6, 121
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """How many pairs and labels are needed; see `plan`.
+
+    Args:
+        model: the spiked model.
+        regime: that with unlimited pairs, by label content; None on a boundary, or where an error was asked for.
+        probability: with which it is to be shown, or the error to be reached.
+        error: largest share 1 - s of the label content that may be lost; None where the regime was asked for.
+        pairs: least number of pairs from which on n pairs show the regime, or an objective the error, with that
+            probability; None: never.
+        pairs_stated: pairs at which `diagnose` can also state it: at least three for each column of both views, and
+            enough labels; None: never.
+        labels: how many of `pairs_stated` need labels; None: never.
+        label_r2: share of the labels' variance that the signals explain.
+        objective: the one that needs most pairs for the regime, or fewest for the error: "CA", "CP" or "CP y->x".
+        pairs_of: pairs that each objective needs alone; None: never.
+        content: label content of each objective with unlimited pairs.
+        limit: what limits the number of pairs, in words.
+        n: numbers of pairs of the curves, shape (m,).
+        probabilities: at each of `n`, that the regime is shown, or the error reached by `objective`.
+        expected: expected label content of each objective at each of `n`.
+        warnings: what to know about the model, one sentence each.
+    """
+
+    model: SpikedModel
+    regime: Regime | None
+    probability: float
+    error: float | None
+    pairs: int | None
+    pairs_stated: int | None
+    labels: int | None
+    label_r2: float
+    objective: str
+    pairs_of: dict[str, int | None]
+    content: dict[str, float]
+    limit: str
+    n: Float[np.ndarray, "m"]
+    probabilities: Float[np.ndarray, "m"]
+    expected: dict[str, Float[np.ndarray, "m"]]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def aim(self) -> str:
+        """What is to be reached, in words."""
+        if self.error is not None:
+            return f"an error of at most {significant(self.error, 2)} ({self.objective})"
+        return "the right regime" + (f" ({self.regime.value})" if self.regime else "")
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one line."""
+        sure = f"with probability {significant(self.probability, 2)}"
+        if self.pairs is None:
+            return f"Never: no number of pairs shows {self.aim} {sure}: {self.limit}."
+        labels = "no number of labels lets diagnose state it" if self.labels is None else (
+            f"diagnose needs {self.pairs_stated} pairs, {self.labels} of them labelled, to state it")
+        return f"{self.pairs} pairs show {self.aim} {sure}; {labels}. {self.limit[0].upper()}{self.limit[1:]}."
+
+    def probability_at(self, n: float | int) -> float:
+        """Probability at n pairs, between those of `n` by interpolation; NaN outside them."""
+        return float(np.interp(math.log(n), np.log(self.n), self.probabilities, left=np.nan, right=np.nan))
+
+    def summary(self) -> str:
+        """A line for each objective, and the verdict."""
+        lines = [f"{'objective':<10} {'content, unlimited pairs':>25} {'at ' + _count(self.pairs) + ' pairs':>20} "
+                 f"{'pairs needed':>14}"]
+        for name, content in self.content.items():
+            at = "-" if self.pairs is None else significant(
+                float(np.interp(math.log(self.pairs), np.log(self.n), self.expected[name])), 2)
+            lines.append(f"{name:<10} {significant(content, 3):>25} {at:>20} {_count(self.pairs_of[name]):>14}")
+        return "\n".join([*lines, self.verdict, *(f"Warning: {warning}" for warning in self.warnings)])
+
+    @checked
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, the verdict and the separation ratios as plain Python objects; infinity becomes text."""
+        fields = {**asdict(self), "model": {name: np.asarray(value, float)
+                                            for name, value in vars(self.model).items()}}
+        fields["regime"] = self.regime.value if self.regime else None
+        return {**schema("phasejax.plan", 1), "phasejax_version": __version__, "verdict": self.verdict,
+                "delta_ca": float(delta_ca(self.model)), "delta_cp": float(delta_cp(self.model)), **plain(fields)}
+
+    @checked
+    def to_json(self) -> str:
+        """`to_dict` as JSON text."""
+        return lines_of_lists(json.dumps(plain(self.to_dict()), indent=2, allow_nan=False)) + "\n"
+
+
+@checked
+def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = None, label_r2: float = 1.0) -> Plan:
+    r"""How many pairs and labels decide the regime of a model, or keep all but a given share of what the views share.
+
+    .. math::
+        n = \min \{ n : P(s_{\mathrm{CA}} \text{ and } s_{\mathrm{CP}} \text{ of } n' \text{ pairs lie on the side of } 0.8
+        \text{ of } n' = \infty) \ge P \text{ for all } n' \ge n \}
+
+    with s the label content of as many directions as there are signals (`phasejax.theory.label_content`), from
+    finite-sample theory: a deterministic equivalent for the expected content, the delta method for its scatter. With
+    `error`, the least n at which some objective has 1 - s <= error. Against simulation, `python -m benchmarks plan`.
+
+    Few pairs show "Neither" whatever the model: where that is the regime, the labels are what its statement takes.
+
+    Args:
+        model: one concrete spiked model, which may come from a pilot (`phasejax.diagnosis.plan_from_pilot`).
+        probability: with which the regime is to be right, between 0.5 and 1.
+        error: largest share 1 - s of the label content to be lost, between 0 and 1; None asks for the regime.
+        label_r2: share of the labels' variance that the signals explain, above 0, up to 1. Labels are as many as there
+            are signals and span them.
+
+    Returns:
+        The plan. `pairs` is None (never) on a boundary between regimes, and for an error below what unlimited pairs lose.
+
+    Raises:
+        ValueError: a traced or batched model, or an argument out of its range.
+
+    Source: derived in `phasejax.theory._plan`, `_expected_content` and `_content_spread`.
+
+    >>> found = plan(SpikedModel.homogeneous(1.5, nu=0.4, k=2, d=6, gamma_x=0.5, gamma_y=0.5))
+    >>> found.regime, 20 < found.pairs < 80
+    (<Regime.BOTH: 'Both'>, True)
+    """
+    probability = check_number("probability", probability, above=0.5, below=1)
+    label_r2 = check_number("label_r2", label_r2, above=0, most=1)
+    if error is not None:
+        error = check_number("error", error, above=0, below=1)
+    if is_traced(*jax.tree.leaves(model)) or np.ndim(model.kappa) != 1:
+        raise ValueError("model: expected one concrete model, got a traced or batched one")
+    if not np.any(model.kappa):
+        raise ValueError("kappa: expected a signal above 0, got none: nothing is shared that could be recovered")
+    with jax.enable_x64(True):
+        return _planned(model, probability, error, label_r2)
+
+
+def _planned(model, probability, error, label_r2):
+    allowed = 1 - KEPT if error is None else error
+    chosen = ("ca", "cp") if error is None else ("ca", "cp", "cp_reverse")
+    objectives = {name: _Objective(model, name, allowed) for name in chosen}
+    least = model.d_x + model.d_y + 1
+    pairs_of, limits = {}, {}
+    for name, one in objectives.items():
+        one.follow(least)
+        pairs_of[name] = one.needed(probability, least, must_recover=error is not None)
+    if error is None:
+        never = [one for one in objectives.values() if one.on_boundary]
+        codes = sum((2 if name == "cp" else 1) * one.recovers for name, one in objectives.items())
+        regime = None if never else Regime.from_code(codes)
+        key = max(pairs_of, key=lambda name: math.inf if pairs_of[name] is None else pairs_of[name])
+        joint = _Joint(objectives)
+        pairs = None if None in pairs_of.values() else _least(joint.probability, probability, least)
+        shown = joint.probability
+    else:
+        regime = None
+        key = min(pairs_of, key=lambda name: (math.inf if pairs_of[name] is None else pairs_of[name],
+                                              -objectives[name].content))
+        pairs, shown = pairs_of[key], objectives[key].probability
+    told = objectives if error is None else {key: objectives[key]}
+    pairs_stated, labels = (None, None) if pairs is None else _stated(model, told, allowed, pairs, probability, label_r2)
+    n = _curve_points(pairs, least)
+    return Plan(
+        model=model, regime=regime, probability=probability, error=error, pairs=pairs, pairs_stated=pairs_stated,
+        labels=labels, label_r2=label_r2, objective=NAMES[key], pairs_of={NAMES[one]: v for one, v in pairs_of.items()},
+        content={NAMES[name]: one.content for name, one in objectives.items()},
+        limit=_limit(model, objectives, key, pairs, pairs_stated, error, least), n=n,
+        probabilities=np.array([shown(value) for value in n]),
+        expected={NAMES[name]: 1 - one.loss(n) for name, one in objectives.items()},
+        warnings=tuple(_warnings(model, regime, error)))
+
+
+class _Objective:
+    """Content of one objective against n, and the probability that it is on its side."""
+
+    def __init__(self, model, name, allowed):
+        self.model, self.allowed = model.reverse() if name == "cp_reverse" else model, allowed
+        self.place, self.name = (0 if name == "ca" else 1), name
+        self.content, ahead = self._content(1), self._content(1 - 1e-8)
+        self.recovers = 1 - self.content < allowed
+        # On a boundary signals come first or last by a hair.
+        self.on_boundary = self.recovers != (1 - ahead < allowed) or abs(1 - self.content - allowed) < 1e-9
+        self._expected = ExpectedContent(self.model, "ca" if name == "ca" else "cp")
+        self._points, self._losses, self._star = np.zeros(0), np.zeros(0), math.nan
+        self.spread = lru_cache(None)(lambda n: loss_spread(self.model, n))
+
+    def _content(self, factor):
+        """Content with unlimited pairs, once the nuisance's values are scaled."""
+        shared = values(self.model, 0)[0] ** 2
+        return float(np.sum(shared[recovered(self.model, self.place, factor)]) / np.sum(shared))
+
+    def follow(self, least):
+        """Compute the expected loss at numbers of pairs around that at which it is what is allowed."""
+        if not self.recovers or self.on_boundary:
+            self._add(np.append(np.geomspace(least, 1e4 * least, _COARSE), 100 * _MOST))
+            return
+        leading = self.spread(_MOST).loss[self.place] / (self.allowed - (1 - self.content))
+        last = float(np.clip(8 * leading, 30 * least, 100 * _MOST)) if math.isfinite(leading) else 100 * _MOST
+        self._add(np.geomspace(least, last, _COARSE))
+        while self._losses[-1] > 0.6 * self.allowed and self._points[-1] < 100 * _MOST and (
+                self._losses[-1] - (1 - self.content) > 0.02 * self.allowed):
+            self._add(self._points[-1] * np.array([4.0, 16.0]))
+        above = np.flatnonzero(self._losses > self.allowed)
+        if len(above) and above[-1] + 1 < len(self._points):
+            low, high = self._points[above[-1]:above[-1] + 2]
+            self._add(np.geomspace(low, high, _FINE + 2)[1:-1])
+        self._star = self._crossing()
+
+    def _add(self, points):
+        losses = np.clip(1 - self._expected.at(points), 1e-9, None)
+        self._points, order = np.unique(np.concatenate([self._points, points]), return_index=True)
+        self._losses = np.concatenate([self._losses, losses])[order]
+        self._curve = PchipInterpolator(np.log(self._points), np.log(self._losses), extrapolate=False)
+
+    def _crossing(self):
+        """n*, below the least number of pairs by extrapolation."""
+        logs, target = np.log(self._points), math.log(self.allowed)
+        above = np.flatnonzero(self._losses > self.allowed)
+        if not len(above):
+            slope = min((np.log(self._losses[1]) - np.log(self._losses[0])) / (logs[1] - logs[0]), -0.5)
+            return float(np.exp(logs[0] + (target - np.log(self._losses[0])) / slope))
+        if above[-1] + 1 == len(self._points):
+            return math.inf
+        return math.exp(brentq(lambda log: self._curve(log) - target, *logs[above[-1]:above[-1] + 2]))
+
+    def loss(self, n):
+        """Expected loss, held constant beyond what was computed."""
+        return np.exp(self._curve(np.clip(np.log(n), self._curve.x[0], self._curve.x[-1])))
+
+    def probability(self, n):
+        """That the content of n pairs is on the side of unlimited pairs."""
+        if self.on_boundary:
+            return 0.5
+        if not self.recovers:
+            return float(norm.cdf(self._distance(n) * math.sqrt(n) / self._error))
+        if not math.isfinite(self._star):
+            return 0.0
+        found, lost = self.spread(n), 1 - self.content
+        variance, moved = found.variance[self.place], found.moved[self.place, self.place]
+        if not variance > 0:  # no nuisance: nothing is lost
+            return float(self.loss(n) <= self.allowed)
+        ratios = n / self._star, (self.allowed - lost) / max(self.loss(n) - lost, 1e-12)
+        most = min(ratios, key=lambda ratio: abs(math.log(ratio)))
+        return float(gamma.cdf(most, 1 / variance, scale=variance * math.exp(min(moved, 1) / 2)))
+
+    def _distance(self, n):
+        """Logarithm of the factor by which the nuisance's values have to fall for the content to be recovered."""
+        reaches, pairs = self._reaches
+        return float(np.interp(-math.log(n), -pairs, reaches))
+
+    @cached_property
+    def _reaches(self):
+        """Logarithms of factors that lead beyond the boundary, and of the pairs at which each suffices."""
+        low, high = 0.0, 60.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if 1 - self._content(math.exp(-middle)) < self.allowed else (middle, high)
+        beyond = np.geomspace(1e-6, 20, 60)
+        pairs = [loss_spread(self.model.replace(nu=self.model.nu * math.exp(-high - z)), _MOST).loss[self.place]
+                 / self.allowed for z in beyond]
+        return high + beyond, np.log(np.maximum(np.maximum.accumulate(pairs[::-1])[::-1], 1e-300))
+
+    @cached_property
+    def _error(self):
+        """Standard error, times the root of n, of log signal value less log nuisance value, for the weakest signal and the
+        strongest nuisance; equal ones are averaged."""
+        (signal, nuisance), variance = values(self.model, self.place), 0.0
+        rho, nu = values(self.model, 0)
+        for one, r, strongest in ((signal, rho, np.min), (nuisance, nu, np.max)):
+            at = np.isclose(one, strongest(one))
+            r = max(float(r[at][0]), 1e-12)
+            variance += ((1 - r**2) ** 2 / r**2 if self.place == 0 else 1 / r**2 - 0.5) / np.sum(at)
+        return math.sqrt(variance)
+
+    def needed(self, probability, least, must_recover=False):
+        """Least number of pairs from which on the probability is reached; None: never."""
+        if self.on_boundary or (must_recover and not self.recovers):
+            return None
+        return _least(self.probability, probability, least)
+
+
+class _Joint:
+    """Probability that both objectives are on their sides."""
+
+    def __init__(self, objectives):
+        self.objectives = tuple(objectives.values())
+
+    def probability(self, n):
+        """At n pairs, by the Gaussian copula of both losses' correlation; one that stays lost stands for itself."""
+        single = [one.probability(n) for one in self.objectives]
+        if not all(one.recovers for one in self.objectives) or min(single) in (0, 1) or max(single) in (0, 1):
+            return math.prod(single)
+        correlation = 0.999 * self.objectives[0].spread(n).correlation
+        return float(multivariate_normal.cdf(norm.ppf(single), cov=[[1, correlation], [correlation, 1]]))
+
+
+def _least(function, probability, least):
+    """Least whole n from which on a function of n is at least `probability`: the last crossing, None where there is none.
+    """
+    points = np.geomspace(least, 10 * _MOST, 90)
+    short = next((number for number in reversed(range(len(points))) if function(points[number]) < probability), None)
+    if short is None:
+        return least
+    if short + 1 == len(points):
+        return None
+    low, high = np.log(points[short:short + 2])
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(math.exp(middle)) < probability else (low, middle)
+    return math.ceil(math.exp(high)) if math.exp(high) <= _MOST else None
+
+
+def _stated(model, objectives, allowed, pairs, probability, label_r2):
+    """Pairs at which a diagnosis has the rows and the labels to state the answer, and how many labels it needs."""
+    n = max(pairs, ROWS_PER_COLUMN * (model.d_x + model.d_y))
+    while n <= _MOST:
+        needed = max(labels_needed(one.model, one.place, float(1 - one.loss(n)), 1 - allowed, n, probability, label_r2)
+                     for one in objectives.values())
+        if needed <= n:
+            return n, math.ceil(needed)
+        n = math.ceil(n * 1.05)
+    return None, None
+
+
+def _curve_points(pairs, least):
+    centre = math.log(least if pairs is None else max(pairs, least))
+    low, high = max(math.log(least), centre - math.log(10)), centre + math.log(5)
+    if pairs is None:
+        high = math.log(1e3 * least)
+    points = np.exp(np.linspace(low, high, _CURVE))
+    return np.sort(np.append(points, pairs)) if pairs is not None else points
+
+
+def _limit(model, objectives, key, pairs, stated, error, least):
+    """What limits the number of pairs, in words."""
+    one, name = objectives[key], NAMES[key]
+    if pairs is None and one.on_boundary:
+        return f"{name} is on the boundary, where signal and nuisance have the same value"
+    if pairs is None and error is not None:
+        return (f"with unlimited pairs {name} still loses {significant(1 - one.content, 2)} of what the views share, "
+                "and the others no less")
+    if pairs is None:
+        return f"{name} is so near to its boundary that {significant(_MOST, 1)} pairs are too few"
+    if stated is not None and stated > max(pairs, ROWS_PER_COLUMN * (model.d_x + model.d_y)):
+        return "the labels limit what can be told, rather than the pairs"
+    if pairs == least:
+        return f"any number of pairs above the {least - 1} columns of both views will do"
+    if not np.any(model.nu):
+        return f"the limit is chance correlation among the {least - 1} columns ({name})"
+    ratio = {"ca": delta_ca, "cp": delta_cp}.get(key, lambda m: delta_cp(m.reverse()))(model)
+    return f"the limit is {name} with a separation ratio of {significant(float(ratio), 3)}"
+
+
+def _warnings(model, regime, error):
+    by_ratios = Regime.from_ratios(float(delta_ca(model)), float(delta_cp(model)))
+    if error is None and regime is not None and by_ratios is not regime:
+        yield (f"some signals are recovered and others not: by separation ratios, which count all signals, the regime is "
+               f"{by_ratios.value}; by label content it is {regime.value}.")
+
+
+def _count(number):
+    return "never" if number is None else str(number)
