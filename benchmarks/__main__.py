@@ -10,6 +10,7 @@ import tyro
 
 from benchmarks import (
     cluster,
+    confounders,
     content,
     convolution,
     decision,
@@ -51,6 +52,8 @@ BENCHMARKS = {
                          content.run, resumable=True),
     "diagnosis": Benchmark("how often the diagnosis names the right regime; half an hour and more", diagnosis.run,
                            resumable=True),
+    "confounders": Benchmark("false alarms where both views share a known confounder that is removed; half an hour",
+                             confounders.run, resumable=True),
     "inputs": Benchmark("files of tables and labels in random forms, beside an independent reader", inputs.run),
     "groups": Benchmark("false alarms where rows come in groups; half an hour", groups.run, resumable=True),
     "noise": Benchmark("false alarms of the tests for shared signal, and their power; half an hour", noise.run,

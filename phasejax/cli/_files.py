@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,8 +116,14 @@ def read_confounders(paths: Sequence[str], id_column: str | None = None) -> list
     from phasejax.io import as_named
     from phasejax.io._named_files import has_named_columns
 
-    return [as_named(path, "confounders", id_column=id_column if has_named_columns(path) else None)
-            for path in paths] or None
+    found = []
+    for path in paths:
+        rows = as_named(path, "confounders", id_column=id_column if has_named_columns(path) else None)
+        if rows.columns is None:  # the file's name is all that tells confounders of several files apart
+            width = rows.values.shape[1] if len(rows.values.shape) == 2 else 1
+            rows = replace(rows, columns=(Path(path).stem,) * width)
+        found.append(rows)
+    return found or None
 
 
 def _named_files(paths, id_column, flatten):

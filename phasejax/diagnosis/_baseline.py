@@ -116,11 +116,14 @@ def diagnose_again(baseline: Diagnosis | MomentDiagnosis, x: Any, y: Any, labels
 
 
 def check_comparable(found: Diagnosis | MomentDiagnosis | SpectralDiagnosis) -> None:
-    """Refuse a diagnosis whose columns are principal components, which mean another thing in every data set.
+    """Refuse a diagnosis whose columns are principal components or residuals, which are others in every data set.
 
     Raises:
         ValueError: saying so in one line.
     """
+    if isinstance(found, Diagnosis) and found.confounders is not None:
+        raise ValueError("baseline: expected a diagnosis without confounders, got one that removed "
+                         f"{', '.join(found.confounders.names)}; remove their effect from both data sets first")
     if any(re.match(r"[xy]: \d+ columns reduced to \d+ principal components", warning) for warning in found.warnings):
         raise ValueError("baseline: expected a diagnosis of the columns themselves, got one of principal components, "
                          "which are others in other data; reduce both data sets by the same ones first")

@@ -196,7 +196,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
             found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores, fit=fit,
                                         pilot=trained, tell=tell)
             if removed is not None:
-                found = replace(found, n=len(matched.x), labelled=len(data.scored_labels[1]), confounders=removed)
+                found = replace(found, n=len(matched.x), labelled=len(data.scored_labels[1]), confounders=removed,
+                                groups=None if matched.groups is None else int(matched.groups.max()) + 1)
     announce(note for note in (*matched.readings, *matched.notes) if note not in matched.limits)
     return replace(found, warnings=(*matched.limits, *of_columns, *found.warnings), computed_on=computed_on())
 

@@ -147,7 +147,7 @@ class Diagnosis:
         else:
             choice = (known[k] if k is not None else self.scores[0]).best(among)
         if not self.seen and not set(choice.among) <= set(MEASURED):
-            return replace(choice, decided=False, sure=False, needed=self.shared.reason())
+            return replace(choice, decided=False, sure=False, needed=self._shared_words())
         return choice
 
     @property
@@ -162,17 +162,17 @@ class Diagnosis:
     def verdict(self) -> str:
         """The answer in one line, by use."""
         if not self.seen:
-            return self.shared.reason()
+            return self._shared_words()
         return self.uses[0].text if self.scores else self._regime_words()
 
     def summary(self) -> str:
         """The diagnosis as lines of text: first what to do, then why."""
         lines = []
         if not self.seen:
-            lines.append(f"{'Verdict':<20} {self.shared.reason()}")
+            lines.append(f"{'Verdict':<20} {self._shared_words()}")
         lines += [f"{use.situation:<20} {use.text}" for use in self.uses]
         if self.seen:
-            lines.append(f"{'Shared signal':<20} {self.shared.reason()}")
+            lines.append(f"{'Shared signal':<20} {self._shared_words()}")
         elif self.scores:
             lines.append(f"{'Labels alone':<20} {self._single_words()}")
         lines.append(f"{'Regime at n = ' + str(self.n):<20} {self._regime_words()}")
@@ -191,6 +191,11 @@ class Diagnosis:
         if not self.seen:
             return "none: the views share nothing that the labels measure"
         return _regime_words(self.content, self._width)
+
+    def _shared_words(self) -> str:
+        words = self.shared.reason()
+        return words if self.confounders is None else words.replace(
+            "check the pairing", "what they have in common may be the confounders' alone")
 
     def _lines_by_label_column(self) -> list[str]:
         columns = self.scores[-1].per_column if self.scores else ()
