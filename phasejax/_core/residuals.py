@@ -92,8 +92,8 @@ class ScalarResiduals:
 
     basis: Float[np.ndarray, "n r"]
     kept: Int[np.ndarray, "m"]
-    axes: Float[np.ndarray, "m r"]
-    stretch: Float[np.ndarray, "r"]
+    axes: Float[np.ndarray, "m s"]
+    stretch: Float[np.ndarray, "s"]
 
     @classmethod
     def of(cls, known: Float[np.ndarray, "n q"]) -> "ScalarResiduals":

@@ -57,6 +57,8 @@ def test_formats_and_label_types_agree(digits, capsys, monkeypatch):
     (["X.npy", "Y.csv", "--labels", "L.npy", "--report", "d.pdf"],
      "error: --report: expected a file ending in .html or .htm, got d.pdf; a browser prints the page as PDF"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--out", "d.txt"], "error: --out: expected a file ending in .csv or .j"),
+    (["X.npy", "Y.csv", "--labels", "L.npy", "--confounders", "words.csv:digit", "--confounders", "constant.npy"],
+     "error: confounders: expected values that vary, got only 1 in constant"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--draws"], "error: --draws: expected --json with it, got none"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--method", "spectral", "--report", "d.html"], "error: --report: expe"),
     (["X.npy", "Y.csv", "--labels", "L.npy", "--k", "30"], "error: k: expected 1 to min(d_x, d_y) - 1 = 29, got 30"),
