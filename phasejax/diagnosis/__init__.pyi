@@ -4,6 +4,7 @@ from ._baseline import diagnose_again as diagnose_again
 from ._baseline import load_baseline as load_baseline
 from ._bootstrap import ColumnScores as ColumnScores
 from ._bootstrap import Score as Score
+from ._confounders import RemovedConfounders as RemovedConfounders
 from ._content import ComponentCount as ComponentCount
 from ._content import ContentCurve as ContentCurve
 from ._content import label_content as label_content
