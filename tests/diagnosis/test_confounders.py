@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from phasejax import Regime, diagnose
-from phasejax.diagnosis import Diagnosis, diagnose_again, fair_scores, label_content, shared_signal
+from phasejax.diagnosis import Diagnosis, RemovedConfounders, diagnose_again, fair_scores, label_content, shared_signal
 from phasejax.diagnosis._confounders import without_confounders
 from phasejax.io import match_rows
 
@@ -54,6 +54,7 @@ def test_a_shared_signal_stays_and_moves_from_neither_to_both(diagnosed):
 
 def test_the_diagnosis_says_what_was_removed_and_is_read_back(diagnosed):
     removed = diagnosed.confounders
+    assert isinstance(removed, RemovedConfounders)
     assert (removed.names, removed.levels, removed.columns, removed.rows) == (("batch",), (4,), 3, N - 4)
     assert removed.within == 4
     x, _, labels, batch = batches(2.0)
