@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from paper_figs.presets import Preset
 from paper_figs.recipe import Recipe
@@ -116,6 +117,9 @@ def draw_soft_bottleneck(data: xr.Dataset) -> Figure:
     plot_curve(ax, data.bound, "kappa_3", color=OBJECTIVE_COLOURS["CP"], marker="s", linestyle="--",
                label=r"bound $2 / \phi_k$")
     ax.set(yscale="log", xlabel=axis_label(data.kappa_3), ylabel="squared encoder norm", title="Soft bottleneck")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.legend()
     return figure
 

@@ -78,7 +78,9 @@ def compute_estimation(preset: Preset) -> xr.Dataset:
                                               "kappa": np.linspace(0, 5, preset.raster)},
                     fixed=_FIXED, quantities=["regime"])
     kappa, gamma = regimes.kappa.values, _FIXED["gamma_x"]
-    return xr.merge([regimes, *_estimates(preset, panels)], combine_attrs="override").assign(
+    found = xr.merge([regimes, *_estimates(preset, panels)], combine_attrs="override").assign_attrs(
+        n=preset.n, seeds=preset.seeds)
+    return found.assign(
         ca_boundary=("kappa", np.asarray(ca_boundary(kappa, gamma, gamma))),
         cp_boundary=("kappa", np.asarray(cp_boundary(kappa, gamma, _FIXED["nuisance_y"]))))
 

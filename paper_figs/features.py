@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
@@ -106,8 +107,10 @@ def draw_agreement(data: xr.Dataset) -> Figure:
     cells = data.stack(cell=("jitter", "noise", "seed"))
     height = max(3.0, 0.16 * cells.sizes["cell"] + 1.0)
     figure = new_figure(height=height)
-    left, right = figure.subplots(1, 2, width_ratios=(4.6, 5.4))
-    _draw_differences(left, data)
+    columns = figure.add_gridspec(1, 2, width_ratios=(4.6, 5.4))
+    _draw_differences(figure.add_subfigure(columns[0]), data)
+    of_sources = figure.add_subfigure(columns[1])
+    right = of_sources.subplots()
     rows = np.arange(cells.sizes["cell"])
     right.barh(rows, cells.measured.values, xerr=cells.error.values, height=0.72, color="0.85",
                error_kw={"ecolor": "0.5", "elinewidth": 1}, label="measured")
@@ -119,12 +122,18 @@ def draw_agreement(data: xr.Dataset) -> Figure:
     labels = [f"{jitter:g}, {noise:g}, {seed}" for jitter, noise, seed in cells.cell.values]
     right.set(yticks=rows, yticklabels=labels, ylim=(len(rows) - 0.4, -0.6), ylabel="jitter, noise on y, seed",
               xlabel="accuracy, CA \u2212 CP", title="each source of scores")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2)
+    of_sources.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def _draw_differences(ax, data):
-    """Predicted against measured, a colour for each jitter and a mark for how sure the prediction is."""
+def _draw_differences(figure, data):
+    """Predicted against measured, darker for less jitter, with a mark for how sure the prediction is."""
+    # The square panel stands at the top; below it there is room where there are many cells.
+    height = figure.bbox.height / figure.dpi_scale_trans.transform((0, 1))[1]
+    share = min(1.0, (figure.bbox.width / figure.dpi_scale_trans.transform((1, 0))[0] + 1.4) / height)
+    if share < 0.95:
+        figure = figure.add_subfigure(figure.add_gridspec(2, 1, height_ratios=(share, 1 - share))[0])
+    ax = figure.subplots()
     ends = [data.measured - data.error, data.measured + data.error, data.predicted - data.predicted_error,
             data.predicted + data.predicted_error]
     limit = 1.08 * max(float(np.nanmax(np.abs(end))) for end in ends)
@@ -133,7 +142,8 @@ def _draw_differences(ax, data):
     ax.axvline(0, color="0.6", linewidth=0.8)
     certainty = np.where(data.sure, 2, np.where(data.decided, 1, 0))
     for number, jitter in enumerate(data.jitter.values):
-        colour, here = f"C{number}", (data.jitter == jitter).broadcast_like(data.measured).values
+        colour = colormaps["viridis"](0.85 * number / max(1, data.sizes["jitter"] - 1))
+        here = (data.jitter == jitter).broadcast_like(data.measured).values
         for level, marker in enumerate(_CERTAINTY.values()):
             which = here & (certainty == level)
             values = [data[name].values[which] for name in ("measured", "predicted", "error", "predicted_error")]
@@ -147,11 +157,11 @@ def _draw_differences(ax, data):
                 markerfacecolor="none", markeredgewidth=0.8, label="tie: within 2 s.e. of 0")
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit),
            xlabel="measured: accuracy, CA \u2212 CP (bars: s.e.)", ylabel="predicted: CA \u2212 CP",
-           title=f"signs agree in {_as_percent(data.agreement)} of cells, by the\npilot alone in "
+           title=f"signs agree in {_as_percent(data.agreement)} of {data.measured.size} cells, by the\npilot alone in "
                  f"{_as_percent(data.agreement_pilot)}, where decided in {_as_percent(data.agreement_decided)}")
     ax.set_box_aspect(1)
     ax.set_anchor("N")
-    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 def _umap():

@@ -33,7 +33,7 @@ _METRICS = {
     "mutual_knn": {"label": "mutual kNN (k = 10)", "color": "#D55E00", "marker": "^"},
     "svcca": {"label": "SVCCA", "color": "#009E73", "marker": "D"},
 }
-_MODALITIES = {"x": "#CC79A7", "y": "#E69F00"}
+_MODALITIES = {"x": {"color": "#CC79A7", "linestyle": "--"}, "y": {"color": "#E69F00", "linestyle": "-."}}
 
 
 def compute_strength(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
@@ -58,7 +58,7 @@ def tabulate_strength(data: xr.Dataset) -> pd.DataFrame:
 
 def draw_strength(data: xr.Dataset) -> Figure:
     """A column for each redundancy: what alignment does to accuracy above, to alignment below."""
-    figure = new_figure(height=4.4)
+    figure = new_figure(height=4.8)
     rows = figure.subplots(2, data.sizes["redundancy"], sharex=True, squeeze=False)
     for column, r in enumerate(data.redundancy.values):
         part = data.sel(redundancy=r)
@@ -67,8 +67,8 @@ def draw_strength(data: xr.Dataset) -> Figure:
         upper.axvspan(low, high, color="0.5", alpha=0.12, linewidth=0)
         upper.axvline(best, color="0.4", linestyle="--", linewidth=1)
         gain = part.accuracy - part.accuracy.isel(strength=0)
-        for modality, color in _MODALITIES.items():
-            upper.plot(data.strength, gain.sel(modality=modality).mean("seed"), linewidth=1, color=color,
+        for modality, style in _MODALITIES.items():
+            upper.plot(data.strength, gain.sel(modality=modality).mean("seed"), linewidth=1, **style,
                        label=f"encoder of {modality}")
         mean, low, high = seed_interval(gain.mean("modality").transpose("seed", "strength").values, 0)
         upper.errorbar(data.strength, mean, [mean - low, high - mean], color="black", marker="o", markersize=3,
@@ -82,8 +82,8 @@ def draw_strength(data: xr.Dataset) -> Figure:
         lower.set(xlabel=r"alignment strength $\lambda$", ylim=(-0.03, 1.03))
     rows[0, 0].set_ylabel("accuracy of unimodal encoders,\nchange from no alignment")
     rows[1, 0].set_ylabel("alignment of the last hidden layers")
-    for row in rows:
-        row[0].legend()
+    entries = [handle for row in rows for handle in row[0].get_legend_handles_labels()[0]]
+    figure.legend(handles=entries, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -205,10 +205,9 @@ def draw_strength_predicted(data: xr.Dataset) -> Figure:
     for column, name in enumerate(_SHOWN):
         upper = figure.add_subplot(grid[0, column])
         for i, r in enumerate(data.redundancy.values):
-            shade = f"C{i}"
             known = data[name].sel(redundancy=r).values
-            upper.scatter(known, best[i], s=12 + 120 * np.abs(gain[i]), color=shade, alpha=0.7,
-                          marker="o", label=f"R = {r}")
+            upper.scatter(known, best[i], s=12 + 120 * np.abs(gain[i]), color=f"C{i}", alpha=0.7,
+                          marker="osD^vP"[i % 6], label=f"R = {r}")
         upper.set(xlabel=_PREDICTORS[name].replace(", ", ",\n").replace(" of", "\nof"))
         upper.margins(0.15)
         if column == 0:
@@ -233,13 +232,13 @@ FIGURES = {
         "accuracy and alignment against the strength of imposed alignment (F26)",
         "Above: accuracy of unimodal encoders trained with alignment of strength lambda, minus that "
         "without; means over {of_seeds} with 95% intervals (t distribution), best strength (dashed) "
-        "with its bootstrap interval (shaded). Below: alignment of the last hidden layers, means (thick) "
-        "and seeds (thin). A column for each number of shared bits.",
+        "with its bootstrap interval (shaded); each panel has its own scale. Below: alignment of the last hidden "
+        "layers, means (thick) and seeds (thin). A column for each number of shared bits.",
         compute_strength, draw_strength, tabulate=tabulate_strength, resumable=True),
     "strength_predicted": Recipe(
         "what predicts the best strength of imposed alignment before training",
         "Above: best strength of each seed and redundancy against what is known before training; areas of "
-        "the circles grow with the gain in accuracy. Below: accuracy on held-out seeds gained by choosing "
+        "the marks grow with the gain in accuracy. Below: accuracy on held-out seeds gained by choosing "
         "the strength by a rule, over one strength for all; dots are seeds, diamonds means over {of_seeds}.",
         compute_strength_predicted, draw_strength_predicted, tabulate=tabulate_strength_predicted, resumable=True),
 }

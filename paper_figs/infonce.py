@@ -156,7 +156,7 @@ def _dataset(preset: Preset, nus: np.ndarray, parts: list[dict[str, np.ndarray]]
 
 def draw_infonce(data: xr.Dataset) -> Figure:
     """Errors of the closed forms and of InfoNCE against nu, on a linear and on a logarithmic scale."""
-    figure = new_figure(height=3.1)
+    figure = new_figure(height=3.3)
     left, right = figure.subplots(1, 2)
     for ax in (left, right):
         for name, style in {"error_ca": CA_STYLE, "error_cp": CP_STYLE}.items():
@@ -175,8 +175,7 @@ def draw_infonce(data: xr.Dataset) -> Figure:
                    color=style["color"], alpha=0.5, markeredgewidth=0)
     left.set(ylabel=r"subspace error (mean $\sin^2\theta$)", title="(a) Recovery of the signal subspace")
     right.set(yscale="log", title="(b) Logarithmic scale; dots: single trainings")
-    left.legend()
-    ca_only_legend(figure)
+    ca_only_legend(figure, *left.get_legend_handles_labels()[0])
     return figure
 
 

@@ -20,7 +20,7 @@ from phasejax.deep import PRESETS, evaluate, seed_interval, train_grid
 from phasejax.deep.data import render, stereo_dsprites, stereo_shapes3d
 from phasejax.deep.data._solids import SOLIDS
 from phasejax.deep.data._sprites import SHAPES
-from phasejax.plotting import new_figure
+from phasejax.plotting import new_figure, panels_above_legend
 
 STYLES: dict[str, dict[str, Any]] = {
     "vicreg": {"label": "CA (VICReg)", "color": "#0072B2", "marker": "o"},
@@ -33,6 +33,7 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 _LEVEL = 0.95
 _FEW_TICKS = 5  # places along an axis that are all named
+_DIVERGED = "a training diverged"
 _FEWEST_SEEDS = 3  # for an interval to be drawn: that of two seeds is as wide as a page
 
 
@@ -57,7 +58,8 @@ def _described(found: xr.Dataset) -> xr.Dataset:
 def draw_probes(data: xr.Dataset) -> Figure:
     """Accuracy and nuisance R^2 against the alignment of the nuisance; a column for each pixel noise on y."""
     figure = new_figure("page" if data.sizes["noise"] > 1 else "column", height=4.4)
-    rows = figure.subplots(2, data.sizes["noise"], sharex=True, sharey="row", squeeze=False)
+    panels = panels_above_legend(figure)
+    rows = panels.subplots(2, data.sizes["noise"], sharex=True, sharey="row", squeeze=False)
     largest = int(data.probe_size[-1])
     for column, noise in enumerate(data.noise.values):
         part = data.sel(noise=noise)
@@ -70,8 +72,8 @@ def draw_probes(data: xr.Dataset) -> Figure:
         rows[0, column].set_title(f"noise on y {noise:g}")
         if data.sizes["jitter"] <= _FEW_TICKS:
             rows[1, column].set_xticks(1 - data.jitter.values)
-    figure.supxlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$", fontsize="medium")
-    rows[0, 0].set_ylabel(f"shape: accuracy, {largest} labels")
+    panels.supxlabel(r"alignment of the nuisance, $1 - \sigma_\mathrm{jitter}$", fontsize="medium")
+    rows[0, 0].set_ylabel(f"shape: accuracy,\n{largest} labelled rows")
     rows[1, 0].set_ylabel(r"position: $R^2$")
     _finish(figure, rows, _has_bands(data.sizes["seed"], data.sizes["jitter"]))
     return figure
@@ -155,7 +157,7 @@ def _plot_over_seeds(ax: Axes, x: np.ndarray, values: xr.DataArray, style: dict[
     if failed.any():
         ax.plot(x[failed], np.zeros(failed.sum()), linestyle="", marker="x", markersize=6, markeredgewidth=1.6,
                 color=style["color"], transform=ax.get_xaxis_transform(), clip_on=False, zorder=5)
-        ax.plot([], [], "x", markersize=6, markeredgewidth=1.6, color="0.3", label="a training diverged")
+        ax.plot([], [], "x", markersize=6, markeredgewidth=1.6, color="0.3", label=_DIVERGED)
 
 
 def _finish(figure: Figure, rows: np.ndarray, bands: bool) -> None:
@@ -165,6 +167,7 @@ def _finish(figure: Figure, rows: np.ndarray, bands: bool) -> None:
     title = "mean over seeds and 95% interval" if bands else "mean over seeds, and seeds (dots)"
     entries = {label: handle for ax in rows.flat
                for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    entries |= {label: entries.pop(label) for label in ("chance", _DIVERGED) if label in entries}  # last
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", title=title,
                   ncols=4 if rows.shape[1] > 1 else 3)
 

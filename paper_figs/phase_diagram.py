@@ -10,7 +10,14 @@ from matplotlib.lines import Line2D
 from paper_figs.presets import Preset
 from paper_figs.recipe import Recipe
 from phasejax import SpikedModel, sweep
-from phasejax.plotting import REGIME_COLOURS, new_figure, plot_boundaries, plot_regimes, regime_legend
+from phasejax.plotting import (
+    REGIME_COLOURS,
+    expected_regimes,
+    new_figure,
+    plot_boundaries,
+    plot_regimes,
+    regime_legend,
+)
 from phasejax.theory import Regime, ca_boundary, cp_boundary
 
 _GAMMA_X = 1.0
@@ -34,7 +41,7 @@ def draw_fig2(data: xr.Dataset) -> Figure:
     figure = new_figure(height=3.2)
     for ax, letter, nuisance_y in zip(figure.subplots(1, 2, sharey=True), "ab", data.nuisance_y.values, strict=True):
         panel = data.sel(nuisance_y=nuisance_y)
-        plot_regimes(ax, panel.regime, "kappa", "nu")
+        plot_regimes(ax, panel.regime, "kappa", "nu", named=True)
         plot_boundaries(ax, panel.ca_boundary, panel.cp_boundary)
         size = "Large" if nuisance_y > 1 else "Small"
         ax.set_title(f"({letter}) {size} target nuisance\n"
@@ -130,8 +137,9 @@ def draw_finite(data: xr.Dataset) -> Figure:
     axes = figure.subplots(1, 1 + data.sizes["n"], sharey=True)
     plot_regimes(axes[0], data.regime.isel(n=0), "kappa", "nu")
     axes[0].set_title("(a) Population")
+    expected = expected_regimes(data.finite_delta_ca, data.finite_delta_cp, "kappa")
     for letter, ax, n in zip("bcd", axes[1:], data.n.values, strict=True):
-        plot_regimes(ax, data.finite_regime.sel(n=n), "kappa", "nu")
+        plot_regimes(ax, expected.sel(n=n), "kappa", "nu")
         _plot_simulated(ax, data.sel(n=n))
         ax.set_title(f"({letter}) {n} pairs")
         ax.set_ylabel("")

@@ -130,6 +130,8 @@ def _in_words(value: Any) -> str:
         return "(" + ", ".join(f"{name} {_in_words(part)}" for name, part in value.items()) + ")"
     if not isinstance(value, list | tuple):
         return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if len(value) > 1 and all(one == value[0] for one in value):
+        return f"{_in_words(value[0])} ({len(value)} times)"
     if len(value) > 6:
         return f"from {_in_words(value[0])} to {_in_words(value[-1])} ({len(value)} values)"
     return ", ".join(map(_in_words, value))

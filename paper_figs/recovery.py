@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -15,6 +16,7 @@ from phasejax.plotting import (
     axis_label,
     boundary_handles,
     new_figure,
+    panels_above_legend,
     plot_boundaries,
     plot_counts,
     plot_curve,
@@ -122,11 +124,10 @@ def mark_ca_only(ax: Axes, data: xr.Dataset) -> None:
     ax.set_xlim(-0.03, 0.98)
 
 
-def ca_only_legend(figure: Figure) -> None:
-    """Explain below the panels what `mark_ca_only` shades."""
-    figure.legend(handles=[Patch(facecolor="0.5", alpha=0.25,
-                                 label=r"CA only: $\Delta_{\mathrm{CA}} > 1 > \Delta_{\mathrm{CP}}$")],
-                  loc="outside lower center")
+def ca_only_legend(figure: Figure, *others: Artist) -> None:
+    """Explain below the panels what `mark_ca_only` shades, and what other entries of the legend are."""
+    shaded = Patch(facecolor="0.5", alpha=0.25, label=r"CA only: $\Delta_{\mathrm{CA}} > 1 > \Delta_{\mathrm{CP}}$")
+    figure.legend(handles=[*others, shaded], loc="outside lower center", ncols=3)
 
 
 _FIG7_K = 5
@@ -155,7 +156,8 @@ def compute_fig7(preset: Preset) -> xr.Dataset:
 def draw_fig7(data: xr.Dataset) -> Figure:
     """A row for each objective, a column for each decay: mean recovered counts, and the exact boundaries."""
     figure = new_figure(height=3.9)
-    axes = figure.subplots(2, data.sizes["decay"], sharex=True, sharey=True)
+    panels = panels_above_legend(figure)
+    axes = panels.subplots(2, data.sizes["decay"], sharex=True, sharey=True)
     for row, objective in zip(axes, ("CA", "CP"), strict=True):
         for ax, decay in zip(row, data.decay.values, strict=True):
             panel = data.sel(decay=decay)
@@ -163,12 +165,12 @@ def draw_fig7(data: xr.Dataset) -> Figure:
                                OBJECTIVE_COLOURS[objective])
             plot_boundaries(ax, panel.ca_boundary, panel.cp_boundary)
         row[0].set_ylabel(f"{objective}\n{axis_label(data.nu)}")
-        figure.colorbar(mesh, ax=row, ticks=range(_FIG7_K + 1), pad=0.01, label=f"signals recovered by {objective}")
+        panels.colorbar(mesh, ax=row, ticks=range(_FIG7_K + 1), pad=0.01, label=f"signals recovered by {objective}")
     for top, bottom, decay in zip(*axes, data.decay.values, strict=True):
         top.set_title(rf"decay $\rho = {decay:g}$")
         bottom.set(xlim=(0, 3), ylim=(0, 1))
-    figure.supxlabel(axis_label(data.kappa_bar), fontsize="medium")
-    figure.suptitle(f"Recovered signals, mean of {data.sizes['seed']} samples of {data.attrs['n']}")
+    panels.supxlabel(axis_label(data.kappa_bar), fontsize="medium")
+    panels.suptitle(f"Recovered signals, mean of {data.sizes['seed']} samples of {data.attrs['n']}")
     figure.legend(handles=boundary_handles(), loc="outside lower center", ncols=2)
     return figure
 

@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -41,6 +41,8 @@ _PAPER: dict[Any, Any] = {
     "hatch.linewidth": 0.5, "legend.frameon": False, "legend.handlelength": 1.6,
     # Journals refuse the fonts of Type 3 that Matplotlib embeds otherwise.
     "pdf.fonttype": 42, "ps.fonttype": 42}
+# The name of a regime is about four times as wide as high, and needs so much room in each direction around its middle.
+_HEIGHT_OF_WIDTH, _LEAST_ROOM = 0.3, 0.035
 _BOUNDARY_STYLES: dict[str, dict[str, Any]] = {"CA": {"color": "#08304D", "linestyle": "-"},
                                                "CP": {"color": "#7A2E00", "linestyle": (0, (4, 2))}}
 _STAR: dict[str, Any] = {"marker": "*", "color": "white", "markeredgecolor": "black", "markersize": 10}
@@ -75,7 +77,22 @@ def new_figure(width: Literal["column", "text", "page"] = "page", *, height: flo
 
 
 @checked
-def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
+def panels_above_legend(figure: Figure) -> SubFigure:
+    """The part of a new figure for panels whose shared label is to stand above a legend outside of them.
+
+    Matplotlib puts a figure's own shared label and its legend in the same place.
+
+    Args:
+        figure: which gets the legend, at `loc="outside lower center"`.
+
+    Returns:
+        A part of the figure for `subplots`, `supxlabel`, `suptitle` and `colorbar`.
+    """
+    return figure.add_subfigure(figure.add_gridspec(1, 1)[0])
+
+
+@checked
+def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str, *, named: bool = False) -> None:
     r"""Colour a plane of two parameters by regime.
 
     Args:
@@ -83,6 +100,8 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
         regime: regime codes of a sweep, shape (y, x) or (x, y); cells without a result, such as those of
             models with NaN parameters (code -1), are hatched.
         x, y: names of the coordinates along the horizontal and the vertical axis.
+        named: whether areas that are large enough hold the name of their regime, so that they can be told apart
+            without colours.
 
     >>> from phasejax import SpikedModel, sweep
     >>> grid = sweep(SpikedModel.homogeneous, {"kappa": np.linspace(0, 3, 7), "nu": np.linspace(0, 1, 5)},
@@ -104,6 +123,23 @@ def plot_regimes(ax: Axes, regime: xr.DataArray, x: str, y: str) -> None:
                   norm=BoundaryNorm(np.arange(-0.5, 4), colours.N))
     ax.set(xlim=(codes[x].min(), codes[x].max()), ylim=(codes[y].min(), codes[y].max()),
            xlabel=axis_label(codes[x]), ylabel=axis_label(codes[y]))
+    if named:
+        _name_areas(ax, codes, x, y)
+
+
+def _name_areas(ax, codes, x, y):
+    """Write the name of each regime where its area is widest, unless it is too narrow for the text."""
+    from scipy.ndimage import distance_transform_edt
+
+    rows, columns = codes.shape
+    for member in Regime:
+        here = np.pad(codes.values == member.code, 1)  # beyond the plane there is no area
+        # Heights and widths are shares of the plane; text is several times as wide as high.
+        room = np.asarray(distance_transform_edt(here, sampling=(1 / rows, _HEIGHT_OF_WIDTH / columns)))
+        row, column = np.unravel_index(room[1:-1, 1:-1].argmax(), codes.shape)
+        if room.max() > _LEAST_ROOM:
+            ax.text(float(codes[x][column]), float(codes[y][row]), member.value, ha="center", va="center",
+                    fontsize=mpl.rcParams["xtick.labelsize"], color="white" if member is Regime.BOTH else "black")
 
 
 @checked
@@ -145,23 +181,45 @@ def plot_phase_diagram(model: SpikedModel, ax: Axes | None = None, *, kappa: Seq
         raise ValueError(f"kappa: expected two increasing numbers from 0 on, got {shown(kappa)}")
     check_count("cells", cells, least=2)
     shape = correlations / correlations.max() if correlations.any() else np.ones_like(correlations)
-    name = "regime" if n is None else "finite_regime"
+    quantities = ["regime"] if n is None else ["finite_delta_ca", "finite_delta_cp"]
     grid = sweep(lambda kappa, nu: model.replace(kappa=kappa * (strengths / strengths.max()), nu=nu * shape),
                  {"nu": np.linspace(0, 1, cells), "kappa": np.linspace(ends[0], ends[1], cells)}, n=n, key=0,
-                 quantities=[name])
+                 quantities=quantities)
+    regimes = grid.regime if n is None else expected_regimes(grid.finite_delta_ca, grid.finite_delta_cp, "kappa")
     if ax is None:
         with paper_style():
             figure = new_figure("column", height=3.2)
             ax = figure.subplots()
-            plot_regimes(ax, grid[name], "kappa", "nu")
+            plot_regimes(ax, regimes, "kappa", "nu", named=True)
             star = Line2D([], [], linestyle="", **_STAR, label="this model")
             regime_legend(figure, ncols=3, extra=[star], boundaries=False)
     else:
-        plot_regimes(ax, grid[name], "kappa", "nu")
+        plot_regimes(ax, regimes, "kappa", "nu")
     if ends[0] <= strengths.max() <= ends[1]:
         ax.plot(strengths.max(), correlations.max(), clip_on=False, **_STAR)
     ax.set(xlabel=r"strongest signal $\kappa$", ylabel=r"largest nuisance correlation $\nu$")
     return ax
+
+
+@checked
+def expected_regimes(ca: xr.DataArray, cp: xr.DataArray, strength: str) -> xr.DataArray:
+    """Regime codes of expected sample ratios, -1 where one is NaN, that stay the same once signals are strong enough.
+
+    Ratios grow with the strength of the signals. Their prediction has a small maximum, of 0.03 at most, where several
+    signals leave the bulk of the nuisance, which would be a line of stray cells: a ratio counts as above 1 where it is
+    so for all greater strengths too.
+
+    Args:
+        ca, cp: expected ratios of a sweep.
+        strength: name of their coordinate that increases with all signal strengths.
+    """
+    def above(ratios):
+        axis = ratios.get_axis_num(strength)
+        least = np.fmin.accumulate(np.flip(ratios.values, axis), axis=axis)
+        return ratios.copy(data=np.flip(least, axis) > 1)
+
+    codes = above(ca).astype(int) + 2 * above(cp).astype(int)
+    return codes.where(ca.notnull() & cp.notnull(), -1)
 
 
 @checked
@@ -174,7 +232,9 @@ def plot_boundaries(ax: Axes, ca: xr.DataArray, cp: xr.DataArray, linewidth: flo
         linewidth: in points.
     """
     for name, curve in {"CA": ca, "CP": cp}.items():
-        ax.plot(curve[curve.dims[0]], curve, linewidth=linewidth, clip_on=True, **_BOUNDARY_STYLES[name])
+        # At and beyond nu = 1 there is no boundary; the first such place ends the line at the edge of the plane.
+        inside = (curve < 1) | (curve.shift({curve.dims[0]: 1}) < 1)
+        ax.plot(curve[curve.dims[0]], curve.where(inside), linewidth=linewidth, clip_on=True, **_BOUNDARY_STYLES[name])
 
 
 @checked

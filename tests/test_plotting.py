@@ -101,3 +101,40 @@ def test_the_phase_diagram_of_a_model_shows_its_regimes_and_its_place():
             plotting.plot_phase_diagram(model, kappa=kappa, cells=5)
     with pytest.raises(ValueError, match="nuisance in both views"):
         plotting.plot_phase_diagram(SpikedModel.homogeneous(1.0, 0.0, k=2, d=2))
+
+
+def test_a_shared_label_stands_above_the_legend():
+    figure = plotting.new_figure("column", height=2.4)
+    panels = plotting.panels_above_legend(figure)
+    panels.subplots(1, 2, sharey=True)
+    label = panels.supxlabel("shared")
+    legend = figure.legend(handles=plotting.boundary_handles(), loc="outside lower center")
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().y1 < label.get_window_extent().y0
+
+
+def test_boundaries_end_where_no_correlation_is_large_enough():
+    """Closed forms give 1 there, which is no place at which a ratio is 1."""
+    kappa = xr.DataArray([0.0, 1.0, 2.0, 3.0], dims="kappa")
+    ax = Figure().subplots()
+    plotting.plot_boundaries(ax, kappa.copy(data=[0.0, 0.5, 1.0, 1.0]), kappa.copy(data=[0.0, 0.2, 0.4, 0.6]))
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [0, 0.5, 1, np.nan])
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), [0, 0.2, 0.4, 0.6])
+
+
+def test_a_small_maximum_of_an_expected_ratio_is_no_regime():
+    kappa = {"kappa": [1.0, 2.0, 3.0, 4.0]}
+    ca = xr.DataArray([[0.9, 1.01, 0.99, 1.2], [0.9, 1.1, 1.2, 1.3]], dims=("nu", "kappa"), coords=kappa)
+    cp = xr.DataArray([[0.5, 0.6, 0.7, 1.1], [0.5, np.nan, 1.1, 1.2]], dims=("nu", "kappa"), coords=kappa)
+    codes = plotting.expected_regimes(ca, cp, "kappa")
+    np.testing.assert_array_equal(codes, [[0, 0, 0, 3], [0, -1, 3, 3]])
+    np.testing.assert_array_equal(plotting.expected_regimes(ca.T, cp.T, "kappa"), codes.T)
+
+
+def test_areas_are_named_where_there_is_room():
+    coords = {"nu": np.linspace(0, 1, 50), "kappa": np.linspace(0, 3, 50)}
+    codes = xr.DataArray(np.repeat([[0] * 24 + [3] * 24 + [1] * 2], 50, 0), dims=("nu", "kappa"), coords=coords)
+    ax = Figure().subplots()
+    plotting.plot_regimes(ax, codes, "kappa", "nu", named=True)
+    assert [text.get_text() for text in ax.texts] == ["Neither", "Both"]  # "CA only" is a strip
+    assert ax.texts[0].get_position()[0] < 1.4 < ax.texts[1].get_position()[0]
