@@ -5,6 +5,14 @@ from ._experiment import PRESETS as PRESETS
 from ._experiment import Experiment as Experiment
 from ._grid import TrainedGrid as TrainedGrid
 from ._grid import train_grid as train_grid
+from ._heads import train_heads as train_heads
+from ._heads_plot import plot_heads as plot_heads
+from ._heads_result import HeadPrediction as HeadPrediction
+from ._heads_result import HeadScore as HeadScore
+from ._heads_result import TrainedHeads as TrainedHeads
+from ._heads_result import TrainedObjective as TrainedObjective
+from ._heads_saved import Heads as Heads
+from ._heads_saved import load_heads as load_heads
 from ._linear_probe import ProbeRows as ProbeRows
 from ._linear_probe import ProbeScores as ProbeScores
 from ._linear_probe import probe as probe

@@ -173,17 +173,33 @@ def _class_accuracy(rows, size):
     labels, held_out, tested = rows.labels[:size], *np.split(rows.labels[rows.train:], [rows.validation])
     if len(np.unique(labels)) == 1:
         return float(np.mean(tested == labels[0])), True
-    model = LogisticRegression(tol=_TOLERANCE, max_iter=_MAX_ITERATIONS, warm_start=True)
-    best = (np.inf, 0.0, False)
-    for penalty in PENALTIES:
-        model.set_params(C=1 / (penalty * size))
+    predicted, converged = logistic_predictions(train, labels, validation, held_out, test)
+    return float(np.mean(predicted == tested)), converged
+
+
+def logistic_predictions(train: Float[np.ndarray, "m d"], labels: Int[np.ndarray, "m"],
+                         validation: Float[np.ndarray, "v d"], held_out: Int[np.ndarray, "v"],
+                         rows: Float[np.ndarray, "n d"], tolerance: float = _TOLERANCE
+                         ) -> tuple[Int[np.ndarray, "n"], bool]:
+    """Classes of rows at the penalty of least validation loss, and whether the optimum was reached there.
+
+    Args:
+        train, labels: standardised rows and their classes, of which there are at least two.
+        validation, held_out: likewise, to choose the penalty.
+        rows: whose classes are predicted.
+        tolerance: L-BFGS stops when no component of the gradient exceeds it.
+    """
+    model = LogisticRegression(tol=tolerance, max_iter=_MAX_ITERATIONS, warm_start=True)
+    least, best = np.inf, (np.zeros(len(rows), int), False)
+    for place, penalty in enumerate(PENALTIES):
+        model.set_params(C=1 / (penalty * len(train)))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says so
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the second value says so
             model.fit(train, labels)
         loss = _log_loss(model, validation, held_out)
-        if loss < best[0]:
-            best = loss, float(np.mean(model.predict(test) == tested)), bool(model.n_iter_.max() < _MAX_ITERATIONS)
-    return best[1:]
+        if place == 0 or loss < least:
+            least, best = loss, (np.asarray(model.predict(rows)), bool(model.n_iter_.max() < _MAX_ITERATIONS))
+    return best
 
 
 def _log_loss(model, features, labels):

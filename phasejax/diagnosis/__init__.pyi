@@ -15,7 +15,9 @@ from ._drift import ParameterChange as ParameterChange
 from ._drift import detect_drift as detect_drift
 from ._estimates import Estimate as Estimate
 from ._fair_scores import FairScores as FairScores
+from ._heads_prediction import compare_heads as compare_heads
 from ._moment_result import MomentDiagnosis as MomentDiagnosis
+from ._pilot_plan import plan_from_pilot as plan_from_pilot
 from ._plots import plot_diagnosis as plot_diagnosis
 from ._plots import plot_spectrum as plot_spectrum
 from ._predicted_scores import PredictedScores as PredictedScores

@@ -1,0 +1,97 @@
+"""Networks of heads as pure functions of their parameters, which one compiled program can share among all objectives.
+
+An encoder maps the features of a view to a bottleneck of k numbers: dense layers, each followed by a norm, a ReLU and
+dropout, and a linear layer at the end. A decoder has the same hidden layers in reverse. The modules of `_networks` keep
+running means inside, which a program that computes only some of its networks (`jax.lax.cond`) cannot carry along.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
+
+from phasejax._core.pytree import HostOrDevice
+
+NORMS = ("batch", "layer")
+# Share of the old value in the running means of batch norm after a step, and what is added to variances; PyTorch's.
+_MOMENTUM, _EPSILON = 0.9, 1e-5
+_NORMAL = jax.nn.initializers.truncated_normal(1.0)
+
+
+def new_layers(key: Key[Array, ""], widths: Sequence[int], norm: str | None) -> PyTree:
+    """Parameters of dense layers: kernels of variance 2 / fan-in before a ReLU and 1 / fan-in at the end.
+
+    Hidden biases are 0, the last ones uniform up to 1 over the root of the fan-in.
+
+    Args:
+        key: of the draws.
+        widths: of the input, the hidden layers and the output.
+        norm: "batch", "layer" or None; with a norm each hidden layer has a scale too.
+    """
+    layers = []
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
+        hidden = i < len(widths) - 2
+        kernel = _NORMAL(jax.random.fold_in(key, i), (inputs, outputs)) * np.sqrt((1 + hidden) / inputs)
+        # The last biases are drawn: a row whose hidden values are all 0 would have no direction, which InfoNCE needs.
+        bound = 0.0 if hidden else 1 / np.sqrt(inputs)
+        layer = {"kernel": kernel, "bias": jax.random.uniform(jax.random.fold_in(key, 1000 + i), (outputs,),
+                                                              minval=-bound, maxval=bound)}
+        layers.append(layer | {"scale": jnp.ones(outputs)} if hidden and norm is not None else layer)
+    return layers
+
+
+def new_means(widths: Sequence[int], norm: str | None) -> PyTree:
+    """Running means and variances of the hidden layers with batch norm, before the first step; else none."""
+    hidden = widths[1:-1] if norm == "batch" else ()
+    return [{"mean": jnp.zeros(width), "variance": jnp.ones(width)} for width in hidden]
+
+
+def applied(layers: PyTree, means: PyTree, rows: Float[HostOrDevice, "n d"], norm: str | None,
+            key: Key[Array, ""] | None = None, dropout: Any = 0.0) -> tuple[Float[Array, "n k"], PyTree]:
+    """Outputs of dense layers, and the running means after this batch.
+
+    Args:
+        layers, means: from `new_layers` and `new_means`.
+        rows: inputs.
+        norm: as there.
+        key: of dropout while the network trains; None where it embeds, with running means and all hidden values.
+        dropout: share of the hidden values that are set to 0.
+    """
+    rows, after = jnp.asarray(rows), []
+    for i, layer in enumerate(layers[:-1]):
+        rows = rows @ layer["kernel"]
+        if norm == "layer":
+            rows = _normed(rows, rows.mean(1, keepdims=True), rows.var(1, keepdims=True)) * layer["scale"]
+        elif norm == "batch":
+            mean, variance = (rows.mean(0), rows.var(0)) if key is not None else \
+                (means[i]["mean"], means[i]["variance"])
+            rows = _normed(rows, mean, variance) * layer["scale"]
+            old = means[i]
+            unbiased = variance * len(rows) / max(len(rows) - 1, 1) if key is not None else variance
+            after.append({"mean": _MOMENTUM * old["mean"] + (1 - _MOMENTUM) * mean,
+                          "variance": _MOMENTUM * old["variance"] + (1 - _MOMENTUM) * unbiased})
+        rows = jax.nn.relu(rows + layer["bias"])
+        if key is not None:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout, rows.shape)
+            rows = jnp.where(kept, rows / (1 - dropout), 0)
+    return rows @ layers[-1]["kernel"] + layers[-1]["bias"], after
+
+
+def _normed(rows, mean, variance):
+    return (rows - mean) * jax.lax.rsqrt(variance + _EPSILON)
+
+
+def deepcca(z_x: Float[Array, "n k"], z_y: Float[Array, "n k"], ridge: float = 1e-3) -> Float[Array, ""]:
+    """`losses.deepcca` by LAPACK's factorisations, whose program does not grow with k.
+
+    Not to be batched with `vmap` on a CPU, where several factorisations in a batch can wait for one another for ever.
+    """
+    z_x, z_y = z_x - z_x.mean(0), z_y - z_y.mean(0)
+    over, added = len(z_x) - 1, ridge * jnp.eye(z_x.shape[1])
+    root_x, root_y = (jnp.linalg.cholesky(z.T @ z / over + added) for z in (z_x, z_y))
+    half = jax.scipy.linalg.solve_triangular(root_x, z_x.T @ z_y / over, lower=True)
+    return -jnp.sum(jnp.linalg.svd(jax.scipy.linalg.solve_triangular(root_y, half.T, lower=True), compute_uv=False))

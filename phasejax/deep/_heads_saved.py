@@ -1,0 +1,156 @@
+"""Trained heads as they are applied to new features, saved to a file and read back."""
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from phasejax._core.atomic_files import written_whole
+from phasejax._core.checked_call import checked
+from phasejax._core.input_files import reading
+from phasejax._core.serialise import restored, schema
+from phasejax._core.validation import check_choice, check_count
+from phasejax.deep._heads_programs import ENCODED, PairProgram
+from phasejax.deep._pilot_rows import standardised
+from phasejax.io._arrays import finite_view
+
+_SCHEMA = schema("phasejax.heads.networks", 1)
+# Rows that are embedded at a time.
+_ROWS_AT_A_TIME = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """Encoders that were trained on pairs, to embed new features of either view (`train_heads(...).heads`).
+
+    Args:
+        program: their sizes.
+        units: for x and for y the centres of the columns and what they are multiplied by, from the training rows.
+        networks: by objective, for each seed, all parameters and the running means of batch norm.
+    """
+
+    program: PairProgram
+    units: dict[str, tuple[np.ndarray, np.ndarray]]
+    networks: dict[str, tuple[tuple[np.ndarray, Any], ...]]
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the objectives that were trained."""
+        return tuple(self.networks)
+
+    @checked
+    def embed(self, objective: str, x: ArrayLike | None = None, y: ArrayLike | None = None, *, seed: int = 0
+              ) -> Float[np.ndarray, "n c"]:
+        """Outputs of an objective's encoders on new rows: k columns for each view that is given.
+
+        Args:
+            objective: one of `objectives`.
+            x, y: features with the columns that were trained on, shapes (n, d_x) and (n, d_y). An objective of one
+                encoder takes its view; of one with two, outputs stand side by side where both views are given.
+            seed: which of the trainings, counted from 0.
+
+        Raises:
+            ValueError: an unknown objective, a view without an encoder, features of another width, no finite numbers.
+        """
+        check_choice("objective", objective, self.objectives)
+        check_count("seed", seed, 0, len(self.networks[objective]) - 1)
+        found = []
+        for view, rows in (("x", x), ("y", y)):
+            if rows is None:
+                continue
+            if view not in ENCODED.get(objective, "xy"):
+                raise ValueError(f"{view}: expected none with {objective}, which has no encoder of {view}")
+            rows, (centre, scale) = finite_view(view, rows), self.units[view]
+            if rows.shape[1] != len(centre):
+                raise ValueError(f"{view}: expected {len(centre)} columns, as these heads were trained on, got "
+                                 f"{rows.shape[1]}")
+            found.append(outputs(self.program, *self.networks[objective][seed], view,
+                                 standardised(rows, centre, scale)))
+        if not found:
+            raise ValueError(f"x, y: expected rows of at least one view to embed with {objective}, got none")
+        if len({len(one) for one in found}) > 1:
+            raise ValueError(f"y: expected {len(found[0])} rows as in x, got {len(found[1])}")
+        return np.concatenate(found, 1)
+
+    @checked
+    def save(self, path: str | Path) -> None:
+        """Write the heads to a file that ends in .npz, from which `load_heads` makes them again."""
+        if Path(path).suffix != ".npz":
+            raise ValueError(f"path: expected a file ending in .npz, got {path}")
+        arrays = {f"{view} {what}": array for view, pair in self.units.items()
+                  for what, array in zip(("centre", "scale"), pair, strict=True)}
+        for objective, seeds in self.networks.items():
+            for seed, network in enumerate(seeds):
+                arrays |= {f"{objective} {seed} {i}": leaf for i, leaf in enumerate(jax.tree.leaves(network))}
+        about = _SCHEMA | {"program": asdict(self.program),
+                           "seeds": {objective: len(seeds) for objective, seeds in self.networks.items()}}
+        with written_whole(path) as unfinished, unfinished.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+
+
+@checked
+def load_heads(path: str | Path) -> Heads:
+    """The heads that `Heads.save` wrote.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: a file that holds no heads, or not all of them, in one line.
+    """
+    try:
+        with reading(str(path), "a file of heads"), Path(path).open("rb") as opened, \
+                np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(str(arrays["about"]))
+        if about.get("schema") != _SCHEMA["schema"]:
+            raise ValueError(f"{path}: expected heads of version 1, got another file")
+        program = restored(PairProgram, about["program"], "program")
+        shapes = jax.eval_shape(lambda: (_flat(program), program.new(jax.random.key(0))[1]))
+        leaves, structure = jax.tree.flatten(shapes)
+        networks = {objective: tuple(
+            jax.tree.unflatten(structure, [_as(arrays[f"{objective} {seed} {i}"], leaf.shape)
+                                           for i, leaf in enumerate(leaves)])
+            for seed in range(count)) for objective, count in about["seeds"].items()}
+        units = {view: tuple(_as(arrays[f"{view} {what}"], (columns,)) for what in ("centre", "scale"))
+                 for view, columns in (("x", program.d_x), ("y", program.d_y))}
+    except (KeyError, AttributeError, TypeError, zipfile.BadZipFile, json.JSONDecodeError):
+        raise ValueError(f"{path}: expected heads that Heads.save wrote, got another file") from None
+    return Heads(program, units, networks)
+
+
+def _as(array, shape):
+    if array.shape != tuple(shape):
+        raise TypeError
+    return array
+
+
+def _flat(program):
+    from jax.flatten_util import ravel_pytree
+
+    return ravel_pytree(program.new(jax.random.key(0))[0])[0]
+
+
+@lru_cache(maxsize=32)
+def _compiled(program, view):
+    return jax.jit(lambda flat, means, rows: program.embed(flat, means, view, rows))
+
+
+def outputs(program: PairProgram, flat: np.ndarray, means: Any, view: str, rows: Float[np.ndarray, "n d"]
+            ) -> Float[np.ndarray, "n k"]:
+    """Outputs of the encoder of a view on standardised rows, a block of rows at a time."""
+    size = min(_ROWS_AT_A_TIME, 1 << max(len(rows) - 1, 1).bit_length())
+    embed = _compiled(program, view)
+    blocks = []
+    for start in range(0, len(rows), size):
+        block = rows[start:start + size]
+        filled = np.concatenate([block, np.zeros((size - len(block), rows.shape[1]), rows.dtype)])
+        blocks.append(np.asarray(embed(flat, means, filled))[:len(block)])
+    return np.concatenate(blocks)

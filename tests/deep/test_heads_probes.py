@@ -1,0 +1,75 @@
+"""Probes and scores of heads beside scikit-learn, and how often their intervals hold the truth."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import balanced_accuracy_score, r2_score
+
+from phasejax.deep._heads_probes import ProbeParts, interval, predicted, score
+from phasejax.deep._heads_rows import Target
+from phasejax.deep._linear_probe import PENALTIES
+
+RNG = np.random.default_rng(0)
+
+
+def target(values, kind):
+    classes = tuple(map(str, np.unique(values).astype(int))) if kind == "class" else ()
+    return Target("t", kind, values.astype(float), np.ones(len(values), bool), classes, False)
+
+
+def test_scores_are_those_of_scikit_learn():
+    truth, found = RNG.integers(0, 3, 50), RNG.integers(0, 3, 50)
+    assert score("class", truth, found)[0] == pytest.approx(balanced_accuracy_score(truth, found))
+    values, guess, weight = RNG.standard_normal((3, 50))
+    assert score("real", values, guess)[0] == pytest.approx(r2_score(values, guess))
+    weighted = score("real", values, guess, weight[None] ** 2)[0]
+    assert weighted == pytest.approx(r2_score(values, guess, sample_weight=weight**2))
+    counted = score("class", truth, found, weight[None] ** 2)[0]
+    assert counted == pytest.approx(balanced_accuracy_score(truth, found, sample_weight=weight**2))
+
+
+@pytest.mark.parametrize("columns", [5, 90])
+def test_ridge_is_that_of_scikit_learn_at_the_best_penalty(columns):
+    features = RNG.standard_normal((120, columns)) * np.arange(1, columns + 1)
+    values = features[:, 0] + 0.5 * RNG.standard_normal(120)
+    parts = ProbeParts(np.arange(60), np.arange(60, 90), np.arange(90, 120))
+    found = predicted("ridge", features, target(values, "real"), parts)
+    z = (features - features[:60].mean(0)) / features[:60].std(0)
+    tried = [Ridge(60 * penalty).fit(z[:60], values[:60]).predict(z) for penalty in PENALTIES]
+    best = min(tried, key=lambda one: np.mean((one[60:90] - values[60:90]) ** 2))
+    np.testing.assert_allclose(found, best, atol=1e-8)
+
+
+def test_classes_are_predicted_by_both_linear_probes():
+    values = np.repeat([0.0, 1, 2], 40)
+    features = np.c_[values == 1, values == 2] * 4 + RNG.standard_normal((120, 2))
+    order = RNG.permutation(120)
+    parts = ProbeParts(order[:60], order[60:90], order[90:])
+    for probe in ("ridge", "logistic"):
+        found = predicted(probe, features, target(values, "class"), parts)
+        assert score("class", values[parts.test], found[parts.test])[0] > 0.85
+    spoilt = np.where(np.arange(120)[:, None] == 3, np.nan, features)
+    assert np.isnan(predicted("logistic", spoilt, target(values, "class"), parts)).all()
+
+
+def test_intervals_hold_the_expected_score():
+    """12 groups of 5 rows with effects of groups, 3 seeds with effects of seeds; 300 replicates of 90 % intervals."""
+    rng, inside = np.random.default_rng(1), 0
+    groups = np.repeat(np.arange(12), 5)
+    for _ in range(300):
+        truth = rng.standard_normal(60)
+        noise = (rng.standard_normal(12)[groups] + rng.standard_normal((3, 1)) * 0.3 + rng.standard_normal((3, 60)))
+        _, low, high, by_seed = interval("real", truth, truth + 0.3 * noise, groups, 0.9)
+        assert len(by_seed) == 3
+        inside += low <= 1 - 0.09 * (1 + 0.09 + 1) <= high
+    # Standard error of the share 0.017; R^2 with 12 groups is skewed, which costs up to 0.06.
+    assert 0.9 - 0.06 - 3 * 0.017 < inside / 300 < 0.9 + 0.05 + 3 * 0.017
+
+
+def test_intervals_say_when_nothing_is_known():
+    truth = np.repeat([0.0, 1], 10)
+    _, low, high, _ = interval("class", truth, truth[None], np.zeros(20, int), 0.9)
+    assert np.isnan([low, high]).all()
+    value, low, high, _ = interval("class", truth, truth[None], None, 0.9)
+    assert value == high == 1
+    assert 0.85 < low < 1  # twenty of twenty right do not mean that all are
