@@ -3,7 +3,7 @@ r"""Weighted moments of paired rows, and what an estimator asks of them: which c
 .. math::
     m = \sum_i w_i r_i, \qquad S = \sum_i w_i (r_i - m)(r_i - m)^\top, \qquad \sum_i w_i = 1
 
-Rows are read once, in blocks that stay in the processor's cache, and no view is copied. Products of what is not
+Rows are read once, in blocks, several of them side by side, and no view is copied. Products of what is not
 centred lose digits where a mean is many times the standard deviation, so a rough mean of such columns is taken off
 before, and all are read again in the rare case that it was not near the mean:
 
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]  # made when it is imported
 
 from phasejax.io._moments import Moments
 from phasejax.io._reduction import independent_columns
+from phasejax.linear._one_thread import side_by_side
 
-# Numbers in a block, 8 MB, and the least and the most rows: threads of the library meet after every block, which on a
-# busy machine is dear where blocks are small.
-_NUMBERS, _LEAST, _MOST = 2**20, 512, 4096
+# Numbers in a block, 16 MB, and the least and the most rows. The product of a block is copied once more, which is little
+# where it has fewer rows than the block.
+_NUMBERS, _LEAST, _MOST = 2**21, 512, 4096
 # Rows from which the rough means are taken.
 _SAMPLED = 256
 # Standard deviations below this share of the mean leave open whether a column varies by more than rounding.
@@ -145,12 +145,12 @@ def _rough_means(view):
 def _products(x, y, centre, shares, fourth):
     """Means and covariance of both views side by side, of r - c and r - m, and squared lengths of r - c, (2, n)."""
     n, d, of_x = len(x), len(centre), x.shape[1]
-    rows_at_once = min(n, max(_LEAST, min(_MOST, _NUMBERS // (d + 1))))
-    rows = np.ones((rows_at_once, d + 1))  # the last column is one of ones: its products are sums
-    product, lengths = np.zeros((d + 1, d + 1), order="F"), np.empty((2, n if fourth else 0))
-    for start in range(0, n, rows_at_once):
+    rows_at_once = min(n, max(_LEAST, min(_MOST, max(_NUMBERS // (d + 1), d))))
+    lengths = np.empty((2, n if fourth else 0))
+
+    def product_of_block(start):
         here = slice(start, start + rows_at_once)
-        block = rows[:len(x[here])]
+        block = np.ones((len(x[here]), d + 1))  # the last column is one of ones: its products are sums
         for i, (view, own) in enumerate(((x, slice(of_x)), (y, slice(of_x, d)))):
             block[:, own] = view[here]
             if centre[own].any():
@@ -160,10 +160,15 @@ def _products(x, y, centre, shares, fourth):
         if shares is not None:
             block[:, d] = np.sqrt(shares[here])
             block[:, :d] *= block[:, d:]
-        product = dsyrk(1.0, block.T, beta=1.0, c=product, overwrite_c=True)  # the upper triangle alone
+        return block.T @ block
+
+    product, starts = np.zeros((d + 1, d + 1)), range(0, n, rows_at_once)
+    with side_by_side(d // 2, len(starts)) as map_in_order:
+        for part in map_in_order(product_of_block, starts):
+            product += part
     scale = 1 / n if shares is None else 1.0
-    rest, upper = product[:d, d] * scale, product[:d, :d] * scale
-    return rest, np.triu(upper) + np.triu(upper, 1).T - np.outer(rest, rest), lengths
+    rest = product[d, :d] * scale
+    return rest, product[:d, :d] * scale - np.outer(rest, rest), lengths
 
 
 def _extremes(view, mean, variance, equal):

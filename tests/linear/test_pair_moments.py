@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from phasejax.linear._pair_moments import pair_moments
 
@@ -42,6 +43,19 @@ def test_moments_are_exact(monkeypatch, table, weights, fourth, order):
     assert np.all(np.r_[of_x.low, of_y.low] <= used.min(0) + 1e-12 * spread)
     assert np.all(np.r_[of_x.high, of_y.high] >= used.max(0) - 1e-12 * spread)
     assert len(of_x.varying) == 5
+
+
+def test_blocks_side_by_side_give_the_sums_of_one_after_another(monkeypatch):
+    monkeypatch.setattr("phasejax.linear._pair_moments._MOST", 300)
+    monkeypatch.setattr("phasejax.linear._pair_moments._LEAST", 300)
+    found = []
+    for threads in (1, 3):
+        with threadpool_limits(threads):
+            found.append(pair_moments(PLAIN[:, :5], PLAIN[:, 5:] + 3, None, fourth=True))
+    np.testing.assert_array_equal(found[0][2], found[1][2])
+    for one, several in zip(found[0][:2], found[1][:2], strict=True):
+        np.testing.assert_array_equal(one.variance, several.variance)
+        assert one.fourth == several.fourth
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3e8, 1e-300])
