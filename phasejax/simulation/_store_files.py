@@ -25,9 +25,9 @@ def new_folder(parent: Path, name: str, path: Path) -> tuple[Path, RunLock]:
         made = Path(tempfile.mkdtemp(dir=parent, prefix=f".{name}.", suffix=".new"))
         umask = os.umask(0)
         os.umask(umask)
-        made.chmod(0o777 & ~umask)  # `mkdtemp` makes folders that only their owner can read
         # A run that starts at the same moment may take the folder for one that was left behind, and remove it.
         with contextlib.suppress(FileNotFoundError, ValueError):
+            made.chmod(0o777 & ~umask)  # `mkdtemp` makes folders that only their owner can read
             (made / RUN_FOLDER).mkdir(parents=True)
             return made, RunLock(made / LOCK, "store", path)
 

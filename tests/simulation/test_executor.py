@@ -1,6 +1,8 @@
 """Results of a sweep depend on nothing but the grid: not on memory, workers, devices or processes."""
 
+import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -74,8 +76,10 @@ def run(arguments, devices=None):
     environment = as_users_run()
     if devices:
         environment["JAX_NUM_CPU_DEVICES"] = str(devices)
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=environment)
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    if devices is None:  # on one core, where there is one thread
+        command = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *command]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def finished(process):
@@ -93,6 +97,7 @@ def one_device(tmp_path_factory):
     path = tmp_path_factory.mktemp("one") / "grid.nc"
     assert "1 1" in finished(run([str(path)]))
     with xr.open_dataset(path, engine="scipy") as found:
+        assert json.loads(found.attrs["computed_on"])["cores"] == "1"
         return found.load()
 
 
