@@ -21,8 +21,8 @@ from phasejax.io._moments import Moments
 from phasejax.io._reduction import independent_columns
 from phasejax.linear._one_thread import side_by_side
 
-# Numbers in a block, 16 MB, and the least and the most rows. The product of a block is copied once more, which is little
-# where it has fewer rows than the block.
+# Numbers in a block, 16 MB, and the least and the most rows. The product of a block is copied once more, which is
+# little where it has fewer rows than the block.
 _NUMBERS, _LEAST, _MOST = 2**21, 512, 4096
 # Rows from which the rough means are taken.
 _SAMPLED = 256
