@@ -21,6 +21,9 @@ def test_residuals_are_those_of_the_projection_with_slopes_from_the_training_row
     expected = flat - design @ np.linalg.lstsq(design[training], flat[training], rcond=None)[0]
     np.testing.assert_allclose(residuals_of(rows, columns, training), expected.reshape(rows.shape), atol=1e-10)
     assert basis_of(columns).shape == (40, 5)
+    age = columns[:, 5:] + 40
+    line = np.polynomial.polynomial.polyfit(age[:25, 0], flat[:25], 1)
+    np.testing.assert_allclose(residuals_of(flat, age, training), flat - line[0] - age * line[1], atol=1e-9)
 
 
 def test_a_level_without_training_rows_counts_as_the_average_of_the_others():
