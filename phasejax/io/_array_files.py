@@ -15,6 +15,7 @@ import numpy as np
 from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax.io._frames import all_differ
 from phasejax.io._hdf5 import dense_table, open_root
+from phasejax.io._identifiers_beside import identifiers_beside
 from phasejax.io._named import NamedRows
 from phasejax.io._packed import find_packing, is_mask, mask_beside, unpacked
 from phasejax.io._plain_values import plain_values
@@ -166,6 +167,11 @@ def _identifiers(arrays, path, name):
             return text_ids(values), []
         if is_id_name(place.rpartition("/")[2]) and all_differ(pd.Series(values)):
             found.append((place, values))
+    if not found and arrays[path].shape:
+        shapes = {place: tuple(node.shape or ()) for place, node in arrays.items()}
+        with reading(name, "readable identifiers"):
+            ids, notes = identifiers_beside(path, shapes, lambda place: plain_values(arrays[place][:], name), name)
+        return ids, list(notes)
     if len(found) > 1:
         raise ValueError(f"{name}: expected one coordinate of identifiers or none, got "
                          f"{' and '.join(place for place, _ in found)}; make one of them the index of the rows")

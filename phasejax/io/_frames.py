@@ -86,7 +86,7 @@ def _split_identifiers(frame: Any, name: str, id_column: str | None) -> tuple[An
     if id_column is not None:
         if id_column in names:
             place = names.index(id_column)
-            ids = checked_ids(column_values(frame.iloc[:, place], name), name)
+            ids = _column_ids(frame.iloc[:, place], name)
             return frame.drop(columns=frame.columns[place]), ids, (f"{name}: id {id_column}",)
         if id_column != frame.index.name:
             raise ValueError(f"{name}: expected a column {id_column} with identifiers, got columns "
@@ -100,14 +100,26 @@ def _split_identifiers(frame: Any, name: str, id_column: str | None) -> tuple[An
         alike = differing  # numbers of rows, or names, beside the one column of text or numbers
     if not alike:
         return frame, ids, ()
+    surely = [place for place in alike if is_id_name(names[place], surely=True)]
+    if ids is not None and len(surely) == 1 and np.array_equal(np.sort(ids), np.arange(len(ids))):
+        ids, alike = None, surely  # the index is what rows were numbered by, before they were put in another order
     if ids is not None or len(alike) > 1:
         found = f"column{'s' * (len(alike) > 1)} {' and '.join(names[place] for place in alike)}"
         raise ValueError(f"{name}: expected one column of identifiers or none, got the {found}"
                          f"{' beside an index' if ids is not None else ''}, which would count as features; "
                          "drop them, or say which one identifies the rows (id)")
     place = alike[0]
-    return (frame.drop(columns=frame.columns[place]), checked_ids(column_values(frame.iloc[:, place], name), name),
+    return (frame.drop(columns=frame.columns[place]), _column_ids(frame.iloc[:, place], name),
             (f"{name}: column {names[place]} identifies the rows (all its values differ) and is no feature",))
+
+
+def _column_ids(column, name):
+    """The identifiers in a column, which may be dates or decimals."""
+    import pandas as pd
+
+    of_dates = pd.api.types.is_datetime64_any_dtype(column.dtype)
+    is_decimal = pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column) == "decimal"
+    return checked_ids(column.to_numpy() if of_dates or is_decimal else column_values(column, name), name)
 
 
 def all_differ(column: Any, *, floats: bool = False) -> bool:
@@ -115,7 +127,7 @@ def all_differ(column: Any, *, floats: bool = False) -> bool:
 
     Args:
         column: the Series.
-        floats: whether whole numbers stored as floats count.
+        floats: whether whole numbers stored as floats or decimals count, and dates.
     """
     return whole_or_text(column, floats=floats) and not column.isna().any() and bool(column.is_unique)
 
@@ -125,20 +137,24 @@ def whole_or_text(column: Any, *, floats: bool) -> bool:
 
     Args:
         column: the Series.
-        floats: whether whole numbers stored as floats count.
+        floats: whether whole numbers stored as floats or decimals count, and dates.
     """
     import pandas as pd
 
     kind = column.dtype
     if pd.api.types.is_integer_dtype(kind):
         return True
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return floats
     if pd.api.types.is_float_dtype(kind):
         values = column.to_numpy(float, na_value=np.nan)
         return floats and bool(np.all(values == np.floor(values)) and np.all(np.abs(values) < EXACT))
     if isinstance(kind, pd.CategoricalDtype):
         column = column.astype(kind.categories.dtype)
         return not pd.api.types.is_float_dtype(column.dtype) and whole_or_text(column, floats=False)
-    return pd.api.types.infer_dtype(column, skipna=True) in ("string", "bytes", "integer")
+    found = pd.api.types.infer_dtype(column, skipna=True)
+    return found in ("string", "bytes", "integer") or (
+        floats and found == "decimal" and all(entry == int(entry) for entry in column.dropna()))
 
 
 def _holds_numbers(column):

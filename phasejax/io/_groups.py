@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 
+from phasejax.io._alike_identifiers import alike_names
 from phasejax.io._named import NamedRows
 from phasejax.io._table import Table
 
@@ -67,7 +68,7 @@ def encode_groups(values: np.ndarray, notes: list[str]) -> Int[np.ndarray, "n"] 
 
     Args:
         values: text or whole numbers, none of them missing, shape (n,).
-        notes: to which a line is added where there are few groups, or no more than rows.
+        notes: to which a line is added where there are few groups, or no more than rows, or names look alike.
 
     Returns:
         The numbers; None where every row is a group of its own, since rows are independent then.
@@ -86,6 +87,9 @@ def encode_groups(values: np.ndarray, notes: list[str]) -> Int[np.ndarray, "n"] 
     if len(names) == len(values):
         notes.append("groups: every row is a group of its own, so rows count as independent")
         return None
+    if names.dtype.kind == "U" and (alike := alike_names(names.tolist())):
+        notes.append("groups: names that differ only in how they are written count as different: "
+                     f"{', '.join(alike[:6])}")
     if len(names) < _FEW_GROUPS:
         notes.append(f"groups: {len(values)} rows in only {len(names)} groups of {sizes.min()} to {sizes.max()} rows; "
                      "the number of groups is the sample size")

@@ -117,6 +117,7 @@ def open_root(file: Path, name: str, extra: str) -> Any:
 
 def _matrix_path(group, prefix, member, name):
     present = [f"{part}/{key}" for part in ("layers", "obsm") for key in group.get(part, ())]
+    present += ["raw/X"] if "X" in group.get("raw", ()) else []
     if "X" in group and _encoding(group["X"]) != "null":
         present.insert(0, "X")
     return prefix + choose_member(name, "matrix", "matrices", member or ("X" if "X" in present else None), present)

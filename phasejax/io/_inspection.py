@@ -25,7 +25,7 @@ from phasejax.io._named_together import named_together
 from phasejax.io._reduction import fit_width
 from phasejax.io._shared_identifiers import without_shared_identifiers
 from phasejax.io._suspected_groups import suspected_groups
-from phasejax.io._view_facts import ROW_FAR, ViewFacts, table_of_numbers, view_facts
+from phasejax.io._view_facts import ROW_FAR, ViewFacts, features_of, table_of_numbers, view_facts
 
 LEAST_MEMBERS = 5  # that a class needs, to be in every fold of a cross-validation
 # Labelled rows, or groups of them, below which nothing is said.
@@ -229,6 +229,7 @@ def inspect_pair(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, la
         of_labels, repeated, n = None, None, None
     else:
         n = len(matched.x)
+        x, y = (features_of(view, values, labels, groups) for view, values in ((x, matched.x), (y, matched.y)))
         sample = some_rows(matched.x), some_rows(matched.y)
         with threadpool_limits(1, "blas"):  # small matrices, which threads make slower
             facts = [view_facts(name, view, rows) for name, view, rows in zip("xy", (x, y), sample, strict=True)]

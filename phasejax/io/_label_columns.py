@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 
+from phasejax.io._alike_identifiers import alike_names
 from phasejax.io._fills import fill_note, find_fill
 from phasejax.io._labels import resolved_kind
 from phasejax.io._named import NamedRows
@@ -105,7 +106,10 @@ def from_one_hot(labels: np.ndarray, kind: str, notes: list[str]) -> np.ndarray:
     """
     if kind == "real" or labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in NUMBERS:
         return labels
-    if not np.isin(labels, (0, 1)).all() or not (labels.sum(1) == 1).all() or not labels.any(0).all():
+    if not np.isin(labels, (0, 1)).all():
+        return labels
+    if not (labels.sum(1) == 1).all() or not labels.any(0).all():
+        notes.append(f"labels: {labels.shape[1]} columns of 0 and 1, not a single 1 in each row, read as real values")
         return labels
     notes.append(f"labels: {labels.shape[1]} columns with a single 1 in each row, read as so many classes (label kind "
                  "real reads them as numbers)")
@@ -131,10 +135,9 @@ def doubtful_labels(labels: np.ndarray, kind: str) -> tuple[list[str], list[str]
     notes = []
     if labels.dtype.kind == "U":
         doubtful = np.array([name.strip().lower() in _UNKNOWN for name in classes.tolist()], bool)
-        alike = sorted({name for name in classes.tolist()
-                        if sum(name.lower() == other.lower() for other in classes.tolist()) > 1})
-        if len(classes) <= 1000 and alike:
-            notes.append(f"labels: classes that differ in capitals only count as different: {', '.join(alike[:6])}")
+        if alike := alike_names(classes.tolist()):
+            notes.append("labels: classes that differ only in how they are written count as different: "
+                         f"{', '.join(alike[:6])}")
     elif labels.dtype.kind == "b":
         return [], []
     else:

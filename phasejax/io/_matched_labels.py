@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import ArrayLike
 
+from phasejax.io._alike_identifiers import written_otherwise
 from phasejax.io._features import ROWS_OF_AN_IDENTIFIER, all_whole_and_different
 from phasejax.io._labels import labelled_rows
 from phasejax.io._named import NamedRows
-from phasejax.io._row_identifiers import check_position, checked_ids, joined_to_rows
+from phasejax.io._row_identifiers import check_position, checked_ids, comparable, joined_to_rows
 from phasejax.io._table import Table
 
 
@@ -46,7 +47,7 @@ def _narrowed(values):
 
 
 def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, in_x: Int[np.ndarray, "n"] | None,
-                   ids: np.ndarray | None, by_position: bool, notes: list[str]
+                   ids: np.ndarray | None, by_position: bool, notes: list[str], limits: list[str]
                    ) -> tuple[Int[np.ndarray, "m"] | None, np.ndarray]:
     """The labelled rows among the matched ones (None for all, in order) and their labels.
 
@@ -58,6 +59,7 @@ def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, 
         ids: identifiers of the matched rows; None where there are none.
         by_position: whether identifiers do not count.
         notes: to which is added what was decided.
+        limits: to which is added what limits an answer.
 
     Raises:
         ValueError: identifiers that are repeated or have nothing in common; no label that is not missing.
@@ -76,6 +78,8 @@ def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, 
     elif labels.ids is not None and ids is not None and not by_position:
         which, order = joined_to_rows("labels", ids, labels.ids)
         values = values[order]
+        otherwise = written_otherwise(*comparable(ids, labels.ids))
+        limits += [] if otherwise is None else [f"labels: {otherwise}"]
         if not len(which) == len(values) == n == len(labels.ids):
             notes.append(f"labels: matched by identifier, {len(which)} of {n} rows have a label")
     else:

@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from phasejax._core.checked_call import checked
 from phasejax._core.validation import check_choice
+from phasejax.io._alike_identifiers import written_otherwise
 from phasejax.io._features import suspected_identifiers, without_missing
 from phasejax.io._fills import fill_note, find_fill
 from phasejax.io._groups import encode_groups, group_values, rows_with_group, without_group_column
@@ -106,13 +107,14 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
     labels = None if labels is None else without_identifier_column(labels, "labels")
     groups = None if groups is None else without_identifier_column(groups, "groups")
     notes: list[str] = []
+    limits: list[str] = []
     x, y = without_shared_identifiers(x, y, by_position)
     readings = tuple(note for rows in (x, y, labels, groups) if rows is not None for note in rows.notes)
     small = sum(np.prod(view.values.shape, dtype=float) for view in (x, y)) <= DENSE_NUMBERS
-    n_x, (in_x, in_y, ids) = len(x), _common_rows(x, y, by_position, notes)
+    n_x, (in_x, in_y, ids) = len(x), _common_rows(x, y, by_position, notes, limits)
     which, values = None, None
     if labels is not None:
-        which, values = labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes)
+        which, values = labels_of_rows(labels, labelled, x, in_x, ids, by_position, notes, limits)
     of_groups, with_group = None, None
     x, y = replace(x, values=_taken("x", x.values, in_x, small)), replace(y, values=_taken("y", y.values, in_y, small))
     n = len(x)
@@ -126,7 +128,7 @@ def match_rows(x: Any, y: Any, labels: Any = None, *, labelled: Any = None, grou
             x, y = (replace(view, values=_taken(name, view.values, with_group, small))
                     for name, view in (("x", x), ("y", y)))
         x, y = (without_group_column(name, view, groups, of_groups, notes) for name, view in (("x", x), ("y", y)))
-    limits = [line for name, view in (("x", x), ("y", y)) for line in suspected_identifiers(name, view)]
+    limits += [line for name, view in (("x", x), ("y", y)) for line in suspected_identifiers(name, view)]
     notes += limits
     first, second, kept = without_missing(x.values, y.values, missing, notes)
     of_groups = of_groups if of_groups is None or kept is None else of_groups[kept]
@@ -199,7 +201,7 @@ def _fills(name, values):
         yield fill_note(name, *fill)
 
 
-def _common_rows(x, y, by_position, notes):
+def _common_rows(x, y, by_position, notes, limits):
     """Rows of x and of y that pair (None for all, in order), and their identifiers."""
     if by_position:
         if x.ids is not None or y.ids is not None:
@@ -218,9 +220,11 @@ def _common_rows(x, y, by_position, notes):
     if np.array_equal(mine, theirs):
         return None, None, x.ids
     _, in_x, in_y = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
+    otherwise = written_otherwise(mine, theirs)
     if not in_x.size:
         raise ValueError(f"y: expected identifiers that x has too, got none in common (x has {x.ids[0]}, ...; y has "
-                         f"{y.ids[0]}, ...)")
+                         f"{y.ids[0]}, ...){'' if otherwise is None else f'; {otherwise}'}")
+    limits += [] if otherwise is None else [f"x, y: {otherwise}"]
     order = np.argsort(in_x)
     in_x, in_y = in_x[order], in_y[order]
     everything = len(in_x) == len(x) == len(y)

@@ -18,9 +18,10 @@ from phasejax._core.input_files import reading
 from phasejax._core.validation import shown
 from phasejax.io._frames import all_differ, of_frame
 from phasejax.io._other_columns import OtherColumns, no_features
+from phasejax.io._packed import find_packing
 from phasejax.io._plain_values import column_values, plain_values
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids, text_ids
-from phasejax.io._table import FLATTEN_HINT, NUMBERS, Table
+from phasejax.io._table import FLATTEN_HINT, Table
 from phasejax.io._text_header import is_id_name
 
 # Sparse matrices of more numbers than this are not made dense.
@@ -116,9 +117,10 @@ def _of_container(value: Any, name: str, id_column: str | None, others: OtherCol
             return NamedRows(column_values(value, name), index_ids(value.index), (str(value.name),))
         case "pandas", _:
             return NamedRows(column_values(value, name))
-        case "polars", "DataFrame":
+        case "polars", "DataFrame" | "LazyFrame":
             import pandas as pd
 
+            value = value.collect() if kind == "LazyFrame" else value
             columns = {column: _of_polars(value.get_column(column)) for column in value.columns}
             return NamedRows(*of_frame(pd.DataFrame(columns), name, id_column, others))
         case "polars", "Series":
@@ -208,10 +210,12 @@ def _from_xarray(array, name):
     if len(array.dims) == 2 and array.dims[1] in array.coords:
         columns = tuple(map(str, array.coords[array.dims[1]].values))
     values = plain_values(array.values, name)
-    fills = [array.attrs[key] for key in ("_FillValue", "missing_value") if key in array.attrs]
-    if fills and values.dtype.kind in NUMBERS and (gone := np.isin(values, np.ravel(fills))).any():
-        values = np.where(gone, np.nan, values.astype(np.result_type(values.dtype, np.float32)))
-        notes = (*notes, f"{name}: {gone.sum()} values are missing, equal to its attribute _FillValue or missing_value")
+    try:
+        packing = find_packing(array.attrs, values.dtype)  # which xarray takes away as it unpacks
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if packing is not None:
+        values, notes = packing.unpacked(values), (*notes, *(f"{name}: {words}" for words in packing.words))
     return NamedRows(values, ids, columns, notes)
 
 

@@ -16,6 +16,7 @@ from phasejax._core.terminal import listed
 from phasejax.io._array_files import ARRAY_ENDINGS, read_array
 from phasejax.io._arrays import load_masked, load_sparse, npz_header, stored_header
 from phasejax.io._hdf5 import holds_modalities, is_annotated_zarr, open_modality, open_root
+from phasejax.io._identifiers_beside import identifiers_beside
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse
 from phasejax.io._other_columns import OtherColumns
 from phasejax.io._parquet import read_parquet
@@ -24,6 +25,7 @@ from phasejax.io._readers import open_table
 from phasejax.io._row_identifiers import text_ids
 from phasejax.io._table import NUMBERS, Table, choose_member, import_reader
 from phasejax.io._tensors import BFLOAT16_NOTE, named_tensors, split_tensor_path
+from phasejax.io._text_header import is_id_name
 from phasejax.io._text_table import is_text_path, read_text_table
 
 _PARQUET = re.compile(r"(.*\.(?:parquet|pq))(?::(.+))?", re.IGNORECASE)
@@ -62,7 +64,9 @@ def named_file(path: str, name: str, id_column: str | None = None, others: Other
     notes = (f"{Path(path).name}: {BFLOAT16_NOTE}",) if re.search(r"\.np[yz](:|$)", path) and _is_bfloat16(path) else ()
     if ".npz" in path.lower() or (path.lower().endswith(".npy") and not _is_table_of_numbers(path, flatten)):
         values, of_mask = load_masked(path)
-        return NamedRows(plain_values(values, name), notes=notes if of_mask is None else (*notes, of_mask))
+        ids, of_ids = _identifiers_in_npz(path, np.shape(values))
+        notes = (*notes, *of_ids) if of_mask is None else (*notes, *of_ids, of_mask)
+        return NamedRows(plain_values(values, name), ids, notes=notes)
     return NamedRows(open_table(path, flatten=flatten), notes=notes)
 
 
@@ -78,6 +82,21 @@ def _is_sparse(path):
         return False  # the reader of arrays says what is wrong
     with reading(path, "a complete .npz file"), zipfile.ZipFile(path) as archive:
         return {"format.npy", "shape.npy", "data.npy"} <= set(archive.namelist())
+
+
+def _identifiers_in_npz(path, shape):
+    """Identifiers in an array beside the one that a path names, FILE.npz:NAME."""
+    file, _, member = path.partition(".npz:")
+    if not member or not shape:
+        return None, ()
+    file = f"{file}.npz"
+    member = member.removesuffix(".npy")
+    with reading(path, "a complete .npz file"), zipfile.ZipFile(file) as archive:
+        names = [entry.removesuffix(".npy") for entry in archive.namelist()]
+    headers = {called: npz_header(file, called) if is_id_name(called, surely=True) else None for called in names}
+    shapes = {called: () if header is None else header[0] for called, header in headers.items() if called != member}
+    return identifiers_beside(member, {member: shape, **shapes},
+                              lambda called: plain_values(load_masked(f"{file}:{called}")[0], path), path)
 
 
 def _is_bfloat16(path):

@@ -162,7 +162,7 @@ def _is_id_type(kind, surely=False):
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
             or pa.types.is_string_view(kind) or pa.types.is_binary(kind)
-            or (surely and pa.types.is_floating(kind)))
+            or (surely and (pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind))))
 
 
 def _is_list(kind):

@@ -110,7 +110,9 @@ def column_values(column: Any, name: str, *, feature: bool = False) -> np.ndarra
         return column.to_numpy(getattr(kind, "numpy_dtype", None), na_value=np.nan)
     if (isinstance(kind, np.dtype) and kind.kind == "O") or pd.api.types.is_string_dtype(kind):
         return plain_values(column.to_numpy(object), name)
-    raise ValueError(f"{name}: expected numbers or text, got {kind} in column {column.name}")
+    hint = " (identifiers? then name the column id)" if feature and pd.api.types.is_datetime64_any_dtype(kind) else ""
+    where = "" if column.name is None else f" in column {column.name}"
+    raise ValueError(f"{name}: expected numbers or text, got {kind}{where}{hint}")
 
 
 def _of_categories(column, feature):

@@ -30,7 +30,7 @@ def open_table(source: str | Path | ArrayLike | Table, name: str | None = None, 
     """A table whose rows are read when they are asked for, from an array or a file.
 
     Read block by block: FILE.npy; FILE.parquet or FILE.parquet:COLUMN; FOLDER.zarr or FOLDER.zarr:NAME; FILE.h5:NAME or
-    FILE.nc:NAME (NetCDF-4); FILE.h5ad for X, or FILE.h5ad:layers/KEY or FILE.h5ad:obsm/KEY; FILE.h5mu:MODALITY, or
+    FILE.nc:NAME (NetCDF-4); FILE.h5ad for X, or FILE.h5ad:layers/KEY, :obsm/KEY or :raw/X; FILE.h5mu:MODALITY, or
     FILE.h5mu:MODALITY/layers/KEY or FILE.h5mu:MODALITY/obsm/KEY; a FOLDER.zarr that holds AnnData as .h5ad does;
     FILE.safetensors or FILE.safetensors:NAME. Read whole: FILE.pt and FILE.pt:NAME (by PyTorch, tensors alone),
     FILE.npz, FILE.npz:NAME, FILE.csv and FILE.csv:COLUMN (also .tsv and .txt, and these as .gz), and of AnnData data

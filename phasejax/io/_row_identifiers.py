@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from phasejax.io._alike_identifiers import written_otherwise
 from phasejax.io._table import EXACT
 
 
@@ -56,6 +57,9 @@ def checked_ids(values: np.ndarray, name: str) -> np.ndarray:
         values = np.asarray(pd.DatetimeIndex(values).astype(str), object)  # as they are written in files
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8")
+    if values.dtype.kind == "O" and pd.api.types.infer_dtype(values, skipna=False) == "decimal" and \
+            all(entry == int(entry) for entry in values):
+        values = np.array([int(entry) for entry in values], object)
     if values.dtype.kind == "O":
         if pd.isna(values).any():
             raise ValueError(f"{name}: expected an identifier in every row, got {pd.isna(values).sum()} missing")
@@ -121,9 +125,11 @@ def joined_to_rows(name: str, ids: np.ndarray, theirs: np.ndarray) -> tuple[Int[
         ValueError: identifiers that are repeated, or none in common.
     """
     check_unique(name, theirs)
-    _, rows, places = np.intersect1d(*comparable(ids, theirs), assume_unique=True, return_indices=True)
+    both = comparable(ids, theirs)
+    _, rows, places = np.intersect1d(*both, assume_unique=True, return_indices=True)
     if not rows.size:
+        otherwise = written_otherwise(*both)
         raise ValueError(f"{name}: expected identifiers that the rows have too, got none in common (rows have "
-                         f"{ids[0]}, ...; {name} have {theirs[0]}, ...)")
+                         f"{ids[0]}, ...; {name} have {theirs[0]}, ...){'' if otherwise is None else f'; {otherwise}'}")
     order = np.argsort(rows)
     return rows[order], places[order]

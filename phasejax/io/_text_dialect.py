@@ -43,7 +43,8 @@ MISSING = (
     "-",
     "--",
 )
-_SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}  # in the order in which they are tried
+# In the order in which they are tried.
+_SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars", " ": "spaces"}
 _POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)")
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _PAIR = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*")  # one number with a decimal comma, or two whole numbers
@@ -209,7 +210,8 @@ def _separator(lines):
         if fields < 2 or often < 0.8 * sum(counts.values()):
             continue
         body = [record for record in records[1:] or records if len(record) == fields]
-        if separator == " " and not (any('"' in line for line in lines) or _is_spaced_table(body)):
+        of_quotes = separator == " " and any('"' in line for line in lines)
+        if separator in " |" and not (of_quotes or _is_spaced_table(body)):
             continue
         score = np.mean([_is_value(field, separator) for record in body for field in record])
         if often < sum(counts.values()):
@@ -220,11 +222,12 @@ def _separator(lines):
 
 
 def _is_value(field, separator):
-    return field.strip() in MISSING or is_number(field, "," if separator != "," else ".")
+    number = field.strip().removesuffix("%")  # refused later, but no reason to take another separator
+    return number in MISSING or is_number(number, "," if separator != "," else ".")
 
 
 def _is_spaced_table(body):
-    """Whether fields between spaces are a table's and not words: numbers, but for at most one column of names."""
+    """Whether fields between spaces or bars are a table's, and not words: numbers, but for one column of names."""
     columns = list(zip(*body, strict=True))
     numeric = [all(_is_value(field, " ") for field in column) for column in columns]
     words = [column for column, is_numeric in zip(columns, numeric, strict=True) if not is_numeric]

@@ -44,11 +44,11 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
                     others: OtherColumns | None = None) -> NamedRows:
     """The rows of a text table (.csv, .tsv or .txt, or one of these compressed as .gz), with their identifiers.
 
-    Everything is decided from the file alone. Columns are separated by commas, semicolons, tabs or runs of spaces.
-    Lines that start with # are comments, and numbers may have decimal commas where these do not separate columns.
-    Text is in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. A first line of names is recognised, also if the
-    names are numbers. Empty fields, NA, NaN, null, None and - are missing values: NaN among numbers, and "" among
-    text, except for None and -, which may be classes.
+    Everything is decided from the file alone. Columns are separated by commas, semicolons, tabs, bars or runs of
+    spaces. Lines that start with # are comments, and numbers may have decimal commas where these do not separate
+    columns. Text is in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. A first line of names is recognised, also
+    if the names are numbers. Empty fields, NA, NaN, null, None and - are missing values: NaN among numbers, and ""
+    among text, except for None and -, which may be classes.
 
     Identifiers are the unnamed first column, or a column whose name says so ("id", "object_id", "barcode", "star")
     and whose values are unique whole numbers or text. They are never among the values.

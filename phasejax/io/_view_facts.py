@@ -128,6 +128,23 @@ def table_of_numbers(view: NamedRows, name: str) -> NamedRows:
     return view
 
 
+def features_of(view: NamedRows, matched: np.ndarray | Table, *others: NamedRows | None) -> NamedRows:
+    """A view as it came, without the columns that were found to hold labels or groups as its rows were matched.
+
+    Args:
+        view: the rows as they came.
+        matched: the values of the matched rows.
+        others: labels and groups; None without.
+    """
+    values, columns = view.values, view.columns
+    if columns is None or isinstance(values, Table) or values.shape[1] == matched.shape[1]:
+        return view
+    taken = {column for rows in others if rows is not None for column in rows.columns or ()}
+    kept = [place for place, column in enumerate(columns) if column not in taken]
+    return view if len(kept) != matched.shape[1] else replace(
+        view, values=values[:, kept], columns=tuple(columns[place] for place in kept))
+
+
 def _far_row(rows):
     """The row and the column of an entry that is far from all others, where a single row has any."""
     if len(rows) < 20 or not np.isfinite(rows).all():

@@ -3,6 +3,8 @@
 Each test makes a small file or object and compares what is read with the values it was made of.
 """
 
+import decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +37,9 @@ def test_the_column_that_labels_come_from_is_no_feature(ending):
         found, _ = match_labelled(x, Y, labels)
         np.testing.assert_allclose(found.x, frame.drop(columns=name))
         assert f"x: column {name} holds the labels and is no feature" in found.notes
+    partly = frame.assign(teff=np.where(np.arange(N) < 9, np.nan, frame.teff))
+    facts = inspect_pair(partly, Y, partly.teff)
+    assert (facts.refusal, facts.x.columns, facts.x.missing) == (None, 5, (0, 0, 0))
     found, _ = match_labelled(frame, Y, pd.Series(X[:, 3], name="teff"))
     assert found.x.shape == (N, 6)
     assert "x: column teff counts as a feature, but has the name of the labels" in found.notes
@@ -79,8 +84,10 @@ def test_labels_among_the_features_are_a_warning(labels, column):
     (np.where(np.arange(N) < 15, -1, CLASSES), "labels: -1 counts as a class, of 15 rows"),
     (np.where(np.arange(N) < 15, -9999, CLASSES), "labels: -9999 counts as a class, of 15 rows"),
     (np.where(np.arange(N) < 15, "Unassigned", np.array(["B", "T"])[CLASSES]), "labels: 'Unassigned' counts as a "),
-    (["B", "b", "T"] * 20, "labels: classes that differ in capitals only count as different: B, b"),
+    (["B", "b", "T"] * 20, "labels: classes that differ only in how they are written count as different: B, b"),
     (np.where(np.arange(N) < 15, 99.99, X[:, 0]), "labels: 99.99 stands 15 times far from all other values"),
+    (["1", "1.0", "2"] * 20, "labels: classes that differ only in how they are written count as different: 1, 1.0"),
+    (np.vstack([np.eye(3)[np.arange(N - 1) % 3], np.zeros(3)]), "labels: 3 columns of 0 and 1, not a single 1 in each"),
     (np.eye(3)[np.arange(N) % 3], "labels: 3 columns with a single 1 in each row, read as so many classes"),
     (pd.get_dummies(pd.Series(["B", "T"] * 30)), "labels: 2 columns with a single 1 in each row, read as so many cla"),
     (np.tile([-1, 1], 30), None), (np.tile([0, 1, 3], 20), None), (X[:, 0], None), (X[:, :2], None)])
@@ -147,6 +154,72 @@ def test_the_errors_of_spreadsheets_are_missing_values_and_no_comments():
     write("x.csv", "\n".join(["a,b,c,d,,", *(f"{row},," for row in [*rows, "#1,2,3,4"]), "# the end"]) + "\n")
     np.testing.assert_allclose(values("x.csv"), X)
     assert "1 row behind # left out" in as_named("x.csv", "x").notes[0]
+
+
+def identified(names, view, letter):
+    return pd.DataFrame(view).add_prefix(letter).assign(id=list(names))
+
+
+@pytest.mark.parametrize(("first", "second", "told"), [
+    ("{:03d}", "{:d}", "such as 001 and 1, "), ("S{:d}", "s{:d}", "such as S1 and s1, "),
+    ("s {:d}", "s{:d}", "such as s 1 and s1, "),
+    ("e\u0301{:d}", "\u00e9{:d}", r"such as 'e\\u03011' and '\\xe91', "),
+    ("s{:d} ", "s{:d}", None), ("\u00a0s{:d}", "s{:d}", None)])
+def test_identifiers_that_are_written_otherwise_are_told_and_never_matched(first, second, told):
+    x, y = (identified(map(form.format, range(1, N + 1)), view, "f") for form, view in ((first, X), (second, Y)))
+    if told is None:  # blanks around names do not count
+        np.testing.assert_array_equal(match_rows(x, y.iloc[ORDER]).y, Y)
+        return
+    with pytest.raises(ValueError, match=f"none in common .*; written otherwise, {told}{N} identifiers count"):
+        match_rows(x, y.iloc[ORDER])
+
+
+def test_some_identifiers_that_are_written_otherwise_limit_the_answer():
+    x = identified([f"{place:03d}" for place in range(70, 70 + N)], X, "f")
+    y = identified(range(70, 70 + N), Y, "g").iloc[ORDER]
+    found = match_rows(x, y, y[["id"]].assign(kind=CLASSES[ORDER]))
+    np.testing.assert_array_equal(found.y, Y[30:])
+    assert found.limits == ("x, y: written otherwise, such as 070 and 70, 30 identifiers count as different",)
+    y.to_parquet("y.parquet")  # its index counted the rows, before they were put in another order
+    np.testing.assert_array_equal(match_rows(y, "y.parquet").y, Y[ORDER])
+    labels = match_rows(x, Y, y[["id"]].assign(kind=CLASSES[ORDER]))
+    assert labels.limits == ("labels: written otherwise, such as 070 and 70, 30 identifiers count as different",)
+    assert labels.labelled.tolist() == list(range(30, N))
+
+
+@pytest.mark.parametrize("ids", [
+    [decimal.Decimal(row) for row in range(5, 5 + N)], pd.date_range("2020-01-01", periods=N), 2**53 + np.arange(N)])
+def test_decimals_dates_and_large_numbers_identify_rows_in_frames_and_parquet(ids):
+    x, y = identified(ids, X, "f"), identified(ids, Y, "g").iloc[ORDER]
+    x.to_parquet("x.parquet")
+    y.to_parquet("y.parquet")
+    for first, second in ((x, y), ("x.parquet", "y.parquet"), (x, "y.parquet")):
+        np.testing.assert_array_equal(match_rows(first, second).y, Y)
+    days = pd.DataFrame(X).assign(day=pd.date_range("2020-01-01", periods=N))
+    with pytest.raises(ValueError, match=r"got datetime64\[ns\] in column day \(identifiers\? then name the column"):
+        as_named(days, "x")
+    assert as_named(days, "x", id_column="day").ids[0] == "2020-01-01"
+
+
+def test_identifiers_in_an_array_of_their_own_match_rows():
+    h5py, names = pytest.importorskip("h5py"), np.array([f"c{row}" for row in range(N)])
+    np.savez("x.npz", x=X, ids=names, z=X, z_ids=names[::-1])
+    np.savez("y.npz", y=Y[ORDER], barcodes=names[ORDER].astype("S"), patient_id=np.arange(N) // 3)
+    np.savez("twice.npz", y=Y, ids=names, barcodes=names)
+    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors.save_file({"x": X, "ids": np.arange(N)}, "x.safetensors")
+    safetensors.save_file({"y": Y[ORDER], "y_ids": ORDER, "ids": np.arange(N)}, "y.safetensors")
+    with pytest.raises(ValueError, match="x: expected identifiers, since those of y count its rows in another order"):
+        match_rows("x.safetensors:x", "y.safetensors:y")  # 0, 1, 2, ... are no identifiers
+    with h5py.File("y.h5", "w") as file:
+        file["all/y"], file["all/barcode"], file["ids"] = Y[ORDER], names[ORDER].astype(object), names.astype(object)
+    for path in ("y.npz:y", "y.h5:all/y"):
+        found = match_rows("x.npz:x", path)
+        np.testing.assert_array_equal(found.y, Y)
+        assert found.readings[0] == "x.npz:x: ids identifies the rows"
+        np.testing.assert_array_equal(match_rows("x.npz:z", path).y, Y[::-1])
+    with pytest.raises(ValueError, match=r"expected one array of identifiers beside y or none, got ids and barcodes$"):
+        as_named("twice.npz:y", "y")
 
 
 @pytest.mark.parametrize("name", ["#id", "id_", "No.", "patient no", "Sample Name", "file_name", "cell_barcode", "HIP",
