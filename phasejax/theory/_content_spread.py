@@ -15,13 +15,13 @@ b of y,
     \delta v = \frac{c_i\, \delta w + H_{x_j y_i}}{c_j b_i} - \frac{H_{y_i y_j}}{b_i b_j}.
 
 The content that component j takes from signal i is proportional to the product of both: the loss 1 - s is a sum of
-quadratic forms h' Q h of Gaussian vectors h of covariance V / n, of mean tr(Q V) / n and of covariance 2 tr(Q V Q' V) /
-n^2 between two objectives. A nuisance coordinate that is hardly correlated still has a sample value; r_j^2 is therefore
-raised by what chance adds to it, (1 - r_j^2) q / n with q the larger number of nuisance coordinates.
+quadratic forms h' Q h of Gaussian vectors h of covariance V / n, of mean tr(Q V) / n and of covariance
+2 tr(Q V Q' V) / n^2 between two objectives. A nuisance coordinate that is hardly correlated still has a sample value;
+r_j^2 is therefore raised by what chance adds, (1 - r_j^2) q / n with q the larger number of nuisance coordinates.
 
-The diagonal of H moves the values themselves, and the loss with its derivative by each: of variance (1 - r^2)^2 / n for
-alignment, (b - c^2 / 2) / n for prediction, and of covariance b^{1/2} (1 - 3 r^2 / 2 + r^4 / 2) / n between both. Near a
-boundary this is as large as the first part.
+The diagonal of H moves the values themselves, and the loss with its derivative by each: of variance (1 - r^2)^2 / n
+for alignment, (b - c^2 / 2) / n for prediction, and of covariance b^{1/2} (1 - 3 r^2 / 2 + r^4 / 2) / n between both.
+Near a boundary this is as large as the first part.
 """
 
 from dataclasses import dataclass
@@ -115,10 +115,12 @@ def loss_spread(model: SpikedModel, n: float) -> LossSpread:
         mixed = [losses(objective, r_i, nu) for objective in (0, 1)]
         mean = np.array([np.sum(count * trace(one)) for one in mixed])
         mixing = np.array([[2 * np.sum(count * trace(one @ other)) for other in mixed] for one in mixed])
-        by_signal = [np.sum(of_nuisances * (trace(losses(objective, r_i + _STEP, nu)) - trace(mixed[objective])), 1) / _STEP
-                     for objective in (0, 1)]
-        by_nuisance = [np.sum(of_signals[:, None] * (trace(losses(objective, r_i, nu + _STEP)) - trace(mixed[objective])), 0)
-                       / _STEP for objective in (0, 1)]
+        by_signal, by_nuisance = [], []
+        for objective, here in enumerate(mixed):
+            signal = trace(losses(objective, r_i + _STEP, nu)) - trace(here)
+            nuisance = trace(losses(objective, r_i, nu + _STEP)) - trace(here)
+            by_signal.append(np.sum(of_nuisances * signal, 1) / _STEP)
+            by_nuisance.append(np.sum(of_signals[:, None] * nuisance, 0) / _STEP)
         moved = sum(np.einsum("at,bt,abt,t->ab", slopes, slopes, _covariance_of_values(values), counts)
                     for slopes, values, counts in ((np.array(by_signal), r_i[:, 0], of_signals),
                                                    (np.array(by_nuisance), nu, of_nuisances)))
@@ -133,12 +135,12 @@ def _covariance_of_values(r):
 
 
 def _forms(objective, r_i, r_j, b_i, b_j, nu):
-    """Q and V over (x_i x_j, x_i y_j, x_j y_i, y_i y_j), y in its own units, for each signal and nuisance coordinate."""
+    """Q and V over (x_i x_j, x_i y_j, x_j y_i, y_i y_j), y in its units, for each signal and nuisance coordinate."""
     one, zero = np.ones_like(r_i), np.zeros_like(r_i)
     unit = np.stack([one, np.sqrt(b_j), np.sqrt(b_i), np.sqrt(b_i * b_j)], -1)
+    both = r_i * r_j
     correlations = np.stack([np.stack(row, -1) for row in (
-        (one, r_j, r_i, r_i * r_j), (r_j, one, r_i * r_j, r_i), (r_i, r_i * r_j, one, r_j), (r_i * r_j, r_i, r_j, one))],
-        -2)
+        (one, r_j, r_i, both), (r_j, one, both, r_i), (r_i, both, one, r_j), (both, r_i, r_j, one))], -2)
     covariance = correlations * unit[..., :, None] * unit[..., None, :]
     c_i, c_j = r_i * np.sqrt(b_i), r_j * np.sqrt(b_j)
     if objective == 0:

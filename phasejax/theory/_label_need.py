@@ -1,7 +1,7 @@
 r"""How many labelled rows tell the label content of a model from a threshold.
 
-In whitened canonical coordinates, with x- and y-covariances alpha and beta of each signal with its label, share R of the
-label explained and M = diag(m_l) r_l, where m_l = 1 - s for what the k directions keep and -s for the rest,
+In whitened canonical coordinates, with x- and y-covariances alpha and beta of each signal with its label, share R of
+the label explained and M = diag(m_l) r_l, where m_l = 1 - s for what the k directions keep and -s for the rest,
 
 .. math::
     \zeta_1 = R \sum_l m_l^2 r_l^2\, (\alpha_l^2 + \beta_l^2 + 2 \rho_l^2 + 4 R \rho_l^2), \qquad
@@ -37,7 +37,8 @@ def labels_needed(model: SpikedModel, objective: int, content: float, threshold:
         label_r2: share of the labels' variance that the signals explain.
     """
     signal = np.asarray(model.kappa) ** 2
-    alpha, beta = (np.sqrt(signal / np.where(signal > 0, signal + noise, 1)) for noise in (model.gamma_x, model.gamma_y))
+    alpha, beta = (np.sqrt(signal / np.where(signal > 0, signal + noise, 1))
+                   for noise in (model.gamma_x, model.gamma_y))
     rho, nu, k = alpha * beta, np.asarray(model.nu), model.k
     chance = (max(model.d_x, model.d_y) - k) / n
     nuisance = np.sqrt(nu**2 + (1 - nu**2) * min(chance, 1))

@@ -1,16 +1,16 @@
 r"""How many pairs, and how many labels, decide the regime of a spiked model or reach a given error.
 
-**What is right.** n pairs show the right regime when the label content of their k leading directions, of alignment and
-of prediction, lies on the side of 0.8 on which it lies with unlimited pairs (the k signals are the labels). This is the
+**What is right.** n pairs show the right regime where the label content of their k leading directions, of alignment and
+of prediction, lies on the side of 0.8 on which it lies with unlimited pairs (the k signals are the labels). It is the
 regime that `diagnose` states, at its number of rows, and what a sweep's quantities "content_ca" and "content_cp" show.
 
-**Pairs.** The loss 1 - s(n) is near its deterministic equivalent L(n) (`_expected_content`), and scatters as L(n) Q, with
-Q a gamma variable of the relative variance of `_content_spread`. That variable multiplies what mixes signals and
+**Pairs.** The loss 1 - s(n) is near its deterministic equivalent L(n) (`_expected_content`) and scatters as L(n) Q,
+with Q a gamma variable of the relative variance of `_content_spread`. That variable multiplies what mixes signals and
 nuisance, as one over n does; where the loss falls faster than 1/n, as by repelling values, it also acts faster. With n*
 the number of pairs at which L(n*) is the loss allowed, L*,
 
 .. math::
-    P(1 - s \le L^*) = P(Q \le q), \qquad q = n / n^* \ \text{or}\ L^* / L(n),\ \text{whichever is nearer to 1},
+    P(1 - s \le L^*) = P(Q \le q), \qquad q = n / n^* \ \text{or}\ L^* / L(n),\ \text{whichever is nearer to 1}.
 
 Values that move scatter log-normally, which raises the mean of Q by half their part of the variance. An objective that
 does not recover the signals is wrong where values move so far that the signals come first and far enough apart: if the
@@ -30,15 +30,11 @@ and the label's predictable part 2 + z_P of its own: stated at .9 by `diagnose`,
 import json
 import math
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import brentq
-from scipy.stats import gamma, multivariate_normal, norm
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
@@ -46,19 +42,17 @@ from phasejax._core.serialise import lines_of_lists, plain, schema
 from phasejax._core.validation import check_number, is_traced
 from phasejax._version import __version__
 from phasejax.theory._closed_forms import delta_ca, delta_cp
-from phasejax.theory._content_spread import loss_spread, recovered, values
-from phasejax.theory._expected_content import ExpectedContent
 from phasejax.theory._label_content import KEPT
 from phasejax.theory._label_need import labels_needed
 from phasejax.theory._model import SpikedModel
+from phasejax.theory._plan_curves import MOST_PAIRS, JointCurve, ObjectiveCurve, least_pairs
 from phasejax.theory._regimes import Regime
 
 NAMES = {"ca": "CA", "cp": "CP", "cp_reverse": "CP y->x"}
 # Rows for each column of both views below which `diagnose` states no regime.
 ROWS_PER_COLUMN = 3
-# Pairs beyond which a number is called never.
-_MOST = 1e12
-_COARSE, _FINE, _CURVE = 12, 6, 121
+# Numbers of pairs of the curves that a plan holds.
+_CURVE = 121
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -154,8 +148,8 @@ def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = 
     r"""How many pairs and labels decide the regime of a model, or keep all but a given share of what the views share.
 
     .. math::
-        n = \min \{ n : P(s_{\mathrm{CA}} \text{ and } s_{\mathrm{CP}} \text{ of } n' \text{ pairs lie on the side of } 0.8
-        \text{ of } n' = \infty) \ge P \text{ for all } n' \ge n \}
+        n = \min \{ n : P(s_{\mathrm{CA}}, s_{\mathrm{CP}} \text{ of } n' \text{ pairs lie on the same sides of } 0.8
+        \text{ as at } n' = \infty) \ge P \text{ for all } n' \ge n \}
 
     with s the label content of as many directions as there are signals (`phasejax.theory.label_content`), from
     finite-sample theory: a deterministic equivalent for the expected content, the delta method for its scatter. With
@@ -171,7 +165,7 @@ def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = 
             are signals and span them.
 
     Returns:
-        The plan. `pairs` is None (never) on a boundary between regimes, and for an error below what unlimited pairs lose.
+        The plan. `pairs` is None (never) on a boundary of regimes, and for an error below what unlimited pairs lose.
 
     Raises:
         ValueError: a traced or batched model, or an argument out of its range.
@@ -197,9 +191,9 @@ def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = 
 def _planned(model, probability, error, label_r2):
     allowed = 1 - KEPT if error is None else error
     chosen = ("ca", "cp") if error is None else ("ca", "cp", "cp_reverse")
-    objectives = {name: _Objective(model, name, allowed) for name in chosen}
+    objectives = {name: ObjectiveCurve(model, name, allowed) for name in chosen}
     least = model.d_x + model.d_y + 1
-    pairs_of, limits = {}, {}
+    pairs_of: dict[str, int | None] = {}
     for name, one in objectives.items():
         one.follow(least)
         pairs_of[name] = one.needed(probability, least, must_recover=error is not None)
@@ -207,17 +201,18 @@ def _planned(model, probability, error, label_r2):
         never = [one for one in objectives.values() if one.on_boundary]
         codes = sum((2 if name == "cp" else 1) * one.recovers for name, one in objectives.items())
         regime = None if never else Regime.from_code(codes)
-        key = max(pairs_of, key=lambda name: math.inf if pairs_of[name] is None else pairs_of[name])
-        joint = _Joint(objectives)
-        pairs = None if None in pairs_of.values() else _least(joint.probability, probability, least)
+        key = max(pairs_of, key=lambda name: _or_infinity(pairs_of[name]))
+        joint = JointCurve(objectives)
+        pairs = None if None in pairs_of.values() else least_pairs(joint.probability, probability, least)
         shown = joint.probability
     else:
         regime = None
-        key = min(pairs_of, key=lambda name: (math.inf if pairs_of[name] is None else pairs_of[name],
-                                              -objectives[name].content))
+        key = min(pairs_of, key=lambda name: (_or_infinity(pairs_of[name]), -objectives[name].content))
         pairs, shown = pairs_of[key], objectives[key].probability
     told = objectives if error is None else {key: objectives[key]}
-    pairs_stated, labels = (None, None) if pairs is None else _stated(model, told, allowed, pairs, probability, label_r2)
+    pairs_stated, labels = (None, None)
+    if pairs is not None:
+        pairs_stated, labels = _stated(model, told, allowed, pairs, probability, label_r2)
     n = _curve_points(pairs, least)
     return Plan(
         model=model, regime=regime, probability=probability, error=error, pairs=pairs, pairs_stated=pairs_stated,
@@ -229,150 +224,10 @@ def _planned(model, probability, error, label_r2):
         warnings=tuple(_warnings(model, regime, error)))
 
 
-class _Objective:
-    """Content of one objective against n, and the probability that it is on its side."""
-
-    def __init__(self, model, name, allowed):
-        self.model, self.allowed = model.reverse() if name == "cp_reverse" else model, allowed
-        self.place, self.name = (0 if name == "ca" else 1), name
-        self.content, ahead = self._content(1), self._content(1 - 1e-8)
-        self.recovers = 1 - self.content < allowed
-        # On a boundary signals come first or last by a hair.
-        self.on_boundary = self.recovers != (1 - ahead < allowed) or abs(1 - self.content - allowed) < 1e-9
-        self._expected = ExpectedContent(self.model, "ca" if name == "ca" else "cp")
-        self._points, self._losses, self._star = np.zeros(0), np.zeros(0), math.nan
-        self.spread = lru_cache(None)(lambda n: loss_spread(self.model, n))
-
-    def _content(self, factor):
-        """Content with unlimited pairs, once the nuisance's values are scaled."""
-        shared = values(self.model, 0)[0] ** 2
-        return float(np.sum(shared[recovered(self.model, self.place, factor)]) / np.sum(shared))
-
-    def follow(self, least):
-        """Compute the expected loss at numbers of pairs around that at which it is what is allowed."""
-        if not self.recovers or self.on_boundary:
-            self._add(np.append(np.geomspace(least, 1e4 * least, _COARSE), 100 * _MOST))
-            return
-        leading = self.spread(_MOST).loss[self.place] / (self.allowed - (1 - self.content))
-        last = float(np.clip(8 * leading, 30 * least, 100 * _MOST)) if math.isfinite(leading) else 100 * _MOST
-        self._add(np.geomspace(least, last, _COARSE))
-        while self._losses[-1] > 0.6 * self.allowed and self._points[-1] < 100 * _MOST and (
-                self._losses[-1] - (1 - self.content) > 0.02 * self.allowed):
-            self._add(self._points[-1] * np.array([4.0, 16.0]))
-        above = np.flatnonzero(self._losses > self.allowed)
-        if len(above) and above[-1] + 1 < len(self._points):
-            low, high = self._points[above[-1]:above[-1] + 2]
-            self._add(np.geomspace(low, high, _FINE + 2)[1:-1])
-        self._star = self._crossing()
-
-    def _add(self, points):
-        losses = np.clip(1 - self._expected.at(points), 1e-9, None)
-        self._points, order = np.unique(np.concatenate([self._points, points]), return_index=True)
-        self._losses = np.concatenate([self._losses, losses])[order]
-        self._curve = PchipInterpolator(np.log(self._points), np.log(self._losses), extrapolate=False)
-
-    def _crossing(self):
-        """n*, below the least number of pairs by extrapolation."""
-        logs, target = np.log(self._points), math.log(self.allowed)
-        above = np.flatnonzero(self._losses > self.allowed)
-        if not len(above):
-            slope = min((np.log(self._losses[1]) - np.log(self._losses[0])) / (logs[1] - logs[0]), -0.5)
-            return float(np.exp(logs[0] + (target - np.log(self._losses[0])) / slope))
-        if above[-1] + 1 == len(self._points):
-            return math.inf
-        return math.exp(brentq(lambda log: self._curve(log) - target, *logs[above[-1]:above[-1] + 2]))
-
-    def loss(self, n):
-        """Expected loss, held constant beyond what was computed."""
-        return np.exp(self._curve(np.clip(np.log(n), self._curve.x[0], self._curve.x[-1])))
-
-    def probability(self, n):
-        """That the content of n pairs is on the side of unlimited pairs."""
-        if self.on_boundary:
-            return 0.5
-        if not self.recovers:
-            return float(norm.cdf(self._distance(n) * math.sqrt(n) / self._error))
-        if not math.isfinite(self._star):
-            return 0.0
-        found, lost = self.spread(n), 1 - self.content
-        variance, moved = found.variance[self.place], found.moved[self.place, self.place]
-        if not variance > 0:  # no nuisance: nothing is lost
-            return float(self.loss(n) <= self.allowed)
-        ratios = n / self._star, (self.allowed - lost) / max(self.loss(n) - lost, 1e-12)
-        most = min(ratios, key=lambda ratio: abs(math.log(ratio)))
-        return float(gamma.cdf(most, 1 / variance, scale=variance * math.exp(min(moved, 1) / 2)))
-
-    def _distance(self, n):
-        """Logarithm of the factor by which the nuisance's values have to fall for the content to be recovered."""
-        reaches, pairs = self._reaches
-        return float(np.interp(-math.log(n), -pairs, reaches))
-
-    @cached_property
-    def _reaches(self):
-        """Logarithms of factors that lead beyond the boundary, and of the pairs at which each suffices."""
-        low, high = 0.0, 60.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if 1 - self._content(math.exp(-middle)) < self.allowed else (middle, high)
-        beyond = np.geomspace(1e-6, 20, 60)
-        pairs = [loss_spread(self.model.replace(nu=self.model.nu * math.exp(-high - z)), _MOST).loss[self.place]
-                 / self.allowed for z in beyond]
-        return high + beyond, np.log(np.maximum(np.maximum.accumulate(pairs[::-1])[::-1], 1e-300))
-
-    @cached_property
-    def _error(self):
-        """Standard error, times the root of n, of log signal value less log nuisance value, for the weakest signal and the
-        strongest nuisance; equal ones are averaged."""
-        (signal, nuisance), variance = values(self.model, self.place), 0.0
-        rho, nu = values(self.model, 0)
-        for one, r, strongest in ((signal, rho, np.min), (nuisance, nu, np.max)):
-            at = np.isclose(one, strongest(one))
-            r = max(float(r[at][0]), 1e-12)
-            variance += ((1 - r**2) ** 2 / r**2 if self.place == 0 else 1 / r**2 - 0.5) / np.sum(at)
-        return math.sqrt(variance)
-
-    def needed(self, probability, least, must_recover=False):
-        """Least number of pairs from which on the probability is reached; None: never."""
-        if self.on_boundary or (must_recover and not self.recovers):
-            return None
-        return _least(self.probability, probability, least)
-
-
-class _Joint:
-    """Probability that both objectives are on their sides."""
-
-    def __init__(self, objectives):
-        self.objectives = tuple(objectives.values())
-
-    def probability(self, n):
-        """At n pairs, by the Gaussian copula of both losses' correlation; one that stays lost stands for itself."""
-        single = [one.probability(n) for one in self.objectives]
-        if not all(one.recovers for one in self.objectives) or min(single) in (0, 1) or max(single) in (0, 1):
-            return math.prod(single)
-        correlation = 0.999 * self.objectives[0].spread(n).correlation
-        return float(multivariate_normal.cdf(norm.ppf(single), cov=[[1, correlation], [correlation, 1]]))
-
-
-def _least(function, probability, least):
-    """Least whole n from which on a function of n is at least `probability`: the last crossing, None where there is none.
-    """
-    points = np.geomspace(least, 10 * _MOST, 90)
-    short = next((number for number in reversed(range(len(points))) if function(points[number]) < probability), None)
-    if short is None:
-        return least
-    if short + 1 == len(points):
-        return None
-    low, high = np.log(points[short:short + 2])
-    while high - low > 1e-3:
-        middle = (low + high) / 2
-        low, high = (middle, high) if function(math.exp(middle)) < probability else (low, middle)
-    return math.ceil(math.exp(high)) if math.exp(high) <= _MOST else None
-
-
 def _stated(model, objectives, allowed, pairs, probability, label_r2):
     """Pairs at which a diagnosis has the rows and the labels to state the answer, and how many labels it needs."""
     n = max(pairs, ROWS_PER_COLUMN * (model.d_x + model.d_y))
-    while n <= _MOST:
+    while n <= MOST_PAIRS:
         needed = max(labels_needed(one.model, one.place, float(1 - one.loss(n)), 1 - allowed, n, probability, label_r2)
                      for one in objectives.values())
         if needed <= n:
@@ -399,7 +254,7 @@ def _limit(model, objectives, key, pairs, stated, error, least):
         return (f"with unlimited pairs {name} still loses {significant(1 - one.content, 2)} of what the views share, "
                 "and the others no less")
     if pairs is None:
-        return f"{name} is so near to its boundary that {significant(_MOST, 1)} pairs are too few"
+        return f"{name} is so near to its boundary that {significant(MOST_PAIRS, 1)} pairs are too few"
     if stated is not None and stated > max(pairs, ROWS_PER_COLUMN * (model.d_x + model.d_y)):
         return "the labels limit what can be told, rather than the pairs"
     if pairs == least:
@@ -413,8 +268,12 @@ def _limit(model, objectives, key, pairs, stated, error, least):
 def _warnings(model, regime, error):
     by_ratios = Regime.from_ratios(float(delta_ca(model)), float(delta_cp(model)))
     if error is None and regime is not None and by_ratios is not regime:
-        yield (f"some signals are recovered and others not: by separation ratios, which count all signals, the regime is "
-               f"{by_ratios.value}; by label content it is {regime.value}.")
+        yield (f"some signals are recovered and others not: by separation ratios, which count all signals, the regime "
+               f"is {by_ratios.value}; by label content it is {regime.value}.")
+
+
+def _or_infinity(number):
+    return math.inf if number is None else number
 
 
 def _count(number):

@@ -1,0 +1,35 @@
+"""The figure of a plan: probability and expected label content against the number of pairs."""
+
+from pathlib import Path
+
+from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, paper_style
+from phasejax.theory import Plan
+from phasejax.theory._label_content import KEPT
+
+_COLOURS = {**OBJECTIVE_COLOURS, "CP y->x": "#CC79A7"}
+
+
+def draw_plan(found: Plan, path: Path, kind: str) -> None:
+    """Draw a plan and save it.
+
+    Args:
+        found: the plan.
+        path: where to save the figure.
+        kind: its format, such as "pdf".
+    """
+    with paper_style():
+        figure = new_figure("text", height=2.8)
+        ax = figure.subplots()
+        what = "the regime is right" if found.error is None else f"{found.objective} reaches the error"
+        ax.plot(found.n, found.probabilities, color="black", linewidth=2, label=f"probability that {what}")
+        for name, content in found.expected.items():
+            ax.plot(found.n, content, color=_COLOURS[name], linestyle="--", label=f"expected label content of {name}")
+        ax.axhline(found.probability, color="0.5", linewidth=0.8)
+        ax.axhline(KEPT if found.error is None else 1 - found.error, color="0.5", linewidth=0.8, linestyle=":")
+        title = "never" if found.pairs is None else f"{found.pairs} pairs"
+        if found.pairs is not None:
+            ax.axvline(found.pairs, color="0.5", linewidth=0.8)
+        ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="pairs n", ylabel="probability, content",
+               title=f"{found.aim}, probability {found.probability:g}: {title}")
+        figure.legend(loc="outside lower center", ncols=2)
+        figure.savefig(path, format=kind)
