@@ -7,6 +7,8 @@ import numpy as np
 
 # Of more identifiers without a partner only so many are looked at.
 _MOST = 100_000
+# More names of classes or groups than this are not compared.
+_MOST_NAMES = 20_000
 _UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))  # characters that have no width
 
 
@@ -40,6 +42,8 @@ def alike_names(names: list[str]) -> list[str]:
     >>> alike_names(["B", "b", "T", "1", "1.0"])
     ['1', '1.0', 'B', 'b']
     """
+    if len(names) > _MOST_NAMES:
+        return []
     forms: dict[str, list[str]] = {}
     for name in sorted(set(names)):
         forms.setdefault(_as_written(name), []).append(name)
