@@ -22,6 +22,8 @@ def significant(value: float | int, digits: int = 3) -> str:
 def with_interval(value: float | int, low: float | int, high: float | int, sign: str = "") -> str:
     """A number with its interval, to the digits that the interval's half-width leaves: two, or one from 3.5 on.
 
+    A number that its interval does not tell from 0 or 1 has these digits too, however near it is.
+
     Args:
         value: the number.
         low, high: ends of its interval.
@@ -29,11 +31,16 @@ def with_interval(value: float | int, low: float | int, high: float | int, sign:
 
     >>> with_interval(0.89234, 0.8551, 0.9213), with_interval(1234.5, 1100, 1400), with_interval(0.99996, 0.9995, 1)
     ('0.892 [0.855, 0.921]', '1230 [1100, 1400]', '0.99996 [0.99950, 1]')
+    >>> with_interval(1.00002, 0.9973, 1.0027), with_interval(-3e-7, -0.012, 0.011, sign="+")
+    ('1.0000 [0.9973, 1.0027]', '+0.000 [-0.012, +0.011]')
     """
     decimals = decimals_of(low, high)
     if decimals is None:
         decimals = 2 - _power(value)
     shown = [to_decimals(one, decimals, sign) for one in (value, low, high)]
+    nearest = round(float(value), decimals) if math.isfinite(value) else math.nan
+    if decimals > 0 and value != nearest and any(nearest == one and low < one < high for one in (-1.0, 0.0, 1.0)):
+        shown[0] = f"{nearest + 0.0:{sign}.{min(decimals, _MOST)}f}"  # the sum makes no difference but for -0
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 

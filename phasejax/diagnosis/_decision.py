@@ -131,7 +131,7 @@ def _needed(scores, name, among, values, above, decided):
     if enough > scores.units:
         return f"about {_rounded(enough)} {things} instead of {scores.units} would tell {name} from {rival}"
     if untried:
-        return f"a pilot: linear and lifted scores disagree on {name} and {rival}, or are too close"
+        return f"a pilot, since linear and lifted scores of {name} and of {rival} disagree or are too close"
     return f"a wider bottleneck than {scores.k}, or both trained in full: {name} and {rival} are too close"
 
 

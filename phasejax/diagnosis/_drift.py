@@ -313,7 +313,7 @@ def _of_fits(baseline, now):
 def _words(regime, probabilities, unseen):
     """A regime and its probability; where it is not stated, the likeliest one; where there is none, that."""
     if unseen:
-        return "none: the views share nothing that the labels measure"
+        return "none: nothing shared that the labels measure is seen"
     name = regime.value if regime else likeliest(probabilities).value
     return f"{'' if regime else 'undecided, likeliest '}{name} (probability {significant(probabilities[name], 2)})"
 

@@ -157,7 +157,9 @@ def most_components(data: PairedRows, k: int | None) -> int:
     """
     top = min(data.d_x, data.d_y) - 1
     if k is not None and not 1 <= k <= top:
-        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
+        reduced = any(one is not None and one.width is not None for one in data.in_folds)
+        why = ", where d counts the principal components that take the place of columns" if reduced else ""
+        raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}{why}")
     if top < 1:
         raise ValueError("x, y: expected at least 2 columns each, one for signal and one for nuisance")
     return top

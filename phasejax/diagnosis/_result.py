@@ -174,7 +174,7 @@ class Diagnosis:
         if self.seen:
             lines.append(f"{'Shared signal':<20} {self._shared_words()}")
         elif self.scores:
-            lines.append(f"{'Labels alone':<20} {self._single_words()}")
+            lines.append(f"{'Labels predicted':<20} {self._single_words()}")
         lines.append(f"{'Regime at n = ' + str(self.n):<20} {self._regime_words()}")
         lines += self._lines_by_label_column()
         if self.fit is not None and self.seen:
@@ -189,7 +189,7 @@ class Diagnosis:
 
     def _regime_words(self) -> str:
         if not self.seen:
-            return "none: the views share nothing that the labels measure"
+            return "none: nothing shared that the labels measure is seen"
         return _regime_words(self.content, self._width)
 
     def _shared_words(self) -> str:
@@ -206,9 +206,15 @@ class Diagnosis:
 
     def _single_words(self) -> str:
         scores = self.scores[-1]
-        alone = ", ".join(f"from {s.name} {with_interval(s.value, s.low, s.high)}"
-                          for s in map(scores.score, ("x", "y", "x and y")))
-        return f"{scores.metric} {alone}; chance is {significant(scores.chance, 2)}"
+        called = {"x": "x alone", "y": "y alone", "x and y": "both side by side"}
+        found = ", ".join(f"by {words} {with_interval(s.value, s.low, s.high)}"
+                          for words, s in ((words, scores.score(name)) for name, words in called.items()))
+        beyond = [name for name in ("x", "y") if scores.clearly_above_chance(name)]
+        told = "each of the views predicts them" if beyond else "neither predicts them clearly"
+        if len(beyond) == 1:
+            other = "y" if beyond == ["x"] else "x"
+            told = f"only {beyond[0]} predicts them, as where the rows of {other} are in another order"
+        return f"{scores.metric} {found}; chance is {significant(scores.chance, 2)}: {told}"
 
     def _unlimited_words(self) -> str:
         fit = cast(MomentDiagnosis, self.fit)
@@ -280,6 +286,7 @@ def _regime_words(content: ContentCurve, k: int) -> str:
     shares = ", ".join(f"s_{label} = {with_interval(e.value, e.low, e.high)}" for label, e in
                        zip(("CA", "CP", "CP y->x"), content.at(k).values(), strict=True))
     regime, place = content.regime(k), content.ks.index(k)
-    stated = (f"undecided ({content.reason(k).rstrip('.')})" if regime is None else
+    reason = content.reason(k).rstrip(".")
+    stated = (f"undecided ({reason[:1].lower()}{reason[1:]})" if regime is None else
               f"{regime.value} (probability {significant(max(content.probabilities[place]), 2)})")
     return f"{stated} with {k} component{'s' * (k > 1)}: {shares}"

@@ -101,7 +101,7 @@ class SharedSignal:
         if not self.views_share:
             return (f"no shared signal seen: x and y agree no better than shuffled pairs do (p {views}; canonical "
                     f"correlation {significant(self.agreement, 2)}, shuffled "
-                    f"{significant(self.shuffled_agreement, 2)}); check the pairing")
+                    f"{significant(self.shuffled_agreement, 2)}); check the pairing, or the pairs are too few to show it")
         found = f"the views share something (p {views})"
         if not self.labels_concerned:
             return (f"{found}, but nothing that the labels measure (p {labels}; share explained "

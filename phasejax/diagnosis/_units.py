@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from phasejax._core.digits import significant
 from phasejax.diagnosis._paired_data import PairedRows
 
 # Ratio of the largest to the least standard deviation of a view's columns above which they count as quantities in
@@ -54,5 +55,6 @@ def _scales(name, deviations):
     low, high = deviations.min(), deviations.max()
     if high <= MIXED_UNITS * low:
         return np.ones(len(deviations)), []
-    return deviations, [f"{name}: its columns seem to be in different units (standard deviations from {low:.2g} to "
-                        f"{high:.2g}), so each was divided by its own; {name} is reported in these units."]
+    return deviations, [f"{name}: its columns seem to be in different units (standard deviations from "
+                        f"{significant(low, 2)} to {significant(high, 2)}), so each was divided by its own; {name} is "
+                        "reported in these units."]

@@ -17,6 +17,7 @@ from phasejax._core.checked_call import checked
 from phasejax._core.serialise import plain, schema
 from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
+from phasejax._version import __version__
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._fills import fill_note
 from phasejax.io._labels import class_name, encode_labels, resolved_kind
@@ -186,7 +187,8 @@ class Inspection:
         parts = asdict(self)
         if self.repeated is not None:
             parts["repeated"]["note"] = self.repeated.note()
-        return plain(schema("phasejax.inspection", 1) | {"headlines": list(self.headlines()), **parts})
+        found = {"phasejax_version": __version__, "headlines": list(self.headlines()), **parts}
+        return plain(schema("phasejax.inspection", 1) | found)
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""

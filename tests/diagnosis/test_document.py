@@ -52,7 +52,11 @@ def test_draws_are_left_out_unless_asked_for(saved_decision, saved_diagnosis):
         write_report(type(saved_decision).from_json(saved_decision.to_json()), "never.html")
 
 
-def test_every_key_is_described():
+def test_every_key_is_described(saved_decision):
     described = re.findall(r"`(\w+)`", (ROOT / "docs" / "json.md").read_text("utf-8").partition("## phasejax.drift")[0])
     assert not set(KEYS) - set(described)
     assert len(KEYS) == len(set(KEYS))
+    read = json.loads(saved_decision.to_json())
+    inside = [read["shared"], read["content"], read["scores"][0], read["spectra"], read["uses"][0],
+              read["uses"][0]["choice"], read["fit"]["sensitivity"][0], read["fit"]["ca"]]
+    assert not set().union(*inside) - set(described)

@@ -572,7 +572,7 @@ def test_where_nothing_shared_is_seen_there_is_no_regime(content, content_now, v
     sides[when] = dataclasses.replace(sides[when], shared=shared)
     drift = detect_drift(sides["before"], sides["now"])
     lines = drift.summary().splitlines()
-    assert "none: the views share nothing that the labels measure" in lines[1]
+    assert "none: nothing shared that the labels measure is seen" in lines[1]
     assert "probability" not in lines[1].split("->")[when == "now"]
     assert lines[2].split(maxsplit=3) == ["Shared", "signal", when, shared.reason()]
     read = drift.to_dict()
