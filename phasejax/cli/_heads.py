@@ -74,6 +74,8 @@ class Heads:
     """Trainings from different first parameters and minibatches."""
     probes: tuple[Literal["ridge", "logistic", "mlp"], ...] = ("ridge", "logistic")
     """Probes: ridge, logistic (of classes), mlp (a small network)."""
+    heads: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Score the heads that --save wrote to this file, on these rows, in place of training any."""
     diagnosis: bool = True
     """Also diagnose the rows that are not tested on, and compare what that foretells."""
     confidence: float = 0.9
@@ -108,7 +110,7 @@ class Heads:
 
         if not self.labels:
             raise ValueError("--labels: expected at least one target, got none")
-        inputs = (self.x, self.y, *self.labels, *self.nuisance, self.groups, self.split)
+        inputs = (self.x, self.y, *self.labels, *self.nuisance, self.groups, self.split, self.heads)
         check_outputs((self.json, self.out, self.figure, self.save), inputs)
         check_ending("--out", self.out, TABLES)
         check_ending("--figure", self.figure, _FIGURES)
@@ -119,17 +121,18 @@ class Heads:
             if not values:
                 raise ValueError(f"--{name.replace('_', '-')}: expected at least one value, got none")
         with progress_bars("heads") if self.progress else contextlib.nullcontext(False) as progress:
-            from phasejax.deep import train_heads
+            from phasejax.deep import load_heads, train_heads
             from phasejax.diagnosis import compare_heads
 
             files, targets = self._files()
+            given = None if self.heads is None else load_heads(self.heads)
             options: dict[str, Any] = {"objectives": self.objectives} if self.objectives is not None else {}
             found = train_heads(
                 **files, **targets, bottleneck=self.bottleneck, widths=self.widths,
                 norm=None if self.norm == "none" else self.norm, dropout=self.dropout, grid=grid, batch=self.batch,
                 epochs=self.epochs, patience=self.patience, seeds=self.seeds, label_kind=self.label_kind,
-                confidence=self.confidence, by_position=self.by_position, missing=self.missing, seed=self.seed,
-                probes=self.probes, progress=progress, **options)
+                heads=given, confidence=self.confidence, by_position=self.by_position, missing=self.missing,
+                seed=self.seed, probes=self.probes, progress=progress, **options)
             if self.diagnosis:
                 found = compare_heads(found, progress=progress)
         with written_together() as place:

@@ -24,6 +24,7 @@ from phasejax._core.validation import (
     check_choice,
     check_confidence,
     check_count,
+    check_key,
     check_number,
     check_seed,
     shown,
@@ -79,8 +80,9 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
                 weight_decay: float = 1e-4, alpha: float = 0.5, temperature: float = 0.1,
                 grid: Mapping[str, Any] | None = None, batch: int = 64, epochs: int = 200,
                 patience: int = 30, seeds: int = 5, probes: Sequence[str] = ("ridge", "logistic"),
-                label_kind: Any = "auto", confidence: float = 0.9, by_position: bool = False, missing: str = "error",
-                seed: int = 0, progress: bool | ProgressCallback = False) -> TrainedHeads:
+                heads: Heads | None = None, label_kind: Any = "auto", confidence: float = 0.9,
+                by_position: bool = False, missing: str = "error", seed: int = 0,
+                progress: bool | ProgressCallback = False) -> TrainedHeads:
     r"""Train light heads on the frozen features of two models, and score what probes predict from them.
 
     With encoders E of k outputs and decoders D, objectives minimise over minibatches
@@ -127,6 +129,8 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
         epochs, patience: a training stops after so many epochs, or after so many without a better one.
         seeds: trainings from different first parameters and minibatches.
         probes: "ridge", "logistic" (of classes) and "mlp", a small network.
+        heads: trained ones (`load_heads`), to be scored on these rows in place of training any; objectives, sizes and
+            seeds are theirs.
         label_kind: "auto", "class" or "real", or by name of the target.
         confidence: level of the intervals.
         by_position, missing: as in `diagnose`.
@@ -172,10 +176,10 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
     announce(rows.notes, said=rows.warnings)
     if not all(any(applies(probe, target) for probe in probes) for target in rows.targets):
         raise ValueError("probes: expected ridge or mlp for real values, got logistic alone")
-    names = tuple(name for name in OBJECTIVES if name in objectives)
+    names = tuple(name for name in OBJECTIVES if name in (objectives if heads is None else heads.objectives))
     with reporting(progress) as tell:
         work = _Work(rows, names, bottleneck, tuple(map(int, widths)), norm, settings, batch, epochs, patience, seeds,
-                     tuple(probe for probe in PROBES if probe in probes), confidence, seed, tell)
+                     tuple(probe for probe in PROBES if probe in probes), confidence, seed, tell, heads)
         return work.run()
 
 
@@ -196,7 +200,7 @@ class _Work:
     """One call of `train_heads`, with its checked arguments."""
 
     def __init__(self, rows: HeadRows, names, bottleneck, widths, norm, settings, batch, epochs, patience, seeds,
-                 probes, confidence, seed, tell):
+                 probes, confidence, seed, tell, heads):
         self.rows, self.names, self.settings, self.seeds = rows, names, settings, int(seeds)
         self.bottleneck, self.widths, self.norm = int(bottleneck), widths, norm
         self.batch, self.epochs, self.patience = int(batch), int(epochs), int(patience)
@@ -204,7 +208,11 @@ class _Work:
         self.train, self.validation = rows.rows("train"), rows.rows("validation")
         self.parts = [probe_parts(rows, target, seed) for target in rows.targets]
         self.warnings = list(rows.warnings)
-        self.starts = jax.random.split(jax.random.fold_in(jax.random.key(seed % 2**32), seed >> 32), self.seeds)
+        self.given = heads
+        if heads is not None:
+            self.bottleneck, self.widths, self.norm = heads.program.bottleneck, heads.program.widths, heads.program.norm
+            self.seeds = max(map(len, heads.networks.values()))
+        self.starts = jax.random.split(check_key("seed", seed), self.seeds)
         self.units, self.views = {}, {}
         for name, view in (("x", rows.x), ("y", rows.y)):
             unit, mixed = like_units(view, self.train)
@@ -213,6 +221,9 @@ class _Work:
                                      "own standard deviation")
             centre, scale = standardisation(view[self.train] / unit)
             self.units[name] = centre * unit, scale / unit
+            if heads is not None:
+                heads.check_columns(name, view)
+                self.units[name] = heads.units[name]
             self.views[name] = standardised(view, *self.units[name])
 
     def run(self) -> TrainedHeads:
@@ -220,7 +231,9 @@ class _Work:
         rows, pairs = self.rows, [name for name in self.names if name in PAIRED]
         self._warn()
         program = PairProgram(rows.x.shape[1], rows.y.shape[1], self.bottleneck, self.widths, self.norm)
-        scores, trained, networks = self._paired(program, pairs)
+        scores, trained, networks = self._paired(program, pairs) if self.given is None else self._scored_again()
+        if {"CP x->y", "CP y->x"} <= set(pairs):
+            scores += self._scored_together(program, networks)
         if "supervised" in self.names:
             more, of_heads = self._supervised()
             scores, trained = scores + more, trained + of_heads
@@ -291,12 +304,24 @@ class _Work:
             if any(target.nuisance for target in self.rows.targets):
                 scores += self._scores(name, self._probed(self._embedded(program, name, own[chosen]), nuisance=True))
             self.tell("heads, objectives probed", pairs.index(name) + 1, len(pairs))
-        if {"CP x->y", "CP y->x"} <= set(pairs):
-            x, y = ([outputs(program, flat, means, view, self.views[view]) for flat, means in networks[f"CP {way}"]]
-                    for view, way in (("x", "x->y"), ("y", "y->x")))
-            both = [np.hstack(pair) for pair in zip(x, y, strict=True)]
-            scores += self._scores("CP both", self._probed(both, nuisance=None))
         return scores, trained, networks
+
+    def _scored_again(self):
+        """Scores and networks of heads that were trained before."""
+        scores, own = [], self.given
+        for place, (name, networks) in enumerate(own.networks.items()):
+            features = [np.hstack([outputs(own.program, flat, means, view, self.views[view]) for view in PROBED[name]])
+                        for flat, means in networks]
+            scores += self._scores(name, self._probed(features, nuisance=None))
+            self.tell("heads, objectives probed", place + 1, len(own.networks))
+        return scores, [], own.networks
+
+    def _scored_together(self, program, networks):
+        """Scores of both CP encoders side by side."""
+        x, y = ([outputs(program, flat, means, view, self.views[view]) for flat, means in networks[f"CP {way}"]]
+                for view, way in (("x", "x->y"), ("y", "y->x")))
+        both = [np.hstack(pair) for pair in zip(x, y, strict=True)]
+        return self._scores("CP both", self._probed(both, nuisance=None))
 
     def _embedded(self, program, name, states):
         """What a probe sees of all rows, for each seed; NaN where the training diverged."""

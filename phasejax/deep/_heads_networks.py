@@ -19,13 +19,12 @@ from phasejax._core.pytree import HostOrDevice
 NORMS = ("batch", "layer")
 # Share of the old value in the running means of batch norm after a step, and what is added to variances; PyTorch's.
 _MOMENTUM, _EPSILON = 0.9, 1e-5
-_NORMAL = jax.nn.initializers.truncated_normal(1.0)
 
 
 def new_layers(key: Key[Array, ""], widths: Sequence[int], norm: str | None) -> PyTree:
-    """Parameters of dense layers: kernels of variance 2 / fan-in before a ReLU and 1 / fan-in at the end.
+    """Parameters of dense layers, uniform up to 1 over the root of the fan-in, as PyTorch draws them.
 
-    Hidden biases are 0, the last ones uniform up to 1 over the root of the fan-in.
+    A row whose hidden values are all 0 then has a direction at the end, which InfoNCE needs.
 
     Args:
         key: of the draws.
@@ -35,11 +34,9 @@ def new_layers(key: Key[Array, ""], widths: Sequence[int], norm: str | None) -> 
     layers = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
         hidden = i < len(widths) - 2
-        kernel = _NORMAL(jax.random.fold_in(key, i), (inputs, outputs)) * np.sqrt((1 + hidden) / inputs)
-        # The last biases are drawn: a row whose hidden values are all 0 would have no direction, which InfoNCE needs.
-        bound = 0.0 if hidden else 1 / np.sqrt(inputs)
-        layer = {"kernel": kernel, "bias": jax.random.uniform(jax.random.fold_in(key, 1000 + i), (outputs,),
-                                                              minval=-bound, maxval=bound)}
+        bound = 1 / np.sqrt(inputs)
+        drawn = jax.random.uniform(jax.random.fold_in(key, i), (inputs + 1, outputs), minval=-bound, maxval=bound)
+        layer = {"kernel": drawn[1:], "bias": drawn[0]}
         layers.append(layer | {"scale": jnp.ones(outputs)} if hidden and norm is not None else layer)
     return layers
 

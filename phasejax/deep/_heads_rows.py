@@ -271,7 +271,8 @@ def _drawn_parts(seed, n, groups, targets):
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 3:
         raise ValueError(f"groups: expected at least 3, to train, validate and test on, got {len(names)}")
-    order, taken = rng.permutation(len(names)), {1: 0, 2: 0}
+    order = rng.permutation(len(names))
+    taken: dict[int, Any] = {1: 0, 2: 0}
     of_group = np.zeros(len(names), int)
     for share, place in ((_TEST, 2), (_VALIDATION, 1)):
         for group in order:

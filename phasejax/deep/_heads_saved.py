@@ -67,17 +67,20 @@ class Heads:
                 continue
             if view not in ENCODED.get(objective, "xy"):
                 raise ValueError(f"{view}: expected none with {objective}, which has no encoder of {view}")
-            rows, (centre, scale) = finite_view(view, rows), self.units[view]
-            if rows.shape[1] != len(centre):
-                raise ValueError(f"{view}: expected {len(centre)} columns, as these heads were trained on, got "
-                                 f"{rows.shape[1]}")
+            rows = finite_view(view, rows)
+            self.check_columns(view, rows)
             found.append(outputs(self.program, *self.networks[objective][seed], view,
-                                 standardised(rows, centre, scale)))
+                                 standardised(rows, *self.units[view])))
         if not found:
             raise ValueError(f"x, y: expected rows of at least one view to embed with {objective}, got none")
         if len({len(one) for one in found}) > 1:
             raise ValueError(f"y: expected {len(found[0])} rows as in x, got {len(found[1])}")
         return np.concatenate(found, 1)
+
+    def check_columns(self, view: str, rows: Float[np.ndarray, "n d"]) -> None:
+        """Refuse features of another width than the view "x" or "y" had."""
+        if rows.shape[1] != (columns := len(self.units[view][0])):
+            raise ValueError(f"{view}: expected {columns} columns, as these heads were trained on, got {rows.shape[1]}")
 
     @checked
     def save(self, path: str | Path) -> None:

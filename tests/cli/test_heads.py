@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore::phasejax.io.InputNote")]
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
-    np.savez("pair.npz", y=Y, short=Y[:-1], hole=np.where(np.arange(len(Y))[:, None] == 7, np.nan, Y))
+    np.savez("pair.npz", y=Y, short=Y[:-1], narrow=Y[:, :3], hole=np.where(np.arange(len(Y))[:, None] == 7, np.nan, Y))
     pd.DataFrame({"kind": np.where(KIND == 1, "giant", "dwarf"), "age": AGE, "star": [f"s{g}" for g in GROUP],
                   "donor": GROUP // 4, "part": SPLIT, "crossed": np.roll(SPLIT, 5), "none": np.nan}
                  ).to_csv("t.csv", index=False)
@@ -41,6 +41,8 @@ def test_the_command_prints_and_writes_what_train_heads_finds(files, capsys):
     assert json.loads((files / "a.json").read_text()) == expected.to_dict()
     assert len(pd.read_csv("a.csv")) == len(expected.scores)
     assert (files / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["heads", "x.npy", "pair.npz:narrow", "--labels", "t.csv:kind", "--heads", "a.npz"]) == 2
+    assert capsys.readouterr().err == "error: y: expected 5 columns, as these heads were trained on, got 3\n"
     np.testing.assert_array_equal(load_heads("a.npz").embed("CP x->y", X), expected.heads.embed("CP x->y", X))
 
 

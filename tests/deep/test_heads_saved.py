@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from phasejax.deep import Heads, load_heads
-from tests.deep.heads_rows import X, Y, trained
+from phasejax.deep import Heads, load_heads, train_heads
+from tests.deep.heads_rows import AGE, GROUP, KIND, SPLIT, X, Y, trained
 
 pytestmark = [pytest.mark.filterwarnings("ignore::phasejax.io.InputNote")]
 
@@ -29,6 +29,17 @@ def test_a_file_gives_the_same_heads(heads, tmp_path):
     assert again.program == heads.program
     for objective, given in (("CA VICReg", {"x": X, "y": Y}), ("CP y->x", {"y": Y})):
         np.testing.assert_array_equal(again.embed(objective, **given), heads.embed(objective, **given))
+
+
+def test_saved_heads_are_scored_as_they_were_when_they_were_trained(heads):
+    before = trained()
+    again = train_heads(X, Y, {"kind": KIND, "age": AGE}, groups=GROUP, split=SPLIT, nuisance={"donor": GROUP // 4},
+                        heads=heads)
+    expected = [one for one in before.scores if not one.objective.startswith("supervised")]
+    assert sorted(again.scores, key=str) == sorted(expected, key=str)
+    assert (again.bottleneck, again.seeds, again.trained) == (2, 2, ())
+    with pytest.raises(ValueError, match="x: expected 6 columns, as these heads were trained on, got 5"):
+        train_heads(X[:, :5], Y, KIND, split=SPLIT, heads=heads)
 
 
 @pytest.mark.parametrize(("objective", "given", "message"), [
