@@ -300,8 +300,8 @@ def _refusal(facts, x, y) -> str | None:
 
 def too_few_labels(matched: MatchedRows) -> str | None:
     """Why a diagnosis has too few labelled rows, or groups of them; None where there are enough or none at all."""
-    if matched.labels is None:
-        return None
+    if matched.labels is None or (matched.labelled is None and np.shape(matched.labels)[:1] != (len(matched.x),)):
+        return None  # labels that are not one for each row are refused where they are encoded
     which = np.arange(len(matched.labels)) if matched.labelled is None else matched.labelled
     counted = len(which) if matched.groups is None else len(np.unique(matched.groups[which]))
     noun = "labelled rows" if matched.groups is None else "groups with labelled rows"

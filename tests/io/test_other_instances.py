@@ -243,6 +243,12 @@ def test_names_that_count_rows_in_another_order_are_not_paired_by_position():
         match_rows(pd.DataFrame(X, counted), Y)
 
 
+@pytest.mark.parametrize("labels", [3, [], [list(range(N))]])
+def test_labels_that_are_not_one_for_each_row_are_refused_as_such(labels):
+    with pytest.raises(ValueError, match=r"^labels: expected (shape \(60,\) or|60 rows, one for each labelled row)"):
+        diagnose(X, Y, labels)
+
+
 def test_what_is_no_table_at_all_is_refused():
     np.savez("x.npz", X)
     with open("x.npz", "rb") as stream, open("renamed.npy", "wb") as other:
