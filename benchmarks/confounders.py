@@ -53,7 +53,7 @@ def _sample(kind: str, signal: float, seed: int
     views = [view * scale[:, None] for view in views]
     shifted = [view + known @ rng.normal(0, 2, (known.shape[1], d)) for view in views]
     labels = shared + rng.standard_normal((n, 2)) + known @ rng.normal(0, 1, (known.shape[1], 2))
-    return confounders, *shifted, labels, *views
+    return confounders, shifted[0], shifted[1], labels, views[0], views[1]
 
 
 def _found(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"], labels: Float[np.ndarray, "n l"]) -> list[bool]:

@@ -33,7 +33,7 @@ from phasejax.diagnosis._reduced_views import reduced_views
 from phasejax.diagnosis._sharing_statistics import label_targets
 from phasejax.diagnosis._units import view_in_like_units
 from phasejax.io import Table, accumulate, encode_labels
-from phasejax.io._arrays import check_views
+from phasejax.io._arrays import finite_view
 from phasejax.io._confounders import Confounders, encode_confounders
 from phasejax.io._fold_view import FoldView
 from phasejax.io._matching import MatchedRows
@@ -102,7 +102,7 @@ def without_confounders(matched: MatchedRows, columns: Mapping[str, np.ndarray],
             len(matched.x) * (matched.x.shape[1] + matched.y.shape[1]) > IN_MEMORY:
         raise ValueError(f"confounders: expected views of at most {IN_MEMORY:.0e} numbers in all, got more")
     encoded = encode_confounders(columns)
-    raw = check_views(np.asarray(matched.x), np.asarray(matched.y))
+    raw = [finite_view(name, np.asarray(view)) for name, view in (("x", matched.x), ("y", matched.y))]
     groups = matched.groups
     residuals = ScalarResiduals.of(encoded.known) if groups is None else GroupResiduals.of(encoded.known, groups)
     units = _units_left(encoded, residuals)
