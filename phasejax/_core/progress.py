@@ -62,7 +62,7 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
 
 
 @contextlib.contextmanager
-def progress_bars(whole: str | None = None, units_per_second: float | None = None) -> Iterator[ProgressCallback]:
+def progress_bars(whole: str | None = None, units_per_second: float | int | None = None) -> Iterator[ProgressCallback]:
     """A callback that draws a bar for each task on a terminal, and says nothing elsewhere.
 
     Details in parentheses may change from call to call: `cp, epochs (loss 0.3)` and `cp, epochs (loss 0.2)`
@@ -120,7 +120,7 @@ class TimeLeft:
 
     _TRUST = 5.0
 
-    def __init__(self, units_per_second: float | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, units_per_second: float | int | None = None, now: Callable[[], float] = time.monotonic) -> None:
         """Begin the clock: at the first report where a pace is expected, else at once.
 
         Args:

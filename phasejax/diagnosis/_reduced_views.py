@@ -69,7 +69,7 @@ def reduced_views(x: np.ndarray | Table, y: np.ndarray | Table, *, units: int, p
             own = FoldView.reduced(rows, width, standardise=bool(of_units))
             components = PrincipalComponents.fit(view, width, standardise=False)
             view = components.transform(view)
-            why = "" if pca is not None else f", since {units} rows or groups are too few for them"
+            why = "" if pca is not None else f", since {units} independent rows or groups are too few for them"
             notes += [*of_units, components.note(name) + why]
         elif pca is not None:
             notes.append(f"{name}: keeps its {view.shape[1]} columns, no more than the {pca} components asked for")

@@ -182,7 +182,8 @@ class Diagnosis:
         if self.confounders is not None:
             lines.append(f"{'Confounders':<20} {self.confounders.words()}")
         groups = "" if self.groups is None else f" in {self.groups} groups"
-        k = f"k = {self.k}" if self.k is not None else f"k open, {self.directions} label directions"
+        several = "s" * (self.directions > 1)
+        k = f"k = {self.k}" if self.k is not None else f"k open, {self.directions} label direction{several}"
         lines.append(f"{'Data':<20} n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
                      f"d_y = {self.d_y}, label columns = {self.label_columns}, {k}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])

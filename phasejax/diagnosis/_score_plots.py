@@ -118,7 +118,6 @@ def plot_content(ax: Axes, content: ContentCurve, k: int) -> None:
         ax.plot([count.low, count.high], [level, level], color=colour, linewidth=2.5, alpha=0.55, clip_on=False)
         ax.plot(count.value, level, marker="|", markersize=9, color=colour)
     ax.text(-0.02, -0.12, "k80", transform=ax.get_yaxis_transform(), va="center", ha="right")
-    ax.text(0.99, KEPT + 0.01, f"{KEPT:g}", transform=ax.get_yaxis_transform(), ha="right", va="bottom")
     _axis_of_k(ax, [*content.ks, *(end for one in content.k80.values() for end in (one.low, one.high))])
     ax.set(ylim=(-0.24, 1.1), yticks=np.linspace(0, 1, 6), ylabel="label content s(k)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=3, frameon=False)
