@@ -42,7 +42,8 @@ class Diagnose:
     """The other view; rows are matched by identifiers where both files have them, else by position."""
     labels: Annotated[str, tyro.conf.arg(metavar="L")]
     """Classes (integers, text) or real values, one or many columns: .npy, .npz, .csv, .parquet, one column of
-    a table (FILE.csv:class) or of AnnData (FILE.h5ad:obs/cell_type). Rows without label are unlabelled."""
+    a table (FILE.csv:class), of AnnData (FILE.h5ad:obs/cell_type) or MuData (FILE.h5mu:rna/obs/cell_type).
+    Rows without label are unlabelled."""
     labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
     """File with the row numbers (from 0) that the labels belong to, where neither identifiers nor
     missing labels say so."""
