@@ -1,0 +1,172 @@
+"""How many pairs decide the regime: expected content and scatter against sampled covariances, and the plan's logic."""
+
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+from scipy.stats import wishart
+
+from phasejax import Regime, SpikedModel
+from phasejax.theory import Plan, label_content, plan
+from phasejax.theory._content_spread import loss_spread, recovered, values
+from phasejax.theory._expected_content import ExpectedContent
+from phasejax.theory._label_need import labels_needed
+
+MODEL = SpikedModel.create([1.6, 1.4], nu=0.5, gamma_x=0.5, gamma_y=0.4, nuisance_y=1.7, d=8, d_y=10)
+
+
+def sampled_content(model, n, count, seed=0):
+    """Content of CA and CP in `count` samples of n pairs, from rows of Wishart covariances and SciPy's definitions."""
+    k, d_x, d_y = model.k, model.d_x, model.d_y
+    signal = model.kappa**2
+    cross = np.zeros((d_x, d_y))
+    np.fill_diagonal(cross, np.r_[signal, model.nu * np.sqrt(
+        model.nuisance_x[:len(model.nu)] * model.nuisance_y[:len(model.nu)])])
+    sigma = np.block([[np.diag(np.r_[signal + model.gamma_x, model.nuisance_x]), cross],
+                      [cross.T, np.diag(np.r_[signal + model.gamma_y, model.nuisance_y])]])
+    of_x, of_y = np.eye(d_x, k) * model.kappa, np.eye(d_y, k) * model.kappa
+    found = []
+    for s in wishart(n, sigma / n).rvs(count, random_state=seed):
+        xx, xy, yy = s[:d_x, :d_x], s[:d_x, d_x:], s[d_x:, d_x:]
+        root_x, root_y = np.linalg.inv(np.linalg.cholesky(xx)), np.linalg.inv(np.linalg.cholesky(yy))
+        b = root_x @ xy
+        c = b @ root_y.T
+        h, predicted = root_x @ of_x, c @ (root_y @ of_y)
+        found.append([np.sum((u := np.linalg.svd(matrix)[0][:, :k]).T @ h * (u.T @ predicted)) / np.sum(h * predicted)
+                      for matrix in (c, b)])
+    return np.array(found)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return {n: sampled_content(MODEL, n, 400) for n in (60, 4000)}
+
+
+@pytest.mark.parametrize(("place", "objective"), [(0, "ca"), (1, "cp")])
+def test_expected_content_is_the_mean_of_samples(samples, place, objective):
+    # 4 standard errors of 400 samples, and the O(1/n) of the equivalent: .025 where signals and nuisance nearly merge.
+    expected = ExpectedContent(MODEL, objective).at(np.array(sorted(samples), float))
+    for value, (n, found) in zip(expected, sorted(samples.items()), strict=True):
+        error = 4 * found[:, place].std() / 20 + (0.025 if n == 60 else 1e-4)
+        assert abs(value - found[:, place].mean()) < error
+    # Twice or half the loss, or that of the other objective, would be refused.
+    loss = 1 - samples[4000][:, place].mean()
+    assert loss > 8 * (4 * samples[4000][:, place].std() / 20 + 1e-4) / 2
+    assert abs((1 - expected[1]) / loss - 1) < 0.15
+
+
+def test_scatter_is_that_of_samples(samples):
+    # Relative variance of 400 samples of a law near gamma: 5 standard errors are 40 %.
+    spread, losses = loss_spread(MODEL, 4000), 1 - samples[4000]
+    assert np.allclose(spread.loss / 4000, losses.mean(0), rtol=0.15)
+    assert np.allclose(spread.variance, losses.var(0) / losses.mean(0) ** 2, rtol=0.4)
+    assert spread.correlation == pytest.approx(np.corrcoef(losses.T)[0, 1], abs=0.1)
+    # Near a boundary values that move are as large a part; they fall as 1/n, what mixes does not.
+    near, far = (loss_spread(MODEL.replace(nu=0.75), n) for n in (200, 2e6))
+    assert near.moved[0, 0] > 0.3 * near.mixing[0, 0] > 1000 * far.moved[0, 0]
+
+
+def test_expected_content_tends_to_that_of_the_population():
+    for model in (MODEL, MODEL.replace(nu=np.linspace(0, 0.79, 6)), SpikedModel.create([2.0, 0.5], 0.4, d=6)):
+        truth = label_content(model, model.k)
+        for objective in ("ca", "cp"):
+            assert ExpectedContent(model, objective).at(np.array([1e8]))[0] == pytest.approx(
+                float(getattr(truth, objective)), abs=1e-3)
+
+
+def test_values_and_what_is_recovered_are_those_of_the_closed_forms():
+    for model in (MODEL, SpikedModel.create([2.0, 0.5], 0.4, nuisance_y=3.0, d=6), SpikedModel.create([1.0], 0.5, d=4)):
+        truth, shared = label_content(model, model.k), values(model, 0)[0] ** 2
+        for place, name in enumerate(("ca", "cp")):
+            kept = np.sum(shared[recovered(model, place)]) / np.sum(shared)
+            assert kept == pytest.approx(float(getattr(truth, name)), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def planned():
+    return plan(MODEL)
+
+
+def test_planned_pairs_show_the_regime_in_nine_samples_of_ten(planned):
+    assert planned.regime is Regime.BOTH
+    shares = {}
+    for factor in (0.75, 1.25):
+        kept = sampled_content(MODEL, round(factor * planned.pairs), 400, seed=1) > 0.8
+        shares[factor] = np.mean(kept.all(1))
+    # 9 in 10 lies within 25 % of the planned number: shares of 400 samples have a standard error of .015.
+    assert shares[0.75] < 0.9 < shares[1.25]
+
+
+def test_a_plan_agrees_with_itself(planned):
+    assert planned.probability_at(planned.pairs) == pytest.approx(0.9, abs=0.01)
+    assert np.all(np.diff(planned.probabilities) > -1e-9)
+    assert planned.pairs_stated >= max(planned.pairs, 3 * 18) and 8 <= planned.labels <= planned.pairs_stated
+    assert max(planned.pairs_of.values()) <= planned.pairs
+    assert planned.verdict in planned.summary()
+    saved = json.loads(planned.to_json())
+    assert saved["schema"] == {"name": "phasejax.plan", "version": 1}
+    assert (saved["pairs"], saved["regime"], len(saved["n"])) == (planned.pairs, "Both", len(planned.n))
+
+
+def test_units_and_swapped_views_change_no_number(planned):
+    scaled = MODEL.replace(kappa=10 * MODEL.kappa, gamma_x=100 * MODEL.gamma_x, gamma_y=100 * MODEL.gamma_y,
+                           nuisance_x=100 * MODEL.nuisance_x, nuisance_y=100 * MODEL.nuisance_y)
+    assert abs(plan(scaled).pairs - planned.pairs) <= 1
+    ca = [ExpectedContent(model, "ca").at(np.array([90.0]))[0] for model in (MODEL, MODEL.reverse())]
+    assert ca[0] == pytest.approx(ca[1], abs=2e-3)
+
+
+def test_more_probability_and_less_error_need_more_pairs(planned):
+    error = plan(MODEL, error=0.1)
+    assert error.regime is None and error.pairs == min(error.pairs_of.values())
+    assert plan(MODEL, error=0.05).pairs > error.pairs
+    sure = plan(MODEL, probability=0.99, label_r2=0.3)
+    assert sure.pairs > planned.pairs and sure.labels > planned.labels
+
+
+def test_what_cannot_be_had_is_never():
+    boundary = plan(SpikedModel.homogeneous(1.0, 0.5, k=2, d=6))  # rho = 1/2
+    assert boundary.pairs is None and boundary.labels is None and boundary.regime is None
+    assert "Never" in boundary.verdict and "CA is on the boundary" in boundary.limit
+    # One of two signals comes after all nuisance in every objective: its share is lost for good.
+    lost = SpikedModel.create([3.0, 0.5], nu=0.5, nuisance_x=4.0, nuisance_y=4.0, d=6)
+    floor = 1 - float(label_content(lost, 2).ca)
+    below, above = plan(lost, error=0.9 * floor), plan(lost, error=1.5 * floor)
+    assert below.pairs is None and "unlimited pairs" in below.verdict
+    assert above.pairs is not None
+    assert "by separation ratios" in " ".join(plan(lost).warnings)
+
+
+def test_an_objective_that_loses_its_signals_has_to_stay_so():
+    # CP is lost, by a little and by much; few pairs show that too, but near the boundary samples may cross it.
+    single = {nu: plan(SpikedModel.create([2.0], [nu, 0, 0], nuisance_y=9.0, d=4)).pairs_of for nu in (0.62, 0.9)}
+    assert single[0.9]["CP"] < single[0.62]["CP"]
+
+
+@pytest.mark.parametrize(("r2", "more"), [(1.0, 1), (0.25, 3)])
+def test_labels_that_tell_less_are_needed_in_greater_number(r2, more):
+    few = labels_needed(MODEL, 0, 0.95, 0.8, 200, 0.9, 1.0)
+    assert labels_needed(MODEL, 0, 0.95, 0.8, 200, 0.9, r2) >= more * few
+    assert labels_needed(MODEL, 0, 0.82, 0.8, 200, 0.9, r2) > 3 * labels_needed(MODEL, 0, 0.95, 0.8, 200, 0.9, r2)
+    assert math.isinf(labels_needed(MODEL, 0, 0.8, 0.8, 200, 0.9, r2))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"probability": 0.5}, "probability: expected a number above 0.5"),
+    ({"probability": 1.0}, "probability: expected a number above 0.5"),
+    ({"error": 0.0}, "error: expected a number above 0"),
+    ({"error": 1.0}, "error: expected a number above 0"),
+    ({"label_r2": 1.5}, "label_r2: expected a number above 0")])
+def test_arguments_out_of_their_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(MODEL, **options)
+
+
+def test_models_that_cannot_be_planned_for_are_refused():
+    with pytest.raises(ValueError, match="kappa: expected a signal above 0"):
+        plan(MODEL.replace(kappa=0.0))
+    with pytest.raises(ValueError, match="model: expected one concrete model"):
+        jax.jit(lambda kappa: plan(MODEL.replace(kappa=kappa)).pairs)(MODEL.kappa)
+    assert isinstance(plan(SpikedModel.homogeneous(1.0, 0.3, k=3, d=3)), Plan)  # no nuisance at all
