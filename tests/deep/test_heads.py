@@ -94,12 +94,22 @@ def test_a_row_without_a_target_is_left_out_of_its_probe_only(found):
     assert complete.score("CP x->y", "age").by_seed != found.score("CP x->y", "age").by_seed
 
 
+LINEAR = {"widths": (), "norm": None, "dropout": 0.0, "weight_decay": 0.0, "learning_rate": 0.03, "batch": N,
+          "epochs": 400, "patience": 400, "seeds": 1, "bottleneck": 2}
+
+
+@pytest.mark.slow
+def test_a_network_predicts_what_a_line_cannot():
+    one = train_heads(X, Y, {"size": np.abs(SHARED[:, 0])}, objectives=("CP x->y",), split=SPLIT,
+                      probes=("ridge", "mlp"), **LINEAR)
+    assert one.score("CP x->y", probe="ridge").value < 0.2
+    assert one.score("CP x->y", probe="mlp").value > 0.35
+
+
 @pytest.mark.slow
 def test_linear_heads_reach_the_closed_forms():
     """CP: reduced-rank regression; DeepCCA: the leading canonical correlations. Principal components do neither."""
-    options = {"widths": (), "norm": None, "dropout": 0.0, "weight_decay": 0.0, "learning_rate": 0.03, "batch": N,
-               "epochs": 400, "patience": 400, "seeds": 1, "bottleneck": 2}
-    one = train_heads(X, Y, KIND, objectives=("CP x->y", "CA DeepCCA"), split=SPLIT, **options)
+    one = train_heads(X, Y, KIND, objectives=("CP x->y", "CA DeepCCA"), split=SPLIT, **LINEAR)
     rows = SPLIT == "train"
     x, y = X[rows] - X[rows].mean(0), Y[rows] - Y[rows].mean(0)
 
