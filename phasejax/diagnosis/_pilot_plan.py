@@ -22,7 +22,7 @@ _SURE = 0.9
 
 @checked
 def plan_from_pilot(pilot: Diagnosis | MomentDiagnosis, *, probability: float = 0.9, error: float | None = None,
-                    label_r2: float | None = None) -> Plan:
+                    label_r2: float | int | None = None) -> Plan:
     """How many pairs and labels decide the regime, or reach an error, in data like those of a pilot.
 
     .. math::  \\mathrm{plan}(\\text{the spiked model that matches the pilot's moments})

@@ -47,7 +47,7 @@ def values(model: SpikedModel, objective: int) -> tuple[Float[np.ndarray, "k"], 
     return tau, nu * np.sqrt(np.asarray(model.nuisance_y, np.float64)[:len(nu)])
 
 
-def recovered(model: SpikedModel, objective: int, factor: float = 1.0) -> Bool[np.ndarray, "k"]:
+def recovered(model: SpikedModel, objective: int, factor: float | int = 1) -> Bool[np.ndarray, "k"]:
     """Which signals are among the k leading values, after nuisance of the same value, once nuisance is scaled."""
     signal, nuisance = values(model, objective)
     before = np.argsort(np.argsort(-signal, kind="stable"), kind="stable")
@@ -81,7 +81,7 @@ class LossSpread:
         return float(np.clip(both[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
 
 
-def loss_spread(model: SpikedModel, n: float) -> LossSpread:
+def loss_spread(model: SpikedModel, n: float | int) -> LossSpread:
     """Scatter of both losses, of the signals that each objective recovers (of all, where it recovers none), at n pairs.
 
     On a boundary means and variances are infinite or NaN.

@@ -25,9 +25,9 @@ whitened, y in its own units). Signals are among the coordinates of T. Then, by 
 .. math::  2 s\, g = n\, \mathrm{tr}\, (T - T K T) B' + \mathrm{tr} R_{22} D' + const,
 
 and G is minus the x-y part of R at the signals for alignment, whose weights are f_c = sigma_c w_c[i] v_c[i] of
-canonical vectors w_c and v_c. Prediction's weights hold S_yy^{-1} beside the y-vector. A third block of rows y_i with B_33 = 1,
-coupled to the second by eps I, has the inverse's corner -eps R_12 S_yy^{-1}: its derivative by eps solves two linear
-equations for T_13 and T_23, with K_33 = 1 - d_y / n.
+canonical vectors w_c and v_c. Prediction's weights hold S_yy^{-1} beside the y-vector. A third block of rows y_i with
+B_33 = 1, coupled to the second by eps I, has the inverse's corner -eps R_12 S_yy^{-1}: its derivative by eps solves two
+linear equations for T_13 and T_23, with K_33 = 1 - d_y / n.
 
 Means over samples differ from this by O(1/n) and, since only few coordinates make a bulk, by a few hundredths where
 signals and nuisance merge.
@@ -44,7 +44,7 @@ from phasejax.theory._model import SpikedModel
 _COUNTING, _INTEGRAL = (16, 8), (40, 16)
 # The path starts at this relative distance from the axis.
 _NEAREST = 1e-9
-_BISECTIONS = 26
+_BISECTIONS = 22
 # The place x lies midway between where this much less and this much more than k values are above it.
 _MARGIN = 0.25
 

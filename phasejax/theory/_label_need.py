@@ -23,8 +23,8 @@ from phasejax.theory._model import SpikedModel
 STATED, LEAST_Z, LEAST_LABELS = 0.9, 2.0, 8
 
 
-def labels_needed(model: SpikedModel, objective: int, content: float, threshold: float, n: float, probability: float,
-                  label_r2: float) -> float:
+def labels_needed(model: SpikedModel, objective: int, content: float, threshold: float, n: float | int,
+                  probability: float, label_r2: float | int) -> float:
     """Labelled rows from which a diagnosis of n pairs tells the content from the threshold; infinite where it cannot.
 
     Args:
@@ -61,5 +61,5 @@ def labels_needed(model: SpikedModel, objective: int, content: float, threshold:
         return 2 * a / (math.sqrt(b**2 + 4 * a * c) - b) if a > 0 else b / c
 
     power = norm.ppf(probability)
-    return max(labels(kept - content, abs(content - threshold) / (norm.ppf(STATED) + power)),
-               labels(np.ones(len(ranks)), 1 / (LEAST_Z + power)), LEAST_LABELS)
+    return float(max(labels(kept - content, abs(content - threshold) / (norm.ppf(STATED) + power)),
+               labels(np.ones(len(ranks)), 1 / (LEAST_Z + power)), LEAST_LABELS))

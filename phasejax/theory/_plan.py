@@ -14,7 +14,8 @@ the number of pairs at which L(n*) is the loss allowed, L*,
 
 Values that move scatter log-normally, which raises the mean of Q by half their part of the variance. An objective that
 does not recover the signals is wrong where values move so far that the signals come first and far enough apart: if the
-nuisance's values have to fall by the factor exp(-z) for the leading-order loss to be L*, with probability Phi(-z / sd).
+nuisance's values have to fall by the factor exp(-z) for the leading-order loss, times Q, to be L*, with probability
+Phi(-z / sd), averaged over Q. (Where two values alone cross, L* is tan^2(2 theta) / 4 at sin^2 theta = L*.)
 Both objectives together by the Gaussian copula of their correlation.
 
 **Labels.** From m labelled rows the content is estimated by a U-statistic of the kernel (h: x, g: y, both white)
@@ -45,14 +46,14 @@ from phasejax.theory._closed_forms import delta_ca, delta_cp
 from phasejax.theory._label_content import KEPT
 from phasejax.theory._label_need import labels_needed
 from phasejax.theory._model import SpikedModel
-from phasejax.theory._plan_curves import MOST_PAIRS, JointCurve, ObjectiveCurve, least_pairs
+from phasejax.theory._plan_curves import MOST_PAIRS, JointCurve, ObjectiveCurve, least_pairs, spread_of
 from phasejax.theory._regimes import Regime
 
 NAMES = {"ca": "CA", "cp": "CP", "cp_reverse": "CP y->x"}
 # Rows for each column of both views below which `diagnose` states no regime.
 ROWS_PER_COLUMN = 3
 # Numbers of pairs of the curves that a plan holds.
-_CURVE = 121
+_CURVE = 60
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,7 +88,7 @@ class Plan:
     pairs: int | None
     pairs_stated: int | None
     labels: int | None
-    label_r2: float
+    label_r2: float | int
     objective: str
     pairs_of: dict[str, int | None]
     content: dict[str, float]
@@ -144,7 +145,8 @@ class Plan:
 
 
 @checked
-def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = None, label_r2: float = 1.0) -> Plan:
+def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = None, label_r2: float | int = 1.0
+         ) -> Plan:
     r"""How many pairs and labels decide the regime of a model, or keep all but a given share of what the views share.
 
     .. math::
@@ -191,7 +193,9 @@ def plan(model: SpikedModel, *, probability: float = 0.9, error: float | None = 
 def _planned(model, probability, error, label_r2):
     allowed = 1 - KEPT if error is None else error
     chosen = ("ca", "cp") if error is None else ("ca", "cp", "cp_reverse")
-    objectives = {name: ObjectiveCurve(model, name, allowed) for name in chosen}
+    spread = spread_of(model)
+    objectives = {name: ObjectiveCurve(model, name, allowed, None if name == "cp_reverse" else spread)
+                  for name in chosen}
     least = model.d_x + model.d_y + 1
     pairs_of: dict[str, int | None] = {}
     for name, one in objectives.items():
@@ -219,7 +223,7 @@ def _planned(model, probability, error, label_r2):
         labels=labels, label_r2=label_r2, objective=NAMES[key], pairs_of={NAMES[one]: v for one, v in pairs_of.items()},
         content={NAMES[name]: one.content for name, one in objectives.items()},
         limit=_limit(model, objectives, key, pairs, pairs_stated, error, least), n=n,
-        probabilities=np.array([shown(value) for value in n]),
+        probabilities=np.array([shown(value) for value in n.tolist()]),
         expected={NAMES[name]: 1 - one.loss(n) for name, one in objectives.items()},
         warnings=tuple(_warnings(model, regime, error)))
 

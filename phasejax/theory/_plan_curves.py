@@ -19,12 +19,19 @@ from phasejax.theory._expected_content import ExpectedContent
 MOST_PAIRS = 1e12
 # Numbers of pairs at which the expected content is computed: over the whole range, then around the crossing.
 _COARSE, _FINE = 12, 6
+# Over which the gamma law is averaged.
+_QUANTILES = 32
+
+
+def spread_of(model):
+    """The scatter of a model's losses as a function of n that remembers what it has computed."""
+    return lru_cache(None)(lambda n: loss_spread(model, n))
 
 
 class ObjectiveCurve:
     """Content of one objective against n, and the probability that it is on its side."""
 
-    def __init__(self, model, name, allowed):
+    def __init__(self, model, name, allowed, spread=None):
         self.model, self.allowed = model.reverse() if name == "cp_reverse" else model, allowed
         self.place, self.name = (0 if name == "ca" else 1), name
         self.content, ahead = self._content(1), self._content(1 - 1e-8)
@@ -33,7 +40,7 @@ class ObjectiveCurve:
         self.on_boundary = self.recovers != (1 - ahead < allowed) or abs(1 - self.content - allowed) < 1e-9
         self._expected = ExpectedContent(self.model, "ca" if name == "ca" else "cp")
         self._points, self._losses, self._star = np.zeros(0), np.zeros(0), math.nan
-        self.spread = lru_cache(None)(lambda n: loss_spread(self.model, n))
+        self.spread = spread_of(self.model) if spread is None else spread
 
     def _content(self, factor):
         """Content with unlimited pairs, once the nuisance's values are scaled."""
@@ -84,7 +91,7 @@ class ObjectiveCurve:
         if self.on_boundary:
             return 0.5
         if not self.recovers:
-            return float(norm.cdf(self._distance(n) * math.sqrt(n) / self._error))
+            return self._stays_lost(n)
         if not math.isfinite(self._star):
             return 0.0
         found, lost = self.spread(n), 1 - self.content
@@ -95,10 +102,19 @@ class ObjectiveCurve:
         most = min(ratios, key=lambda ratio: abs(math.log(ratio)))
         return float(gamma.cdf(most, 1 / variance, scale=variance * math.exp(min(moved, 1) / 2)))
 
+    def _stays_lost(self, n):
+        """Probability that values do not move beyond the boundary, and there as far as mixing in the sample asks."""
+        variance = min(max(float(np.nan_to_num(self.spread(n).mixing[self.place, self.place])), 1e-3), 2)
+        mixed = gamma.ppf((np.arange(_QUANTILES) + 0.5) / _QUANTILES, 1 / variance, scale=variance)
+        # Two values that cross lose less than leading order says: sin^2 of an angle whose double has a tangent.
+        pair = self.allowed * (1 - self.allowed) / max(1 - 2 * self.allowed, 0.1) ** 2
+        enough = n * (1 + variance / 2 * (pair / self.allowed - 1)) / np.maximum(mixed, 1e-12)
+        return float(np.mean(norm.cdf(self._distance(enough) * math.sqrt(n) / self._error)))
+
     def _distance(self, n):
         """Logarithm of the factor by which the nuisance's values have to fall for the content to be recovered."""
         reaches, pairs = self._reaches
-        return float(np.interp(-math.log(n), -pairs, reaches))
+        return np.interp(-np.log(n), -pairs, reaches)
 
     @cached_property
     def _reaches(self):
@@ -150,7 +166,7 @@ class JointCurve:
 
 def least_pairs(function, probability, least):
     """Least whole n from which on a function of n is at least `probability`, its last crossing; None: never."""
-    points = np.geomspace(least, 10 * MOST_PAIRS, 90)
+    points = np.geomspace(least, 10 * MOST_PAIRS, 30)
     short = next((number for number in reversed(range(len(points))) if function(points[number]) < probability), None)
     if short is None:
         return least
