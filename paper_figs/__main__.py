@@ -58,8 +58,8 @@ class Options:
     out: Path = Path("figures")
     """Folder to write to; made when missing."""
     executor: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Who trains, for figures with deep encoders: processes:COUNT, dask, dask:ADDRESS or MODULE:FUNCTION, as in
-    docs/clusters.md; this process when left out."""
+    """Who trains, for the figures that say so above: processes:COUNT, dask, dask:ADDRESS or MODULE:FUNCTION, as in
+    docs/clusters.md; this process when left out. With other figures it is an error."""
 
 
 def description() -> str:
@@ -81,7 +81,14 @@ Figures that take seconds at the quick preset, made by default:
 Figures that train encoders, made only when named: minutes or more at the quick preset, at the paper
 preset hours, and with deep encoders a GPU's work. Started again after an interruption they go on
 where they were:
-{listed(resumable=True)}"""
+{listed(resumable=True)}
+
+--executor shares out the trainings of {", ".join(shared_out())}."""
+
+
+def shared_out() -> list[str]:
+    """The figures whose trainings an executor can do."""
+    return [name for name, recipe in FIGURES.items() if recipe.can_be_shared_out]
 
 
 def main(args: list[str] | None = None) -> int:
@@ -93,8 +100,8 @@ def main(args: list[str] | None = None) -> int:
         if options.executor is not None:
             alone = [name for name in names if not FIGURES[name].can_be_shared_out]
             if alone:
-                shared = ", ".join(name for name, recipe in FIGURES.items() if recipe.can_be_shared_out)
-                raise ValueError(f"--executor: expected figures among {shared}, got {', '.join(alone)}")
+                raise ValueError(f"--executor: expected figures among {', '.join(shared_out())}, got "
+                                 f"{', '.join(alone)}")
         options.out.mkdir(parents=True, exist_ok=True)
         # Bars on a terminal, of all figures first; a line for each step elsewhere.
         with reporting(True if sys.stderr.isatty() else print_progress) as advance:

@@ -21,9 +21,11 @@ _METRIC_STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-def compute_emergence(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_emergence(preset: Preset, *, store: Path, progress: ProgressCallback,
+                      executor: str | None = None) -> xr.Dataset:
     """Train the preset's grid, and correlate alignment with accuracy over the depths of y's encoder."""
-    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], store=store, progress=progress)
+    found = run_emergent_alignment(EMERGENT_ALIGNMENT_PRESETS[preset.experiment], store=store, executor=executor,
+                                   progress=progress)
     correlation = correlation_with_accuracy(found)
     correlation.attrs = {"long_name": "correlation of alignment with accuracy over depths of y's encoder", "units": "1"}
     return found.assign(correlation=correlation, uniqueness=8 - found.redundancy)

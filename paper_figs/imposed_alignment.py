@@ -36,9 +36,11 @@ _METRICS = {
 _MODALITIES = {"x": {"color": "#CC79A7", "linestyle": "--"}, "y": {"color": "#E69F00", "linestyle": "-."}}
 
 
-def compute_strength(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_strength(preset: Preset, *, store: Path, progress: ProgressCallback,
+                     executor: str | None = None) -> xr.Dataset:
     """Train the preset's grid, and find the strength of the highest accuracy at each redundancy."""
-    found = run_imposed_alignment(IMPOSED_ALIGNMENT_PRESETS[preset.experiment], store=store, progress=progress)
+    found = run_imposed_alignment(IMPOSED_ALIGNMENT_PRESETS[preset.experiment], store=store, executor=executor,
+                                  progress=progress)
     best = [best_strength(found.accuracy.sel(redundancy=r).mean("modality").transpose("seed", "strength").values,
                           found.strength.values) for r in found.redundancy.values]
     return found.assign(best_strength=(("redundancy", "value"), best,
@@ -98,12 +100,13 @@ _PREDICTORS = {
 _SHOWN = ("redundancy_share", "estimated_share", "delta_ca", "nu")
 
 
-def compute_strength_predicted(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_strength_predicted(preset: Preset, *, store: Path, progress: ProgressCallback,
+                               executor: str | None = None) -> xr.Dataset:
     """The grid of `compute_strength`, and of every label and seed what is known before training.
 
     That is the label's exact information, and what its training rows let estimate.
     """
-    found = compute_strength(preset, store=store / "trained", progress=progress)
+    found = compute_strength(preset, store=store / "trained", progress=progress, executor=executor)
     n = IMPOSED_ALIGNMENT_PRESETS[preset.experiment].n
 
     def known_before(redundancy, seed):

@@ -6,6 +6,7 @@ minibatches of the same rows, so that differences between them are not differenc
 
 import json
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,20 +61,17 @@ class Part(NamedTuple):
     first_seed: int
 
 
-def compute_infonce(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_infonce(preset: Preset, *, store: Path, progress: ProgressCallback,
+                    executor: str | None = None) -> xr.Dataset:
     """Subspace errors of CA, CP and InfoNCE at three temperatures, and distances between them, against nu."""
     nus = preset.sweep(np.linspace(0, 0.95, 15))
     points = [Part(float(nu), float(temperature), first) for nu in nus for temperature in _TEMPERATURES
               for first in range(0, preset.trainings, _SEEDS_PER_PART)]
-    train = _compiled_training(preset)
-
-    def train_and_compare(nu, temperature, first_seed):
-        return _train_and_compare(train, preset, Part(nu, temperature, first_seed))
-
+    _compiled_training(preset)  # here, since threads that call it at the same time would each make a program
     settings = json.dumps({"seeds": _seeds(preset), "n": preset.n, "batch": preset.batch, "max_steps": preset.max_steps,
                            **NOISY_TARGET, "phasejax": __version__, "jax": jax.__version__})
-    parts = compute_parts(points, train_and_compare, settings=settings, store=store, progress=progress,
-                          task="InfoNCE trainings")
+    parts = compute_parts(points, partial(_train_and_compare, preset), settings=settings, store=store,
+                          progress=progress, executor=executor, task="InfoNCE trainings")
     return _dataset(preset, nus, parts)
 
 
@@ -92,6 +90,7 @@ def _seeds(preset: Preset) -> int:
     return min(_SEEDS_PER_PART, preset.trainings)
 
 
+@lru_cache(1)
 def _compiled_training(preset: Preset) -> Callable:
     """Training of a part's seeds, one after the other, in float32: (nu, temperature, first seed) to `Trained`."""
     def one(nu, temperature, seed):
@@ -104,10 +103,10 @@ def _compiled_training(preset: Preset) -> Callable:
     return jax.jit(program)
 
 
-def _train_and_compare(train: Callable, preset: Preset, part: Part) -> dict[str, np.ndarray]:
+def _train_and_compare(preset: Preset, nu: float, temperature: float, first_seed: int) -> dict[str, np.ndarray]:
     """What a part adds to each of `_VARIABLES`; closed forms and errors are computed in float64."""
-    trained = train(*part)
-    rows = [tuple(map(np.asarray, _draw(preset, part.nu, part.first_seed + i))) for i in range(_seeds(preset))]
+    trained = _compiled_training(preset)(nu, temperature, first_seed)
+    rows = [tuple(map(np.asarray, _draw(preset, nu, first_seed + i))) for i in range(_seeds(preset))]
     columns = []
     for (x, y), encoder in zip(rows, np.asarray(trained.encoder_x, float), strict=True):
         with jax.enable_x64(True):

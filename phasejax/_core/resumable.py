@@ -81,7 +81,11 @@ def compute_parts(points: Sequence[Point], work: Callable[..., Mapping[str, Any]
     with contextlib.ExitStack() as held:
         found = {} if kept is None else kept.found(points)
         if kept is not None and len(found) < len(points):
-            kept.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                kept.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise type(error)(f"store: expected a folder that can be written, got {kept.folder} "
+                                  f"({error.strerror or error})") from None
             held.enter_context(RunLock(kept.folder / ".lock", "store", kept.folder))
             found = kept.found(points, say=True)  # anew, since the run before may just have ended
         missing = [point for point in points if point not in found]

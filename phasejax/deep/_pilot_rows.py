@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
 
+from phasejax._core.validation import shown
 from phasejax.io._fold_view import FoldView, fold_views
 
 # More training rows than this are thinned out at random: a few hundred minibatches see no more than some ten thousand.
@@ -24,7 +25,10 @@ def checked_views(x: Any, y: Any, pca: int | None) -> tuple[FoldView, FoldView]:
     """
     views = []
     for name, value in (("x", x), ("y", y)):
-        array = value.rows if isinstance(value, FoldView) else np.asarray(value)
+        try:
+            array = value.rows if isinstance(value, FoldView) else np.asarray(value)
+        except ValueError:  # lists of unequal lengths
+            raise ValueError(f"{name}: expected rows of numbers, got {shown(value)}") from None
         if array.ndim < 2 or 0 in array.shape or array.dtype.kind not in "biuf":
             raise ValueError(f"{name}: expected rows of numbers, (n, d) or (n, h, w, c), got shape {array.shape} of "
                              f"{array.dtype}")

@@ -12,10 +12,14 @@ and the disguise is standardised (`tanh_network`).
 Source: T25, section 4.
 """
 
+import contextlib
 import functools
 import json
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +30,7 @@ from jaxtyping import Array, Float, Int
 
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import over_cells
+from phasejax._core.executors import opened_executor
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.provenance import computed_on
 from phasejax._core.resumable import compute_parts
@@ -110,6 +115,7 @@ EMERGENT_ALIGNMENT_PRESETS = {
 
 @checked
 def run_emergent_alignment(experiment: EmergentAlignment, *, store: str | Path | None = None,
+                           executor: Executor | str | None = None,
                            progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Train every cell of the grid and measure the alignment of the layers of both encoders.
 
@@ -119,6 +125,7 @@ def run_emergent_alignment(experiment: EmergentAlignment, *, store: str | Path |
     Args:
         experiment: what to train.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
+        executor: who trains instead, as in `phasejax.sweep`: a depth and seed at a time.
         progress: False for silence, True for bars on a terminal, or a callback that is called after every depth and
             seed.
 
@@ -129,30 +136,50 @@ def run_emergent_alignment(experiment: EmergentAlignment, *, store: str | Path |
 
     Source: T25, section 4.
     """
-    e, device = experiment, jax.local_devices()[:1]
-    seeds = [_Seed.of(e, seed) for seed in range(e.seeds)]
+    e = experiment
+    # Draws and programs are made here, since threads that ask for the same at once would each make them.
+    seeds = [_seed_of(e, seed) for seed in range(e.seeds)]
+    for depth in (None, *e.depths):
+        _program(e, depth)
     # A part does not depend on which other depths and seeds the experiment has.
     settings = json.dumps(asdict(replace(e, depths=(1,), seeds=1))
                           | {"phasejax": __version__, "jax": jax.__version__})
-
-    train_x = over_cells(functools.partial(train_unimodal, experiment=e, depth=e.depth_x), device)
-
-    def part_x(_, seed):
-        accuracy, hidden = train_x(*seeds[seed].cells_x())
-        return {"accuracy": accuracy, "hidden": hidden}
-
-    points = [("x", seed) for seed in range(e.seeds)]
-    parts_x = compute_parts(points, part_x, settings=settings, store=store, progress=progress, task="encoders of x")
-    train_y = {depth: over_cells(functools.partial(_train_y, experiment=e, depth=depth), device) for depth in e.depths}
-
-    def part_y(_, depth, seed):
-        hidden_x = np.repeat(parts_x[seed]["hidden"], len(e.transform_depths), axis=0)
-        return train_y[depth](*seeds[seed].cells_y(depth), hidden_x)
-
-    # The deepest encoders take longest, so they come first: no core then waits long for the last one.
-    points = [("y", depth, seed) for depth in reversed(e.depths) for seed in range(e.seeds)]
-    parts_y = compute_parts(points, part_y, settings=settings, store=store, progress=progress, task="encoders of y")
+    with contextlib.nullcontext() if executor is None else opened_executor(executor) as workers:
+        points = [("x", seed) for seed in range(e.seeds)]
+        parts_x = compute_parts(points, functools.partial(_part_x, e), settings=settings, store=store,
+                                progress=progress, executor=workers, task="encoders of x")
+        # The deepest encoders take longest, so they come first: no core then waits long for the last one.
+        points = [("y", depth, seed) for depth in reversed(e.depths) for seed in range(e.seeds)]
+        hidden = [part["hidden"] for part in parts_x]
+        parts_y = compute_parts(points, functools.partial(_part_y, e, hidden), settings=settings, store=store,
+                                progress=progress, executor=workers, task="encoders of y")
     return _dataset(e, parts_x, dict(zip(points, parts_y, strict=True)), seeds)
+
+
+@functools.cache
+def _seed_of(experiment: EmergentAlignment, seed: int) -> "_Seed":
+    """What is drawn for a seed, once in each process."""
+    return _Seed.of(experiment, seed)
+
+
+@functools.cache
+def _program(experiment: EmergentAlignment, depth: int | None) -> Callable[..., Any]:
+    """The training of x's encoders, or of y's of some depth, compiled once in each process."""
+    one = (functools.partial(train_unimodal, experiment=experiment, depth=experiment.depth_x) if depth is None else
+           functools.partial(_train_y, experiment=experiment, depth=depth))
+    return over_cells(one, jax.local_devices()[:1])
+
+
+def _part_x(experiment: EmergentAlignment, _: str, seed: int) -> dict[str, Any]:
+    """The encoders of x of a seed, in this process or in a worker's."""
+    accuracy, hidden = _program(experiment, None)(*_seed_of(experiment, seed).cells_x())
+    return {"accuracy": accuracy, "hidden": hidden}
+
+
+def _part_y(experiment: EmergentAlignment, hidden: list[np.ndarray], _: str, depth: int, seed: int) -> dict[str, Any]:
+    """The encoders of y of a depth and seed, beside the hidden layers of x's."""
+    hidden_x = np.repeat(hidden[seed], len(experiment.transform_depths), axis=0)
+    return _program(experiment, depth)(*_seed_of(experiment, seed).cells_y(depth), hidden_x)
 
 
 def train_unimodal(key: Array, views: Float[Array, "states d"], given: Float[Array, "states L"],

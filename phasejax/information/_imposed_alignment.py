@@ -28,9 +28,10 @@ Source: F26.
 import functools
 import json
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -136,12 +137,14 @@ IMPOSED_ALIGNMENT_PRESETS = {
 
 @checked
 def run_imposed_alignment(experiment: ImposedAlignment, *, store: str | Path | None = None,
+                          executor: Executor | str | None = None,
                           progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Train every cell of the grid; all strengths of one redundancy and seed run in one batched program.
 
     Args:
         experiment: what to train.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
+        executor: who trains instead, as in `phasejax.sweep`: a redundancy and seed at a time.
         progress: False for silence, True for a bar on a terminal, or a callback that is called after every redundancy
             and seed.
 
@@ -152,24 +155,33 @@ def run_imposed_alignment(experiment: ImposedAlignment, *, store: str | Path | N
 
     Source: F26.
     """
-    program = over_cells(functools.partial(train_pair, experiment=experiment), jax.local_devices()[:1])
-    strengths = jnp.asarray(experiment.strengths, jnp.float32)
-
-    def train_all_strengths(redundancy, seed):
-        model, key = label_of_seed(redundancy, seed)
-        best = mutual_information(model)
-        cells = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, jnp.float32),
-                                                           (len(strengths), *np.shape(leaf))),
-                             (model, label_given_states(model)))
-        keys = jnp.broadcast_to(key, strengths.shape)
-        return program(keys, strengths, *cells) | {"best_accuracy": np.array([best.accuracy_x, best.accuracy_y])}
-
+    _program(experiment)  # here, since threads that call it at the same time would each make one
     points = [(r, seed) for r in experiment.redundancies for seed in range(experiment.seeds)]
     # A part does not depend on which other redundancies and seeds the experiment has.
     settings = json.dumps(asdict(replace(experiment, redundancies=(0,), seeds=1))
                           | {"phasejax": __version__, "jax": jax.__version__})
-    return _dataset(experiment, compute_parts(points, train_all_strengths, settings=settings, store=store,
+    work = functools.partial(_train_all_strengths, experiment)
+    return _dataset(experiment, compute_parts(points, work, settings=settings, store=store, executor=executor,
                                               progress=progress, task="redundancies and seeds"))
+
+
+@functools.lru_cache(4)
+def _program(experiment: ImposedAlignment) -> Callable[..., dict[str, Any]]:
+    """`train_pair` for all strengths of one redundancy and seed, compiled once in each process."""
+    return over_cells(functools.partial(train_pair, experiment=experiment), jax.local_devices()[:1])
+
+
+def _train_all_strengths(experiment: ImposedAlignment, redundancy: int, seed: int) -> dict[str, Any]:
+    """One part of the experiment, in this process or in a worker's."""
+    strengths = jnp.asarray(experiment.strengths, jnp.float32)
+    model, key = label_of_seed(redundancy, seed)
+    best = mutual_information(model)
+    cells = jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.asarray(leaf, jnp.float32),
+                                                       (len(strengths), *np.shape(leaf))),
+                         (model, label_given_states(model)))
+    keys = jnp.broadcast_to(key, strengths.shape)
+    found = _program(experiment)(keys, strengths, *cells)
+    return found | {"best_accuracy": np.array([best.accuracy_x, best.accuracy_y])}
 
 
 def _dataset(experiment: ImposedAlignment, parts: list[dict[str, np.ndarray]]) -> xr.Dataset:

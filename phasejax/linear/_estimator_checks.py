@@ -3,9 +3,10 @@
 Messages are one line each and name the argument as the caller of `fit` knows it, X or y.
 """
 
+import contextlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,19 @@ def check_values(name: str, view: Any) -> None:
         raise ValueError(f"{name}: expected real numbers, got dtype {view.dtype}. Complex data not supported")
 
 
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the name of a view before errors of scikit-learn that do not say it, and make them one line."""
+    try:
+        yield
+    except ValueError as error:
+        line = " ".join(str(error).split())
+        # scikit-learn's own checks know what it says about feature names.
+        if line.startswith(f"{name}: ") or f"Input {name} " in line or "feature names" in line:
+            raise
+        raise ValueError(f"{name}: {line}") from None
+
+
 def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray | None,
                       dtype: Any = np.float64) -> tuple[np.ndarray, bool]:
     """The second view as a matrix, and whether it was given as a single column of shape (n,).
@@ -93,7 +107,8 @@ def check_second_view(estimator: str, y: Any, rows: int | None, mean: np.ndarray
     if y is None:
         raise ValueError(f"{estimator} requires y to be passed, but the target y is None")
     check_values("y", y)
-    view = check_array(y, dtype=dtype, ensure_2d=False, input_name="y")
+    with naming("y"):
+        view = check_array(y, dtype=dtype, ensure_2d=False, input_name="y")
     is_column = view.ndim == 1
     view = view[:, None] if is_column else view
     if rows is not None and len(view) != rows:

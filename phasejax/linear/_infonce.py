@@ -102,7 +102,11 @@ def train_info_nce(x: Float[HostOrDevice, "n d_x"], y: Float[HostOrDevice, "n_y 
     """
     key = check_key("key", key)
     _check_temperature(temperature)
-    x, y = _of_size_one(check_array("x", x, 2)), _of_size_one(check_array("y", y, 2))
+    x, y = check_array("x", x, 2), check_array("y", y, 2)
+    for name, view in (("x", x), ("y", y)):
+        if not view.size:
+            raise ValueError(f"{name}: expected rows of numbers, got shape {view.shape}")
+    x, y = _of_size_one(x), _of_size_one(y)
     n, covariances = x.shape[0], covariances_from_samples(x, y)
     check_rank(covariances, k)
     for name, count in {"batch": batch, "max_steps": max_steps, "window": window, "check_every": check_every}.items():

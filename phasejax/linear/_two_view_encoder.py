@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from phasejax._core.validation import check_choice
-from phasejax.linear._estimator_checks import check_values
+from phasejax.linear._estimator_checks import check_values, naming
 from phasejax.linear._estimators import CrossAlignment
 
 _Columns = Int[np.ndarray, "_"]
@@ -111,7 +111,8 @@ class TwoViewEncoder(TransformerMixin, BaseEstimator):
 
     def _table(self, X, **options) -> np.ndarray:
         check_values("X", X)
-        return cast(np.ndarray, validate_data(self, X, dtype=np.float64, estimator=None, **options))
+        with naming("X"):
+            return cast(np.ndarray, validate_data(self, X, dtype=np.float64, estimator=None, **options))
 
     def _codes(self, table):
         pair = self.encoder_.transform(*self._views(table))

@@ -39,6 +39,7 @@ from phasejax.linear._estimator_checks import (
     check_values,
     column_names,
     columns_to_solve,
+    naming,
     sample_weights,
 )
 from phasejax.linear._one_thread import one_thread
@@ -142,7 +143,8 @@ class TwoViews(FeatureNames, TransformerMixin, MultiOutputMixin, BaseEstimator, 
         # estimator=None: scikit-learn's long advice on NaN is left out of the message.
         check_values("X", X)
         options = {"dtype": np.float64, "estimator": None, **options}
-        return cast(np.ndarray, validate_data(self, X, reset=reset, **options))
+        with naming("X"):
+            return cast(np.ndarray, validate_data(self, X, reset=reset, **options))
 
     def _views(self, X, y):
         check_is_fitted(self)

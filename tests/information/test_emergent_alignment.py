@@ -1,5 +1,6 @@
 """Emergent alignment: a tiny run that goes on where it was, alignment of layers, its correlation, and bad values."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -29,6 +30,8 @@ def test_parts_are_used_again(tmp_path):
     again = run_emergent_alignment(TINY, store=tmp_path, progress=lambda *event: told.append(event))
     xr.testing.assert_identical(found, again)
     assert told == [("encoders of x", 2, 2), ("encoders of y", 4, 4)]
+    with ThreadPoolExecutor(2) as pool:
+        xr.testing.assert_identical(run_emergent_alignment(TINY, executor=pool), found)
     # The more is redundant, the more an encoder can learn from x alone, for every seed.
     assert (found.accuracy_x.sel(redundancy=8) > found.accuracy_x.sel(redundancy=0)).all()
 

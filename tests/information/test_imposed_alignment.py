@@ -1,12 +1,14 @@
 """Imposed alignment: a cell of the grid beside the cell alone, the best strength, and bad values."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 from phasejax.information import (
     IMPOSED_ALIGNMENT_PRESETS,
@@ -23,6 +25,8 @@ TINY = ImposedAlignment(redundancies=(0, 8), strengths=(0.0, 2.0), seeds=2, n=64
 @pytest.mark.slow
 def test_a_cell_of_the_grid_is_the_cell_alone():
     imposed = run_imposed_alignment(TINY)
+    with ThreadPoolExecutor(2) as pool:
+        xr.testing.assert_identical(run_imposed_alignment(TINY, executor=pool), imposed)
     model, key = label_of_seed(8, 1)
     alone = train_pair(key, jnp.float32(2.0), jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), model),
                        tuple(jnp.asarray(t, jnp.float32) for t in label_given_states(model)), experiment=TINY)

@@ -126,7 +126,7 @@ def test_bad_arguments_exit_2(tmp_path, capsys):
     assert "fig2" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert paper_figs.main(["fig2", "--out", str(tmp_path), "--executor", "dask"]) == 2
-    assert "error: --executor: expected figures among fig4, " in capsys.readouterr().err
+    assert "error: --executor: expected figures among infonce, " in capsys.readouterr().err
     assert paper_figs.main(["fig2", "--out", str(tmp_path / "file")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: --out")
