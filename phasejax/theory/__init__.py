@@ -9,8 +9,9 @@ Read the modules in this order:
 - `_bottlenecks`: how many dimensions can be shared, and how large a feasible encoder must be.
 - `_sensitivity`, `_nearest_boundary`: which parameter moves a ratio, and the least change that leads into a regime.
 - `_sample_spectrum`, `_random_matrix`, `_finite_sample`: what n rows show instead of the population.
+- `_expected_content`, `_content_spread`, `_plan_curves`, `_label_need`, `_plan`: how many pairs and labels are needed.
 
-Section 3 is exact for the population; only the last three modules approximate.
+Section 3 is exact for the population; only the last two lines' modules approximate.
 """
 
 import lazy_loader
