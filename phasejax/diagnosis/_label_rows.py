@@ -75,3 +75,8 @@ def check_strata(strata: Any, n: int, groups: Any) -> None:
         raise ValueError(f"strata: expected {n} integers, one for each row, got {shown(strata)}")
     if groups is not None and len(np.unique(np.stack([strata, groups]), axis=1).T) > len(np.unique(groups)):
         raise ValueError("strata: expected one for all rows of a group, got several")
+
+
+def labels_in_words(kind: str, columns: int) -> str:
+    """How many classes or real labels so many linearly independent columns stand for; one class less has a column."""
+    return f"{columns + 1} classes" if kind == "class" else f"{columns} real label{'s' * (columns > 1)}"

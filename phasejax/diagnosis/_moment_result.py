@@ -17,6 +17,7 @@ from phasejax._core.serialise import from_text, lines_of_lists
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document, table
 from phasejax.diagnosis._estimates import RATIOS, Estimate, likeliest
+from phasejax.diagnosis._label_rows import labels_in_words
 from phasejax.diagnosis._predicted_scores import PredictedScores
 from phasejax.diagnosis._recommendation import best_objective, recommendation
 from phasejax.diagnosis._saved import diagnosis_fields
@@ -249,7 +250,7 @@ class MomentDiagnosis:
         counted = "counted from the labels" if self.k_estimated else "as given"
         groups = "" if self.groups is None else f" in {self.groups} groups"
         lines.append(f"data             n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
-                     f"d_y = {self.d_y}, label columns = {self.label_columns}, k = {self.k} ({counted})")
+                     f"d_y = {self.d_y}, {labels_in_words(self.kind, self.label_columns)}, k = {self.k} ({counted})")
         lines += [f"Warning: {warning}" for warning in self.warnings]
         level = f"Intervals        {100 * self.confidence:.4g}%; method {self.method}"
         return "\n".join([*lines, level, self.recommendation])

@@ -16,6 +16,7 @@ from phasejax.diagnosis._content import ContentCurve
 from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._document import document, table
 from phasejax.diagnosis._fair_scores import FairScores
+from phasejax.diagnosis._label_rows import labels_in_words
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._representations import MEASURED
 from phasejax.diagnosis._shared_signal import SharedSignal
@@ -185,7 +186,7 @@ class Diagnosis:
         several = "s" * (self.directions > 1)
         k = f"k = {self.k}" if self.k is not None else f"k open, {self.directions} label direction{several}"
         lines.append(f"{'Data':<20} n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
-                     f"d_y = {self.d_y}, label columns = {self.label_columns}, {k}")
+                     f"d_y = {self.d_y}, {labels_in_words(self.kind, self.label_columns)}, {k}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def _regime_words(self) -> str:

@@ -7,6 +7,7 @@ from phasejax._core import digits
 from phasejax._core.digits import to_decimals, with_interval
 from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._estimates import Estimate
+from phasejax.diagnosis._label_rows import labels_in_words
 
 # Written as escapes, since each looks like another letter.
 NU, GAMMA, TIMES, MINUS = "\u03bd", "\u03b3", "\u00d7", "\u2212"
@@ -86,4 +87,4 @@ def thousands(count: int) -> str:
 
 FILTERS = {function.__name__: function for function in (
     readable, level, percent, number, fixed, interval, p_value, capitalised, sentence, counted,
-    thousands)}
+    thousands, labels_in_words)}
