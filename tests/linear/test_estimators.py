@@ -323,7 +323,7 @@ def with_value(view, value):
     ({}, 1e200 * X, Y, "X: expected values whose squares are finite numbers, got larger ones"),
     ({"ridge": 1e-30}, np.c_[X, X[:, 0]], np.c_[Y, Y[:, 0]], "X: expected linearly independent columns, or more "
                                                        "shrinkage or ridge, got rank 6 from 7 columns"),
-    ({}, X[:1], Y[:1], r"Found array with 1 sample\(s\) .* while a minimum of 2 is required."),
+    ({}, X[:1], Y[:1], r"X: Found array with 1 sample\(s\) .* while a minimum of 2 is required."),
 ])
 def test_bad_input(estimator, options, x, y, message):
     with pytest.raises(ValueError, match=f"^{message}$") as refused:

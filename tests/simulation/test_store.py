@@ -23,7 +23,7 @@ from benchmarks import store as damaged_stores
 from phasejax import SpikedModel, sweep
 from phasejax._core.run_lock import RunLock
 from phasejax.io import InputNote
-from phasejax.simulation import QUANTITIES, _zarr_store, open_sweep
+from phasejax.simulation import QUANTITIES, _store_files, _zarr_store, open_sweep
 from phasejax.simulation._chunk_writer import ChunkWriter
 from phasejax.simulation._journal import Journal
 from phasejax.simulation._store import Variable
@@ -374,3 +374,18 @@ def test_a_store_made_with_other_memory_goes_on(tmp_path, whole):
     (store / "error_ca" / "zarr.json").unlink()
     with pytest.warns(InputNote, match=r"were made anew: error_ca/zarr\.json"):  # in the chunks that the store has
         xr.testing.assert_identical(run(store, memory="1GB").load(), whole)
+
+
+def test_a_folder_that_another_start_takes_for_a_leftover_is_made_again(tmp_path, monkeypatch):
+    made, mkdtemp = [], _store_files.tempfile.mkdtemp
+
+    def taken_at_first(**options):
+        made.append(mkdtemp(**options))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(_store_files.tempfile, "mkdtemp", taken_at_first)
+    folder, lock = _store_files.new_folder(tmp_path, "run.zarr", tmp_path / "run.zarr")
+    lock.release()
+    assert [str(folder)] == made[1:]
