@@ -2,75 +2,42 @@
 
 The third kind of experiment of K26: the features of two unimodal models, few labels, and the question which objective
 brings out what the labels measure. Read `_heads_rows` first (which rows serve for what), then `_heads_networks` and
-`_heads_programs` (what is trained), `_heads_training` (how), `_heads_probes` (what is scored) and `_heads_result`.
+`_heads_programs` (what is trained), `_heads_training` (how), `_heads_probes` and `_heads_scoring` (what is scored),
+`_heads_work` (all of it in order) and `_heads_result`.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import product
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from phasejax._core.checked_call import checked
-from phasejax._core.devices import cores
-from phasejax._core.progress import ProgressCallback, no_progress, reporting
-from phasejax._core.provenance import computed_on
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import (
     check_among,
     check_choice,
     check_confidence,
     check_count,
-    check_key,
     check_number,
     check_seed,
     shown,
 )
 from phasejax.deep._heads_networks import NORMS
-from phasejax.deep._heads_probes import (
-    METRICS,
-    PROBES,
-    applies,
-    chance,
-    interval,
-    main_probe,
-    predicted,
-    probe_parts,
-    score,
-)
-from phasejax.deep._heads_programs import (
-    PAIRED,
-    PROBED,
-    HeadCell,
-    HeadSettings,
-    LabelledRows,
-    PairProgram,
-    PairRows,
-    SupervisedProgram,
-)
-from phasejax.deep._heads_result import HeadScore, TrainedHeads, TrainedObjective
-from phasejax.deep._heads_rows import PARTS, HeadRows, Target, head_rows, like_units
-from phasejax.deep._heads_saved import Heads, outputs
-from phasejax.deep._heads_training import HeadState, HeadTraining, train_cells
-from phasejax.deep._pilot_rows import standardisation, standardised
+from phasejax.deep._heads_probes import PROBES, applies
+from phasejax.deep._heads_programs import PAIRED
+from phasejax.deep._heads_result import TrainedHeads
+from phasejax.deep._heads_rows import head_rows
+from phasejax.deep._heads_saved import Heads
+from phasejax.deep._heads_work import HeadWork
 from phasejax.io._matching import announce
 
 OBJECTIVES = (*PAIRED, "supervised")
-_VIEWS = ("x", "y", "x and y")
 # What each hyper-parameter may be, as arguments of `check_number`.
 _LIMITS: dict[str, dict[str, Any]] = {
     "learning_rate": {"above": 0}, "weight_decay": {"least": 0}, "dropout": {"least": 0, "below": 1},
     "alpha": {"least": 0, "most": 1}, "temperature": {"above": 0}}
-# Hyper-parameters that only one objective has.
-_OWN = {"alpha": "joint", "temperature": "CA InfoNCE"}
 _WIDEST = 2**16
-# Hidden and last layer of MLP probes, and how they are trained.
-_MLP = {"bottleneck": 32, "widths": (64,), "norm": None}
-_MLP_SETTINGS = {"learning_rate": 1e-3, "weight_decay": 1e-4, "dropout": 0.0, "alpha": 0.5, "temperature": 0.1}
-_MLP_EPOCHS, _MLP_PATIENCE = 100, 10
 
 
 @checked
@@ -178,9 +145,8 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
         raise ValueError("probes: expected ridge or mlp for real values, got logistic alone")
     names = tuple(name for name in OBJECTIVES if name in (objectives if heads is None else heads.objectives))
     with reporting(progress) as tell:
-        work = _Work(rows, names, bottleneck, tuple(map(int, widths)), norm, settings, batch, epochs, patience, seeds,
-                     tuple(probe for probe in PROBES if probe in probes), confidence, seed, tell, heads)
-        return work.run()
+        return HeadWork(rows, names, bottleneck, tuple(map(int, widths)), norm, settings, batch, epochs, patience,
+                        seeds, tuple(probe for probe in PROBES if probe in probes), confidence, seed, tell, heads).run()
 
 
 def _settings(base, grid):
@@ -194,296 +160,3 @@ def _settings(base, grid):
             raise ValueError(f"grid: expected a list of values for {name}, got {shown(values)}")
     axes = [[check_number(name, value, **_LIMITS[name]) for value in grid.get(name, [base[name]])] for name in base]
     return [dict(zip(base, values, strict=True)) for values in product(*axes)]
-
-
-class _Work:
-    """One call of `train_heads`, with its checked arguments."""
-
-    def __init__(self, rows: HeadRows, names, bottleneck, widths, norm, settings, batch, epochs, patience, seeds,
-                 probes, confidence, seed, tell, heads):
-        self.rows, self.names, self.settings, self.seeds = rows, names, settings, int(seeds)
-        self.bottleneck, self.widths, self.norm = int(bottleneck), widths, norm
-        self.batch, self.epochs, self.patience = int(batch), int(epochs), int(patience)
-        self.probes, self.confidence, self.seed, self.tell = probes, confidence, seed, tell
-        self.train, self.validation = rows.rows("train"), rows.rows("validation")
-        self.parts = [probe_parts(rows, target, seed) for target in rows.targets]
-        self.warnings = list(rows.warnings)
-        self.given = heads
-        if heads is not None:
-            self.bottleneck, self.widths, self.norm = heads.program.bottleneck, heads.program.widths, heads.program.norm
-            self.seeds = max(map(len, heads.networks.values()))
-        self.starts = jax.random.split(check_key("seed", seed), self.seeds)
-        self.units, self.views = {}, {}
-        for name, view in (("x", rows.x), ("y", rows.y)):
-            unit, mixed = like_units(view, self.train)
-            if mixed:
-                self.warnings.append(f"{name}: its columns seem to be in different units, so each was divided by its "
-                                     "own standard deviation")
-            centre, scale = standardisation(view[self.train] / unit)
-            self.units[name] = centre * unit, scale / unit
-            if heads is not None:
-                heads.check_columns(name, view)
-                self.units[name] = heads.units[name]
-            self.views[name] = standardised(view, *self.units[name])
-
-    def run(self) -> TrainedHeads:
-        """Train and score everything."""
-        rows, pairs = self.rows, [name for name in self.names if name in PAIRED]
-        self._warn()
-        program = PairProgram(rows.x.shape[1], rows.y.shape[1], self.bottleneck, self.widths, self.norm)
-        scores, trained, networks = self._paired(program, pairs) if self.given is None else self._scored_again()
-        if {"CP x->y", "CP y->x"} <= set(pairs):
-            scores += self._scored_together(program, networks)
-        if "supervised" in self.names:
-            more, of_heads = self._supervised()
-            scores, trained = scores + more, trained + of_heads
-        scores += self._features()
-        if any(any(one.diverged) for one in trained):
-            lost = [one.objective for one in trained if any(one.diverged)]
-            self.warnings.append(f"training diverged: {', '.join(lost)}; a smaller learning rate may help")
-        groups = rows.groups
-        return TrainedHeads(
-            n=len(rows.x), d_x=rows.x.shape[1], d_y=rows.y.shape[1],
-            groups=None if groups is None else len(np.unique(groups)),
-            rows={part: len(rows.rows(part)) for part in PARTS},
-            groups_of_parts=None if groups is None else {part: len(np.unique(groups[rows.rows(part)]))
-                                                         for part in PARTS},
-            targets={target.name: {"kind": target.kind, "nuisance": target.nuisance, "classes": list(target.classes),
-                                   "known": int(target.known.sum())} for target in rows.targets},
-            bottleneck=self.bottleneck, widths=self.widths, norm=self.norm, batch=min(self.batch, len(self.train)),
-            epochs=self.epochs, patience=self.patience, seeds=self.seeds, confidence=self.confidence,
-            scores=tuple(sorted(scores, key=lambda one: [t.name for t in rows.targets].index(one.target))),
-            trained=tuple(trained), heads=Heads(program, self.units, networks), data=rows,
-            warnings=tuple(self.warnings), computed_on=computed_on())
-
-    def _warn(self):
-        if "CA DeepCCA" in self.names and min(self.batch, len(self.train)) < 4 * self.bottleneck:
-            self.warnings.append(f"CA DeepCCA: correlations of {self.bottleneck} outputs over {self.batch} rows are "
-                                 "large whatever the encoders do; use a larger batch or a smaller bottleneck")
-        for target, parts in zip(self.rows.targets, self.parts, strict=True):
-            if target.kind == "class":
-                unseen = np.setdiff1d(target.values[parts.test], target.values[parts.train]).astype(int)
-                if unseen.size:
-                    classes = ", ".join(target.classes[i] for i in unseen)
-                    self.warnings.append(f"{target.name}: no training row of {classes}, which cannot be predicted")
-
-    # Training
-
-    def _of_own(self, objective):
-        """The settings that differ for an objective."""
-        found = {}
-        for setting in self.settings:
-            own = {name: value for name, value in setting.items() if _OWN.get(name, objective) == objective}
-            found.setdefault(tuple(own.items()), setting)
-        return list(found.values())
-
-    def _cells(self, kind, settings, columns=()):
-        return [HeadCell(start=start, kind=jnp.int32(kind), columns=jnp.asarray(columns, jnp.float32),
-                         settings=HeadSettings(**{name: jnp.float32(value) for name, value in setting.items()}))
-                for setting in settings for start in self.starts]
-
-    def _paired(self, program, pairs):
-        """Scores, records and networks of all objectives on pairs."""
-        if not pairs:
-            return [], [], {}
-        order = np.random.default_rng([self.seed, 3]).permutation(self.validation)
-        data = PairRows(*(self.views[view][part] for part in (self.train, order) for view in "xy"))
-        tried = {name: self._of_own(name) for name in pairs}
-        cells = [cell for name in pairs for cell in self._cells(PAIRED.index(name), tried[name])]
-        states = train_cells(HeadTraining(program, self.batch, self.epochs, self.patience), cells, data, self.tell)
-        scores, trained, networks, place = [], [], {}, 0
-        for name in pairs:
-            own = [states[place + i * self.seeds:place + (i + 1) * self.seeds] for i in range(len(tried[name]))]
-            place += len(tried[name]) * self.seeds
-            found = [self._probed(self._embedded(program, name, of_seeds), nuisance=False) for of_seeds in own]
-            merits = [self._merit(one) for one in found]
-            chosen = merits.index(max(merits))
-            networks[name] = tuple((state.best, state.best_means) for state in own[chosen])
-            trained.append(_record(name, tried[name], chosen, own[chosen]))
-            scores += self._scores(name, found[chosen])
-            if any(target.nuisance for target in self.rows.targets):
-                scores += self._scores(name, self._probed(self._embedded(program, name, own[chosen]), nuisance=True))
-            self.tell("heads, objectives probed", pairs.index(name) + 1, len(pairs))
-        return scores, trained, networks
-
-    def _scored_again(self):
-        """Scores and networks of heads that were trained before."""
-        scores, own = [], self.given
-        for place, (name, networks) in enumerate(own.networks.items()):
-            features = [np.hstack([outputs(own.program, flat, means, view, self.views[view]) for view in PROBED[name]])
-                        for flat, means in networks]
-            scores += self._scores(name, self._probed(features, nuisance=None))
-            self.tell("heads, objectives probed", place + 1, len(own.networks))
-        return scores, [], own.networks
-
-    def _scored_together(self, program, networks):
-        """Scores of both CP encoders side by side."""
-        x, y = ([outputs(program, flat, means, view, self.views[view]) for flat, means in networks[f"CP {way}"]]
-                for view, way in (("x", "x->y"), ("y", "y->x")))
-        both = [np.hstack(pair) for pair in zip(x, y, strict=True)]
-        return self._scores("CP both", self._probed(both, nuisance=None))
-
-    def _embedded(self, program, name, states):
-        """What a probe sees of all rows, for each seed; NaN where the training diverged."""
-        found = []
-        for state in states:
-            z = np.hstack([outputs(program, state.best, state.best_means, view, self.views[view])
-                           for view in PROBED[name]])
-            found.append(np.full_like(z, np.nan) if state.diverged else z)
-        return found
-
-    def _supervised(self):
-        """Scores and records of supervised heads of all targets, on x, on y, and on both."""
-        columns, d_x = np.hstack([self.views["x"], self.views["y"]]), self.rows.x.shape[1]
-        seen = {"x": np.arange(columns.shape[1]) < d_x, "y": np.arange(columns.shape[1]) >= d_x,
-                "x and y": np.ones(columns.shape[1], bool)}
-        targets = [i for i, target in enumerate(self.rows.targets) if not target.nuisance]
-        program = SupervisedProgram(columns.shape[1], self.bottleneck, self.widths, self.norm,
-                                    max(1, *(len(self.rows.targets[i].classes) for i in targets)))
-        data, units = self._labelled(columns, targets)
-        tried = self._of_own("supervised")
-        jobs = [(view, i) for i in targets for view in _VIEWS]
-        cells = [cell for view, i in jobs for cell in self._cells(targets.index(i), tried, seen[view])]
-        states = train_cells(HeadTraining(program, self.batch, self.epochs, self.patience), cells, data, self.tell,
-                             "supervised heads")
-        scores, trained = [], []
-        for number, (view, i) in enumerate(jobs):
-            target, start = self.rows.targets[i], number * len(tried) * self.seeds
-            own = [states[start + j * self.seeds:start + (j + 1) * self.seeds] for j in range(len(tried))]
-            found = [[_predictions(program, state, target, seen[view], columns, units[targets.index(i)])
-                      for state in of_seeds] for of_seeds in own]
-            merits = [_or_least(float(np.mean([self._validation(i, one) for one in of_seeds]))) for of_seeds in found]
-            chosen = merits.index(max(merits))
-            name = f"supervised {view}"
-            scores.append(self._score(name, i, "head", True, self.bottleneck, np.stack(found[chosen])))
-            trained.append(_record(f"{name}: {target.name}", tried, chosen, own[chosen]))
-        return scores, trained
-
-    def _labelled(self, columns, targets):
-        """Rows and targets as supervised programs take them, and the units of real targets."""
-        m, t = max(len(self.parts[i].train) for i in targets), len(targets)
-        parts = [self.parts[i] for i in targets]
-        fit = np.unique(np.concatenate([one.train for one in parts]))
-        held = np.unique(np.concatenate([one.validation for one in parts]))
-        rows, values = np.zeros((t, m), np.int32), np.zeros((t, m), np.float32)
-        held_values, weights = np.zeros((t, len(held)), np.float32), np.zeros((t, len(held)), np.float32)
-        units = []
-        for place, (i, part) in enumerate(zip(targets, parts, strict=True)):
-            target, count = self.rows.targets[i], len(part.train)
-            own = target.values[part.train]
-            units.append((own.mean(), own.std()) if target.kind == "real" else (0.0, 1.0))
-            in_units = (target.values - units[-1][0]) / units[-1][1]
-            rows[place, :count], values[place, :count] = np.searchsorted(fit, part.train), in_units[part.train]
-            weights[place] = np.isin(held, part.validation)
-            held_values[place] = np.where(weights[place] > 0, in_units[held], 0)
-        data = LabelledRows(x=columns[fit], x_validation=columns[held], rows=rows,
-                            counts=np.array([len(one.train) for one in parts], np.int32), values=values,
-                            classes=np.array([len(self.rows.targets[i].classes) for i in targets], np.int32),
-                            values_validation=held_values, weights_validation=weights)
-        return data, units
-
-    def _features(self):
-        """Scores of the features themselves, by linear probes."""
-        scores = []
-        for name, view in (("x", self.rows.x), ("y", self.rows.y), ("x and y", np.hstack([self.rows.x, self.rows.y]))):
-            linear = [probe for probe in self.probes if probe != "mlp"] or ["ridge"]
-            scores += self._scores(name, self._probed([view], nuisance=None, probes=linear))
-        return scores
-
-    # Probes
-
-    def _probed(self, features, nuisance, probes=None):
-        """Predictions of all rows, (seeds, n), and the columns, by place of the target and probe."""
-        probes = self.probes if probes is None else probes
-        jobs = [(i, probe) for i, target in enumerate(self.rows.targets) for probe in probes
-                if applies(probe, target) and nuisance in (None, target.nuisance)]
-        linear = [(i, probe, seed) for i, probe in jobs for seed in range(len(features)) if probe != "mlp"]
-
-        def fit(job):
-            i, probe, seed = job
-            return predicted(probe, features[seed], self.rows.targets[i], self.parts[i])
-
-        with ThreadPoolExecutor(cores()) as pool:
-            found = dict(zip(linear, pool.map(fit, linear), strict=True))
-        networks = [i for i, probe in jobs if probe == "mlp"]
-        if networks:
-            found |= {(i, "mlp", seed): one for seed, view in enumerate(features)
-                      for i, one in zip(networks, self._by_networks(view, networks, seed), strict=True)}
-        return {(i, probe): (np.stack([found[i, probe, seed] for seed in range(len(features))]), features[0].shape[1])
-                for i, probe in jobs}
-
-    def _by_networks(self, features, targets, seed):
-        """Predictions of MLP probes of one representation, for each target."""
-        if not np.isfinite(features).all():
-            return [np.full(len(features), np.nan)] * len(targets)
-        width = 2 * self.bottleneck  # of the widest representation, so that one program serves all
-        columns = np.zeros((len(features), width), np.float32)
-        own = np.unique(np.concatenate([self.parts[i].train for i in targets]))
-        deviation = features[own].std(0)
-        scale = np.where(deviation > 1e-9 * np.abs(features[own]).max(0), 1 / np.where(deviation > 0, deviation, 1), 0)
-        columns[:, :features.shape[1]] = (features - features[own].mean(0)) * scale
-        program = SupervisedProgram(width, _MLP["bottleneck"], _MLP["widths"], _MLP["norm"],
-                                    max(1, *(len(self.rows.targets[i].classes) for i in targets)))
-        data, units = self._labelled(columns, targets)
-        seen = np.arange(width) < features.shape[1]
-        cells = [HeadCell(start=self.starts[seed], kind=jnp.int32(place), columns=jnp.asarray(seen, jnp.float32),
-                          settings=HeadSettings(**{name: jnp.float32(value) for name, value in _MLP_SETTINGS.items()}))
-                 for place in range(len(targets))]
-        states = train_cells(HeadTraining(program, self.batch, _MLP_EPOCHS, _MLP_PATIENCE), cells, data,
-                             no_progress)
-        return [_predictions(program, state, self.rows.targets[i], seen, columns, unit)
-                for i, state, unit in zip(targets, states, units, strict=True)]
-
-    def _merit(self, found):
-        """The mean score of the targets' main probes on validation rows, over seeds."""
-        own = [self._validation(i, one) for (i, probe), (of_seeds, _) in found.items()
-               if probe == main_probe(self.probes, self.rows.targets[i]) for one in of_seeds]
-        return _or_least(float(np.mean(own)))
-
-    def _validation(self, i, found):
-        target, part = self.rows.targets[i], self.parts[i].validation
-        return score(target.kind, target.values[part], found[part])[0]
-
-    def _scores(self, name, found):
-        return [self._score(name, i, probe, probe == main_probe([p for j, p in found if j == i], self.rows.targets[i]),
-                            columns, of_seeds) for (i, probe), (of_seeds, columns) in found.items()]
-
-    def _score(self, name, i, probe, main, columns, found):
-        target, parts = self.rows.targets[i], self.parts[i]
-        groups = None if self.rows.groups is None else self.rows.groups[parts.test]
-        value, low, high, by_seed = interval(target.kind, target.values[parts.test], found[:, parts.test], groups,
-                                             self.confidence)
-        return HeadScore(objective=name, target=target.name, nuisance=target.nuisance, probe=probe, main=main,
-                         columns=columns, metric=METRICS[target.kind], value=value, low=low, high=high,
-                         chance=chance(target, parts),
-                         validation=float(np.mean([self._validation(i, one) for one in found])), by_seed=by_seed)
-
-
-def _or_least(value):
-    return value if np.isfinite(value) else -np.inf
-
-
-def _record(name: str, tried: list[dict[str, float]], chosen: int, states: list[HeadState]) -> TrainedObjective:
-    own = {key: value for key, value in tried[chosen].items()
-           if key not in _OWN or _OWN[key] == name}
-    return TrainedObjective(
-        objective=name, settings=own, tried=len(tried), best_epochs=tuple(int(one.best_epoch) for one in states),
-        epochs=tuple(int(one.epochs) for one in states),
-        validation_losses=tuple(float(one.best_loss) for one in states),
-        diverged=tuple(bool(one.diverged) for one in states))
-
-
-def _predictions(program: SupervisedProgram, state: HeadState, target: Target, seen: np.ndarray, columns: np.ndarray,
-                 unit: tuple[float, float]) -> np.ndarray:
-    """What a supervised head says of all rows: classes, or values in their unit; NaN where its training diverged."""
-    if state.diverged:
-        return np.full(len(columns), np.nan)
-    said = np.asarray(_compiled_prediction(program)(state.best, state.best_means, seen.astype(np.float32), columns),
-                      np.float64)
-    return said[:, 0] * unit[1] + unit[0] if target.kind == "real" else \
-        said[:, :len(target.classes)].argmax(1).astype(float)
-
-
-@lru_cache(maxsize=16)
-def _compiled_prediction(program):
-    return jax.jit(program.predict)

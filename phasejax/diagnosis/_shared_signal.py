@@ -45,6 +45,8 @@ _LEARNED = 16
 _WEIGHTED = 32
 # Folds of the predictions of labels.
 _FOLDS = 5
+# p-values of pairs that are not plainly like shuffled ones.
+_DOUBTFUL = 0.1
 # Groups below which they are not divided into halves; their rows are thinned instead.
 _FEW_GROUPS = 60
 
@@ -99,15 +101,22 @@ class SharedSignal:
         """What the two tests found, in one sentence."""
         views, labels = map(p_value, (self.views_p, self.labels_p), self.least_p)
         if not self.views_share:
-            return (f"no shared signal seen: x and y agree no better than shuffled pairs do (p {views}; canonical "
-                    f"correlation {significant(self.agreement, 2)}, shuffled "
-                    f"{significant(self.shuffled_agreement, 2)}); check the pairing, or the pairs are too few to show it")
+            return (f"no shared signal seen: x and y {self.no_better} (p {views}; canonical correlation "
+                    f"{significant(self.agreement, 2)}, shuffled {significant(self.shuffled_agreement, 2)}); check the "
+                    "pairing, or the pairs are too few to show it")
         found = f"the views share something (p {views})"
         if not self.labels_concerned:
             return (f"{found}, but nothing that the labels measure (p {labels}; share explained "
                     f"{significant(self.label_share, 2)}, with shuffled labels "
                     f"{significant(self.shuffled_label_share, 2)})")
         return f"{found}, and the labels measure it (p {labels})"
+
+    @property
+    def no_better(self) -> str:
+        """How x and y compare with shuffled pairs where they are not found to share anything."""
+        if self.views_p > _DOUBTFUL:
+            return "agree no better than shuffled pairs do"
+        return f"agree better than most shuffled pairs do, but not surely at level {significant(self.level, 1)}"
 
     @property
     def least_p(self) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The two tests of `shared_signal`: their level on noise of every kind, their power, and odd input."""
 
 import itertools
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -221,6 +222,9 @@ def test_reason_says_what_was_found():
     noise = SharedSignal(0.43, 0.43, 0.01, 100, 100, 0.2, 0.19, 0.1, 0.1, "", "", 99, 99)
     assert noise.reason().startswith("no shared signal seen: x and y agree no better than shuffled pairs do (p = .43;")
     assert noise.reason().endswith("check the pairing, or the pairs are too few to show it")
+    # A small p-value above the level is not called "no better".
+    nearly = replace(noise, views_p=0.046)
+    assert "x and y agree better than most shuffled pairs do, but not surely at level 0.01 (p = .046;" in nearly.reason()
 
 
 def test_agreement_of_predictions_is_the_correlation_of_regressions_without_each_fold():
