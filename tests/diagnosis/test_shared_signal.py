@@ -224,7 +224,7 @@ def test_reason_says_what_was_found():
     assert noise.reason().endswith("check the pairing, or the pairs are too few to show it")
     # A small p-value above the level is not called "no better".
     nearly = replace(noise, views_p=0.046)
-    assert "x and y agree better than most shuffled pairs do, but not surely at level 0.01 (p = .046;" in nearly.reason()
+    assert "agree better than most shuffled pairs do, but not surely at level 0.01 (p = .046;" in nearly.reason()
 
 
 def test_agreement_of_predictions_is_the_correlation_of_regressions_without_each_fold():
