@@ -20,6 +20,8 @@ from benchmarks.report import Row, row
 from phasejax.linear import CrossAlignment
 
 _N, _D, _K, _SHARED = 20_000, 500, 5, 10
+# Seconds in which threads of the program before, which wait for more by spinning, come to rest.
+_PAUSE = 0.2
 
 
 def run(rounds: int = 7, n: int = _N, d: int = _D) -> list[Row]:
@@ -47,6 +49,7 @@ def run(rounds: int = 7, n: int = _N, d: int = _D) -> list[Row]:
     times = {name: np.empty((rounds, 2)) for name in programs}
     for i in range(rounds):
         for name, program in programs.items():
+            time.sleep(_PAUSE)
             start = np.array([time.perf_counter(), time.process_time()])
             program()
             times[name][i] = np.array([time.perf_counter(), time.process_time()]) - start

@@ -145,12 +145,14 @@ def _rough_means(view):
 def _products(x, y, centre, shares, fourth):
     """Means and covariance of both views side by side, of r - c and r - m, and squared lengths of r - c, (2, n)."""
     n, d, of_x = len(x), len(centre), x.shape[1]
-    rows_at_once = min(n, max(_LEAST, min(_MOST, max(_NUMBERS // (d + 1), d))))
+    most = max(_LEAST, min(_MOST, max(_NUMBERS // (d + 1), d)))
+    rows_at_once = -(-n // -(-n // most))  # as equal as can be, so that threads end together
     lengths = np.empty((2, n if fourth else 0))
 
     def product_of_block(start):
         here = slice(start, start + rows_at_once)
-        block = np.ones((len(x[here]), d + 1))  # the last column is one of ones: its products are sums
+        block = np.empty((len(x[here]), d + 1))
+        block[:, d] = 1  # products with ones are sums
         for i, (view, own) in enumerate(((x, slice(of_x)), (y, slice(of_x, d)))):
             block[:, own] = view[here]
             if centre[own].any():
