@@ -169,7 +169,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         matched, of_confounders = confounders_of_rows(named_confounders(confounders), matched, by_position=by_position,
                                                       missing=missing)
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
-    if method == "content" and (refusal := too_few_labels(matched)) is not None:
+    # A single row is too few for anything, which is said of x.
+    if method == "content" and len(matched.x) > 1 and (refusal := too_few_labels(matched)) is not None:
         raise ValueError(refusal)
     removed = None
     if confounders is not None:

@@ -109,14 +109,17 @@ def centred(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def near_the_origin(view: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """The centred view, shifted such that most rows are near the origin even where a few are far from all others.
+    """The view divided by its largest entry, and shifted such that most rows are near the origin.
 
     Squared distances that are computed as |a|^2 + |b|^2 - 2 a.b have the rounding errors of |a|^2. The mean of the rows
-    follows a far row; their median, of evenly spaced rows at most, does not.
+    follows a far row; their median, of evenly spaced rows at most, does not. And it is one of the numbers, or midway
+    between two, however a compiler orders the sums: a mean that is computed twice, for squares and for products, may
+    be rounded to two numbers.
     """
-    view, n = centred(view), len(view)
+    n = len(view)
     some = view[np.linspace(0, n - 1, min(n, _MEDIAN_ROWS)).round().astype(int)]
-    return view - jax.lax.stop_gradient(jnp.median(some, axis=0))
+    view = view - jax.lax.stop_gradient(jnp.median(some, axis=0))
+    return view / jax.lax.stop_gradient(jnp.max(jnp.abs(view)))
 
 
 def unit_rows(view: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -196,7 +196,7 @@ def _of_similarity():
     x, y, _ = views()
     pair = {"x": x, "y": y}
     yield _call(similarity.compare_representations, pair | {
-        "metrics": ["cka"], "k": 5, "distance": "cosine", "bandwidth": 1.0, "components": None,
+        "metrics": ["cka", "mutual_knn"], "k": 5, "distance": "cosine", "bandwidth": 1.0, "components": None,
         "permutations": 3, "resamples": 2, "confidence": 0.9, "groups": None, "pca": None, "by_position": False,
         "missing": "error", "seed": 0, "progress": False})
     for metric in (similarity.mean_canonical_correlation, similarity.correlation_matrix_distance):

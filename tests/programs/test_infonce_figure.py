@@ -50,8 +50,8 @@ def test_an_interrupted_run_goes_on(made, store, monkeypatch):
     files[0].unlink()  # as if it had not been computed yet
     files[1].write_bytes(b"cut off")
     trained, train_and_compare = [], infonce._train_and_compare
-    monkeypatch.setattr(infonce, "_train_and_compare", lambda train, preset, part: (
-        trained.append(part), train_and_compare(train, preset, part))[1])
+    monkeypatch.setattr(infonce, "_train_and_compare", lambda *part: (
+        trained.append(part), train_and_compare(*part))[1])
     told = []
     with pytest.warns(UserWarning, match="damaged"):
         again = infonce.compute_infonce(TINY, store=store, progress=lambda *event: told.append(event))
@@ -60,17 +60,17 @@ def test_an_interrupted_run_goes_on(made, store, monkeypatch):
     xr.testing.assert_identical(again, made[0])
 
 
-def fake_training(part, seeds):
-    return {name: np.array([part.nu + part.temperature + part.first_seed + i for i in range(seeds)])
+def fake_training(preset, nu, temperature, first_seed):
+    return {name: np.array([nu + temperature + first_seed + i for i in range(2)])
             for name in infonce._VARIABLES}
 
 
 def test_parts_of_other_settings_are_not_used(tmp_path, monkeypatch):
     computed = []
 
-    def fake(train, preset, part):
+    def fake(*part):
         computed.append(part)
-        return fake_training(part, 2)
+        return fake_training(*part)
 
     monkeypatch.setattr(infonce, "_train_and_compare", fake)
     def compute(batch):
@@ -87,7 +87,7 @@ def test_parts_of_other_settings_are_not_used(tmp_path, monkeypatch):
 def test_blocks_of_seeds_are_put_together(tmp_path, monkeypatch):
     """Three seeds, two in a part: the last part has one seed too many, which is cut off."""
     monkeypatch.setattr(infonce, "_SEEDS_PER_PART", 2)
-    monkeypatch.setattr(infonce, "_train_and_compare", lambda train, preset, part: fake_training(part, 2))
+    monkeypatch.setattr(infonce, "_train_and_compare", fake_training)
     data = infonce.compute_infonce(dataclasses.replace(TINY, trainings=3), store=tmp_path, progress=lambda *event: None)
     expected = data.nu + data.temperature + data.seed
     np.testing.assert_allclose(data.error_info_nce, expected.transpose("nu", "temperature", "seed"))
