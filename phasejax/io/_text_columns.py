@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phasejax._core.validation import shown
 from phasejax.io._text_dialect import TextRows, is_number, split_line
 from phasejax.io._text_header import find_header, is_id_name
 
 _SAMPLE = 100_000  # fields that the search for a header looks at, but at least 50 rows
+# Percent, currency, and the exponents of Fortran.
+_OTHER_NOTATION = re.compile(r"[-+]?[$€£¥]?\s*[-+]?\d[\d.,]*\s*(%|[$€£¥]|[dD][-+]?\d+)|[-+]?[$€£¥]\s*\d[\d.,]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,11 @@ def title_columns(rows: TextRows, asked: tuple[str, ...]) -> TitledRows:
             f"{rows.name}: expected a table of {fields} fields a line, got {fields - 1} in line {rows.places[0]}"
         )
     if isinstance(header, str):
+        if (odd := next((text for text in texts.ravel() if _OTHER_NOTATION.fullmatch(text)), None)) is not None:
+            raise ValueError(
+                f"{rows.name}: expected plain numbers such as 0.5 or 1e-3, got {shown(odd)}; write them without signs of "
+                "percent or currency, and exponents with e"
+            )
         raise ValueError(
             f"{rows.name}: expected a first line of names or of data, got one that may be either in line "
             f"{rows.places[0]}: {header}; write names with letters above the columns"

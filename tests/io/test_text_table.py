@@ -295,6 +295,8 @@ def test_what_looks_like_an_identifier_is_named(tmp_path, content, line):
         ),
         ("0,1\n2,3\n1,0\n5,-2\n", "got one that may be either in line 1: 0, 1 may be names"),
         ("A\nB\nC\nB\nC\n", "got one that may be either in line 1: A may be the name of a column or its first value"),
+        ("a,b\n12.5%,3.5%\n2.5%,7%\n", "expected plain numbers such as 0.5 or 1e-3, got '12.5%'"),
+        ("a,b\n1.5D-01,3.5D+00\n2.5D-02,7D+00\n", "expected plain numbers such as 0.5 or 1e-3, got '1.5D-01'"),
         ("?,1.5\n2.5,3.5\n1.5,0.5\n", "got one that may be either in line 1"),
         ("0,1.5\n1,0.5\n2,7.5\n3,2.5\n4,9.5\n", "a first column that counts the rows .0, 1, 2, ...."),
         ("object_id\n5\n", None),
