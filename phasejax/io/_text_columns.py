@@ -107,8 +107,8 @@ def title_columns(rows: TextRows, asked: tuple[str, ...]) -> TitledRows:
     if isinstance(header, str):
         if (odd := next((text for text in texts.ravel() if _OTHER_NOTATION.fullmatch(text)), None)) is not None:
             raise ValueError(
-                f"{rows.name}: expected plain numbers such as 0.5 or 1e-3, got {shown(odd)}; write them without signs of "
-                "percent or currency, and exponents with e"
+                f"{rows.name}: expected plain numbers such as 0.5 or 1e-3, got {shown(odd)}; write them without signs "
+                "of percent or currency, and exponents with e"
             )
         raise ValueError(
             f"{rows.name}: expected a first line of names or of data, got one that may be either in line "
