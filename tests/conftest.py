@@ -1,24 +1,20 @@
 """Shared settings of all tests."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.support import ROOT
+from tests.support import QUICK_TO_COMPILE, ROOT
 
 # Property tests draw the same examples on every run, so that a green run stays green.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-# Tests compile much and compute little: spare the last optimisations of the machine code and the slower way to emit
-# it, which halves the time. What users run is in the tests that take `as_users_run` for the environment of a process.
-_JAXLIB = tuple(map(int, version("jaxlib").split(".")[:2]))
-_FAST = ["--xla_cpu_use_fusion_emitters=false"] if _JAXLIB < (0, 11) else (
-    ["--xla_cpu_opt_preset=CPU_OPT_PRESET_FAST_COMPILE"] if _JAXLIB >= (0, 12) else [])  # an unknown flag ends Python
-os.environ.setdefault("XLA_FLAGS", " ".join(["--xla_backend_optimization_level=0", *_FAST]))
+# Tests compile much and compute little. What users run is in the tests that take `as_users_run` for the environment
+# of a process.
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 # Workers compile the same programs, and so does the next run: keep them all.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "compiled"))

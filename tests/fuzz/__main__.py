@@ -20,7 +20,7 @@ from typing import Literal
 import tyro
 
 from tests.fuzz.outcomes import AREAS, BAD, GOOD, Outcome, outcome_of
-from tests.support import ROOT
+from tests.support import QUICK_TO_COMPILE, ROOT
 
 # Half of the inputs are files, which are tried fastest.
 _SHARES = ("files", "commands", "files", "calls")
@@ -60,7 +60,7 @@ class Worker:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "XLA_FLAGS": QUICK_TO_COMPILE,
             "PHASEJAX_CACHE": "off",
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".pytest_cache" / "compiled"),
