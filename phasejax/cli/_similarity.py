@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -72,14 +72,17 @@ class Similarity:
         check_outputs((self.json, self.out), (self.x, self.y, self.groups))
         with progress_bars("similarity (reading)") if self.progress else contextlib.nullcontext(False) as progress:
             from phasejax.similarity import compare_representations
+            from phasejax.similarity._compare import check_options
 
+            options: dict[str, Any] = {
+                name: getattr(self, name) for name in (
+                    "metrics", "k", "distance", "bandwidth", "components", "permutations", "resamples", "confidence",
+                    "pca", "seed")}
+            check_options(**options)  # before the files, which may be large
             files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
             say_headlines(**files, by_position=self.by_position, missing=self.missing)
-            found = compare_representations(
-                **files, metrics=self.metrics, k=self.k, distance=self.distance, bandwidth=self.bandwidth,
-                components=self.components, permutations=self.permutations, resamples=self.resamples,
-                confidence=self.confidence, pca=self.pca, by_position=self.by_position, missing=self.missing,
-                seed=self.seed, progress=progress)
+            found = compare_representations(**files, **options, by_position=self.by_position, missing=self.missing,
+                                            progress=progress)
         write_results(found, self.json, self.out)
         print(printable(found.summary()))
         return 0

@@ -146,7 +146,7 @@ def seed_interval(values: Float[np.ndarray, "*shape"], axis: int, level: float =
     if not values.ndim:
         raise ValueError(f"values: expected a value for each seed, got the single number {values}")
     check_count("axis", axis, -values.ndim, values.ndim - 1)
-    check_number("level", level, above=0, below=1)
+    level = check_number("level", level, above=0, below=1)
     values = np.moveaxis(np.asarray(values, float), axis, 0)
     finite = np.isfinite(values)
     count = finite.sum(0)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax._core.terminal import listed, one_line
+from phasejax._core.validation import shown
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".tab", ".dat")
 # Sparse matrices of more numbers than this are not made dense.
@@ -241,7 +242,10 @@ def finite_view(name: str, value: ArrayLike) -> Float[np.ndarray, "n d"]:
     Raises:
         ValueError: naming the view, what was expected and what was given.
     """
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name}: expected rows of one length, got {shown(value)}") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: expected numbers, got dtype {array.dtype}")
     if array.ndim != 2:

@@ -173,16 +173,17 @@ def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_k
     values, of_columns = matched.labels, []
     if values is not None:
         values = from_one_hot(values, label_kind, of_columns)
-    if values is None or values.ndim not in (1, 2) or not values.size:
+    which, of_rows = matched.labelled, matched.groups
+    if values is None or values.ndim not in (1, 2) or not values.size or \
+            len(values) != len(matched.x if which is None else which):
         return matched, label_kind  # refused where labels are encoded
     kind = resolved_kind(values, label_kind)
     doubts, spoilt = doubtful_labels(values, kind)
     notes = [*of_columns, *label_notes(values, label_kind), *doubts]
-    which, of_rows = matched.labelled, matched.groups
-    if of_rows is not None:
-        of_rows = of_rows if which is None else of_rows[which] if len(which) == len(values) else None
+    if of_rows is not None and which is not None:
+        of_rows = of_rows[which]
     kept, of_classes = enough_members(values, kind, least_members, of_rows)
-    if not kept.all() and (which is None or len(which) == len(values)):
+    if not kept.all():
         which, values = np.flatnonzero(kept) if which is None else which[kept], values[kept]
     leaks = [line for name, view in (("x", matched.x), ("y", matched.y))
              for line in labels_among_features(name, view, which, values, kind)]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
-from phasejax._core.validation import check_choice
+from phasejax._core.validation import check_choice, shown
 from phasejax.linear._estimator_checks import check_values, naming
 from phasejax.linear._estimators import CrossAlignment
 
@@ -80,6 +80,8 @@ class TwoViewEncoder(TransformerMixin, BaseEstimator):
         check_choice("use", self.use, _USES)
         table = self._table(X, ensure_min_samples=2, ensure_min_features=2)
         self.columns_x_, self.columns_y_ = self._columns(table.shape[1])
+        if not (self.encoder is None or (hasattr(self.encoder, "get_params") and not isinstance(self.encoder, type))):
+            raise TypeError(f"encoder: expected an estimator of two views, got {shown(self.encoder)}")
         encoder: Any = CrossAlignment() if self.encoder is None else clone(self.encoder)
         if sample_weight is not None and not has_fit_parameter(encoder, "sample_weight"):
             raise ValueError(f"sample_weight: expected an encoder that takes weights, got {type(encoder).__name__}")

@@ -113,18 +113,9 @@ def compare_representations(
     >>> round(found.metrics["cka"].value, 2), found.metrics["cka"].p_value
     (0.99, 0.01)
     """
-    if metrics is not None:
-        check_among("metrics", metrics, METRICS)
-        if len(metrics) == 0:
-            raise ValueError(f"metrics: expected names among {', '.join(METRICS)}, got none")
-    k = check_count("k", k)
-    permutations, resamples = (check_count(name, count, most=_MOST_DRAWS) for name, count in (
-        ("permutations", permutations), ("resamples", resamples)))
-    components, pca = (None if count is None else check_count(name, count) for name, count in (
-        ("components", components), ("pca", pca)))
-    check_distance(distance)
-    bandwidth, confidence = check_number("bandwidth", bandwidth, above=0), check_confidence(confidence)
-    seed = check_seed("seed", seed)
+    k, permutations, resamples, components, pca, bandwidth, confidence, seed = check_options(
+        metrics=metrics, k=k, distance=distance, bandwidth=bandwidth, components=components, permutations=permutations,
+        resamples=resamples, confidence=confidence, pca=pca, seed=seed)
     families, left_out, found = [], {}, {}
     announce(_without_effect(list(metrics or METRICS), k, distance, bandwidth, components))
     with jax.enable_x64(True):
@@ -168,6 +159,31 @@ def compare_representations(
                            {name: left_out[name] for name in METRICS if name in left_out},
                            None if codes is None else int(codes.max()) + 1, None if codes is None else paired_rows,
                            computed_on())
+
+
+def check_options(*, metrics: Any, k: Any, distance: Any, bandwidth: Any, components: Any, permutations: Any,
+                  resamples: Any, confidence: Any, pca: Any, seed: Any
+                  ) -> tuple[int, int, int, int | None, int | None, float, float, int]:
+    """The options of `compare_representations` as plain numbers, before any view is read.
+
+    Returns:
+        k, permutations, resamples, components, pca, bandwidth, confidence, seed.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    if metrics is not None:
+        check_among("metrics", metrics, METRICS)
+        if len(metrics) == 0:
+            raise ValueError(f"metrics: expected names among {', '.join(METRICS)}, got none")
+    k = check_count("k", k)
+    permutations, resamples = (check_count(name, count, most=_MOST_DRAWS) for name, count in (
+        ("permutations", permutations), ("resamples", resamples)))
+    components, pca = (None if count is None else check_count(name, count) for name, count in (
+        ("components", components), ("pca", pca)))
+    check_distance(distance)
+    return (k, permutations, resamples, components, pca, check_number("bandwidth", bandwidth, above=0),
+            check_confidence(confidence), check_seed("seed", seed))
 
 
 def _without_effect(metrics: list[str], k: int, distance: str, bandwidth: float, components: int | None

@@ -44,6 +44,7 @@ def test_the_command_prints_and_writes_the_table(files, capsys):
     (["X.npy", "Y.npz:y", "--k", "80"], "error: k: expected fewer neighbours than the 64 rows, got 80"),
     (["X.npy", "Y.npz:rest"], "error: y: expected 64 rows as in x, got 80"),
     (["X.npy", "Y.npz:y", "--metrics", "cca"], "error: metrics: expected one of mutual_knn"),
+    (["missing.npy", "Y.npz:y", "--permutations", "1000000000000"], "error: permutations: expected a whole number"),
     (["X.npy", "Y.npz:y", "--out", "a.pdf"], "error: --out: expected a file ending in .csv or .json, got a.pdf"),
     (["X.npy", "Y.npz:y", "--json", "no/a.json"], "error: no/a.json: expected a file in an existing folder"),
     (["X.npy", "Y.npz:y", "--metrics", "svcca", "--components", "9"], "error: components: expected at most min("),

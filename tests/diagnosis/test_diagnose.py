@@ -134,6 +134,7 @@ def spoiled(array, **cells):
     (X.astype(object) + 0j, Y, L, r"x: expected numbers or text, got objects \(complex\)"),
     (X.astype(complex), Y, L, "x: expected numbers, got dtype complex128"),
     (X, Y, L[:-1], "labels: expected 40 rows, one for each labelled row of x, got 39"),
+    (X, Y, np.r_[np.arange(40) % 2, np.arange(40)], "labels: expected 40 rows, one for each labelled row of x, got 80"),
     (X, Y, np.array([]), r"labels: expected shape \(40,\) or \(40, L\), got \(0,\)"),
     (X, Y, np.zeros((40, 2, 2)), "labels: expected shape"),
     (X, Y, np.zeros(40, int), "labels: expected at least 2 classes, got only 0"),
