@@ -109,11 +109,12 @@ class Plan:
     def verdict(self) -> str:
         """The answer in one line."""
         sure = f"with probability {significant(self.probability, 2)}"
+        verb = "show" if self.error is None else "reach"
         if self.pairs is None:
-            return f"Never: no number of pairs shows {self.aim} {sure}: {self.limit}."
+            return f"Never: no number of pairs can {verb} {self.aim} {sure}: {self.limit}."
         labels = "no number of labels lets diagnose state it" if self.labels is None else (
             f"diagnose needs {self.pairs_stated} pairs, {self.labels} of them labelled, to state it")
-        return f"{self.pairs} pairs show {self.aim} {sure}; {labels}. {self.limit[0].upper()}{self.limit[1:]}."
+        return f"{self.pairs} pairs {verb} {self.aim} {sure}; {labels}. {self.limit[0].upper()}{self.limit[1:]}."
 
     def probability_at(self, n: float | int) -> float:
         """Probability at n pairs, between those of `n` by interpolation; NaN outside them."""
