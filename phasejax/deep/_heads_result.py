@@ -207,5 +207,6 @@ def _foretold(one: HeadPrediction) -> Iterator[str]:
         return
     scores = ", ".join(f"{name} {significant(value, 2)}" for name, value in one.scores.items())
     sure = "" if one.decided else ", undecided"
-    yield f"diagnosis: {one.predicted} ({scores}{sure}); measured best {one.measured}: " + (
-        "agrees" if one.agrees else f"{significant(one.regret or 0.0, 2)} better")
+    by = "" if one.measured == one.predicted else ", by less than 0.02" if one.agrees else \
+        f", by {significant(one.regret or 0.0, 2)}"
+    yield f"diagnosis: {one.predicted} ({scores}{sure}); measured best: {one.measured}{by}"

@@ -21,9 +21,9 @@ def compare_heads(found: TrainedHeads, *, progress: bool | ProgressCallback = Fa
     """Trained heads with what a diagnosis foretells for each target, from rows that no head was tested on.
 
     The diagnosis sees the rows that heads were trained and validated on, and k is their bottleneck. It names the best
-    of CA, CP x->y and CP y->x by its own scores; measured scores are those of test rows, where CA is the alignment
-    objective that does best on validation rows. Both agree where the foretold objective's measured score is less than
-    0.02 below the best one.
+    of CA, CP x->y and CP y->x by its own scores, or none where it sees nothing shared. Measured scores are those of
+    test rows, where CA is the alignment objective that does best on validation rows. Both agree where the foretold
+    objective's measured score is less than 0.02 below the best one.
 
     Args:
         found: from `phasejax.deep.train_heads`.
@@ -65,6 +65,8 @@ def _foretold(found: TrainedHeads, target: str, x: np.ndarray, y: np.ndarray, la
         diagnosis = diagnose(x, y, labels, k=found.bottleneck, fit=False, **options)
     except ValueError as error:
         return replace(nothing, reason=str(error))
+    if not diagnosis.seen:
+        return replace(nothing, reason=diagnosis.shared.reason())
     choice = diagnosis.best(among)
     regret = measured[best] - measured[choice.name]
     return replace(nothing, scores={name: float(choice.scores[name]) for name in among}, predicted=choice.name,

@@ -206,7 +206,7 @@ def test_a_prediction_is_shown_beside_the_scores(found):
     scores = {"CA": 0.9, "CP x->y": 0.8}
     one = HeadPrediction("kind", scores, "CA", True, "CP x->y", 0.05, False)
     lines = replace(found, predictions=(one,)).summary().splitlines()
-    assert "  diagnosis: CA (CA 0.90, CP x->y 0.80); measured best CP x->y: 0.050 better" in lines
+    assert "  diagnosis: CA (CA 0.90, CP x->y 0.80); measured best: CP x->y, by 0.050" in lines
     assert isinstance(found.scores[0], HeadScore)
 
 

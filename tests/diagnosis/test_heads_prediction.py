@@ -41,3 +41,13 @@ def test_why_there_is_no_prediction_is_said():
     assert wide.predictions[0].reason.startswith("k: expected")
     assert wide.predictions[0].agrees is None
     assert np.isfinite(found.score("x").value)
+
+
+def test_nothing_is_foretold_where_nothing_is_shared():
+    """The same heads, beside rows of noise."""
+    found = trained()
+    rng = np.random.default_rng(0)
+    noise = replace(found.data, x=rng.standard_normal(X.shape), y=rng.standard_normal(Y.shape))
+    for one in compare_heads(replace(found, data=noise)).predictions:
+        assert one.predicted is None
+        assert "no shared signal seen" in one.reason
