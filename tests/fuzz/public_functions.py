@@ -314,6 +314,8 @@ def _of_losses():
 
 
 def _of_diagnosis():
+    import xarray as xr
+
     from phasejax import diagnosis
 
     x, y, labels = views()
@@ -337,7 +339,7 @@ def _of_diagnosis():
     yield _call(diagnosis.fair_scores, pair | columns | {"k": 2, "pilot": None, "folds": 5, "repeats": 1, "pca": None})
     yield _call(diagnosis.scores_over_k, pair | columns | {"ks": [1, 2], "folds": 5, "repeats": 1, "pca": None})
     yield _call(diagnosis.predict_scores, pair | columns | {"k": 2, "folds": 5, "repeats": 1, "pca": None})
-    yield _call(diagnosis.compare_with_diagnosis, {"trained": None, "scores": None})
+    yield _call(diagnosis.compare_with_diagnosis, {"trained": None, "scores": xr.Dataset()})
     yield _call(diagnosis.load_baseline, {"path": "none.json"})
     yield _call(diagnosis.Diagnosis.from_json, {"text": "{}"})
     yield _call(diagnosis.write_report, {"diagnosis": _diagnosis(), "path": "report.html", "sources": {"x": "x.npy"}})
