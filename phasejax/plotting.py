@@ -248,8 +248,7 @@ def regime_legend(figure: Figure, ncols: int = 6, extra: Sequence[Artist] = (), 
         boundaries: whether boundaries are drawn as lines.
     """
     check_count("ncols", ncols, most=100)
-    patches = [Patch(facecolor=colour, edgecolor="0.6", label=member.value)
-               for member, colour in REGIME_COLOURS.items()]
+    patches = [Patch(facecolor=colour, edgecolor="0.6", label=one.value) for one, colour in REGIME_COLOURS.items()]
     figure.legend(handles=[*patches, *(boundary_handles() if boundaries else ()), *extra], ncols=ncols, frameon=False,
                   title="Objectives that recover the signal", loc="outside lower center")
 

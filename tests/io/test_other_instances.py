@@ -196,7 +196,7 @@ def test_decimals_dates_and_large_numbers_identify_rows_in_frames_and_parquet(id
     for first, second in ((x, y), ("x.parquet", "y.parquet"), (x, "y.parquet")):
         np.testing.assert_array_equal(match_rows(first, second).y, Y)
     days = pd.DataFrame(X).assign(day=pd.date_range("2020-01-01", periods=N))
-    with pytest.raises(ValueError, match=r"got datetime64\[ns\] in column day \(identifiers\? then name the column"):
+    with pytest.raises(ValueError, match=r"got datetime64\[.s\] in column day \(identifiers\? then name the column"):
         as_named(days, "x")
     assert as_named(days, "x", id_column="day").ids[0] == "2020-01-01"
 
@@ -265,5 +265,5 @@ def test_more_labels_than_rows_are_refused_in_one_line_or_told():
     """A file of labels with rows beyond those of the views, one of them missing, was a traceback."""
     pd.Series(np.r_[np.nan, np.arange(N + 2) % 3], name="kind").to_csv("long.csv", index=False)
     assert inspect_pair(X, Y, labels="long.csv") is not None
-    with pytest.raises(ValueError, match=r"^labelled: expected indices from 0 to 59"):
+    with pytest.raises(ValueError, match=r"^labels: expected 60 rows, one for each labelled row"):
         diagnose(X, Y, "long.csv", label_kind="class")
