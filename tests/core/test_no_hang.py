@@ -29,22 +29,19 @@ KERNELS = {
 pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
          quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
 """,
-    "jitted vmap": """
+    "jitted vmap, then in threads": """
+from concurrent.futures import ThreadPoolExecutor
 run = jax.jit(jax.vmap(everything))
-for _ in range(10):
-    jax.block_until_ready(run(jnp.linspace(0, 0.9, 300)))
+for _ in range(20):
+    jax.block_until_ready(run(jnp.linspace(0, 0.9, 150)))
+with ThreadPoolExecutor(4) as pool:
+    for _ in range(4):
+        list(pool.map(lambda i: jax.block_until_ready(run(jnp.linspace(0, 0.9, 150))), range(6)))
 """,
     "gradients under vmap": """
 run = jax.jit(jax.vmap(jax.grad(lambda nu: everything(nu)[-1])))
 for _ in range(10):
     jax.block_until_ready(run(jnp.linspace(0.1, 0.9, 300)))
-""",
-    "threads": """
-from concurrent.futures import ThreadPoolExecutor
-run = jax.jit(jax.vmap(everything))
-with ThreadPoolExecutor(4) as pool:
-    for _ in range(4):
-        list(pool.map(lambda i: jax.block_until_ready(run(jnp.linspace(0, 0.9, 100))), range(8)))
 """,
     "diagnose": """
 rng = np.random.default_rng(0)
