@@ -1,7 +1,5 @@
 """A saved diagnosis as the baseline of later ones: read it, and diagnose new data in the same way."""
 
-import json
-import os
 import re
 from itertools import chain
 from pathlib import Path
@@ -10,13 +8,12 @@ from typing import Any, cast, overload
 from numpy.typing import ArrayLike
 
 from phasejax._core.checked_call import checked
-from phasejax._core.input_files import check_memory, check_regular_file
 from phasejax._core.progress import ProgressCallback
 from phasejax.diagnosis._content_drift import quantities
 from phasejax.diagnosis._diagnose import diagnose
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
-from phasejax.diagnosis._saved import diagnosis_fields
+from phasejax.diagnosis._saved import diagnosis_fields, from_file
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.io._named_together import named_together
 
@@ -32,26 +29,7 @@ def load_baseline(path: str | Path) -> Diagnosis | MomentDiagnosis:
         ValueError: a file that is missing, incomplete, of another kind or of the spectral method, or numbers that
             are not finite and cannot be compared.
     """
-    check_regular_file(path)
-    check_memory(str(path), 10 * os.path.getsize(path))
-    try:
-        saved = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: expected a readable file, got {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: expected a complete JSON file, got {error}") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ValueError(f"{path}: expected a JSON file, got something else") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise ValueError(f"{path}: expected a complete JSON file, got {error}") from None
-    try:
-        return _read(saved)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    except (TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
-        # Each field is of its type; these are lengths and names that do not belong together.
-        raise ValueError(f"{path}: expected what phasejax diagnose --json wrote, got fields that disagree "
-                         f"({type(error).__name__}: {error})") from None
+    return from_file(path, _read)
 
 
 def _read(saved: Any) -> Diagnosis | MomentDiagnosis:

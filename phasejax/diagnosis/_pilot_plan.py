@@ -4,16 +4,15 @@ The model planned for is the spiked model that matches the pilot's moments, in t
 it is known is the pilot's matter: near a boundary the pairs grow as one over the squared distance from it.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
-from phasejax._core.input_files import check_regular_file
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
+from phasejax.diagnosis._saved import from_file
 from phasejax.theory import Plan, SpikedModel, plan
 
 # Probability of the pilot's likeliest regime from which nothing is said about it.
@@ -68,17 +67,11 @@ def load_pilot(path: str | Path) -> Diagnosis | MomentDiagnosis:
     Raises:
         ValueError: a file that is missing, no JSON, or no diagnosis by content or by moments.
     """
-    check_regular_file(path)
-    try:
-        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+    def read(saved):
         by_moments = isinstance(saved, dict) and saved.get("method") == "moments"
         return (MomentDiagnosis if by_moments else Diagnosis).from_dict(saved)
-    except OSError as error:
-        raise ValueError(f"{path}: expected a readable file, got {error.strerror or error}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError(f"{path}: expected a complete JSON file, got something else") from None
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
-        raise ValueError(f"{path}: {error}") from None
+
+    return from_file(path, read)
 
 
 def _typical_model(fit: MomentDiagnosis) -> SpikedModel:

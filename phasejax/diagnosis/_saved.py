@@ -5,13 +5,17 @@ such as "inf" and "nan", which stands for numbers that JSON does not have, becom
 diagnoses (`load_baseline`) cannot use such numbers and refuses them.
 """
 
+import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
+from phasejax._core.input_files import check_memory, check_regular_file
 from phasejax._core.serialise import restored
 from phasejax._version import __version__
 from phasejax.diagnosis._bootstrap import ColumnScores
@@ -21,9 +25,38 @@ from phasejax.diagnosis._simulator import BOUNDS
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.theory import Regime
 
+_Read = TypeVar("_Read")
 _NOT_FINITE = ("inf", "-inf", "nan")
 # The least value of each count of rows, columns and signals.
 _COUNTS = {"n": 2, "labelled": 1, "d_x": 2, "d_y": 2, "label_columns": 1, "k": 1}
+
+
+def from_file(path: str | Path, read: Callable[[Any], _Read]) -> _Read:
+    """What `read` makes of the plain objects in a JSON file.
+
+    Raises:
+        ValueError: a file that is missing, incomplete or no JSON, and what `read` refuses; with the file's name.
+    """
+    check_regular_file(path)
+    check_memory(str(path), 10 * os.path.getsize(path))
+    try:
+        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: expected a readable file, got {error.strerror or error}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: expected a complete JSON file, got {error}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise ValueError(f"{path}: expected a JSON file, got something else") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ValueError(f"{path}: expected a complete JSON file, got {error}") from None
+    try:
+        return read(saved)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except (TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+        # Each field is of its type; these are lengths and names that do not belong together.
+        raise ValueError(f"{path}: expected what phasejax diagnose --json wrote, got fields that disagree "
+                         f"({type(error).__name__}: {error})") from None
 
 
 def diagnosis_fields(saved: Any, *, origin: str, finite: bool = False) -> dict[str, Any]:
