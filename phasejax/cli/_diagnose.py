@@ -1,26 +1,15 @@
 """The command `phasejax diagnose`: what to train on two paired arrays, and how sure that is."""
 
-import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import (
-    TABLES,
-    LabelKind,
-    Missing,
-    check_ending,
-    read_confounders,
-    read_files,
-    say_written,
-    write_json,
-    write_table,
-)
+from phasejax.cli._files import check_ending, read_confounders
 from phasejax.cli._inspect import say_headlines
+from phasejax.cli._options import UNNAMED, FigureOptions, LabelOptions, ProgressOption, RowOptions
 
 
 @dataclass(frozen=True)
@@ -44,9 +33,6 @@ class Diagnose:
     """Classes (integers, text) or real values, one or many columns: .npy, .npz, .csv, .parquet, one column of
     a table (FILE.csv:class), of AnnData (FILE.h5ad:obs/cell_type) or MuData (FILE.h5mu:rna/obs/cell_type).
     Rows without label are unlabelled."""
-    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
-    """File with the row numbers (from 0) that the labels belong to, where neither identifiers nor
-    missing labels say so."""
     k: int | None = None
     """Width of your embedding: outputs of each encoder. When left out, the answer is a curve over widths."""
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
@@ -68,79 +54,51 @@ class Diagnose:
     """published adds the absolute ridge of the paper's code, 1e-6 in squared units of the data (method spectral)."""
     confidence: float = 0.9
     """Level of the intervals, and probability from which a regime is stated."""
-    label_kind: LabelKind = "auto"
-    """What the labels are, where their type does not tell."""
-    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Column of the tables that identifies the rows; found by its name when left out."""
-    by_position: bool = False
-    """Pair rows by position although there are identifiers."""
-    missing: Missing = "error"
-    """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
-    flatten: bool = False
-    """Make each image of a batch (n, height, width) or (n, height, width, channels) a row."""
     seed: int = 0
     """Seed of a pilot's networks, and of all that method moments draws."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write everything that was estimated as JSON to this file (docs/json.md says what the keys are)."""
     draws: bool = False
     """Whether --json also holds all draws of scores and parameters, which are most of it. A baseline that monitor
     compares by method moments needs them."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the estimates with their intervals as a table to this file: .csv, or .json as --json does."""
-    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also draw the scores and the label content, or the classified spectra, to this file (.png, .pdf or .svg)."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write a report to this file: one HTML page with figures."""
-    progress: bool = True
-    """Show on a terminal how far the work is."""
+    about_labels: Annotated[LabelOptions, UNNAMED] = field(default_factory=LabelOptions)
+    rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
+    files: Annotated[FigureOptions, UNNAMED] = field(default_factory=FigureOptions)
+    shown: Annotated[ProgressOption, UNNAMED] = field(default_factory=ProgressOption)
 
     def run(self) -> int:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
         from phasejax._core.atomic_files import written_together
-        from phasejax._core.progress import progress_bars
 
-        check_outputs((self.json, self.out, self.figure, self.report),
-                      (self.x, self.y, self.labels, self.labelled, self.groups, *self.confounders))
-        check_ending("--out", self.out, TABLES)
-        check_ending("--figure", self.figure, (".png", ".pdf", ".svg"))
+        self.files.check((self.x, self.y, self.labels, self.about_labels.labelled, self.groups, *self.confounders),
+                         self.report)
         check_ending("--report", self.report, (".html", ".htm"), "; a browser prints the page as PDF"
                      if self.report and self.report.suffix.lower() == ".pdf" else "")
-        as_json = self.json or (self.out and self.out.suffix.lower() == ".json")
+        as_json = self.files.json or (self.files.out and self.files.out.suffix.lower() == ".json")
         if self.draws and not as_json:
             raise ValueError("--draws: expected --json with it, got none")
         if self.draws and self.method == "spectral":
             raise ValueError("--draws: expected method content or moments, got spectral, which draws nothing")
         if self.report and self.method != "content":
             raise ValueError(f"--report: expected method content, got {self.method}")
-        with (progress_bars("diagnosis (reading)", units_per_second=10) if self.progress
-              else contextlib.nullcontext(False)) as progress:
-            from phasejax.diagnosis import Diagnosis, diagnose
-            from phasejax.io import load_array
+        with self.shown.bars("diagnosis (reading)", units_per_second=10) as progress:
+            from phasejax.diagnosis import Diagnosis, diagnose, plot_diagnosis
 
-            labelled = None if self.labelled is None else load_array(self.labelled)
-            files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
-                               flatten=self.flatten)
-            confounders = read_confounders(self.confounders, self.id)
-            say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
-                          missing=self.missing)
-            found = diagnose(**files, confounders=confounders, labelled=labelled, method=self.method, k=self.k,
-                             pilot=self.pilot, pca=self.pca, fit=self.fit, confidence=self.confidence,
-                             label_kind=self.label_kind, ridge=self.ridge, by_position=self.by_position,
-                             missing=self.missing, seed=self.seed, progress=progress)
+            given = {**self.about_labels.read(), **self.rows.matching,
+                     **self.rows.read(x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
+            confounders = read_confounders(self.confounders, self.rows.id)
+            say_headlines(**given)
+            found = diagnose(**given, confounders=confounders, method=self.method, k=self.k, pilot=self.pilot,
+                             pca=self.pca, fit=self.fit, confidence=self.confidence, ridge=self.ridge, seed=self.seed,
+                             progress=progress)
         options = {"draws": True} if self.draws else {}
         with written_together() as place:
-            write_json(self.json and place(self.json), found, **options)
-            write_table(self.out and place(self.out), found, self.out, **options)
-            if self.figure:
-                from phasejax.diagnosis import plot_diagnosis
-                from phasejax.plotting import paper_style
-
-                with paper_style():
-                    plot_diagnosis(found).savefig(place(self.figure), dpi=300)
+            self.files.write(place, found, **options)
+            self.files.draw(place, plot_diagnosis, found)
             if self.report and isinstance(found, Diagnosis):
                 from phasejax.diagnosis import write_report
 
                 write_report(found, place(self.report), sources={"x": self.x, "y": self.y, "labels": self.labels})
-        say_written(self.json, self.out, self.figure, self.report)
+        self.files.say_written(self.report)
         print(printable(found.summary()))
         return 0

@@ -1,26 +1,14 @@
 """The command `phasejax heads`: train light heads on the frozen features of two models, and score what they hold."""
 
-import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import (
-    TABLES,
-    LabelKind,
-    Missing,
-    check_ending,
-    read_files,
-    say_written,
-    write_json,
-    write_table,
-)
-
-_FIGURES = (".png", ".pdf", ".svg")
+from phasejax.cli._files import LabelKind, check_ending
+from phasejax.cli._options import UNNAMED, FigureOptions, ProgressOption, RowOptions
 
 
 @dataclass(frozen=True)
@@ -82,46 +70,29 @@ class Heads:
     """Level of the intervals."""
     label_kind: LabelKind = "auto"
     """What the labels are, where their type does not tell."""
-    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Column of the tables that identifies the rows; found by its name when left out."""
-    by_position: bool = False
-    """Pair rows by position although there are identifiers."""
-    missing: Missing = "error"
-    """What to do about missing values in features: drop keeps complete rows, mean fills in means of columns."""
-    flatten: bool = False
-    """Make each image of a batch (n, height, width) or (n, height, width, channels) a row."""
     seed: int = 0
     """Seed of the split and of all trainings."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the scores as a table to this file: .csv, or .json as --json does."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write all results as JSON to this file (docs/json.md says what the keys are)."""
-    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also draw the scores to this file (.png, .pdf or .svg)."""
     save: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also save the trained heads to this file (.npz), for phasejax.deep.load_heads."""
-    progress: bool = True
-    """Show on a terminal how far the work is."""
+    rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
+    files: Annotated[FigureOptions, UNNAMED] = field(default_factory=FigureOptions)
+    shown: Annotated[ProgressOption, UNNAMED] = field(default_factory=ProgressOption)
 
     def run(self) -> int:
         """Train and score, write the files that were asked for, and print the scores."""
         from phasejax._core.atomic_files import written_together
-        from phasejax._core.progress import progress_bars
 
         if not self.labels:
             raise ValueError("--labels: expected at least one target, got none")
-        inputs = (self.x, self.y, *self.labels, *self.nuisance, self.groups, self.split, self.heads)
-        check_outputs((self.json, self.out, self.figure, self.save), inputs)
-        check_ending("--out", self.out, TABLES)
-        check_ending("--figure", self.figure, _FIGURES)
+        self.files.check((self.x, self.y, *self.labels, *self.nuisance, self.groups, self.split, self.heads), self.save)
         check_ending("--save", self.save, (".npz",))
         grid = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay, "alpha": self.alpha,
                 "temperature": self.temperature}
         for name, values in grid.items():
             if not values:
                 raise ValueError(f"--{name.replace('_', '-')}: expected at least one value, got none")
-        with progress_bars("heads") if self.progress else contextlib.nullcontext(False) as progress:
-            from phasejax.deep import load_heads, train_heads
+        with self.shown.bars("heads") as progress:
+            from phasejax.deep import load_heads, plot_heads, train_heads
             from phasejax.diagnosis import compare_heads
 
             files, targets = self._files()
@@ -131,22 +102,16 @@ class Heads:
                 **files, **targets, bottleneck=self.bottleneck, widths=self.widths,
                 norm=None if self.norm == "none" else self.norm, dropout=self.dropout, grid=grid, batch=self.batch,
                 epochs=self.epochs, patience=self.patience, seeds=self.seeds, label_kind=self.label_kind,
-                heads=given, confidence=self.confidence, by_position=self.by_position, missing=self.missing,
-                seed=self.seed, probes=self.probes, progress=progress, **options)
+                heads=given, confidence=self.confidence, seed=self.seed, probes=self.probes, progress=progress,
+                **self.rows.matching, **options)
             if self.diagnosis:
                 found = compare_heads(found, progress=progress)
         with written_together() as place:
-            write_json(self.json and place(self.json), found)
-            write_table(self.out and place(self.out), found, self.out)
-            if self.figure:
-                from phasejax.deep import plot_heads
-                from phasejax.plotting import paper_style
-
-                with paper_style():
-                    plot_heads(found).savefig(place(self.figure), dpi=300)
+            self.files.write(place, found)
+            self.files.draw(place, plot_heads, found)
             if self.save:
                 found.heads.save(place(self.save))
-        say_written(self.json, self.out, self.figure, self.save)
+        self.files.say_written(self.save)
         print(printable(found.summary()))
         return 0
 
@@ -156,10 +121,9 @@ class Heads:
         from phasejax.io._named_files import has_named_columns
 
         def rows_of(path, name):
-            return as_named(path, name, id_column=self.id if has_named_columns(path) else None)
+            return as_named(path, name, id_column=self.rows.id if has_named_columns(path) else None)
 
-        read = read_files({"x": self.x, "y": self.y, "labels": self.labels[0], "groups": self.groups}, self.id,
-                          flatten=self.flatten)
+        read = self.rows.read(x=self.x, y=self.y, labels=self.labels[0], groups=self.groups)
         read["split"] = None if self.split is None else rows_of(self.split, "split")
         targets: dict[str, dict[str, Any]] = {"labels": {}, "nuisance": {}}
         for argument, paths in (("labels", self.labels), ("nuisance", self.nuisance)):

@@ -1,6 +1,6 @@
 """The command `phasejax inspect`: what two files and their labels are, before anything is computed from them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +8,8 @@ import tyro
 
 from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import LabelKind, Missing, read_files, write_results
+from phasejax.cli._files import write_results
+from phasejax.cli._options import UNNAMED, LabelOptions, RowOptions
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,10 @@ class Inspect:
     """The other view; rows are matched by identifiers where both files have them, else by position."""
     labels: Annotated[str | None, tyro.conf.arg(metavar="L")] = None
     """Classes or real values, as in diagnose."""
-    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
-    """File with the row numbers (from 0) that the labels belong to, where neither identifiers nor
-    missing labels say so."""
-    label_kind: LabelKind = "auto"
-    """What the labels are, where their type does not tell."""
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
     """Which rows belong together (patient, donor, star): a file, or one column of a table (FILE.csv:patient)."""
-    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Column of the tables that identifies the rows; found by its name when left out."""
-    by_position: bool = False
-    """Pair rows by position although there are identifiers."""
-    missing: Missing = "error"
-    """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
-    flatten: bool = False
-    """Take each image of an array (n, height, width) or (n, height, width, channels) as one row."""
+    about_labels: Annotated[LabelOptions, UNNAMED] = field(default_factory=LabelOptions)
+    rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write everything that was found to this file."""
 
@@ -48,17 +38,14 @@ class Inspect:
         """Look at the files, write the file that was asked for, and print the screen."""
         from phasejax._core.progress import progress_bars
 
-        check_outputs([self.json], (self.x, self.y, self.labels, self.labelled, self.groups))
-        if self.labels is None and self.labelled is not None:
+        check_outputs([self.json], (self.x, self.y, self.labels, self.about_labels.labelled, self.groups))
+        if self.labels is None and self.about_labels.labelled is not None:
             raise ValueError("--labelled: expected --labels with it, got none")
         with progress_bars("inspect (reading)"):
-            from phasejax.io import inspect_pair, load_array
+            from phasejax.io import inspect_pair
 
-            files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id,
-                               flatten=self.flatten)
-            labelled = None if self.labelled is None else load_array(self.labelled)
-            found = inspect_pair(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
-                                 missing=self.missing)
+            read = self.rows.read(x=self.x, y=self.y, labels=self.labels, groups=self.groups)
+            found = inspect_pair(**read, **self.about_labels.read(), **self.rows.matching)
         write_results(found, self.json, None)
         print(printable(found.summary()))
         return 0

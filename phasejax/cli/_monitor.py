@@ -1,16 +1,14 @@
 """The command `phasejax monitor`: has anything moved since a saved diagnosis?"""
 
-import contextlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
 
-from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import TABLES, LabelKind, Missing, check_ending, read_files, write_results
+from phasejax.cli._files import write_results
 from phasejax.cli._inspect import say_headlines
+from phasejax.cli._options import UNNAMED, LabelOptions, ProgressOption, RowOptions, TableOptions
 
 
 @dataclass(frozen=True)
@@ -29,51 +27,32 @@ class Monitor:
     """The other view; rows are matched by identifiers where both files have them, else by position."""
     labels: Annotated[str, tyro.conf.arg(metavar="L")]
     """Labels of the same kind as the baseline's, one row per labelled sample."""
-    labelled: Annotated[str | None, tyro.conf.arg(metavar="ROWS")] = None
-    """File with the row numbers (from 0) that have labels, when not all do."""
-    label_kind: LabelKind = "auto"
-    """What the labels are, where their type does not tell."""
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
     """Which rows belong together (patient, donor, star), where the baseline has groups: a file, or one column of a
     table (FILE.csv:patient)."""
     level: float = 0.01
     """Chance of a false alarm, over all that is compared."""
-    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Column of the tables that identifies the rows; found by its name when left out."""
-    by_position: bool = False
-    """Pair rows by position although there are identifiers."""
-    missing: Missing = "error"
-    """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
     seed: int = 0
     """Seed of all random draws."""
-    progress: bool = True
-    """Show on a terminal how far the work is."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the table of all changes to this file: .csv, or .json as --json does."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the comparison as JSON to this file (docs/json.md says what the keys are)."""
+    about_labels: Annotated[LabelOptions, UNNAMED] = field(default_factory=LabelOptions)
+    rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
+    files: Annotated[TableOptions, UNNAMED] = field(default_factory=TableOptions)
+    shown: Annotated[ProgressOption, UNNAMED] = field(default_factory=ProgressOption)
 
     def run(self) -> int:
         """Diagnose the new arrays, compare with the baseline, and print what has moved."""
-        from phasejax._core.progress import progress_bars
-
-        check_ending("--out", self.out, TABLES)
-        check_outputs((self.json, self.out), (self.baseline, self.x, self.y, self.labels, self.labelled, self.groups))
+        self.files.check((self.baseline, self.x, self.y, self.labels, self.about_labels.labelled, self.groups))
         if not 0 < self.level < 1:
             raise ValueError(f"--level: expected a number above 0 and below 1, got {self.level}")
-        with (progress_bars("diagnosis (reading)", units_per_second=10) if self.progress
-              else contextlib.nullcontext(False)) as progress:
+        with self.shown.bars("diagnosis (reading)", units_per_second=10) as progress:
             from phasejax.diagnosis import detect_drift, diagnose_again, load_baseline
-            from phasejax.io import load_array
 
             baseline = load_baseline(self.baseline)
-            files = read_files({"x": self.x, "y": self.y, "labels": self.labels, "groups": self.groups}, self.id)
-            labelled = None if self.labelled is None else load_array(self.labelled)
-            say_headlines(**files, labelled=labelled, label_kind=self.label_kind, by_position=self.by_position,
-                          missing=self.missing)
-            now = diagnose_again(baseline, **files, labelled=labelled, label_kind=self.label_kind, seed=self.seed,
-                                 by_position=self.by_position, missing=self.missing, progress=progress)
+            given = {**self.about_labels.read(), **self.rows.matching,
+                     **self.rows.read(x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
+            say_headlines(**given)
+            now = diagnose_again(baseline, **given, seed=self.seed, progress=progress)
         drift = detect_drift(baseline, now, level=self.level)
-        write_results(drift, self.json, self.out)
+        write_results(drift, *self.files.files)
         print(printable(drift.summary()))
         return 3 if drift.moved else 0

@@ -1,16 +1,14 @@
 """The command `phasejax similarity`: how alike are two representations of the same samples?"""
 
-import contextlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from phasejax._core.atomic_files import check_outputs
 from phasejax._core.terminal import printable
-from phasejax.cli._files import TABLES, Missing, check_ending, read_files, write_results
+from phasejax.cli._files import write_results
 from phasejax.cli._inspect import say_headlines
+from phasejax.cli._options import UNNAMED, ProgressOption, RowOptions, TableOptions
 
 
 @dataclass(frozen=True)
@@ -47,30 +45,16 @@ class Similarity:
     pca: Annotated[int | None, tyro.conf.arg(metavar="K")] = None
     """Project each view with more columns on its K leading principal components first (columns are not
     standardised)."""
-    id: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Column of the tables that identifies the rows; found by its name when left out."""
-    by_position: bool = False
-    """Pair rows by position although there are identifiers."""
-    missing: Missing = "error"
-    """What to do about missing values: drop keeps complete rows, mean fills in means of columns."""
-    flatten: bool = False
-    """Take each image of an array (n, height, width) or (n, height, width, channels) as one row."""
     seed: int = 0
     """Seed of the random pairings and parts."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the table to this file: .csv, or .json as --json does."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write all results as JSON to this file (docs/json.md says what the keys are)."""
-    progress: bool = True
-    """Show on a terminal how far the work is."""
+    rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
+    files: Annotated[TableOptions, UNNAMED] = field(default_factory=TableOptions)
+    shown: Annotated[ProgressOption, UNNAMED] = field(default_factory=ProgressOption)
 
     def run(self) -> int:
         """Compare the two representations, write the file that was asked for, and print the table."""
-        from phasejax._core.progress import progress_bars
-
-        check_ending("--out", self.out, TABLES)
-        check_outputs((self.json, self.out), (self.x, self.y, self.groups))
-        with progress_bars("similarity (reading)") if self.progress else contextlib.nullcontext(False) as progress:
+        self.files.check((self.x, self.y, self.groups))
+        with self.shown.bars("similarity (reading)") as progress:
             from phasejax.similarity import compare_representations
             from phasejax.similarity._compare import check_options
 
@@ -79,10 +63,9 @@ class Similarity:
                     "metrics", "k", "distance", "bandwidth", "components", "permutations", "resamples", "confidence",
                     "pca", "seed")}
             check_options(**options)  # before the files, which may be large
-            files = read_files({"x": self.x, "y": self.y, "groups": self.groups}, self.id, flatten=self.flatten)
-            say_headlines(**files, by_position=self.by_position, missing=self.missing)
-            found = compare_representations(**files, **options, by_position=self.by_position, missing=self.missing,
-                                            progress=progress)
-        write_results(found, self.json, self.out)
+            given = {**self.rows.read(x=self.x, y=self.y, groups=self.groups), **self.rows.matching}
+            say_headlines(**given)
+            found = compare_representations(**given, **options, progress=progress)
+        write_results(found, *self.files.files)
         print(printable(found.summary()))
         return 0
