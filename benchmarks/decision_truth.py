@@ -14,6 +14,7 @@ view's own and outputs beyond k are held at zero. They are trained together in o
     python -m benchmarks.decision_truth train PAIRS.npz FILE  # reads it; needs only jax, optax and scikit-learn
 
 `python -m benchmarks decision_truth` does both. It took four minutes on a GPU; on two cores it takes most of a day.
+`train ... FILE --splits N` with a FILE of fewer splits trains those that it lacks.
 """
 
 import argparse
@@ -50,6 +51,8 @@ def train_all(pairs: Mapping[str, Mapping[str, np.ndarray]], file: Path, *, size
               processes: int = 2, command: str = "") -> dict[str, Any]:
     """Train and probe; what is done is in `file` after each group of pairs, and is not done again.
 
+    A file of fewer splits is gone on with: the scores of the splits that it lacks are added to those that it has.
+
     Args:
         pairs: x, y, labels and kind of each pair, by name.
         file: JSON of the results; see `read_truth`.
@@ -62,39 +65,49 @@ def train_all(pairs: Mapping[str, Mapping[str, np.ndarray]], file: Path, *, size
         command: command that is written into the file.
     """
     begin = time.monotonic()
-    settings = {"splits": splits, "steps": steps, "checks": checks, "decays": list(DECAYS), "ks": list(KS)}
+    settings = {"steps": steps, "checks": checks, "decays": list(DECAYS), "ks": list(KS)}
     found = json.loads(file.read_text()) if file.is_file() else {}
     if found.get("settings") != settings:
-        found = {"command": command, "device": "", "settings": settings, "pairs": {}}
-    found["device"] = str(jax.devices()[0].device_kind)
+        found = {"settings": settings, "pairs": {}}
+    found = {"command": command, "device": str(jax.devices()[0].device_kind)} | found
 
     names = list(pairs)
     groups = [names[start:start + group] for start in range(0, len(names), group)]
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: list[tuple[str, list[str], list[Future], dict]] = []
+        waiting: list[tuple[range, str, list[str], list[Future], dict]] = []
         for size in ("raw", *sizes):
             for members in groups:
-                todo = [name for name in members if size not in found["pairs"].get(name, {}).get("sizes", {})]
+                done = {name: _splits_done(found, name, size) for name in members}
+                todo = [name for name in members if done[name] < splits]
                 if not todo:
                     continue
                 if time.monotonic() - begin > limit:
                     print(f"{size}: left out {todo}", flush=True)
                     continue
-                waiting.append(_begin(pool, pairs, todo, size, splits, steps, checks, group))
+                # The pairs of a group have as many new splits each; those of which one has more are done again.
+                numbers = range(min(done[name] for name in todo), splits)
+                waiting.append(_begin(pool, pairs, todo, size, numbers, steps, checks, group))
                 print(f"{time.monotonic() - begin:6.0f} s: trained {size}, {', '.join(todo)}", flush=True)
-                while waiting and all(future.done() for future in waiting[0][2]):
-                    _finish(found, file, pairs, splits, *waiting.pop(0))
+                while waiting and all(future.done() for future in waiting[0][3]):
+                    _finish(found, file, pairs, *waiting.pop(0))
         for rest in waiting:
-            _finish(found, file, pairs, splits, *rest)
-            print(f"{time.monotonic() - begin:6.0f} s: probed {rest[0]}, {', '.join(rest[1])}", flush=True)
+            _finish(found, file, pairs, *rest)
+            print(f"{time.monotonic() - begin:6.0f} s: probed {rest[1]}, {', '.join(rest[2])}", flush=True)
     return found
 
 
-def _begin(pool, pairs, names, size, splits, steps, checks, group):
-    """Train the networks of some pairs and hand their codes to the processes that probe."""
+def _splits_done(found, name, size):
+    """How many splits of a pair the file has for networks of a size."""
+    part = found["pairs"].get(name, {}).get("sizes", {}).get(size)
+    return 0 if part is None else len(next(iter(next(iter(part["scores"].values())).values()))[-1])
+
+
+def _begin(pool, pairs, names, size, numbers, steps, checks, group):
+    """Train the networks of some pairs on splits and hand their codes to the processes that probe."""
+    splits = len(numbers)
     rows = {(name, s): split_rows(pairs[name]["labels"], str(pairs[name]["kind"]), s)
-            for name in names for s in range(splits)}
+            for name in names for s in numbers}
     reached = {}
     if size == "raw":
         codes = [raw_views(pairs[name]["x"], pairs[name]["y"], rows[name, s][0]) for name, s in rows]
@@ -102,7 +115,7 @@ def _begin(pool, pairs, names, size, splits, steps, checks, group):
         tasks = [make_task(pairs[name]["x"], pairs[name]["y"], *rows[name, s][:2]) for name, s in rows]
         # Every group has the same shapes, so that one program serves all.
         tasks += tasks[:1] * (group * splits - len(tasks))
-        seeds = np.resize(np.arange(splits), len(tasks)).astype(np.uint32)
+        seeds = np.resize(np.array(numbers), len(tasks)).astype(np.uint32)
         outputs, reached, decays = cast(Any, jax.device_get(trained_codes(
             jax.tree.map(lambda *parts: np.stack(parts), *tasks), SIZES[size], steps=steps, checks=checks,
             seeds=seeds)))
@@ -112,21 +125,25 @@ def _begin(pool, pairs, names, size, splits, steps, checks, group):
         codes = [coded(outputs, i, len(pairs[name]["x"])) for i, (name, _) in enumerate(rows)]
     futures = [pool.submit(probe, Probed(code, pairs[name]["labels"], str(pairs[name]["kind"]), rows[name, s]))
                for code, (name, s) in zip(codes, rows, strict=True)]
-    return size, names, futures, reached
+    return numbers, size, names, futures, reached
 
 
-def _finish(found, file, pairs, splits, size, names, futures, reached):
-    """Wait for the probes of some pairs and write them to the file."""
+def _finish(found, file, pairs, numbers, size, names, futures, reached):
+    """Wait for the probes of some pairs and add their scores to those of earlier splits in the file."""
+    splits = len(numbers)
     for i, name in enumerate(names):
         scores = [future.result() for future in futures[i * splits:(i + 1) * splits]]
         entry = found["pairs"].setdefault(name, {"kind": str(pairs[name]["kind"]), "rows": len(pairs[name]["x"]),
                                                  "sizes": {}})
+        earlier = entry["sizes"].get(size, {"scores": {}})["scores"]
         table: dict[str, dict[str, list]] = {}
         for representation, k in scores[0]:
             chosen, scored = ([round(split[representation, k][part], 3) for split in scores] for part in (0, 1))
             # On validation rows only the losses of CA are compared.
             both = representation.startswith("CA ")
-            table.setdefault(representation, {})[str(k)] = [chosen, scored] if both else [scored]
+            before = earlier.get(representation, {}).get(str(k), [[], []] if both else [[]])
+            table.setdefault(representation, {})[str(k)] = [
+                old[:numbers[0]] + new for old, new in zip(before, [chosen, scored] if both else [scored], strict=True)]
         entry["sizes"][size] = {"scores": table, "steps_and_decays": reached.get(name, {})}
     unfinished = file.with_name(file.name + ".unfinished")
     unfinished.write_text(_compact(found))

@@ -43,8 +43,8 @@ def test_the_stored_truth_covers_every_pair():
     assert decision_truth.TRUTH.stat().st_size < 300_000
     saved = json.loads(decision_truth.TRUTH.read_text())
     assert "decision_truth train" in saved["command"]
-    shape = len(decision_truth.SIZES), saved["settings"]["splits"]
-    for by_k in truth.values():
+    for name, by_k in truth.items():
+        shape = len(decision_truth.SIZES), decision_truth._splits_done(saved, name, "64")
         assert tuple(by_k) == decision_truth.KS
         for scores in by_k.values():
             assert tuple(scores) == decision_truth.REPRESENTATIONS
@@ -130,8 +130,12 @@ def test_true_content_of_a_model_whose_nuisance_is_strong_in_y():
 def test_truth_and_decision_run_on_two_small_pairs(tmp_path, monkeypatch, capsys):
     names = ["wine, first and last", "diabetes, even and odd"]
     small = {"names": names, "sizes": ("64",), "splits": 2, "steps": 4, "checks": 2, "group": 2, "processes": 1}
+    # A run that knew fewer splits is gone on with, and gives the same.
+    decision_truth.run(store=tmp_path / "went on", **small | {"splits": 1})
+    went_on = decision_truth.run(store=tmp_path / "went on", **small)
     rows = decision_truth.run(store=tmp_path, **small)
     assert len(rows) == 2 * 3 * 12
+    assert [entry["value"] for entry in went_on] == pytest.approx([entry["value"] for entry in rows], abs=1e-12)
     assert all(np.isfinite(entry["value"]) for entry in rows)
     # What is done is not done again.
     monkeypatch.setattr(decision_truth, "trained_codes", None)
