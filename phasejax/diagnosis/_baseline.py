@@ -15,6 +15,7 @@ from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._saved import diagnosis_fields, from_file
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
+from phasejax.diagnosis._view_words import components_of
 from phasejax.io._named_together import named_together
 
 
@@ -102,7 +103,7 @@ def check_comparable(found: Diagnosis | MomentDiagnosis | SpectralDiagnosis) -> 
     if isinstance(found, Diagnosis) and found.confounders is not None:
         raise ValueError("baseline: expected a diagnosis without confounders, got one that removed "
                          f"{', '.join(found.confounders.names)}; remove their effect from both data sets first")
-    if any(re.match(r"[xy]: \d+ columns reduced to \d+ principal components", warning) for warning in found.warnings):
+    if components_of(found.warnings):
         raise ValueError("baseline: expected a diagnosis of the columns themselves, got one of principal components, "
                          "which are others in other data; reduce both data sets by the same ones first")
 

@@ -18,6 +18,7 @@ from phasejax.diagnosis._score_plots import plot_content, plot_fair_scores, plot
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.diagnosis._uses import SITUATIONS
+from phasejax.diagnosis._view_words import view_words
 from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, paper_style
 
 _LETTERS_AN_INCH = 16  # in the title
@@ -84,7 +85,7 @@ def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:
     """Scores on the left, label content on the right, as far as there are any."""
     title = diagnosis.verdict.replace("->", "→").replace("R2", "R²")
     figure.suptitle("\n".join(textwrap.wrap(title, round(_LETTERS_AN_INCH * figure.get_figwidth()))), fontsize="medium")
-    scores, seen = diagnosis.scores, diagnosis.seen
+    scores, seen, labels = diagnosis.scores, diagnosis.seen, view_words(diagnosis).labels
     left = right = figure
     if scores and seen:
         places = figure.add_gridspec(1, 2, width_ratios=(3, 2))
@@ -93,12 +94,12 @@ def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:
         k = diagnosis.directions if diagnosis.k is None else diagnosis.k
         plot_content(right.subplots(), diagnosis.content, k)
     if scores and not seen:
-        plot_fair_scores(left.subplots(), scores[-1], RAW)
+        plot_fair_scores(left.subplots(), scores[-1], labels, RAW)
     elif len(scores) == 1:
-        plot_fair_scores(left.subplots(), scores[0])
+        plot_fair_scores(left.subplots(), scores[0], labels)
     elif scores:
         for ax, situation in zip(left.subplots(len(SITUATIONS), 1, sharex=True), SITUATIONS, strict=True):
-            plot_scores_over_k(ax, scores, situation)
+            plot_scores_over_k(ax, scores, situation, labels)
             ax.label_outer()
     return figure
 

@@ -22,6 +22,7 @@ from phasejax.diagnosis._representations import MEASURED
 from phasejax.diagnosis._shared_signal import SharedSignal
 from phasejax.diagnosis._spectra_summary import SpectraSummary
 from phasejax.diagnosis._uses import OBJECTIVES, Use, uses_of
+from phasejax.diagnosis._view_words import view_words
 from phasejax.theory import Regime
 
 
@@ -208,7 +209,8 @@ class Diagnosis:
 
     def _single_words(self) -> str:
         scores = self.scores[-1]
-        called = {"x": "x alone", "y": "y alone", "x and y": "both side by side"}
+        views = view_words(self).views
+        called = {"x": f"{views['x']} alone", "y": f"{views['y']} alone", "x and y": "both side by side"}
         found = ", ".join(f"by {words} {with_interval(s.value, s.low, s.high)}"
                           for words, s in ((words, scores.score(name)) for name, words in called.items()))
         beyond = [name for name in ("x", "y") if scores.clearly_above_chance(name)]

@@ -1,6 +1,6 @@
 """Scores of what can be trained or kept, and label content, drawn on given axes: the pictures of a decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +12,6 @@ from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._uses import SITUATIONS
 from phasejax.plotting import OBJECTIVE_COLOURS
 
-# What each representation is, beside its score.
-REPRESENTATIONS = {
-    "CA": "CA, both encoders", "CP both": "CP both ways, both encoders", "CA of x": "CA, encoder of x",
-    "CA of y": "CA, encoder of y", "CP x->y": "CP x→y, encoder of x", "CP y->x": "CP y→x, encoder of y",
-    "joint": "CA and CP x→y, encoder of x", "x": "x, all columns", "y": "y, all columns",
-    "x and y": "x and y, all columns", "x at k": "principal components of x", "y at k": "principal components of y"}
 RAW_COLOUR = "0.35"
 _COLOURS = {"CA": OBJECTIVE_COLOURS["CA"], "CP": OBJECTIVE_COLOURS["CP"], "jo": OBJECTIVE_COLOURS["joint"]}
 # Label, marker and colour of an objective's content; what predicts in the other direction has a lighter colour.
@@ -32,7 +26,7 @@ def words(metric: str) -> str:
     return metric.replace("R2", "R²")
 
 
-def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) -> None:
+def plot_fair_scores(ax: Axes, scores: FairScores, labels: Mapping[str, str], names: Sequence[str] = ()) -> None:
     """Draw scores of one width with their 90% intervals, situation by situation.
 
     Within a situation everything can be had, and embeddings have the same number of columns. The best embedding of
@@ -41,11 +35,12 @@ def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) ->
     Args:
         ax: where to draw.
         scores: of one width.
+        labels: what each representation is, beside its score.
         names: draw only these, in one group, on an axis that ends at a perfect score.
     """
     groups = {"": (tuple(names), ())} if names else {
         situation: (whole[:1], embeddings) for situation, (whole, embeddings) in SITUATIONS.items()}
-    row, ticks, labels = 0.0, [], []
+    row, ticks, tick_labels = 0.0, [], []
     for situation, (whole, embeddings) in groups.items():
         if situation:
             ax.text(-0.02, row, situation, transform=ax.get_yaxis_transform(), ha="right", va="center", weight="bold")
@@ -58,11 +53,11 @@ def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) ->
             ax.text(1.02, row, with_interval(score.value, score.low, score.high).replace("-", "\u2212"),
                     va="center", transform=ax.get_yaxis_transform(), weight="bold" if name == best else "normal")
             ticks.append(row)
-            labels.append(REPRESENTATIONS[name])
+            tick_labels.append(labels[name])
             row += 1
         row += 0.35
     ax.axvline(scores.chance, color="0.3", linestyle="--", linewidth=1)
-    ax.set(yticks=ticks, yticklabels=labels, ylim=(row - 0.75, -0.6),
+    ax.set(yticks=ticks, yticklabels=tick_labels, ylim=(row - 0.75, -0.6),
            xlabel=f"{words(scores.metric)} on held-out rows; dashed: chance, {significant(scores.chance, 2)}")
     ax.margins(x=0.08)
     if names:
@@ -71,25 +66,26 @@ def plot_fair_scores(ax: Axes, scores: FairScores, names: Sequence[str] = ()) ->
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def plot_scores_over_k(ax: Axes, scores: Sequence[FairScores], situation: str) -> None:
+def plot_scores_over_k(ax: Axes, scores: Sequence[FairScores], situation: str, labels: Mapping[str, str]) -> None:
     """Draw the scores of a situation's embeddings against their width k, and that of all columns as a level.
 
     Args:
         ax: where to draw.
         scores: of several widths.
         situation: a name of `SITUATIONS`.
+        labels: what each representation is.
     """
     whole, embeddings = SITUATIONS[situation]
     ks = [of_k.k for of_k in scores]
     raw = scores[-1].score(whole[0])
     ax.axhspan(raw.low, raw.high, color=RAW_COLOUR, alpha=0.15, linewidth=0)
-    ax.axhline(raw.value, color=RAW_COLOUR, linewidth=1, label=REPRESENTATIONS[whole[0]])
+    ax.axhline(raw.value, color=RAW_COLOUR, linewidth=1, label=labels[whole[0]])
     for name in embeddings:
         found, colour = [of_k.score(name) for of_k in scores], _COLOURS.get(name[:2], RAW_COLOUR)
         ax.fill_between(ks, [one.low for one in found], [one.high for one in found], color=colour, alpha=0.2,
                         linewidth=0)
         ax.plot(ks, [one.value for one in found], marker="o", markersize=3, linewidth=1.3, color=colour,
-                linestyle=":" if name.endswith("at k") else "-", label=REPRESENTATIONS[name])
+                linestyle=":" if name.endswith("at k") else "-", label=labels[name])
     ax.axhline(scores[0].chance, color="0.3", linestyle="--", linewidth=1,
                label=f"chance, {significant(scores[0].chance, 2)}")
     _axis_of_k(ax, ks)

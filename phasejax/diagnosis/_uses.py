@@ -13,6 +13,7 @@ from phasejax._core.digits import significant, with_interval
 from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._fair_scores import FairScores
+from phasejax.diagnosis._view_words import ViewWords, view_words
 
 if TYPE_CHECKING:
     from phasejax.diagnosis._result import Diagnosis
@@ -24,13 +25,6 @@ SITUATIONS = {
     "Both views at hand": (("x and y", "x", "y"), ("CA", "CP both")),
     "Only x at hand": (("x",), ("CA of x", "CP x->y", "joint", "x at k")),
     "Only y at hand": (("y",), ("CA of y", "CP y->x", "y at k")),
-}
-ACTIONS = {
-    "CA": "align (CA)", "CP both": "predict each view from the other (CP both)",
-    "CA of x": "align (CA)", "CA of y": "align (CA)",
-    "CP x->y": "predict y from x (CP x->y)", "CP y->x": "predict x from y (CP y->x)",
-    "joint": "predict y from x and align (joint)", "x": "x as it is", "y": "y as it is",
-    "x and y": "x and y side by side", "x at k": "principal components of x", "y at k": "principal components of y",
 }
 
 
@@ -63,25 +57,25 @@ def uses_of(diagnosis: "Diagnosis") -> tuple[Use, ...]:
         return ()
     found = [_use(diagnosis, situation, *names) for situation, names in SITUATIONS.items()]
     objective = diagnosis.best(OBJECTIVES)
-    text = _by_width(diagnosis, OBJECTIVES)
+    text = _by_width(diagnosis, view_words(diagnosis), OBJECTIVES)
     return (*found, Use("One objective", objective, objective, objective.decided, text))
 
 
 def _use(diagnosis: "Diagnosis", situation: str, whole: tuple[str, ...], embeddings: tuple[str, ...]) -> Use:
     everything, embedding = diagnosis.best((*whole, *embeddings)), diagnosis.best(embeddings)
     raw = diagnosis.best(whole).name
-    widest = diagnosis.scores[-1]
+    widest, words = diagnosis.scores[-1], view_words(diagnosis)
     score = widest.score(raw)
     if not any(widest.clearly_above_chance(name) for name in (*whole, *embeddings)):
-        text = (f"nothing predicts the labels clearly above chance, {significant(widest.chance, 2)}: {ACTIONS[raw]}, "
-                f"{widest.metric} {with_interval(score.value, score.low, score.high)}")
+        text = (f"nothing predicts the labels clearly above chance, {significant(widest.chance, 2)}: "
+                f"{words.actions[raw]}, {widest.metric} {with_interval(score.value, score.low, score.high)}")
         return Use(situation, everything, embedding, False, text)
-    text = (f"{ACTIONS[raw]}, {widest.metric} {with_interval(score.value, score.low, score.high)}; "
-            f"{_width(diagnosis)}: {_by_width(diagnosis, embeddings, raw)}")
+    text = (f"{words.actions[raw]}, {widest.metric} {with_interval(score.value, score.low, score.high)}; "
+            f"{_width(diagnosis)}: {_by_width(diagnosis, words, embeddings, raw)}")
     return Use(situation, everything, embedding, embedding.decided, text)
 
 
-def _by_width(diagnosis: "Diagnosis", names: Sequence[str], raw: str | None = None) -> str:
+def _by_width(diagnosis: "Diagnosis", words: ViewWords, names: Sequence[str], raw: str | None = None) -> str:
     """The best of the names at each width, widths with one answer together."""
     answers = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
     parts = []
@@ -90,13 +84,13 @@ def _by_width(diagnosis: "Diagnosis", names: Sequence[str], raw: str | None = No
         first, (scores, choice) = alike[0][0].k, alike[-1]
         widths = "" if len(diagnosis.scores) == 1 else (
             f"k = {first}" + (f" to {scores.k}" if len(alike) > 1 else "") + ": ")
-        parts.append(f"{widths}{ACTIONS[name]}, {_shown(scores.score(name))}"
-                     f"{f' at k = {scores.k}' if len(alike) > 1 else ''}{_cost(scores, name, raw)} "
+        parts.append(f"{widths}{words.actions[name]}, {_shown(scores.score(name))}"
+                     f"{f' at k = {scores.k}' if len(alike) > 1 else ''}{_cost(scores, name, raw, words)} "
                      f"({_certainty(choice)})")
     return "; ".join(parts)
 
 
-def _cost(scores: FairScores, name: str, raw: str | None) -> str:
+def _cost(scores: FairScores, name: str, raw: str | None, words: ViewWords) -> str:
     """What compression costs beside all columns."""
     if raw is None:
         return ""
@@ -104,7 +98,8 @@ def _cost(scores: FairScores, name: str, raw: str | None) -> str:
     cost = float(_shown(scores.score(raw))) - float(_shown(scores.score(name)))
     if abs(cost) < 0.005:
         return ""
-    return f", {significant(abs(cost), 1 if abs(cost) < 0.1 else 2)} {'less' if cost > 0 else 'more'} than all columns"
+    return (f", {significant(abs(cost), 1 if abs(cost) < 0.1 else 2)} {'less' if cost > 0 else 'more'} than "
+            f"{words.whole[raw]}")
 
 
 def _shown(score: Score) -> str:

@@ -10,9 +10,9 @@ from matplotlib.text import Text
 
 from phasejax._core.digits import significant, with_interval
 from phasejax.diagnosis import plot_diagnosis, plot_spectrum
-from phasejax.diagnosis._score_plots import REPRESENTATIONS
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.diagnosis._uses import SITUATIONS
+from phasejax.diagnosis._view_words import view_words
 
 # Signal below nuisance: the third component predicts the labels, the second does not.
 MIXED = ClassifiedSpectrum(values=np.array([0.9, 0.7, 0.4, 0.2]), r2=np.array([0.8, 0.0, 0.5, 0.1]),
@@ -89,7 +89,7 @@ def test_a_decision_is_scores_and_label_content(saved_decision):
     title, texts, axes = drawn(saved_decision)
     assert title.replace("\n", " ") == saved_decision.verdict.replace("R2", "R²")
     scores, content = saved_decision.scores[0], saved_decision.content
-    for name, words in REPRESENTATIONS.items():
+    for name, words in view_words(saved_decision).labels.items():
         score = scores.score(name)
         assert words in texts
         shown = with_interval(score.value, score.low, score.high).replace("-", "\u2212")
@@ -113,7 +113,7 @@ def test_scores_at_several_widths_are_curves(saved_decision):
     scores = saved_decision.scores[0]
     widths = tuple(dataclasses.replace(scores, k=k) for k in (1, 2, 4, 8))
     _, texts, axes = drawn(dataclasses.replace(saved_decision, k=None, scores=widths))
-    curves = [line for ax in axes for line in ax.lines if line.get_label() == REPRESENTATIONS["joint"]]
+    curves = [line for ax in axes for line in ax.lines if line.get_label() == "CA and CP x→y, encoder of x"]
     assert len(curves) == 1
     np.testing.assert_array_equal(curves[0].get_xdata(), [1, 2, 4, 8])
     np.testing.assert_allclose(curves[0].get_ydata(), scores.score("joint").value)
@@ -126,7 +126,7 @@ def test_where_nothing_is_shared_only_the_columns_are_drawn(saved_decision):
     title, texts, axes = drawn(dataclasses.replace(saved_decision, shared=shared))
     assert title.startswith("no shared signal seen")
     assert len(axes) == 1
-    assert {text for text in texts if text in REPRESENTATIONS.values()} == {
+    assert {text for text in texts if text in view_words(saved_decision).labels.values()} == {
         "x, all columns", "y, all columns", "x and y, all columns"}
 
 

@@ -8,7 +8,8 @@ from phasejax.diagnosis._bootstrap import Score
 from phasejax.diagnosis._decision import Choice
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._result import Diagnosis
-from phasejax.diagnosis._uses import ACTIONS, OBJECTIVES, SITUATIONS
+from phasejax.diagnosis._uses import OBJECTIVES, SITUATIONS
+from phasejax.diagnosis._view_words import ViewWords, view_words
 
 # What the three degrees of certainty mean.
 CERTAINTIES = {
@@ -31,6 +32,7 @@ class Option:
         loss: by how much the best of the line is above this one on average, at the greatest width.
         needed: what would decide it, or make sure.
         cost: by how much the score at the greatest width is below that of all columns; None without such a yardstick.
+        whole: what "all columns" are in this line: "all columns", or "all components".
     """
 
     widths: str
@@ -43,6 +45,7 @@ class Option:
     loss: float
     needed: str
     cost: float | None = None
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,15 @@ def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
     """The answer by situation; none where nothing shared is seen, or without scores."""
     if not diagnosis.seen or not diagnosis.scores:
         return ()
-    widest = diagnosis.scores[-1]
+    widest, words = diagnosis.scores[-1], view_words(diagnosis)
     found = []
     for situation, (whole, embeddings) in SITUATIONS.items():
         choice = widest.best(whole)
         score = widest.score(choice.name)
-        raw = Option("", ACTIONS[choice.name], score, score, *_certainty(choice, widest))
-        found.append(Line(situation, raw, tuple(ACTIONS[name] for name in choice.equal),
-                          _by_width(diagnosis, embeddings, raw.last.value)))
-    return (*found, Line("One objective to train", None, (), _by_width(diagnosis, OBJECTIVES, None)))
+        raw = Option("", words.actions[choice.name], score, score, *_certainty(choice, widest, words))
+        found.append(Line(situation, raw, tuple(words.actions[name] for name in choice.equal),
+                          _by_width(diagnosis, words, embeddings, choice.name)))
+    return (*found, Line("One objective to train", None, (), _by_width(diagnosis, words, OBJECTIVES, None)))
 
 
 def headline(diagnosis: Diagnosis, answer: Sequence[Line]) -> str:
@@ -107,27 +110,29 @@ def width(diagnosis: Diagnosis) -> str:
     return "as an embedding" if k is None else f"as {k} number{'s' * (k > 1)} a view"
 
 
-def _by_width(diagnosis: Diagnosis, names: Sequence[str], whole: float | None) -> tuple[Option, ...]:
+def _by_width(diagnosis: Diagnosis, words: ViewWords, names: Sequence[str], raw: str | None) -> tuple[Option, ...]:
     """The best of the names by width, neighbouring widths with the same answer together."""
     choices = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
+    whole = None if raw is None else diagnosis.scores[-1].score(raw).value
     options = []
     for _, run in groupby(choices, lambda pair: (pair[1].name, _degree(pair[1]))):
         alike = list(run)
         first, (last, choice) = alike[0][0], alike[-1]
         widths = "" if len(choices) == 1 else f"k = {first.k}" + f" to {last.k}" * (len(alike) > 1)
         score = last.score(choice.name)
-        options.append(Option(widths, ACTIONS[choice.name], first.score(choice.name), score,
-                              *_certainty(choice, last), None if whole is None else whole - score.value))
+        options.append(Option(widths, words.actions[choice.name], first.score(choice.name), score,
+                              *_certainty(choice, last, words), None if whole is None else whole - score.value,
+                              "" if raw is None else words.whole[raw]))
     return tuple(options)
 
 
-def _certainty(choice: Choice, scores: FairScores) -> tuple[str, str, float, float, str]:
+def _certainty(choice: Choice, scores: FairScores, words: ViewWords) -> tuple[str, str, float, float, str]:
     """Certainty, rival with its score, expected loss and what is needed."""
     others = [name for name in choice.among if name != choice.name]
     if not others:
         return _degree(choice), "", 0.0, 0.0, choice.needed
     rival = max(others, key=lambda name: choice.scores[name])
-    return (_degree(choice), "" if choice.sure else ACTIONS[rival], scores.score(rival).value,
+    return (_degree(choice), "" if choice.sure else words.actions[rival], scores.score(rival).value,
             choice.expected_loss[choice.name], choice.needed)
 
 

@@ -1,11 +1,11 @@
 """What the answer of a report rests on: tests, content, scores by source and by label column, as plain values."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._representations import NAMES
 from phasejax.diagnosis._result import Diagnosis
-from phasejax.diagnosis._score_plots import REPRESENTATIONS
 from phasejax.diagnosis._uses import SITUATIONS
 from phasejax.plotting import REGIME_COLOURS
 from phasejax.theory import Regime
@@ -61,21 +61,21 @@ def regime_words(member: Regime) -> dict[str, str]:
     return {"name": member.value, "colour": REGIME_COLOURS[member], "meaning": MEANINGS[member]}
 
 
-def scores_by_source(scores: FairScores) -> list[dict[str, Any]]:
+def scores_by_source(scores: FairScores, labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every representation's scores, by situation, with those of each source and the expected loss in its line."""
     groups = []
     for situation, (whole, embeddings) in SITUATIONS.items():
         losses = scores.best(embeddings).expected_loss
         groups.append({"situation": situation, "rows": [
-            {"name": REPRESENTATIONS[name], "score": scores.score(name), "loss": losses.get(name),
+            {"name": labels[name], "score": scores.score(name), "loss": losses.get(name),
              "by_source": [scores.values[source].get(name) for source in scores.sources]}
             for name in (whole[0], *embeddings)]})
     return groups
 
 
-def scores_by_width(scores: tuple[FairScores, ...]) -> list[dict[str, Any]]:
+def scores_by_width(scores: tuple[FairScores, ...], labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every representation's score at each width."""
-    return [{"name": REPRESENTATIONS[name], "values": [of_k.score(name).value for of_k in scores]} for name in NAMES]
+    return [{"name": labels[name], "values": [of_k.score(name).value for of_k in scores]} for name in NAMES]
 
 
 def scores_by_column(scores: FairScores) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from phasejax.diagnosis._representations import RAW
 from phasejax.diagnosis._result import Diagnosis
 from phasejax.diagnosis._score_plots import plot_content, plot_fair_scores, plot_scores_over_k
 from phasejax.diagnosis._uses import SITUATIONS
+from phasejax.diagnosis._view_words import view_words
 from phasejax.diagnosis.report._evidence import components
 from phasejax.diagnosis.report._format import NU, level, percent
 from phasejax.plotting import REGIME_COLOURS, boundary_handles, plot_boundaries
@@ -115,15 +116,15 @@ def draw_scores(diagnosis: Diagnosis) -> Figure | None:
     scores = diagnosis.scores
     if not scores:
         return None
-    widest = scores[-1]
+    widest, labels = scores[-1], view_words(diagnosis).labels
     if diagnosis.seen and len(scores) > 1:
         figure = Figure(figsize=(5.0, 6.0), layout="constrained")
         for ax, situation in zip(figure.subplots(len(SITUATIONS), 1, sharex=True), SITUATIONS, strict=True):
-            plot_scores_over_k(ax, scores, situation)
+            plot_scores_over_k(ax, scores, situation, labels)
             ax.label_outer()
         return figure
     figure = Figure(figsize=(5.0, 4.1 if diagnosis.seen else 1.5), layout="constrained")
-    plot_fair_scores(figure.subplots(), widest, () if diagnosis.seen else RAW)
+    plot_fair_scores(figure.subplots(), widest, labels, () if diagnosis.seen else RAW)
     return figure
 
 

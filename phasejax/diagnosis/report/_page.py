@@ -20,7 +20,7 @@ from phasejax._version import __version__
 from phasejax.diagnosis._bootstrap import LEVEL
 from phasejax.diagnosis._content import KEPT
 from phasejax.diagnosis._result import Diagnosis
-from phasejax.diagnosis._score_plots import REPRESENTATIONS
+from phasejax.diagnosis._view_words import view_words
 from phasejax.diagnosis.report._answer import CERTAINTIES, headline, lines, width
 from phasejax.diagnosis.report._evidence import (
     OF_A_COLUMN,
@@ -69,6 +69,7 @@ def _page(diagnosis: Diagnosis, sources: Mapping[str, str]) -> str:
     """The page as text."""
     answer, scores, seen, fit = lines(diagnosis), diagnosis.scores, diagnosis.seen, described_fit(diagnosis)
     diagram = None if fit is None else phase_diagram(fit)
+    words = view_words(diagnosis)
     # A reader's own defaults (TeX, fonts, sizes) would not be those that the figures are laid out for.
     with matplotlib.style.context(["default", FIGURE_STYLE]):
         drawings = _drawings(diagnosis, diagram)
@@ -76,11 +77,11 @@ def _page(diagnosis: Diagnosis, sources: Mapping[str, str]) -> str:
     return _template().render(
         diagnosis=diagnosis, headline=headline(diagnosis, answer), answer=answer, embedding=width(diagnosis),
         certainties=CERTAINTIES, tests=tests(diagnosis), regime=regime_at_n(diagnosis) if seen else None, kept=KEPT,
-        groups=scores_by_source(scores[-1]) if seen and len(scores) == 1 else [],
-        widths=scores_by_width(scores) if seen and len(scores) > 1 else [],
+        groups=scores_by_source(scores[-1], words.labels) if seen and len(scores) == 1 else [],
+        widths=scores_by_width(scores, words.labels) if seen and len(scores) > 1 else [],
         columns=scores_by_column(scores[-1]) if seen and scores else [],
-        of_a_column=OF_A_COLUMN,
-        raw=[(REPRESENTATIONS[name], scores[-1].score(name)) for name in ("x", "y", "x and y")] if scores else [],
+        of_a_column=OF_A_COLUMN, whole=words.whole["x and y"],
+        raw=[(words.labels[name], scores[-1].score(name)) for name in ("x", "y", "x and y")] if scores else [],
         fit=None if fit is None else fit_values(fit, diagram), warnings=list(warnings), drawings=drawings,
         style=Markup(_read("report.css")), score_level=LEVEL, symbols=SYMBOLS, sources=dict(sources),
         regimes=[{"name": member.value, "colour": colour} for member, colour in REGIME_COLOURS.items()],
