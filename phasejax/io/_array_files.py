@@ -64,7 +64,8 @@ def read_array(file: Path, member: str | None, name: str, flatten: bool = False)
                 values, gone = node[:], None if mask is None else mask[:].astype(bool)
             values = values if packing is None else packing.unpacked(values)
             values = plain_values(values if gone is None else np.ma.masked_array(values, gone), name)
-            return NamedRows(_whole_again(values, node.dtype), ids, notes=tuple(notes))
+            whole = _numpy_type(node).kind in "iu" and bool(np.all((values == np.floor(values)) | np.isnan(values)))
+            return NamedRows(_whole_again(values, node.dtype), ids, notes=tuple(notes), whole=whole)
         table = _table(file, arrays, path, name, flatten)
         of_mask = None
         if mask is not None:

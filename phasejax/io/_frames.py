@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from phasejax.io._other_columns import OtherColumns, is_left_out, left_out_note
-from phasejax.io._plain_values import column_values
+from phasejax.io._plain_values import column_values, stores_whole_numbers
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids
 from phasejax.io._table import EXACT
 from phasejax.io._text_header import is_id_name
 
 
 def of_frame(frame: Any, name: str, id_column: str | None, others: OtherColumns
-             ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None, tuple[str, ...]]:
-    """The columns of a pandas DataFrame as values, identifiers, names and notes, in the order of `NamedRows`.
+             ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None, tuple[str, ...], bool]:
+    """The columns of a pandas DataFrame as values, identifiers, names, notes and `whole`, as `NamedRows` takes them.
 
     Args:
         frame: the DataFrame.
@@ -37,14 +37,15 @@ def of_frame(frame: Any, name: str, id_column: str | None, others: OtherColumns
     notes = (*left_out, *notes, *(f"{name}: column {columns[place]} is read as data, though its name is that of an "
                                    "identifier" for place in named))
     if len(parts) == 1 and parts[0].ndim == 2:  # a column of lists
-        return parts[0], ids, None, notes
+        return parts[0], ids, None, notes, False
     values = np.ascontiguousarray(np.column_stack(parts)) if parts else np.empty((len(frame), 0))
     for column, part in zip(columns, parts, strict=True):
         if values.dtype.kind == "f" and part.dtype.kind in "iu" and part.size and \
                 max(-int(part.min()), int(part.max())) > EXACT:
             raise ValueError(f"{name}: expected numbers that float64 holds exactly, got {part.max()} in column "
                              f"{column} (identifiers? then name the column id)")
-    return values, ids, columns, notes
+    whole = all(stores_whole_numbers(frame.iloc[:, place]) for place in range(frame.shape[1]))
+    return values, ids, columns, notes, whole
 
 
 def _without_others(frame, name, others):

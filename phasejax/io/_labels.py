@@ -17,6 +17,8 @@ LabelKind = Literal["auto", "class", "real"]
 _CLASSES_OF_FLOATS, _MEMBERS_OF_FLOATS = 20, 3
 # Integers of which more differ are classes too, but that deserves a note.
 _MANY_CLASSES = 20
+# Floats of which more differ may be either, if each occurs so often on average.
+_MEMBERS_OF_MANY = 5
 _DECIMAL = re.compile(r"[-+]?\d+[.,]\d+")
 
 
@@ -139,6 +141,27 @@ def label_notes(labels: np.ndarray, kind: str) -> list[str]:
     if labels.dtype.kind in "iu" and _MANY_CLASSES < different <= labels.size / 2:
         return [f"labels: {different} different integers, read as classes (label kind real reads them as numbers)"]
     return []
+
+
+def check_kind_is_clear(labels: np.ndarray, kind: str) -> None:
+    """Refuse to guess what many whole numbers stored as floats are, of which each occurs often.
+
+    They may be classes, of which missing values once made floats, or counts and years.
+
+    Args:
+        labels: shape (m,) or (m, L), none of them missing.
+        kind: what a user says that they are; nothing is refused where that is "class" or "real".
+
+    Raises:
+        ValueError: they may be either.
+    """
+    if kind != "auto" or labels.size != len(labels) or labels.dtype.kind != "f" or not np.isfinite(labels).all() or \
+            not np.all(labels == np.floor(labels)):
+        return
+    different = len(np.unique(labels))
+    if _CLASSES_OF_FLOATS < different <= labels.size / _MEMBERS_OF_MANY:
+        raise ValueError(f"label_kind: expected class or real (--label-kind) for {different} different whole numbers "
+                         "stored as floats, which may be classes or values, got auto")
 
 
 def enough_members(labels: np.ndarray, kind: str, least: int, groups: Int[np.ndarray, "m"] | None = None

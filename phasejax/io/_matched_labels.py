@@ -91,7 +91,8 @@ def labels_of_rows(labels: NamedRows, labelled: ArrayLike | None, x: NamedRows, 
         if len(values) != len(x):
             return None, values  # refused where labels are encoded
         which, values = renumbered(np.arange(len(x)), values, place)
-    return _with_label(which, values, n, notes)
+    which, values = _with_label(which, values, n, notes)
+    return which, values.astype(np.int64) if labels.whole and values.dtype.kind == "f" else values
 
 
 def renumbered(which: Int[np.ndarray, "m"], values: np.ndarray, place: Int[np.ndarray, "n"]

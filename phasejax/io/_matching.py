@@ -25,7 +25,7 @@ from phasejax.io._label_columns import (
     labels_among_features,
     without_label_columns,
 )
-from phasejax.io._labels import LabelKind, enough_members, label_notes, resolved_kind
+from phasejax.io._labels import LabelKind, check_kind_is_clear, enough_members, label_notes, resolved_kind
 from phasejax.io._matched_labels import labels_of_rows, renumbered, without_identifier_column
 from phasejax.io._named import DENSE_NUMBERS
 from phasejax.io._named_together import named_together
@@ -166,7 +166,8 @@ def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_k
         The matched rows, and "class" or "real".
 
     Raises:
-        ValueError: as `match_rows`; fewer than two classes are large enough; text that stands for numbers.
+        ValueError: as `match_rows`; fewer than two classes are large enough; text that stands for numbers; whole
+            numbers stored as floats that may be classes or values.
     """
     check_choice("label_kind", label_kind, get_args(LabelKind))
     matched = match_rows(x, y, labels, labelled=labelled, groups=groups, by_position=by_position, missing=missing)
@@ -177,6 +178,7 @@ def match_labelled(x: Any, y: Any, labels: Any, *, labelled: Any = None, label_k
     if values is None or values.ndim not in (1, 2) or not values.size or \
             len(values) != len(matched.x if which is None else which):
         return matched, label_kind  # refused where labels are encoded
+    check_kind_is_clear(values, label_kind)
     kind = resolved_kind(values, label_kind)
     doubts, spoilt = doubtful_labels(values, kind)
     notes = [*of_columns, *label_notes(values, label_kind), *doubts]

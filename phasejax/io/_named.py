@@ -19,7 +19,7 @@ from phasejax._core.validation import shown
 from phasejax.io._frames import all_differ, of_frame
 from phasejax.io._other_columns import OtherColumns, no_features
 from phasejax.io._packed import find_packing
-from phasejax.io._plain_values import column_values, plain_values
+from phasejax.io._plain_values import column_values, plain_values, stores_whole_numbers
 from phasejax.io._row_identifiers import checked_ids, index_ids, plain_ids, text_ids
 from phasejax.io._table import FLATTEN_HINT, Table
 from phasejax.io._text_header import is_id_name
@@ -38,12 +38,14 @@ class NamedRows:
         ids: Identifiers of the rows, ``(n,)`` of int64 or text; None where there are none.
         columns: Names of the columns of ``values``; None where there are none.
         notes: Lines that say how the input was read, such as ``"x.csv: 300 rows, 12 columns, header, id object_id"``.
+        whole: Whether the source holds whole numbers, though missing values have made floats of them.
     """
 
     values: np.ndarray | Table
     ids: np.ndarray | None = None
     columns: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    whole: bool = False
 
     def __len__(self) -> int:
         return self.values.shape[0] if self.values.shape else 0
@@ -97,6 +99,7 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
         return NamedRows(value)
     else:
         rows = _of_container(value, name, id_column, others)
+        rows = replace(rows, whole=rows.whole or stores_whole_numbers(value))
     values = rows.values
     if isinstance(values, Table) or values.ndim < 3:
         return rows
@@ -121,14 +124,16 @@ def _of_container(value: Any, name: str, id_column: str | None, others: OtherCol
             import pandas as pd
 
             value = value.collect() if kind == "LazyFrame" else value
-            columns = {column: _of_polars(value.get_column(column)) for column in value.columns}
+            columns = {column: _of_polars(value.get_column(column), name) for column in value.columns}
             return NamedRows(*of_frame(pd.DataFrame(columns), name, id_column, others))
         case "polars", "Series":
-            return NamedRows(plain_values(_of_polars(value), name), None, (value.name,))
+            return NamedRows(plain_values(_of_polars(value, name), name), None, (value.name,))
         case "pyarrow", "Table" | "RecordBatch":
-            return NamedRows(*of_frame(value.to_pandas(), name, id_column, others))
+            return NamedRows(*of_frame(value.to_pandas(integer_object_nulls=_may_be_classes(name)), name, id_column,
+                                       others))
         case "pyarrow", _:
-            return NamedRows(column_values(value.to_pandas(), name))
+            column = value.to_pandas(integer_object_nulls=_may_be_classes(name))
+            return NamedRows(column_values(column, name), whole=stores_whole_numbers(column))
         case "anndata", _:
             if value.X is None:
                 raise ValueError(f"{name}: expected an AnnData object with X, got none (pass a layer or obsm)")
@@ -154,7 +159,14 @@ def _of_container(value: Any, name: str, id_column: str | None, others: OtherCol
 # Containers of other libraries
 
 
-def _of_polars(column):
+def _may_be_classes(name):
+    """Whether it matters that whole numbers stay what they are beside missing values; in a view all become floats."""
+    return name not in ("x", "y")
+
+
+def _of_polars(column, name):
+    if column.dtype.is_integer() and column.null_count() and _may_be_classes(name):
+        return np.array(column.to_list(), object)
     values = column.to_numpy()
     return values if values.ndim == 1 else np.array([*values, None], object)[:-1]
 

@@ -20,7 +20,7 @@ from phasejax.io._identifiers_beside import identifiers_beside
 from phasejax.io._named import DENSE_NUMBERS, NamedRows, of_sparse
 from phasejax.io._other_columns import OtherColumns
 from phasejax.io._parquet import read_parquet
-from phasejax.io._plain_values import column_values, plain_values
+from phasejax.io._plain_values import column_values, plain_values, stores_whole_numbers
 from phasejax.io._readers import open_table
 from phasejax.io._row_identifiers import text_ids
 from phasejax.io._table import NUMBERS, Table, choose_member, import_reader
@@ -66,7 +66,7 @@ def named_file(path: str, name: str, id_column: str | None = None, others: Other
         values, of_mask = load_masked(path)
         ids, of_ids = _identifiers_in_npz(path, np.shape(values))
         notes = (*notes, *of_ids) if of_mask is None else (*notes, *of_ids, of_mask)
-        return NamedRows(plain_values(values, name), ids, notes=notes)
+        return NamedRows(plain_values(values, name), ids, notes=notes, whole=stores_whole_numbers(values))
     return NamedRows(open_table(path, flatten=flatten), notes=notes)
 
 
@@ -171,7 +171,8 @@ def _annotation(path, file, modality, column):
         obs = root["obs" if modality is None else f"mod/{modality}/obs"]
         found = choose_member(path, "annotation", "annotations", column,
                               [key for key in obs if key != obs.attrs.get("_index")])
-        return NamedRows(column_values(io.read_elem(obs[found]), path), _index(obs), (column,))
+        values = io.read_elem(obs[found])
+        return NamedRows(column_values(values, path), _index(obs), (column,), whole=stores_whole_numbers(values))
 
 
 def _of_feature_type(rows, root, path, member, feature_type):

@@ -77,7 +77,8 @@ def read_parquet(
     notes += [left_out_note(file.name, called, others or {}) for called in left_out]
     notes += [f"{file.name}: column {field.name} is read as data, though its name is that of an identifier"
               for field in kept if column is None and len(kept) > 1 and is_id_name(field.name, surely=True)]
-    return NamedRows(Table(name, (rows, sum(widths)), dtype, reader.read), ids, tuple(names), tuple(notes))
+    whole = all(_is_whole(field.type) for field in kept)
+    return NamedRows(Table(name, (rows, sum(widths)), dtype, reader.read), ids, tuple(names), tuple(notes), whole)
 
 
 def _notes(file, rows, width, ids, found):
@@ -94,6 +95,12 @@ def _is_numeric(kind):
 
     return (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or _is_list(kind)
             or pa.types.is_decimal(kind))
+
+
+def _is_whole(kind):
+    import pyarrow as pa
+
+    return pa.types.is_integer(kind)
 
 
 def _left_out(opened, schema, others):

@@ -78,6 +78,26 @@ def _of_objects(values, name):
     raise ValueError(f"{name}: expected numbers or text, got objects" + ("" if kinds == "mixed" else f" ({kinds})"))
 
 
+def stores_whole_numbers(values: Any) -> bool:
+    """Whether values are stored as whole numbers, some of which may be missing.
+
+    Args:
+        values: an array, masked or not, a list, or a column of pandas or polars.
+
+    >>> stores_whole_numbers([1, None]), stores_whole_numbers(np.array([1.0, np.nan]))
+    (True, False)
+    """
+    import pandas as pd
+
+    kind: Any = getattr(values, "dtype", None)
+    if isinstance(values, list | tuple) or (isinstance(kind, np.dtype) and kind.kind == "O"):
+        flat = np.asarray([*values], object) if isinstance(values, list | tuple) else np.asarray(values, object)
+        return flat.ndim == 1 and pd.api.types.infer_dtype(flat[~pd.isna(flat)], skipna=False) == "integer"
+    if hasattr(kind, "is_integer") and not hasattr(kind, "kind"):  # polars
+        return bool(kind.is_integer())
+    return kind is not None and not isinstance(kind, pd.CategoricalDtype) and bool(pd.api.types.is_integer_dtype(kind))
+
+
 def _inexact(name, numbers):
     return ValueError(f"{name}: expected numbers that float64 holds exactly, got {max(numbers, key=abs)} beside "
                       "missing values")

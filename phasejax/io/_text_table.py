@@ -109,7 +109,9 @@ def read_text_table(path: str | Path, *, id_column: str | None = None, column: s
         notes += _warnings(table, places, values)
     notes.insert(0, _note(file, table, values, id_place, None if asked is None else table.label(asked)))
     columns = None if table.names is None else tuple(table.names[place] for place in places)
-    return NamedRows(values, ids, columns, tuple(notes))
+    whole = values.ndim == 1 and values.dtype.kind == "f" and all(
+        text in MISSING or text.lstrip("+-").isdigit() for text in table.text(places[0]))
+    return NamedRows(values, ids, columns, tuple(notes), whole)
 
 
 def _places_left_out(table, others):

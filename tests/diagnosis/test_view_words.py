@@ -32,8 +32,8 @@ def test_words_say_what_was_scored(saved_decision, components, x, together, labe
 def test_the_answer_of_components_and_residuals(saved_decision):
     found = replace(saved_decision, warnings=(warning("x", 4), warning("y", 4)))
     text = found.summary()
-    for words in ("4 principal components of each view side by side, R2", "Only x at hand       4 principal components of x, R2",
-                  "more than all components"):
+    for words in ("4 principal components of each view side by side, R2", "more than all components",
+                  "Only x at hand       4 principal components of x, R2"):
         assert words in text
     assert "as it is" not in text
     assert "all columns" not in text

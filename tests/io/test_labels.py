@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from phasejax.io import encode_labels
-from phasejax.io._labels import enough_members, label_notes, labelled_rows, resolved_kind
+from phasejax.io._labels import check_kind_is_clear, enough_members, label_notes, labelled_rows, resolved_kind
 
 
 @pytest.mark.parametrize("labels", [[2, 0, 2, 0, 5, 5], ["b", "a", "b", "a", "c", "c"],
@@ -62,6 +62,16 @@ def test_what_are_no_labels_is_refused(labels, kind, message):
 def test_what_could_be_read_otherwise_is_said(labels, note):
     assert label_notes(labels, "auto") == [note]
     assert label_notes(labels, "real") == label_notes(labels, "class") == []
+
+
+def test_floats_that_may_be_classes_or_counts_are_not_guessed():
+    many = np.arange(150) % 25.0
+    with pytest.raises(ValueError, match=r"^label_kind: expected class or real \(--label-kind\) for 25 "):
+        check_kind_is_clear(many, "auto")
+    for clear in (many.astype(int), many[:120], many % 20, many + 0.5, np.c_[many, many], many.astype(str)):
+        check_kind_is_clear(clear, "auto")
+    check_kind_is_clear(many, "class")
+    check_kind_is_clear(many, "real")
 
 
 @pytest.mark.parametrize("labels", [np.arange(40) % 4, np.arange(40) % 2 == 0, np.array(["a", "b"] * 20),
