@@ -5,6 +5,8 @@ from typing import NamedTuple, cast
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from phasejax.io import centred_log_ratio, log_normalise
+
 
 class PairedData(NamedTuple):
     """Two views of the same n things, with their labels.
@@ -73,7 +75,5 @@ def load_pbmc_cite() -> PairedCells:
 
     with files("phasejax").joinpath("_data/pbmc_cite.npz").open("rb") as opened, \
             np.load(opened, allow_pickle=False) as file:
-        rna, protein = file["rna"].astype(float), np.log1p(file["protein"].astype(float))
-        labels, batch = file["cell_type"], file["batch"]
-    x = np.log1p(1e4 * rna / rna.sum(1, keepdims=True))
-    return PairedCells(x[:, rna.any(0)], protein - protein.mean(1, keepdims=True), labels, batch)
+        rna, protein, labels, batch = (file[name] for name in ("rna", "protein", "cell_type", "batch"))
+    return PairedCells(log_normalise(rna)[:, rna.any(0)], centred_log_ratio(protein), labels, batch)

@@ -10,6 +10,10 @@ whatever container or file people bring (`as_named`, with `_named_files` and `_p
 two views and their labels by identifier (`match_rows`), with `_features` on missing values and `_groups` on rows that
 belong together. `_moments` computes the moments of tables side by side (`accumulate`, `Moments`). `_arrays` reads small
 files whole (`load_array`) and checks views, `_labels` turns labels into columns (`encode_labels`).
+
+Two published layouts have readers of their own, which return `PairedFeatures` with targets, groups and the parts of a
+split: stars (`read_star_features`, with `_star_identifiers` and `_star_catalogues`) and cells (`read_cite_seq`, with
+`_count_preprocessing`).
 """
 
 import lazy_loader

@@ -1,4 +1,8 @@
 from ._arrays import load_array as load_array
+from ._cite_seq import read_cite_seq as read_cite_seq
+from ._count_preprocessing import centred_log_ratio as centred_log_ratio
+from ._count_preprocessing import highly_variable_genes as highly_variable_genes
+from ._count_preprocessing import log_normalise as log_normalise
 from ._inspection import Inspection as Inspection
 from ._inspection import inspect_pair as inspect_pair
 from ._labels import encode_labels as encode_labels
@@ -9,5 +13,7 @@ from ._moments import Moments as Moments
 from ._moments import accumulate as accumulate
 from ._named import NamedRows as NamedRows
 from ._named import as_named as as_named
+from ._paired_features import PairedFeatures as PairedFeatures
 from ._readers import open_table as open_table
+from ._star_features import read_star_features as read_star_features
 from ._table import Table as Table

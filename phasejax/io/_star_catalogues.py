@@ -1,0 +1,131 @@
+"""Catalogues of single quantities of Kepler's stars, as tables of text: ages, and whether a star is a binary."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Shaped
+
+from phasejax._core.input_files import check_regular_file, reading
+from phasejax._core.terminal import listed
+from phasejax.io._star_identifiers import star_ids
+
+AGE, BINARITY = "final_age", "binarity_class"
+# Binary candidates of this class are neither counted as single nor as binary.
+_UNSURE_CLASS = 3
+
+
+def find_catalogue(folders: Iterable[Path], column: str) -> Path | None:
+    """The one table of a folder that has the columns KID and `column`; None where no folder has one.
+
+    Args:
+        folders: where to look, in order; the first that has such a table counts.
+        column: what it must tell.
+
+    Raises:
+        ValueError: a folder has several.
+    """
+    for folder in folders:
+        found = [path for path in sorted(folder.glob("*.csv")) if {"KID", column} <= set(_header(path))]
+        if len(found) > 1:
+            raise ValueError(f"{folder}: expected one table with the columns KID and {column}, got "
+                             f"{listed(path.name for path in found)}")
+        if found:
+            return found[0]
+    return None
+
+
+def _header(path):
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as stream:
+            return [name.strip().strip('"') for name in stream.readline(10**6).split(",")]
+    except OSError:
+        return []
+
+
+def age_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """The age of each star in the catalogue's unit, NaN where it has none or, where it has errors, no error of it.
+
+    Args:
+        path: a table with the columns KID and final_age.
+        kid: Kepler identifiers, empty where there is none.
+
+    Raises:
+        ValueError: it is no such table, repeats a star, or has none of these.
+    """
+    table = _read(path, AGE)
+    ages = _numbers(path, table, AGE)
+    if "age_error" in table:
+        ages = np.where(np.isnan(_numbers(path, table, "age_error")), np.nan, ages)
+    return _joined(path, table, ages, kid, AGE)
+
+
+def binarity_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """1 for binaries, 0 for single stars, NaN where that is not known: class 3 is left out, and above 0 are binaries.
+
+    Args:
+        path: a table with the columns KID and binarity_class.
+        kid: Kepler identifiers, empty where there is none.
+
+    Raises:
+        ValueError: it is no such table, repeats a star, has a class that is no whole number, or has none of these.
+    """
+    table = _read(path, BINARITY)
+    classes = _numbers(path, table, BINARITY)
+    known = classes[~np.isnan(classes)]
+    if (odd := known[(known != np.floor(known)) | (known < 0)]).size:
+        raise ValueError(f"{path}: expected whole numbers from 0 on in {BINARITY}, got {odd[0]:g}")
+    classes = np.where(classes == _UNSURE_CLASS, np.nan, classes)
+    return _joined(path, table, np.where(np.isnan(classes), np.nan, classes > 0), kid, BINARITY)
+
+
+def _read(path, column):
+    check_regular_file(path)
+    with reading(str(path), "a table of text with commas"):
+        table = pd.read_csv(path, dtype={"KID": str}, low_memory=False, encoding="utf-8-sig")
+    for name in ("KID", column):
+        if name not in table:
+            raise ValueError(f"{path}: expected the columns KID and {column}, got {listed(table.columns)}")
+    return table
+
+
+def _numbers(path, table, column):
+    return as_numbers(table[column], f"{path}: expected finite numbers in {column}")
+
+
+def as_numbers(column: pd.Series, expected: str) -> Float[np.ndarray, "n"]:
+    """A column as float64, NaN where a value is missing.
+
+    Args:
+        column: numbers, perhaps as text.
+        expected: what the error begins with.
+
+    Raises:
+        ValueError: text that is no number, or infinity.
+    """
+    values = np.asarray(pd.Series(pd.to_numeric(column, errors="coerce")).to_numpy(float, na_value=np.nan))
+    odd = (np.isnan(values) & column.notna().to_numpy()) | np.isinf(values)
+    if odd.any():
+        raise ValueError(f"{expected}, got {str(column.iloc[odd.argmax()])!r} in row {odd.argmax()}")
+    return values
+
+
+def _joined(path, table, values, kid, column):
+    """The values of the stars, in their order."""
+    (theirs,), _ = star_ids([table["KID"]], [f"{path}: KID"])
+    named = theirs != ""
+    often, counts = np.unique(theirs[named], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{path}: expected every KID once, got {often[counts.argmax()]} in {counts.max()} rows, "
+                         f"{np.sum(counts > 1)} repeated in all")
+    order = np.argsort(theirs[named], kind="stable")
+    sorted_ids, sorted_values = theirs[named][order], values[named][order]
+    found = np.full(len(kid), np.nan)
+    if sorted_ids.size:
+        place = np.minimum(np.searchsorted(sorted_ids, kid), len(sorted_ids) - 1)
+        found = np.where((kid != "") & (sorted_ids[place] == kid), sorted_values[place], np.nan)
+    if np.isnan(found).all():
+        example = f" (stars have KID {kid[kid != ''][0]}, ...)" if (kid != "").any() else " (no star has a KID)"
+        raise ValueError(f"{path}: expected {column} of some of the {len(kid)} stars, got none{example}")
+    return found
