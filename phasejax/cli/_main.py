@@ -19,13 +19,14 @@ from phasejax.cli._diagnose import Diagnose
 from phasejax.cli._files import notes_on_standard_error
 from phasejax.cli._heads import Heads
 from phasejax.cli._inspect import Inspect
+from phasejax.cli._label_quality import LabelQuality
 from phasejax.cli._monitor import Monitor
 from phasejax.cli._plan import Plan
 from phasejax.cli._similarity import Similarity
 from phasejax.cli._sweep import Sweep
 
-COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "heads": Heads, "monitor": Monitor, "similarity": Similarity,
-            "sweep": Sweep, "plan": Plan, "check": Check}
+COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "heads": Heads, "label-quality": LabelQuality,
+            "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "plan": Plan, "check": Check}
 _DESCRIPTION = (f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190). --version prints the "
                 "version; --help after a subcommand says more.")
 

@@ -27,7 +27,8 @@ _WIDTHS = (1, 2, 4, 8, 16, 32)
 
 
 def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, predicted_scores: bool, fit: bool,
-                        pilot: Callable[..., Any] | None, tell: ProgressCallback) -> Diagnosis:
+                        pilot: Callable[..., Any] | None, tell: ProgressCallback,
+                        divisions: int | None = None) -> Diagnosis:
     """Test, measure and score checked rows.
 
     Args:
@@ -38,6 +39,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         fit: whether to match the moments of a spiked model too.
         pilot: called with the fold of each row and k, gives the embeddings of trained networks; None for no pilot.
         tell: told of every part that is done.
+        divisions: of the rows into folds, over which scores are averaged; None lets their size decide.
 
     Raises:
         ValueError: k out of range, views of one column.
@@ -65,7 +67,8 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         if predicted_scores:
             tell("diagnosis: scores of what can be trained", 2, steps)
             columns, labelled, groups = data.scored_labels
-            of_scores: dict[str, Any] = {"kind": data.kind, "labelled": labelled, "groups": groups, "seed": 0}
+            of_scores: dict[str, Any] = {"kind": data.kind, "labelled": labelled, "groups": groups, "seed": 0,
+                                         "repeats": divisions}
             scores = ((fair_scores(*data.scored, columns, k=k, pilot=pilot if shared.seen else None, **of_scores),)
                       if k is not None else scores_over_k(*data.scored, columns, ks=several, **of_scores))
         spectra = spectra_summary(in_own_units, data)

@@ -81,7 +81,7 @@ class SpectralEstimate:
 
 def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], labels: Float[np.ndarray, "m l"], *,
                      labelled: Int[np.ndarray, "m"] | None = None, signals: int | None = None,
-                     ridge: str = "relative") -> SpectralEstimate:
+                     ridge: str | float = "relative") -> SpectralEstimate:
     """Classify the spectra of C (alignment), A (prediction, both ways), S_xy (PLS) and of each view.
 
     Unless the ridge is the published one, nothing depends on the units of a view, except the values that are in its
@@ -94,7 +94,8 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
         labelled: the rows that have labels, where not all do. All rows count for the spectra.
         signals: how many components, those with the highest R^2, are signal; found by the elbow when left out.
         ridge: "relative", which is none on the orthonormal combinations of a view's columns, with scores of unit
-            variance; or "published", `RIDGE` in squared units of the data and scores in the units of the data.
+            variance; or "published", `RIDGE` in squared units of the data and scores in the units of the data; or
+            another ridge in place of `RIDGE`.
 
     Raises:
         ValueError: columns that are linearly dependent to working precision.
@@ -107,10 +108,11 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
     in_units = _unit_scores if ridge == "relative" else np.asarray
     judge = elbow if signals is None else partial(_highest, count=signals)
     m = min(MAX_COMPONENTS, x.shape[1], y.shape[1])
-    white_x, white_y = (x, y) if ridge == "published" else (_whitened("x", x), _whitened("y", y))
+    added = RIDGE if ridge == "published" else 0.0 if ridge == "relative" else float(ridge)
+    white_x, white_y = (_whitened("x", x), _whitened("y", y)) if ridge == "relative" else (x, y)
     with jax.enable_x64(True):
         alignment, forward, backward = jax.tree.map(np.asarray, _solve(
-            x, y, white_x, white_y, m, RIDGE if ridge == "published" else 0.0))
+            x, y, white_x, white_y, m, added))
     for name, view, solution in (("x", x, forward), ("y", y, backward)):
         if not np.isfinite(solution.spectrum).all():
             raise ValueError(f"{name}: expected linearly independent columns, got rank "

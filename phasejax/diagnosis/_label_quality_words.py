@@ -1,0 +1,143 @@
+"""What changes of the labels do to regime and decision, in words."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from phasejax._core.digits import significant
+from phasejax.diagnosis._label_quality_result import LabelQuality, QualityLevel
+
+TITLES = {"noise": "Noise", "coarsening": "Coarser classes", "reassignment": "Wrong classes",
+          "pseudo-labels": "Pseudo-labels", "labels": "Fewer labels", "pairs": "Fewer pairs", "ridge": "Ridge"}
+_LOSSES = {"noise": "a loss of {loss:g} % of the labels' R2", "coarsening": "{level} classes",
+           "reassignment": "{share:g} % of the labels reassigned", "labels": "{level} labels", "pairs": "{level} pairs"}
+
+
+def summary(found: LabelQuality) -> str:
+    """The labels as given, a line for each level, the conclusions and the warnings."""
+    lines = [_as_given(found), *(_line(found, level) for level in found.levels), *conclusions(found)]
+    return "\n".join([*lines, *(f"Warning: {one}" for one in found.warnings)])
+
+
+def conclusions(found: LabelQuality) -> Iterator[str]:
+    """One or two sentences for each kind of change."""
+    for by, group in groupby(found.levels, key=lambda one: one.by):
+        levels = list(group)
+        if by == "ridge":
+            yield from _of_ridge(levels)
+        elif by == "pseudo-labels" or found.given is None:
+            for level in levels:
+                yield f"{TITLES[by]}: {_of_clusters(found, level)}"
+        else:
+            yield f"{TITLES[by]}: {_followed(found, levels, 'regime')}; {_followed(found, levels, 'decision')}."
+    if text := found.foretold.get("text"):
+        yield f"Foretold by the plan from these data: {text}"
+
+
+def _as_given(found):
+    width = f"k = {found.k}" + (", as many as the labels have directions" if found.k_from_labels else "")
+    if found.given is None:
+        return f"No labels as given; {width}."
+    one = found.given
+    stated = f"{one.regime} (probability {significant(one.probability_of(one.regime), 2)})" if one.regime else \
+        f"no regime ({_reason(one.reason)})"
+    return (f"Labels as given: {stated}; {_decision(one.best, one.decided)}; {one.metric} of x and y "
+            f"{significant(one.scores.get('x and y', float('nan')), 2)}; {width}.")
+
+
+def _line(found, level):
+    """A level: what was stated in how many repeats, the probability, the decision, and what else is known of it."""
+    regime, count = level.most("regime")
+    total = len(level.outcomes)
+    _, low, high = level.share("regime", None if regime == "split" else regime, found.confidence)
+    said = "repeats differ" if regime == "split" else (
+        f"{regime or 'no regime'} in {count} of {total}"
+        + (f" [{significant(low, 2)}, {significant(high, 2)}]" if total > 1 else ""))
+    parts = [said]
+    aim = None if found.given is None else found.given.likeliest
+    probability = level.mean(lambda one: one.probability_of(aim))
+    if probability == probability:
+        parts.append(f"P({aim}) {significant(probability, 2)}")
+    if any(one.scores for one in level.outcomes):
+        decision, count = level.most("decision")
+        score = level.mean(lambda one: one.scores.get("x and y", float("nan")))
+        parts += ["decisions differ" if decision == "split" else f"{_decided(decision)} in {count} of {total}",
+                  f"{level.metric} {significant(score, 2)}"]
+    parts += [f"{name} {significant(value, 2)}" for name, value in level.about.items()]
+    refused = [one for one in level.outcomes if not one.probabilities and level.method == "content"]
+    if len(refused) == total:
+        parts.append(_reason(refused[0].reason))
+    return f"{level.by:<14} {level.name:<28} " + ", ".join(parts)
+
+
+def _followed(found: LabelQuality, levels: list[QualityLevel], what: str) -> str:
+    """Up to which change the regime or the decision stays, and what it is then."""
+    base = getattr(found.given, what)
+    name = {"regime": f"the regime ({base})", "decision": f"the decision ({base})"}[what]
+    none = {"regime": "no regime is stated", "decision": "no objective is decided for"}[what]
+    last = None
+    for level in levels:
+        now, count = level.most(what)
+        if now == base:
+            last = level
+            continue
+        lost = f"it is no longer {'stated' if what == 'regime' else 'decided'}"
+        became = {"split": "repeats differ", None: lost}.get(now, f"it becomes {now}")
+        times = f" (in {count} of {len(level.outcomes)} repeats)" * (now != "split" and len(level.outcomes) > 1)
+        if base is None:
+            said = "repeats differ" if now == "split" else f"it is {now}{times}"
+            return f"{none} with the labels as given; at {_cost(level)} {said}"
+        held = f"{name} holds up to {_cost(last)}; at " if last else f"{name} does not hold: at "
+        return f"{held}{_cost(level)} {became}{times}"
+    if base is None:
+        return f"{none}, as with the labels as given, up to {_cost(levels[-1])}"
+    return f"{name} does not change up to {_cost(levels[-1])}"
+
+
+def _cost(level):
+    return _LOSSES[level.by].format(level=level.level, share=round(100 * level.level, 1),
+                                    loss=round(100 * (1 - level.level), 1))
+
+
+def _of_clusters(found, level):
+    regime, count = level.most("regime")
+    decision, decided = level.most("decision")
+    total = len(level.outcomes)
+    text = f"{level.name}: " + ("repeats differ" if regime == "split" else
+                                f"{regime or 'no regime'} in {count} of {total}")
+    text += ", " + ("decisions differ" if decision == "split" else f"{_decided(decision)} in {decided} of {total}")
+    if found.given is not None:
+        same = (found.given.regime, found.given.decision) == (regime, decision)
+        text += "; as with the labels" if same else (
+            f"; the labels say {found.given.regime or 'no regime'}, {_decided(found.given.decision)}")
+    return text + "."
+
+
+def _of_ridge(levels):
+    for size, group in groupby(levels, key=lambda one: one.level):
+        by_method = list(group)
+        spectral = [one for one in by_method if one.method == "spectral"]
+        said = [f"{one.most('regime')[0] or 'no regime'} in {one.most('regime')[1]} of {len(one.outcomes)} at "
+                f"{one.ridge:g}" for one in spectral]
+        content = next((one for one in by_method if one.method == "content"), None)
+        beside = "" if content is None else (
+            f"; by content {content.most('regime')[0] or 'no regime'} in {content.most('regime')[1]} of "
+            f"{len(content.outcomes)}")
+        names = {one.most("regime")[0] for one in spectral}
+        verdict = "the ridge decides the published regime" if len(names) > 1 else \
+            "the published regime does not depend on the ridge"
+        forced = spectral[0].about.get("correlations forced to 1", 0) if spectral else 0
+        because = f" ({forced:g} canonical correlations are 1 by construction without a ridge)" if forced else ""
+        yield f"{TITLES['ridge']}, {size} pairs: {verdict}: {', '.join(said)}{because}{beside}."
+
+
+def _decision(best, decided):
+    return "no scores" if best is None else f"{best} ({'decided' if decided else 'undecided'})"
+
+
+def _decided(decision):
+    return "undecided" if decision is None else f"{decision} decided"
+
+
+def _reason(text):
+    text = text.rstrip(".")
+    return text[:1].lower() + text[1:]
