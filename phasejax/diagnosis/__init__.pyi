@@ -16,6 +16,17 @@ from ._drift import detect_drift as detect_drift
 from ._estimates import Estimate as Estimate
 from ._fair_scores import FairScores as FairScores
 from ._heads_prediction import compare_heads as compare_heads
+from ._label_quality import label_quality as label_quality
+from ._label_quality_changes import fold_classes as fold_classes
+from ._label_quality_changes import merge_classes as merge_classes
+from ._label_quality_changes import noise_for_r2 as noise_for_r2
+from ._label_quality_changes import quantile_bins as quantile_bins
+from ._label_quality_changes import reassign_labels as reassign_labels
+from ._label_quality_clusters import pseudo_labels as pseudo_labels
+from ._label_quality_plot import plot_label_quality as plot_label_quality
+from ._label_quality_result import LabelQuality as LabelQuality
+from ._label_quality_result import QualityLevel as QualityLevel
+from ._label_quality_result import QualityOutcome as QualityOutcome
 from ._moment_result import MomentDiagnosis as MomentDiagnosis
 from ._pilot_plan import plan_from_pilot as plan_from_pilot
 from ._plots import plot_diagnosis as plot_diagnosis
