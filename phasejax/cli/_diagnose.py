@@ -83,12 +83,14 @@ class Diagnose:
             raise ValueError(f"--report: expected method content, got {self.method}")
         with self.shown.bars("diagnosis (reading)", units_per_second=10) as progress:
             from phasejax.diagnosis import Diagnosis, diagnose, plot_diagnosis
+            from phasejax.io._confounders import confounder_columns
 
-            given = {**self.about_labels.read(), **self.rows.matching,
-                     **self.rows.read(x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
             confounders = read_confounders(self.confounders, self.rows.id)
+            given = {**self.about_labels.read(), **self.rows.matching,
+                     **self.rows.read(confounder_columns(confounders), x=self.x, y=self.y, labels=self.labels,
+                                      groups=self.groups)}
             say_headlines(**given)
-            found = diagnose(**given, confounders=confounders, method=self.method, k=self.k, pilot=self.pilot,
+            found = diagnose(**given, confounders=confounders or None, method=self.method, k=self.k, pilot=self.pilot,
                              pca=self.pca, fit=self.fit, confidence=self.confidence, ridge=self.ridge, seed=self.seed,
                              progress=progress)
         options = {"draws": True} if self.draws else {}

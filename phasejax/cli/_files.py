@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -93,21 +93,23 @@ def read_pair(x: str, y: str, id_column: str | None = None, *, flatten: bool = F
     return list(read_files({"x": x, "y": y}, id_column, flatten=flatten).values())
 
 
-def read_files(paths: dict[str, str | None], id_column: str | None = None, *, flatten: bool = False) -> dict[str, Any]:
+def read_files(paths: dict[str, str | None], id_column: str | None = None, *, flatten: bool = False,
+               other_columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The rows of files, by what they are (x, y, labels, groups); None where no file was given.
 
     Args:
         paths: what is read.
         id_column: column of identifiers of all tables whose columns have names; found when left out.
         flatten: whether each image of x and of y is one row.
+        other_columns: columns that are no features of x or y, as `phasejax.io.as_named` takes them.
     """
     found = {name: None for name in paths}
     given = {name: path for name, path in paths.items() if path is not None}
-    return {**found, **_named_files(given, id_column, flatten)}
+    return {**found, **_named_files(given, id_column, flatten, other_columns)}
 
 
-def read_confounders(paths: Sequence[str], id_column: str | None = None) -> list[Any] | None:
-    """The rows of files with confounders; None where no file was given.
+def read_confounders(paths: Sequence[str], id_column: str | None = None) -> list[Any]:
+    """The rows of files with confounders.
 
     Args:
         paths: a file, or one column of it, each.
@@ -123,17 +125,17 @@ def read_confounders(paths: Sequence[str], id_column: str | None = None) -> list
             width = rows.values.shape[1] if len(rows.values.shape) == 2 else 1
             rows = replace(rows, columns=(Path(path).stem,) * width)
         found.append(rows)
-    return found or None
+    return found
 
 
-def _named_files(paths, id_column, flatten):
+def _named_files(paths, id_column, flatten, other_columns):
     from phasejax.io._named_files import has_named_columns
     from phasejax.io._named_together import named_together
 
     if id_column is not None and not any(map(has_named_columns, paths.values())):
         raise ValueError(f"--id: expected tables with named columns, .csv or .parquet, got {', '.join(paths.values())}")
     id_columns = {name: id_column if has_named_columns(path) else None for name, path in paths.items()}
-    read = named_together(**paths, id_columns=id_columns, flatten=flatten)
+    read = named_together(**paths, id_columns=id_columns, flatten=flatten, other_columns=other_columns)
     for name, rows in zip(("x", "y"), read[:2], strict=True):
         if len(rows.values.shape) != 2 and rows.columns is None:
             raise ValueError(f"{paths[name]}: expected two dimensions (rows, columns), got shape {rows.values.shape}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from phasejax._core.terminal import printable
-from phasejax.cli._files import LabelKind, check_ending
+from phasejax.cli._files import LabelKind, check_ending, read_confounders
 from phasejax.cli._options import UNNAMED, FigureOptions, ProgressOption, RowOptions
 
 
@@ -31,6 +31,9 @@ class Heads:
     """Which rows belong together (patient, donor, star); no group is in two parts of the split."""
     nuisance: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="N")] = field(default_factory=list)
     """What should not be predictable (batch, donor, instrument), as labels; its score is leakage. May be repeated."""
+    confounders: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="C")] = ()
+    """Known nuisance of each row (batch, donor, position) that both views and real targets are freed of first, with
+    slopes from training rows, as in diagnose; scores with it left in stand beside. May be given several times."""
     split: Annotated[str | None, tyro.conf.arg(metavar="S")] = None
     """For each row train, validation or test, as labels; 60, 20 and 20 percent at random when left out."""
     objectives: Annotated[list[str] | None, tyro.conf.arg(metavar="NAME [NAME ...]")] = None
@@ -84,7 +87,8 @@ class Heads:
 
         if not self.labels:
             raise ValueError("--labels: expected at least one target, got none")
-        self.files.check((self.x, self.y, *self.labels, *self.nuisance, self.groups, self.split, self.heads), self.save)
+        self.files.check((self.x, self.y, *self.labels, *self.nuisance, *self.confounders, self.groups, self.split,
+                          self.heads), self.save)
         check_ending("--save", self.save, (".npz",))
         grid = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay, "alpha": self.alpha,
                 "temperature": self.temperature}
@@ -116,23 +120,28 @@ class Heads:
         return 0
 
     def _files(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Views, groups and split; targets and nuisances by name."""
+        """Views, groups, split and confounders; targets and nuisances by name."""
+        from phasejax.deep._heads_rows import other_columns
         from phasejax.io import as_named
         from phasejax.io._named_files import has_named_columns
 
         def rows_of(path, name):
             return as_named(path, name, id_column=self.rows.id if has_named_columns(path) else None)
 
-        read = self.rows.read(x=self.x, y=self.y, labels=self.labels[0], groups=self.groups)
-        read["split"] = None if self.split is None else rows_of(self.split, "split")
+        split = None if self.split is None else rows_of(self.split, "split")
+        confounders = read_confounders(self.confounders, self.rows.id)
+        # The first labels are read beside the views, which tells where all are columns of one file.
+        rest = {"labels": [rows_of(path, "labels") for path in self.labels[1:]],
+                "nuisance": [rows_of(path, "nuisance") for path in self.nuisance]}
+        others = other_columns([*rest["labels"], *rest["nuisance"], *([] if split is None else [split])], confounders)
+        read = self.rows.read(others, x=self.x, y=self.y, labels=self.labels[0], groups=self.groups)
+        rest["labels"].insert(0, read.pop("labels"))
         targets: dict[str, dict[str, Any]] = {"labels": {}, "nuisance": {}}
         for argument, paths in (("labels", self.labels), ("nuisance", self.nuisance)):
-            for path in paths:
-                first = path is self.labels[0] and argument == "labels"
-                rows = read.pop("labels") if first else rows_of(path, argument)
+            for path, rows in zip(paths, rest[argument], strict=True):
                 called = rows.columns[0] if rows.columns is not None and len(rows.columns) == 1 else _stem(path)
                 targets[argument][path if called in targets[argument] else called] = rows
-        return read, targets
+        return {**read, "split": split, "confounders": confounders or None}, targets
 
 
 def _stem(path: str) -> str:

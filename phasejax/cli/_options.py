@@ -4,7 +4,7 @@ A subcommand has, for example, `rows: Annotated[RowOptions, UNNAMED] = field(def
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,9 +41,14 @@ class RowOptions:
     flatten: bool = False
     """Make each image of a batch (n, height, width) or (n, height, width, channels) a row."""
 
-    def read(self, **paths: str | None) -> dict[str, Any]:
-        """The rows of files, by what they are (x, y, labels, groups); None where no file was given."""
-        return read_files(paths, self.id, flatten=self.flatten)
+    def read(self, other_columns: Mapping[str, str] | None = None, **paths: str | None) -> dict[str, Any]:
+        """The rows of files, by what they are (x, y, labels, groups); None where no file was given.
+
+        Args:
+            other_columns: columns that are no features of x or y, as `phasejax.io.as_named` takes them.
+            paths: what is read.
+        """
+        return read_files(paths, self.id, flatten=self.flatten, other_columns=other_columns)
 
     @property
     def matching(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Light heads on two frozen encoders: every objective trained, and scored by probes on rows that none has seen.
 
 The third kind of experiment of K26: the features of two unimodal models, few labels, and the question which objective
-brings out what the labels measure. Read `_heads_rows` first (which rows serve for what), then `_heads_networks` and
+brings out what the labels measure. Read `_heads_rows` and `_heads_parts` first
+(which rows serve for what), then `_heads_confounders` (what is removed from them), `_heads_networks` and
 `_heads_programs` (what is trained), `_heads_training` (how), `_heads_probes` and `_heads_scoring` (what is scored),
 `_heads_work` (all of it in order) and `_heads_result`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -23,6 +25,7 @@ from phasejax._core.validation import (
     check_seed,
     shown,
 )
+from phasejax.deep._heads_confounders import check_same_confounders, without_confounders
 from phasejax.deep._heads_networks import NORMS
 from phasejax.deep._heads_probes import PROBES, applies
 from phasejax.deep._heads_programs import PAIRED
@@ -41,7 +44,8 @@ _WIDEST = 2**16
 
 
 @checked
-def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: Any = None, split: Any = None,
+def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: Any = None, confounders: Any = None,
+                split: Any = None,
                 objectives: Sequence[str] = OBJECTIVES, bottleneck: int = 32, widths: Sequence[int] = (128,),
                 norm: str | None = "batch", dropout: float = 0.1, learning_rate: float = 1e-3,
                 weight_decay: float = 1e-4, alpha: float = 0.5, temperature: float = 0.1,
@@ -65,8 +69,9 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
     training stops after `patience` epochs without a lower validation loss, and what is kept are the networks of the
     epoch of least validation loss.
 
-    Probes see both encoders' outputs of CA (2k columns), those of the one encoder of CP and of x for joint (k columns),
-    and those of both CP encoders ("CP both", 2k columns, the fair partner of CA). Beside them stand the features
+    Probes see both encoders' outputs of CA (2k columns), those of the one encoder of CP, of x for joint, and of a
+    supervised head for its own target (k columns), and those of both CP encoders ("CP both", 2k columns, the fair
+    partner of CA). Beside them stand the features
     themselves: x, y, and x and y side by side. Views are centred and divided by one number each, found on training
     rows; each column by its own where standard deviations differ by more than a factor of 1000.
 
@@ -80,6 +85,9 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
         groups: which rows belong together (donor, star); no group is in two parts of the split.
         nuisance: likewise as `labels`: what should not be predictable (batch, donor). Its score is leakage. One that is
             the same in all rows of a group is probed among the rows that heads were not trained on.
+        confounders: known nuisance of each row, as `diagnose` takes it, that both views and real targets are freed of
+            by least squares whose slopes come from the training rows; classes and nuisances stay as they are. All is
+            trained and scored a second time on the features as they are (`before` of the result).
         split: for each row "train", "validation" or "test" (or missing, to leave it out), or three lists of row numbers
             in that order. When left out 60, 20 and 20 percent at random, classes of the first target spread evenly, or
             whole groups.
@@ -96,8 +104,8 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
         epochs, patience: a training stops after so many epochs, or after so many without a better one.
         seeds: trainings from different first parameters and minibatches.
         probes: "ridge", "logistic" (of classes) and "mlp", a small network.
-        heads: trained ones (`load_heads`), to be scored on these rows in place of training any; objectives, sizes and
-            seeds are theirs.
+        heads: trained ones (`load_heads`), to be scored on these rows in place of training any; objectives, sizes,
+            seeds and slopes of confounders are theirs.
         label_kind: "auto", "class" or "real", or by name of the target.
         confidence: level of the intervals.
         by_position, missing: as in `diagnose`.
@@ -139,14 +147,27 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
     settings = _settings({"learning_rate": learning_rate, "weight_decay": weight_decay, "dropout": dropout,
                           "alpha": alpha, "temperature": temperature}, grid)
     rows = head_rows(x, y, labels, nuisance=nuisance, groups=groups, split=split, label_kind=label_kind,
-                     by_position=by_position, missing=missing, seed=seed)
+                     by_position=by_position, missing=missing, seed=seed, confounders=confounders)
     announce(rows.notes, said=rows.warnings)
     if not all(any(applies(probe, target) for probe in probes) for target in rows.targets):
         raise ValueError("probes: expected ridge or mlp for real values, got logistic alone")
     names = tuple(name for name in OBJECTIVES if name in (objectives if heads is None else heads.objectives))
-    with reporting(progress) as tell:
+    check_same_confounders(rows.confounders, heads)
+
+    def work(rows, tell):
         return HeadWork(rows, names, bottleneck, tuple(map(int, widths)), norm, settings, batch, epochs, patience,
                         seeds, tuple(probe for probe in PROBES if probe in probes), confidence, seed, tell, heads).run()
+
+    with reporting(progress) as tell:
+        if not rows.confounders:
+            return work(rows, tell)
+        cleaned, removal, about, warnings = without_confounders(rows, None if heads is None else heads.confounders)
+        announce(warnings, said=warnings)
+        before = () if heads is not None else work(
+            rows, lambda task, done, total: tell(f"with confounders: {task}", done, total)).scores
+        found = work(cleaned, tell)
+        return replace(found, data=rows, before=before, confounders=about, warnings=(*found.warnings, *warnings),
+                       heads=replace(found.heads, confounders=removal))
 
 
 def _settings(base, grid):

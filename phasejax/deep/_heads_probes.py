@@ -12,7 +12,8 @@ import scipy.linalg
 import scipy.stats
 from jaxtyping import Float, Int, Real
 
-from phasejax.deep._heads_rows import PARTS, HeadRows, Target
+from phasejax.deep._heads_parts import PARTS
+from phasejax.deep._heads_rows import HeadRows, Target
 from phasejax.deep._linear_probe import PENALTIES, logistic_predictions
 
 PROBES = ("ridge", "logistic", "mlp")

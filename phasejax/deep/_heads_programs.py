@@ -240,6 +240,11 @@ class SupervisedProgram:
         outputs, _ = self._outputs(flat, means, cell, data.x_validation, None)
         return self._loss(outputs, values, weights, jnp.asarray(data.classes)[cell.kind])
 
+    def embed(self, flat: Float[Array, "p"], means: Any, columns: Float[Array, "d"], rows: Float[Array, "n d"]
+              ) -> Float[Array, "n k"]:
+        """Outputs of the encoder, before the last layer."""
+        return applied(self.unravel(flat)["encoder"], means, self._seen(rows, columns), self.norm)[0]
+
     def predict(self, flat: Float[Array, "p"], means: Any, columns: Float[Array, "d"], rows: Float[Array, "n d"]
                 ) -> Float[Array, "n outputs"]:
         """Logits, or standardised values in the first column."""

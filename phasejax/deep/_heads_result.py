@@ -12,6 +12,7 @@ from phasejax._core.serialise import lines_of_lists, plain, schema
 from phasejax._version import __version__
 from phasejax.deep._heads_rows import HeadRows
 from phasejax.deep._heads_saved import Heads
+from phasejax.io._confounder_coding import confounder_words
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,10 @@ class TrainedHeads:
         trained: how each objective was trained.
         heads: the encoders, to embed new features.
         data: the matched rows with their targets and parts.
+        before: scores where confounders are left in; empty where there are none, or heads were trained before.
+        confounders: what was removed as known nuisance: names, number of levels of each class (0 of real values), and
+            the shares of each view's variance among the training rows that it explains, less those by chance; None
+            where nothing was.
         predictions: what a diagnosis foretold for each target (`phasejax.diagnosis.compare_heads`); empty before that.
         warnings: what limits the answer, one sentence each.
         computed_on: versions, device, cores and flags, on which the last digits depend.
@@ -137,6 +142,8 @@ class TrainedHeads:
     trained: tuple[TrainedObjective, ...]
     heads: Heads
     data: HeadRows
+    before: tuple[HeadScore, ...] = ()
+    confounders: dict[str, Any] | None = None
     predictions: tuple[HeadPrediction, ...] = ()
     warnings: tuple[str, ...] = ()
     computed_on: dict[str, str] | None = None
@@ -169,25 +176,52 @@ class TrainedHeads:
             what = "nuisance, leakage" if about["nuisance"] else "target"
             lines.append(f"{name} ({what}): {own[0].metric} by {own[0].probe} probe, "
                          f"chance {significant(own[0].chance, 2)}")
-            lines += [f"  {one.objective:<20} {_with_interval(one):<24} "
-                      f"{one.columns} columns" for one in own]
+            lines += [f"  {one.objective:<20} {_with_interval(one):<24} {one.columns} columns{self._others(one)}"
+                      for one in own]
             lines += [f"  {line}" for one in self.predictions if one.target == name for line in _foretold(one)]
         parts = ", ".join(f"{count} to {verb}" for count, verb in zip(
             self.rows.values(), ("train", "validate", "test"), strict=True))
         groups = "" if self.groups is None else f" in {self.groups} groups"
+        if self.confounders is not None:
+            shares = ", ".join(f"{100 * max(self.confounders[f'{view}_share'], 0):.0f}% of {view}" for view in "xy")
+            named = confounder_words(self.confounders["names"], self.confounders["levels"])
+            lines.append(f"removed {named}: explained {shares} among the rows to train on")
         lines.append(f"n = {self.n}{groups} ({parts}), d_x = {self.d_x}, d_y = {self.d_y}, "
                      f"bottleneck = {self.bottleneck}, {self.seeds} seed{'s' * (self.seeds > 1)}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def to_frame(self) -> pd.DataFrame:
-        """The scores as a table, one in each row; scores of single seeds are left to `to_dict`."""
+        """The scores as a table, one in each row; scores of single seeds are left to `to_dict`.
+
+        Where confounders were removed, `before`, `before_low` and `before_high` are the score and its interval where
+        they are left in.
+        """
         names = [field.name for field in fields(HeadScore) if field.name != "by_seed"]
-        return pd.DataFrame([[getattr(one, name) for name in names] for one in self.scores], columns=pd.Index(names))
+        table = pd.DataFrame([[getattr(one, name) for name in names] for one in self.scores], columns=pd.Index(names))
+        if self.before:
+            found = [self._before(one) for one in self.scores]
+            for column, name in (("before", "value"), ("before_low", "low"), ("before_high", "high")):
+                table[column] = [float("nan") if one is None else getattr(one, name) for one in found]
+        return table
+
+    def _before(self, score):
+        """The same score where confounders are left in; None without."""
+        own = ("objective", "target", "probe")
+        return next((one for one in self.before if all(getattr(one, name) == getattr(score, name) for name in own)),
+                    None)
+
+    def _others(self, score):
+        """What stands after a score in its line: that of the supervised head itself, and that with confounders."""
+        itself = next((one for one in self.scores if (one.objective, one.target) == (score.objective, score.target)
+                       and one.probe == "head"), None)
+        before = self._before(score)
+        return ("" if itself is None else f"; by itself {significant(itself.value)}") + \
+            ("" if before is None else f"; with confounders {_with_interval(before)}")
 
     def to_dict(self) -> dict[str, Any]:
         """All but the networks and the rows as plain Python objects; infinity and NaN become strings."""
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("heads", "data")}
-        for name in ("scores", "trained", "predictions"):
+        for name in ("scores", "trained", "before", "predictions"):
             found[name] = [asdict(one) for one in found[name]]
         return {**schema("phasejax.heads", 1), "phasejax_version": __version__, **plain(found)}
 

@@ -17,9 +17,13 @@ from phasejax._core.checked_call import checked
 from phasejax._core.input_files import reading
 from phasejax._core.serialise import restored, schema
 from phasejax._core.validation import check_choice, check_count
+from phasejax.deep._heads_confounders import HeadConfounders, check_same_confounders
 from phasejax.deep._heads_programs import ENCODED, PairProgram
 from phasejax.deep._pilot_rows import standardised
+from phasejax.io import match_rows
 from phasejax.io._arrays import finite_view
+from phasejax.io._confounder_coding import ConfounderCoding
+from phasejax.io._confounders import confounders_of_rows, named_confounders
 
 _SCHEMA = schema("phasejax.heads.networks", 1)
 # Rows that are embedded at a time.
@@ -34,11 +38,13 @@ class Heads:
         program: their sizes.
         units: for x and for y the centres of the columns and what they are multiplied by, from the training rows.
         networks: by objective, for each seed, all parameters and the running means of batch norm.
+        confounders: known nuisance that is removed from features first; None where nothing is.
     """
 
     program: PairProgram
     units: dict[str, tuple[np.ndarray, np.ndarray]]
     networks: dict[str, tuple[tuple[np.ndarray, Any], ...]]
+    confounders: HeadConfounders | None = None
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -46,18 +52,21 @@ class Heads:
         return tuple(self.networks)
 
     @checked
-    def embed(self, objective: str, x: ArrayLike | None = None, y: ArrayLike | None = None, *, seed: int = 0
-              ) -> Float[np.ndarray, "n c"]:
+    def embed(self, objective: str, x: ArrayLike | None = None, y: ArrayLike | None = None, *,
+              confounders: Any = None, seed: int = 0) -> Float[np.ndarray, "n c"]:
         """Outputs of an objective's encoders on new rows: k columns for each view that is given.
 
         Args:
             objective: one of `objectives`.
             x, y: features with the columns that were trained on, shapes (n, d_x) and (n, d_y). An objective of one
                 encoder takes its view; of one with two, outputs stand side by side where both views are given.
+            confounders: of these rows, where the heads were trained with some: one column or several, or a dictionary
+                of them, with the same names.
             seed: which of the trainings, counted from 0.
 
         Raises:
-            ValueError: an unknown objective, a view without an encoder, features of another width, no finite numbers.
+            ValueError: an unknown objective, other confounders, a view without an encoder, features of another width,
+                no finite numbers.
         """
         check_choice("objective", objective, self.objectives)
         check_count("seed", seed, 0, len(self.networks[objective]) - 1)
@@ -69,13 +78,22 @@ class Heads:
                 raise ValueError(f"{view}: expected none with {objective}, which has no encoder of {view}")
             rows = finite_view(view, rows)
             self.check_columns(view, rows)
+            left = self._without_confounders(view, rows, confounders)
             found.append(outputs(self.program, *self.networks[objective][seed], view,
-                                 standardised(rows, *self.units[view])))
+                                 standardised(left, *self.units[view])))
         if not found:
             raise ValueError(f"x, y: expected rows of at least one view to embed with {objective}, got none")
         if len({len(one) for one in found}) > 1:
             raise ValueError(f"y: expected {len(found[0])} rows as in x, got {len(found[1])}")
         return np.concatenate(found, 1)
+
+    def _without_confounders(self, view, rows, given):
+        known = [] if given is None else named_confounders(given)
+        columns = {}
+        if known:
+            _, columns = confounders_of_rows(known, match_rows(rows, rows, by_position=True), by_position=True)
+        check_same_confounders(columns, self)
+        return rows if self.confounders is None else self.confounders.removed(view, rows, columns)
 
     def check_columns(self, view: str, rows: Float[np.ndarray, "n d"]) -> None:
         """Refuse features of another width than the view "x" or "y" had."""
@@ -92,7 +110,11 @@ class Heads:
         for objective, seeds in self.networks.items():
             for seed, network in enumerate(seeds):
                 arrays |= {f"{objective} {seed} {i}": leaf for i, leaf in enumerate(jax.tree.leaves(network))}
-        about = _SCHEMA | {"program": asdict(self.program),
+        if self.confounders is not None:
+            arrays |= {f"{view} confounders {name}": array for view, slopes in self.confounders.views.items()
+                       for name, array in vars(slopes).items()}
+        about = _SCHEMA | {"confounders": None if self.confounders is None else asdict(self.confounders.coding),
+                           "program": asdict(self.program),
                            "seeds": {objective: len(seeds) for objective, seeds in self.networks.items()}}
         with written_whole(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
@@ -124,9 +146,12 @@ def load_heads(path: str | Path) -> Heads:
             for seed in range(count)) for objective, count in about["seeds"].items()}
         units = {view: tuple(_as(arrays[f"{view} {what}"], (columns,)) for what in ("centre", "scale"))
                  for view, columns in (("x", program.d_x), ("y", program.d_y))}
+        confounders = None if about.get("confounders") is None else HeadConfounders.loaded(
+            restored(ConfounderCoding, about["confounders"], "confounders"), arrays,
+            {view: len(centre) for view, (centre, _) in units.items()})
     except (KeyError, AttributeError, TypeError, zipfile.BadZipFile, json.JSONDecodeError):
         raise ValueError(f"{path}: expected heads that Heads.save wrote, got another file") from None
-    return Heads(program, units, networks)
+    return Heads(program, units, networks, confounders)
 
 
 def _as(array, shape):

@@ -43,11 +43,11 @@ class HeadScorer:
             rows.targets, rows.groups, parts, probes, confidence)
         self.starts, self.bottleneck, self.batch = starts, bottleneck, batch
 
-    def probed(self, features, nuisance, probes=None):
+    def probed(self, features, nuisance, probes=None, only=None):
         """Predictions of all rows, (seeds, n), and the columns, by place of the target and probe."""
         probes = self.probes if probes is None else probes
         jobs = [(i, probe) for i, target in enumerate(self.targets) for probe in probes
-                if applies(probe, target) and nuisance in (None, target.nuisance)]
+                if applies(probe, target) and nuisance in (None, target.nuisance) and only in (None, i)]
         linear = [(i, probe, seed) for i, probe in jobs for seed in range(len(features)) if probe != "mlp"]
 
         def fit(job):
@@ -144,12 +144,19 @@ def head_predictions(program: SupervisedProgram, state: HeadState, target: Targe
     """What a supervised head says of all rows: classes, or values in their unit; NaN where its training diverged."""
     if state.diverged:
         return np.full(len(columns), np.nan)
-    said = np.asarray(_compiled_prediction(program)(state.best, state.best_means, seen.astype(np.float32), columns),
+    said = np.asarray(_compiled_outputs(program)[0](state.best, state.best_means, seen.astype(np.float32), columns),
                       np.float64)
     return said[:, 0] * unit[1] + unit[0] if target.kind == "real" else \
         said[:, :len(target.classes)].argmax(1).astype(float)
 
 
+def head_features(program: SupervisedProgram, state: HeadState, seen: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """What a probe sees of a supervised head: its encoder's outputs of all rows; NaN where its training diverged."""
+    if state.diverged:
+        return np.full((len(columns), program.bottleneck), np.nan)
+    return np.asarray(_compiled_outputs(program)[1](state.best, state.best_means, seen.astype(np.float32), columns))
+
+
 @lru_cache(maxsize=16)
-def _compiled_prediction(program):
-    return jax.jit(program.predict)
+def _compiled_outputs(program):
+    return jax.jit(program.predict), jax.jit(program.embed)

@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from phasejax._core.column_units import units_of_columns
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_key
+from phasejax.deep._heads_parts import PARTS
 from phasejax.deep._heads_probes import probe_parts
 from phasejax.deep._heads_programs import (
     PAIRED,
@@ -17,9 +19,9 @@ from phasejax.deep._heads_programs import (
     SupervisedProgram,
 )
 from phasejax.deep._heads_result import TrainedHeads, TrainedObjective
-from phasejax.deep._heads_rows import PARTS, HeadRows, like_units
+from phasejax.deep._heads_rows import HeadRows
 from phasejax.deep._heads_saved import Heads, outputs
-from phasejax.deep._heads_scoring import HeadScorer, head_predictions, labelled_rows, or_least
+from phasejax.deep._heads_scoring import HeadScorer, head_features, head_predictions, labelled_rows, or_least
 from phasejax.deep._heads_training import HeadState, HeadTraining, train_cells
 from phasejax.deep._pilot_rows import standardisation, standardised
 
@@ -49,11 +51,14 @@ class HeadWork:
                                  batch=self.batch)
         self.units, self.views = {}, {}
         for name, view in (("x", rows.x), ("y", rows.y)):
-            unit, mixed = like_units(view, self.train)
-            if mixed:
+            own = view[self.train]
+            unit = units_of_columns((own - own.mean(0)).std(0))
+            if unit is None:
+                unit = np.ones(view.shape[1])
+            else:
                 self.warnings.append(f"{name}: its columns seem to be in different units, so each was divided by its "
                                      "own standard deviation")
-            centre, scale = standardisation(view[self.train] / unit)
+            centre, scale = standardisation(own / unit)
             self.units[name] = centre * unit, scale / unit
             if heads is not None:
                 heads.check_columns(name, view)
@@ -189,7 +194,9 @@ class HeadWork:
                       for of_seeds in found]
             chosen = merits.index(max(merits))
             name = f"supervised {view}"
-            scores.append(self.scorer.score(name, i, "head", True, self.bottleneck, np.stack(found[chosen])))
+            features = [head_features(program, state, seen[view], columns) for state in own[chosen]]
+            scores += self.scorer.scores(name, self.scorer.probed(features, nuisance=False, only=i))
+            scores.append(self.scorer.score(name, i, "head", False, self.bottleneck, np.stack(found[chosen])))
             trained.append(_record(f"{name}: {target.name}", tried, chosen, own[chosen]))
         return scores, trained
 

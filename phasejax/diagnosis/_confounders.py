@@ -34,7 +34,8 @@ from phasejax.diagnosis._sharing_statistics import label_targets
 from phasejax.diagnosis._units import view_in_like_units
 from phasejax.io import Table, accumulate, encode_labels
 from phasejax.io._arrays import finite_view
-from phasejax.io._confounders import Confounders, encode_confounders
+from phasejax.io._confounder_coding import confounder_words
+from phasejax.io._confounders import encode_confounders
 from phasejax.io._fold_view import FoldView
 from phasejax.io._matching import MatchedRows
 from phasejax.io._reduction import independent_columns, reduce_to_rank
@@ -75,7 +76,7 @@ class RemovedConfounders:
 
     def words(self) -> str:
         """What was removed and how much it explained, in one line."""
-        named = Confounders(self.names, self.levels, np.zeros((0, 0)), 0, None).words()
+        named = confounder_words(self.names, self.levels)
         shares = ", ".join(f"{100 * float(significant(max(share, 0), 2)):.3g}% of {of}" for share, of in (
             (self.x_share, "x"), (self.y_share, "y"), (self.label_share, "the labels")))
         return f"removed {named}: explained {shares}; {self.rows} independent rows are left"

@@ -28,11 +28,12 @@ from phasejax.diagnosis._spectral_result import SpectralDiagnosis
 from phasejax.diagnosis._units import rows_in_like_units
 from phasejax.io import Table
 from phasejax.io._arrays import check_views
-from phasejax.io._confounders import confounders_of_rows, named_confounders
+from phasejax.io._confounders import confounder_columns, confounders_of_rows, named_confounders
 from phasejax.io._duplicates import near_duplicates
 from phasejax.io._fold_view import FoldView
 from phasejax.io._inspection import LEAST_MEMBERS, too_few_labels
 from phasejax.io._matching import MatchedRows, announce, match_labelled
+from phasejax.io._named_together import named_together
 
 METHODS = ("content", "moments", "spectral")
 _CONFIDENCE = 0.9
@@ -159,6 +160,10 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     shapes = tuple(map(_image_shape, (x, y))) if pilot else (None, None)
     x, y = (view if shape is None else np.reshape(np.asarray(view), (len(view), -1))
             for view, shape in zip((x, y), shapes, strict=True))
+    known = []
+    if confounders is not None:
+        known = named_confounders(confounders)
+        x, y, labels, groups = named_together(x, y, labels, groups, other_columns=confounder_columns(known))
     matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, groups=groups,
                                    by_position=by_position, missing=missing, least_members=LEAST_MEMBERS)
     if matched.groups is None and (of_copies := near_duplicates(matched.x, matched.y)) is not None:
@@ -166,7 +171,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
     announce(matched.limits, said=matched.limits)  # before anything is computed
     of_confounders = {}
     if confounders is not None:
-        matched, of_confounders = confounders_of_rows(named_confounders(confounders), matched, by_position=by_position,
+        matched, of_confounders = confounders_of_rows(known, matched, by_position=by_position,
                                                       missing=missing)
     of_rows = cast(np.ndarray, matched.labels)  # None is refused where labels are encoded
     # A single row is too few for anything, which is said of x.

@@ -20,7 +20,8 @@ _FORETOLD = ("CA", "CP x->y", "CP y->x")
 def compare_heads(found: TrainedHeads, *, progress: bool | ProgressCallback = False) -> TrainedHeads:
     """Trained heads with what a diagnosis foretells for each target, from rows that no head was tested on.
 
-    The diagnosis sees the rows that heads were trained and validated on, and k is their bottleneck. It names the best
+    The diagnosis sees the rows that heads were trained and validated on, without the same confounders, and k is their
+    bottleneck. It names the best
     of CA, CP x->y and CP y->x by its own scores, or none where it sees nothing shared. Measured scores are those of
     test rows, where CA is the alignment objective that does best on validation rows. Both agree where the foretold
     objective's measured score is less than 0.02 below the best one.
@@ -44,7 +45,8 @@ def compare_heads(found: TrainedHeads, *, progress: bool | ProgressCallback = Fa
                 predictions.append(_foretold(
                     found, target.name, rows.x[seen], rows.y[seen],
                     labels.astype(int) if target.kind == "class" else labels, labelled=labelled, label_kind=target.kind,
-                    groups=None if rows.groups is None else rows.groups[seen], progress=tell))
+                    groups=None if rows.groups is None else rows.groups[seen], progress=tell,
+                    confounders={name: values[seen] for name, values in rows.confounders.items()} or None))
     return replace(found, predictions=tuple(predictions))
 
 

@@ -11,12 +11,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from phasejax._core.column_units import units_of_columns
 from phasejax._core.digits import significant
 from phasejax.diagnosis._paired_data import PairedRows
-
-# Ratio of the largest to the least standard deviation of a view's columns above which they count as quantities in
-# different units.
-MIXED_UNITS = 1e3
 
 
 def rows_in_like_units(data: PairedRows) -> tuple[PairedRows, tuple[str, ...]]:
@@ -52,9 +49,9 @@ def view_in_like_units(name: str, view: Float[np.ndarray, "n d"]) -> tuple[Float
 
 def _scales(name, deviations):
     """What each column is divided by, and what is said about it: nothing where the columns are of like size."""
-    low, high = deviations.min(), deviations.max()
-    if high <= MIXED_UNITS * low:
+    units = units_of_columns(deviations)
+    if units is None:
         return np.ones(len(deviations)), []
-    return deviations, [f"{name}: its columns seem to be in different units (standard deviations from "
-                        f"{significant(low, 2)} to {significant(high, 2)}), so each was divided by its own; {name} is "
-                        "reported in these units."]
+    return units, [f"{name}: its columns seem to be in different units (standard deviations from "
+                   f"{significant(deviations.min(), 2)} to {significant(deviations.max(), 2)}), so each was divided by "
+                   f"its own; {name} is reported in these units."]

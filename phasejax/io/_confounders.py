@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from phasejax._core.residuals import basis_of
+from phasejax.io._confounder_coding import ConfounderCoding, class_codes, confounder_words
 from phasejax.io._frames import all_differ
-from phasejax.io._labels import class_name, resolved_kind
+from phasejax.io._labels import class_name
 from phasejax.io._matched_labels import renumbered, without_identifier_column
 from phasejax.io._matching import MatchedRows
 from phasejax.io._named import NamedRows, as_named
@@ -21,11 +22,6 @@ from phasejax.io._plain_values import column_values
 from phasejax.io._row_identifiers import check_position, joined_to_rows
 from phasejax.io._table import Table
 from phasejax.io._text_header import is_id_name
-
-# Rows for each level from which whole numbers are classes: with fewer they are counts or years.
-_MEMBERS = 5
-# Names that a line shows.
-_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +44,7 @@ class Confounders:
 
     def words(self) -> str:
         """The confounders and what each is, as in "batch (3 levels), age (real)"."""
-        named = [f"{name} ({f'{levels} levels' if levels else 'real'})"
-                 for name, levels in zip(self.names, self.levels, strict=True)]
-        return ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
+        return confounder_words(self.names, self.levels)
 
 
 def named_confounders(value: Any) -> list[NamedRows]:
@@ -76,6 +70,15 @@ def named_confounders(value: Any) -> list[NamedRows]:
     if isinstance(value, Sequence) and len(value) and all(isinstance(rows, NamedRows) for rows in value):
         return list(value)
     return [as_named(value, "confounders")]
+
+
+def confounder_columns(given: Sequence[NamedRows]) -> dict[str, str]:
+    """What is said of the confounders' columns where a view has them too, by name, as `as_named` takes it.
+
+    Args:
+        given: what `named_confounders` returns.
+    """
+    return {name: "is a confounder" for rows in given for name in rows.columns or ()}
 
 
 def confounders_of_rows(given: Sequence[NamedRows], matched: MatchedRows, *, by_position: bool = False,
@@ -135,7 +138,7 @@ def encode_confounders(columns: Mapping[str, np.ndarray]) -> Confounders:
     >>> encode_confounders({"batch": np.array(["a", "b", "a", "b"] * 2), "age": np.arange(8) + 0.5}).words()
     'batch (2 levels), age (real)'
     """
-    parts, levels, cells = [], [], None
+    cells = None
     for name, values in columns.items():
         n = len(values)
         codes = class_codes(values)
@@ -148,9 +151,6 @@ def encode_confounders(columns: Mapping[str, np.ndarray]) -> Confounders:
             spread = (centred / max(np.abs(centred).max(), np.finfo(float).tiny)).std()
             if not np.ptp(numbers) > 0 or not spread > 0:
                 raise ValueError(f"confounders: expected values that vary, got only {numbers[0]:.6g} in {name}")
-            centred = centred / np.abs(centred).max()
-            parts.append(((centred - centred.mean()) / spread)[:, None])
-            levels.append(0)
             continue
         count = int(codes.max()) + 1
         if count < 2:
@@ -158,15 +158,14 @@ def encode_confounders(columns: Mapping[str, np.ndarray]) -> Confounders:
         if 2 * count > n:
             raise ValueError(f"confounders: expected levels of 2 rows or more on average, got {count} in the {n} rows "
                              f"of {name}")
-        parts.append(np.eye(count)[codes])
-        levels.append(count)
         cells = codes if cells is None else np.unique(cells * count + codes, return_inverse=True)[1].reshape(-1)
-    known = np.hstack(parts)
+    coding = ConfounderCoding.of(columns)
+    known = coding.known(columns)
     rank = basis_of(known).shape[1]
     if 2 * rank > len(known):
         raise ValueError(f"confounders: expected at most half as many columns as the {len(known)} rows, got "
                          f"{rank - 1}")
-    return Confounders(tuple(columns), tuple(levels), known, rank, cells)
+    return Confounders(coding.names, coding.counts, known, rank, cells)
 
 
 def plain_column(column: Any) -> np.ndarray:
@@ -179,18 +178,6 @@ def plain_column(column: Any) -> np.ndarray:
     if (gone := _missing(values)).any():
         raise ValueError(f"confounders: expected a value in every row, got {gone.sum()} of {len(gone)} without")
     return values
-
-
-def class_codes(values: np.ndarray) -> Int[np.ndarray, "n"] | None:
-    """Numbers of the levels of a class; None for real values."""
-    if values.dtype.kind not in "USbiuf":
-        raise ValueError(f"confounders: expected numbers or text, got dtype {values.dtype}")
-    if values.dtype.kind == "f" and resolved_kind(values) != "class":
-        return None
-    names, codes = np.unique(values, return_inverse=True)
-    if values.dtype.kind in "iu" and len(names) * _MEMBERS > len(values) and len(names) > 2:
-        return None
-    return codes.reshape(-1)
 
 
 def _joined(rows, matched, by_position, notes):

@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
+from phasejax._core.column_units import MIXED_UNITS
 from phasejax._core.serialise import plain, schema
 from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
@@ -31,7 +32,6 @@ from phasejax.io._view_facts import ROW_FAR, ViewFacts, features_of, table_of_nu
 LEAST_MEMBERS = 5  # that a class needs, to be in every fold of a cross-validation
 # Labelled rows, or groups of them, below which nothing is said.
 LEAST_LABELLED = 20
-_MIXED_UNITS = 1e3  # ratio of standard deviations of columns from which they count as quantities in different units
 _CLASSES_SHOWN = 8
 _LEAST_ROWS = 6  # below which views are not reduced but refused
 
@@ -131,7 +131,7 @@ class Inspection:
             if view.far is not None:
                 yield 1, (f"{view.name}: row {view.far[0]} stands more than {ROW_FAR:g} times the spread of the others "
                           f"away from them, in column {view.far[1]}; an error?")
-            if view.scale_ratio > _MIXED_UNITS:
+            if view.scale_ratio > MIXED_UNITS:
                 yield 8, (f"{view.name}: standard deviations of columns from {view.smallest:.3g} "
                           f"({view.smallest_column}) to {view.largest:.3g} ({view.largest_column})")
         if not any(note.startswith("rows matched by identifier") for note in self.notes):
@@ -328,7 +328,7 @@ def _plan(x, y, matched, facts, labels, refusal, k) -> Iterator[str]:
                    f"{independent} {'rows' if matched.groups is None else 'groups'}")
         elif rank is not None and rank < view.columns:
             yield f"{view.name}: {view.columns - rank} of {view.columns} columns are left out, which others determine"
-        if view.scale_ratio > _MIXED_UNITS:
+        if view.scale_ratio > MIXED_UNITS:
             yield f"{view.name}: columns are in different units, so each is divided by its standard deviation"
     if labels is None:
         return

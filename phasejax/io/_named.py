@@ -7,6 +7,7 @@ text; what lies beneath a mask is never looked at. Rows are matched by their ide
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ class NamedRows:
 
 @checked
 def as_named(value: Any, name: str, *, id_column: str | None = None, groups_column: str | None = None,
-             labels_column: str | int | None = None, flatten: bool = False) -> NamedRows:
+             labels_column: str | int | None = None, other_columns: Mapping[str, str] | None = None,
+             flatten: bool = False) -> NamedRows:
     """Rows of numbers or labels with their identifiers, from a container or a file.
 
     Identifiers are the index of a DataFrame or Series that is not the default one, the `obs_names` of AnnData, a
@@ -70,6 +72,8 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
         groups_column: name of what says which rows belong together. A column of that name is left out where it is text
             or has the name of an identifier (`patient_id`), since it cannot be a feature.
         labels_column: name of what labels were taken from, likewise; its place in a text table without names.
+        other_columns: names of more columns that are left out likewise, with what a note says of each, as in
+            {"batch": "is a confounder"}.
         flatten: whether each image of a batch (n, height, width) or (n, height, width, channels) becomes a row.
 
     Returns:
@@ -87,7 +91,7 @@ def as_named(value: Any, name: str, *, id_column: str | None = None, groups_colu
     for argument, given in (("id_column", id_column), ("groups_column", groups_column), ("labels_column", of_labels)):
         if not isinstance(given, str | None):
             raise ValueError(f"{argument}: expected the name of a column, got {shown(given)}")
-    others = no_features(groups_column, labels_column, id_column)
+    others = no_features(groups_column, labels_column, id_column, other_columns)
     if isinstance(value, NamedRows):
         return value
     if isinstance(value, str | Path):

@@ -14,13 +14,15 @@ from phasejax.io._text_table import split_text_path
 
 
 def named_together(x: Any, y: Any, labels: Any = None, groups: Any = None, *,
-                   id_columns: Mapping[str, str | None] | None = None, flatten: bool = False
+                   id_columns: Mapping[str, str | None] | None = None,
+                   other_columns: Mapping[str, str] | None = None, flatten: bool = False
                    ) -> tuple[NamedRows, NamedRows, NamedRows | None, NamedRows | None]:
     """The rows of x, y, labels and groups with their identifiers, as `as_named` reads each of them.
 
     Args:
         x, y, labels, groups: files or containers; labels and groups may be None.
         id_columns: column of identifiers of each of them by name; found where left out.
+        other_columns: names of more columns that are no features, with what is said of each, as `as_named` takes them.
         flatten: whether each image of x and of y is one row.
 
     Raises:
@@ -32,7 +34,8 @@ def named_together(x: Any, y: Any, labels: Any = None, groups: Any = None, *,
     labels = None if labels is None else as_named(labels, "labels", id_column=of.get("labels"),
                                                   groups_column=group_name(groups))
     first, second = (as_named(view, name, id_column=of.get(name), groups_column=group_name(groups),
-                              labels_column=_label_column(labels, given, view), flatten=flatten)
+                              labels_column=_label_column(labels, given, view),
+                              other_columns=other_columns, flatten=flatten)
                      for name, view in (("x", x), ("y", y)))
     return first, second, labels, groups
 

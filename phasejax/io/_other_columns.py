@@ -8,19 +8,21 @@ from phasejax.io._text_header import is_id_name
 OtherColumns = Mapping[str | int, str]
 
 
-def no_features(groups_column: str | None, labels_column: str | int | None, id_column: str | None) -> OtherColumns:
+def no_features(groups_column: str | None, labels_column: str | int | None, id_column: str | None,
+                others: Mapping[str, str] | None = None) -> OtherColumns:
     """What is said of the columns that are left out, by their name or place.
 
     Args:
         groups_column: name of what says which rows belong together; None without.
         labels_column: name or place of what labels were taken from; None without.
         id_column: name of the column of identifiers, which is no feature anyway.
+        others: what is said of more columns, by name; None without.
 
     >>> no_features("patient", "class", None)["class"]
     'has the name of the labels'
     """
     of_labels = "holds the labels" if isinstance(labels_column, int) else "has the name of the labels"
-    found = {labels_column: of_labels, groups_column: "says which group a row belongs to"}
+    found = {**(others or {}), labels_column: of_labels, groups_column: "says which group a row belongs to"}
     return {column: words for column, words in found.items() if column is not None and column != id_column}
 
 

@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from phasejax._core.residuals import slopes_on
-from phasejax.io._confounders import class_codes, plain_column
+from phasejax.io._confounder_coding import ConfounderCoding
+from phasejax.io._confounders import plain_column
 from phasejax.linear._estimator_checks import check_values
 
 
@@ -72,12 +73,9 @@ class ConfounderRemover(TransformerMixin, BaseEstimator):
             ValueError: unknown columns, no other columns, values that are missing or not finite.
         """
         confounders, rest = self._parts(X, reset=True)
-        self.levels_, self._scales = [], []
-        for values in confounders:
-            codes = class_codes(values)
-            self.levels_.append(None if codes is None else np.unique(values))
-            spread = 1.0 if codes is not None else float(np.std(values.astype(float)))
-            self._scales.append(spread if spread > 0 else 1.0)
+        self._coding = ConfounderCoding.of(confounders)
+        self.levels_ = [None if levels is None else np.unique(values)
+                        for levels, values in zip(self._coding.levels, confounders.values(), strict=True)]
         self.mean_, self._origin, self.coef_ = slopes_on(rest, self._known(confounders))
         return self
 
@@ -104,7 +102,7 @@ class ConfounderRemover(TransformerMixin, BaseEstimator):
         return np.delete(np.asarray(names, dtype=object), self.columns_)
 
     def _parts(self, X, reset):
-        """The values of each confounder, and the other columns."""
+        """The values of each confounder by the number of its column, and the other columns."""
         least = 2 if reset else 1  # rows, and columns of a table
         if hasattr(X, "iloc"):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -118,7 +116,7 @@ class ConfounderRemover(TransformerMixin, BaseEstimator):
                                              ensure_min_samples=least, ensure_min_features=least))
             self._set_columns(table.shape[1], reset)
             columns, rest = list(table[:, self.columns_].T), np.delete(table, self.columns_, 1)
-        return columns, np.asarray(rest)
+        return dict(zip(map(str, self.columns_), columns, strict=True)), np.asarray(rest)
 
     def _set_columns(self, d, reset):
         if not reset:
@@ -132,13 +130,11 @@ class ConfounderRemover(TransformerMixin, BaseEstimator):
             if isinstance(place, bool) or not isinstance(place, int | np.integer) or not 0 <= place < d:
                 raise ValueError(f"columns: expected columns of X by name or by number from 0 to {d - 1}, got {one!r}")
         self.columns_ = np.unique(np.array(places, int))
+        if not len(self.columns_):
+            raise ValueError("columns: expected those of the confounders, got none")
         if len(self.columns_) == d:
             raise ValueError(f"columns: expected fewer than the {d} columns of X, got all")
 
     def _known(self, confounders):
-        """Indicators of levels, and real values over their standard deviation in `fit`."""
-        parts = [np.zeros((len(confounders[0]) if confounders else 0, 0))]
-        for values, levels, scale in zip(confounders, self.levels_, self._scales, strict=True):
-            parts.append(values[:, None].astype(float) / scale if levels is None else
-                         (values[:, None] == levels).astype(float))
-        return np.hstack(parts)
+        """Indicators of levels, and real values in standard deviations of those in `fit`."""
+        return self._coding.known(confounders)

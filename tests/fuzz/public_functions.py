@@ -223,7 +223,7 @@ def _of_io():
                                 "memory": 2**20, "progress": False})
     yield _call(io.Moments.of, {"block": x})
     yield _call(io.as_named, {"value": x, "name": "value", "id_column": None, "groups_column": None,
-                              "labels_column": None, "flatten": False})
+                              "labels_column": None, "other_columns": None, "flatten": False})
     yield _call(io.open_table, {"source": x, "name": "source", "flatten": False})
     yield _call(io.load_array, {"path": "none.npy"})
     yield _call(io.Table, {"name": "x", "shape": (60, 4), "dtype": np.dtype(float),
