@@ -2,6 +2,7 @@ from . import datasets as datasets
 from . import deep as deep
 from . import diagnosis as diagnosis
 from . import information as information
+from . import instruments as instruments
 from . import io as io
 from . import linear as linear
 from . import plotting as plotting

@@ -16,9 +16,12 @@ from jaxtyping import Array
 HostOrDevice = Array | np.ndarray
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def pytree(cls):
-    """Make a class a frozen dataclass and a pytree whose children are all of its fields.
+    """Make a class a frozen dataclass and a pytree whose children are its fields.
+
+    A field with `metadata={"static": True}`, such as a number of columns, is no child: it belongs to the structure of
+    the tree, must be hashable, and is a constant of compiled programs.
 
     Instances are compared by identity, since arrays have no single truth value. Rebuilding one from leaves skips
     `__init__` and `__post_init__`.
@@ -31,15 +34,18 @@ def pytree(cls):
     Point(x=2.0, y=3.0)
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    names = tuple(field.name for field in dataclasses.fields(cls))
+    fields = dataclasses.fields(cls)
+    names = tuple(field.name for field in fields if not field.metadata.get("static"))
+    fixed = tuple(field.name for field in fields if field.metadata.get("static"))
 
     def flatten_with_keys(tree):
-        return [(jax.tree_util.GetAttrKey(name), getattr(tree, name)) for name in names], None
+        return ([(jax.tree_util.GetAttrKey(name), getattr(tree, name)) for name in names],
+                tuple(getattr(tree, name) for name in fixed))
 
-    def unflatten(_, leaves):
+    def unflatten(constants, leaves):
         tree = object.__new__(cls)
-        for name, leaf in zip(names, leaves, strict=True):
-            object.__setattr__(tree, name, leaf)
+        for name, value in (*zip(names, leaves, strict=True), *zip(fixed, constants, strict=True)):
+            object.__setattr__(tree, name, value)
         return tree
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
