@@ -6,7 +6,7 @@ The labels are changed (`_label_quality_changes`, `_label_quality_clusters`), th
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -276,14 +276,17 @@ class _Run:
         if level.by != "ridge":
             name = f"{level.name} of {self.view}" if level.by == "pseudo-labels" else level.name
             yield QualityLevel(by=level.by, level=level.level, name=name, about=about,
-                               outcomes=tuple(one[0] for one in outcomes))
+                               detail=level.detail, outcomes=tuple(one[0] for one in outcomes))
             return
         forced = max(0, sum(view.shape[1] for view in self.rows.reduced[0]) - (level.level - 1))
         for place, ridge in enumerate((*self.planner.ridges(), None)):
-            yield QualityLevel(
+            made = QualityLevel(
                 by="ridge", level=level.level, name=f"{level.name}, " + (f"ridge {ridge:g}" if ridge else "content"),
-                method="spectral" if ridge else "content", ridge=ridge,
-                about={"correlations forced to 1": float(forced)}, outcomes=tuple(one[place] for one in outcomes))
+                method="spectral" if ridge else "content", ridge=ridge, about={},
+                outcomes=tuple(one[place] for one in outcomes))
+            ratios = {name: made.mean(lambda one, name=name: one.content[name]) for name in ("Delta_CA", "Delta_CP")
+                      } if ridge else {}
+            yield replace(made, about={**ratios, "correlations forced to 1": float(forced)})
 
 
 def _checked_kinds(by):

@@ -155,11 +155,11 @@ def fold_classes(labels: ArrayLike, mapping: Mapping[Any, Any]) -> np.ndarray:
 
 @checked
 def merge_classes(labels: ArrayLike, features: Float[np.ndarray, "m p"], classes: int) -> np.ndarray:
-    """Classes merged into fewer, nearest means of the features first (average linkage).
+    """Classes merged into fewer, those first whose means of the features are nearest (Ward's linkage).
 
     Args:
         labels: classes.
-        features: of which the class means are compared, columns in like units.
+        features: of which the class means are compared, columns in like units, which count by their variance.
         classes: number of classes to be left, at least 2, fewer than there are.
 
     Returns:
@@ -168,7 +168,7 @@ def merge_classes(labels: ArrayLike, features: Float[np.ndarray, "m p"], classes
     Raises:
         ValueError: a number of classes out of range.
 
-    Source: average linkage, Sokal and Michener 1958.
+    Source: Ward 1963, of class means that count alike.
 
     >>> labels, features = np.array(["a", "b", "c", "c"]), np.array([[0.0], [0.1], [5.0], [5.2]])
     >>> merge_classes(labels, features, 2).tolist()
@@ -181,7 +181,7 @@ def merge_classes(labels: ArrayLike, features: Float[np.ndarray, "m p"], classes
     if classes >= len(names):
         raise ValueError(f"classes: expected fewer than the {len(names)} classes of the labels, got {classes}")
     means = np.stack([features[index == code].mean(0) for code in range(len(names))])
-    merged = cut_tree(linkage(means, "average"), n_clusters=classes)[:, 0]
+    merged = cut_tree(linkage(means, "ward"), n_clusters=classes)[:, 0]
     joined = {code: " + ".join(str(class_name(one)) for one in names[merged == code]) for code in np.unique(merged)}
     return np.array([joined[code] for code in merged])[index]
 

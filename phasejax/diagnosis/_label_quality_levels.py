@@ -86,7 +86,7 @@ class Level:
     Args:
         by, level, name: as in `QualityLevel`.
         repeats: of it.
-        about: numbers about it.
+        about, detail: numbers and words about it.
         make: the labels of a repeat, and numbers about that; None for the ridge.
     """
 
@@ -95,6 +95,7 @@ class Level:
     name: str
     repeats: int
     about: dict[str, float]
+    detail: str = ""
     make: Callable[[int], tuple[Changed, dict[str, float]]] | None = None
 
 
@@ -153,7 +154,7 @@ class Planner:
                 drawn = np.random.default_rng([self.seed, 1, repeat]).standard_normal((of_row.max() + 1, len(noise)))
                 return Changed(labels + noise * drawn[of_row], self.rows.labelled, "real"), {}
 
-            return Level("noise", share, f"{round(100 * share, 1):g} % of R2 left", self.repeats, about, make)
+            return Level("noise", share, f"{round(100 * share, 1):g} % of R2 left", self.repeats, about, make=make)
 
         return _fitting(level, "r2_shares", self.options.r2_shares, _R2_SHARES, mildest=max)
 
@@ -189,7 +190,8 @@ class Planner:
         if not kept.all():
             raise ValueError(f"coarser classes: expected at least {LEAST_MEMBERS} rows of each, got "
                              f"{notes[0].rpartition('cross-validate: ')[2]}")
-        return Level("coarsening", level, f"{level} {name}", 1, {},
+        named = "" if labels.dtype.kind in "iu" else "; ".join(map(str, np.unique(labels)))
+        return Level("coarsening", level, f"{level} {name}", 1, {}, named,
                      lambda repeat: (Changed(labels, rows.labelled, "class"), {}))
 
     def _reassignment(self):
@@ -208,7 +210,7 @@ class Planner:
                 make(0)  # refuses a share that frequencies do not allow
             except ValueError as error:
                 raise ValueError(str(error).replace("share:", "reassigned:", 1)) from None
-            return Level("reassignment", share, f"{round(100 * share, 1):g} % reassigned", self.repeats, {}, make)
+            return Level("reassignment", share, f"{round(100 * share, 1):g} % reassigned", self.repeats, {}, make=make)
 
         return _fitting(level, "reassigned", self.options.reassigned, _REASSIGNED, mildest=min)
 
@@ -269,7 +271,7 @@ class Planner:
             kept = np.isin(self.rows.labelled, rows)
             return Changed(self._labels()[kept], self.rows.labelled[kept], self.rows.kind), {}
 
-        return [Level(by, size, f"{size} {by}", self.repeats, {},
+        return [Level(by, size, f"{size} {by}", self.repeats, {}, "",
                       lambda repeat, pairs=by == "pairs", size=size: drawn(pairs, size, repeat))
                 for by, most in (("labels", m - 1), ("pairs", n)) for size in sizes if size <= most]
 

@@ -28,7 +28,7 @@ class QualityOutcome:
         seen: whether the views share something that concerns these labels; without it nothing is stated.
         regime: that which is stated; None where none is.
         probabilities: of the four regimes, in the order of `Regime`; empty where there are none.
-        content: label content of CA, CP and CP y->x.
+        content: label content of CA, CP and CP y->x; with a ridge the ratios Delta_CA and Delta_CP of Algorithm 1.
         best: the objective with the highest score; None where there are no scores.
         decided, sure: of that choice (`phasejax.diagnosis.Choice`).
         scores: of the objectives, and of x, y, and both side by side.
@@ -77,6 +77,7 @@ class QualityLevel:
         method: "content", or "spectral" for Algorithm 1 of K26 with a ridge.
         ridge: of that method, in mean variances of a view's columns.
         about: more numbers about the level, such as the noise's standard deviation.
+        detail: more words about it, such as which classes were merged.
     """
 
     by: str
@@ -86,6 +87,7 @@ class QualityLevel:
     method: str = "content"
     ridge: float | None = None
     about: dict[str, float]
+    detail: str = ""
 
     @property
     def metric(self) -> str:
@@ -98,8 +100,13 @@ class QualityLevel:
         return (said if 2 * count > len(self.outcomes) else "split"), count
 
     def share(self, what: str, value: str | None, confidence: float) -> tuple[float, float, float]:
-        """Fraction of repeats whose "regime" or "decision" is so, with its binomial interval (Wilson 1927)."""
+        """Fraction of repeats whose "regime" or "decision" is so, with its binomial interval (Wilson 1927).
+
+        A single outcome, of a change in which nothing is drawn, has no interval.
+        """
         count, total = sum(getattr(one, what) == value for one in self.outcomes), len(self.outcomes)
+        if total == 1:
+            return float(count), float("nan"), float("nan")
         interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
         return count / total, float(interval.low), float(interval.high)
 
@@ -189,6 +196,7 @@ class LabelQuality:
             row["metric"] = level.metric
             for name in (*self.among, "x", "y", "x and y"):
                 row[f"score of {name}"] = level.mean(lambda one, name=name: one.scores.get(name, float("nan")))
+            row["detail"] = level.detail
             yield {**row, **{f"about {name}": value for name, value in level.about.items()}}
 
     @checked

@@ -96,11 +96,14 @@ class QualityRows:
 
     @cached_property
     def features(self) -> Float[np.ndarray, "n p"]:
-        """Both views side by side, reduced, each standardised and counting alike whatever its number of columns."""
+        """Both views side by side, reduced, each with a total variance of 1: directions count by their variance.
+
+        Components that are standardised instead put rare classes, which few rows tell apart, farthest from all others.
+        """
         sides = []
-        for view in self.reduced[0]:
-            deviation = view.std(0)
-            sides.append((view - view.mean(0)) / np.where(deviation > 0, deviation, 1) / np.sqrt(view.shape[1]))
+        for name, view in zip("xy", self.reduced[0], strict=True):
+            view, _ = view_in_like_units(name, view - view.mean(0))
+            sides.append(view / np.sqrt(np.sum(view.var(0))))
         return np.hstack(sides)
 
     def kept(self) -> tuple["QualityRows", list[str]]:
@@ -188,7 +191,8 @@ class QualityRows:
         for ridge in ridges:
             found = classify_spectra(x, y, columns, ridge=float(ridge))
             regime = Regime.from_ratios(found.ca.delta, found.cp.delta)
-            yield QualityOutcome(n=len(rows), labelled=len(rows), seen=True, regime=regime.value, content={}, scores={})
+            yield QualityOutcome(n=len(rows), labelled=len(rows), seen=True, regime=regime.value, scores={},
+                                 content={"Delta_CA": found.ca.delta, "Delta_CP": found.cp.delta})
 
 
 def _silent(task: str, done: int, total: int) -> None:

@@ -1,7 +1,9 @@
 """What changes of the labels do to regime and decision, in words."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from math import isfinite
 
 from phasejax._core.digits import significant
 from phasejax.diagnosis._label_quality_result import LabelQuality, QualityLevel
@@ -23,7 +25,7 @@ def conclusions(found: LabelQuality) -> Iterator[str]:
     for by, group in groupby(found.levels, key=lambda one: one.by):
         levels = list(group)
         if by == "ridge":
-            yield from _of_ridge(levels)
+            yield from _of_ridge(found, levels)
         elif by == "pseudo-labels" or found.given is None:
             for level in levels:
                 yield f"{TITLES[by]}: {_of_clusters(found, level)}"
@@ -49,7 +51,7 @@ def _line(found, level):
     regime, count = level.most("regime")
     total = len(level.outcomes)
     _, low, high = level.share("regime", None if regime == "split" else regime, found.confidence)
-    said = "repeats differ" if regime == "split" else (
+    said = f"repeats differ: {_counted(level)}" if regime == "split" else (
         f"{regime or 'no regime'} in {count} of {total}"
         + (f" [{significant(low, 2)}, {significant(high, 2)}]" if total > 1 else ""))
     parts = [said]
@@ -62,10 +64,13 @@ def _line(found, level):
         score = level.mean(lambda one: one.scores.get("x and y", float("nan")))
         parts += ["decisions differ" if decision == "split" else f"{_decided(decision)} in {count} of {total}",
                   f"{level.metric} {significant(score, 2)}"]
-    parts += [f"{name} {significant(value, 2)}" for name, value in level.about.items()]
+    parts += [f"{name} {value:g}" if value == int(value) else f"{name} {significant(value, 2)}"
+              for name, value in level.about.items() if isfinite(value)]
     refused = [one for one in level.outcomes if not one.probabilities and level.method == "content"]
     if len(refused) == total:
         parts.append(_reason(refused[0].reason))
+    if level.detail:
+        parts.append(f"({level.detail})")
     return f"{level.by:<14} {level.name:<28} " + ", ".join(parts)
 
 
@@ -112,22 +117,25 @@ def _of_clusters(found, level):
     return text + "."
 
 
-def _of_ridge(levels):
+def _of_ridge(found, levels):
     for size, group in groupby(levels, key=lambda one: one.level):
-        by_method = list(group)
-        spectral = [one for one in by_method if one.method == "spectral"]
-        said = [f"{one.most('regime')[0] or 'no regime'} in {one.most('regime')[1]} of {len(one.outcomes)} at "
-                f"{one.ridge:g}" for one in spectral]
-        content = next((one for one in by_method if one.method == "content"), None)
-        beside = "" if content is None else (
-            f"; by content {content.most('regime')[0] or 'no regime'} in {content.most('regime')[1]} of "
-            f"{len(content.outcomes)}")
-        names = {one.most("regime")[0] for one in spectral}
-        verdict = "the ridge decides the published regime" if len(names) > 1 else \
-            "the published regime does not depend on the ridge"
-        forced = spectral[0].about.get("correlations forced to 1", 0) if spectral else 0
-        because = f" ({forced:g} canonical correlations are 1 by construction without a ridge)" if forced else ""
-        yield f"{TITLES['ridge']}, {size} pairs: {verdict}: {', '.join(said)}{because}{beside}."
+        *spectral, content = group
+        first, last = spectral[0], spectral[-1]
+        moved = sum(len({one.outcomes[place].regime for one in spectral}) > 1 for place in range(len(first.outcomes)))
+        said = "; ".join(f"{one.ridge:g}: {_counted(one)}" for one in (first, last)[:len(spectral)])
+        forced = first.about["correlations forced to 1"]
+        because = f"; {forced:g} canonical correlations are 1 by construction but for the ridge" if forced else ""
+        yield (f"{TITLES['ridge']}, {size} pairs: the published regime depends on the ridge in {moved} of "
+               f"{len(first.outcomes)} subsamples ({said}){because}. By content: {_counted(content)}.")
+    if found.given is not None and not found.given.seen:
+        yield ("Ridge: the published method names a regime for every data set, also for these, in which nothing shared "
+               "that concerns the labels is seen.")
+
+
+def _counted(level):
+    """How many repeats state each regime."""
+    found = Counter(one.regime for one in level.outcomes).most_common()
+    return ", ".join(f"{name or 'no regime'} {count}" for name, count in found) + f" of {len(level.outcomes)}"
 
 
 def _decision(best, decided):
