@@ -207,7 +207,8 @@ def _log_loss(model, features, labels):
     known = np.isin(labels, model.classes_)
     if not known.any():
         return 0.0
-    shares = model.predict_log_proba(features[known])
+    with np.errstate(divide="ignore"):  # where a probability rounds to 0, the loss is infinite
+        shares = model.predict_log_proba(features[known])
     return -float(np.mean(shares[np.arange(known.sum()), np.searchsorted(model.classes_, labels[known])]))
 
 
