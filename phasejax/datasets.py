@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from phasejax._core.validation import check_number
 from phasejax.io import centred_log_ratio, log_normalise
 
 
@@ -77,3 +78,61 @@ def load_pbmc_cite() -> PairedCells:
             np.load(opened, allow_pickle=False) as file:
         rna, protein, labels, batch = (file[name] for name in ("rna", "protein", "cell_type", "batch"))
     return PairedCells(log_normalise(rna)[:, rna.any(0)], centred_log_ratio(protein), labels, batch)
+
+
+class BrownDwarfs(NamedTuple):
+    """Near-infrared spectra and magnitudes of very-low-mass stars and brown dwarfs.
+
+    Args:
+        x: flux in bins of equal width in log wavelength, in units of the spectrum's mean, shape (n, 120).
+        y: J, H and Ks of 2MASS in magnitudes, shape (n, 3); the same in all rows of a source.
+        labels: spectral class, "M", "L" or "T", shape (n,).
+        spectral_type: 6 for M6, 10 for L0, 24.5 for T4.5, shape (n,).
+        source: number of the object that each row is a spectrum of, shape (n,).
+        snr: median signal-to-noise ratio of each spectrum, shape (n,).
+        wavelength: middle of each bin in micrometres, shape (120,).
+        reference: bibcode of the paper that each spectrum is from, shape (n,).
+    """
+
+    x: Float[np.ndarray, "n bins"]
+    y: Float[np.ndarray, "n bands"]
+    labels: Shaped[np.ndarray, "n"]
+    spectral_type: Float[np.ndarray, "n"]
+    source: Int[np.ndarray, "n"]
+    snr: Float[np.ndarray, "n"]
+    wavelength: Float[np.ndarray, "bins"]
+    reference: Shaped[np.ndarray, "n"]
+
+
+def load_brown_dwarfs(least_snr: float = 20.0) -> BrownDwarfs:
+    """Spectra from 0.86 to 2.40 micrometres and J, H, Ks of 1277 objects from M6 to T9, some of them observed twice.
+
+    Published SpeX prism spectra (R near 120) of good quality, without copies under other names; spectral types are
+    those of the literature. Magnitudes depend on the distance, which spectra in units of their mean do not know.
+
+    Args:
+        least_snr: spectra of a lower median signal-to-noise ratio are left out; the file has those from 10 on.
+
+    Source: the SpeX Prism Library in splat 1.14 (MIT, Cool Star Lab; Burgasser and the SPLAT Development Team 2017,
+        2017ASInC..14....7B); the licence lies beside the file. Work that uses the spectra should cite `reference` too.
+
+    >>> stars = load_brown_dwarfs()
+    >>> stars.x.shape, stars.y.shape, len(set(stars.source.tolist())), sorted(set(stars.labels.tolist()))
+    ((1438, 120), (1438, 3), 1277, ['L', 'M', 'T'])
+    """
+    from importlib.resources import files
+
+    least_snr = check_number("least_snr", least_snr, least=0)
+    with files("phasejax").joinpath("_data/brown_dwarfs.npz").open("rb") as opened, \
+            np.load(opened, allow_pickle=False) as file:
+        stored = {name: file[name] for name in file.files}
+    kept = stored["snr"] >= least_snr
+    if not kept.any():
+        raise ValueError(f"least_snr: expected at most {stored['snr'].max():.0f}, got {least_snr:g}")
+    numeric = stored["type"][kept].astype(np.float64)
+    edges = stored["edges"].astype(np.float64)
+    return BrownDwarfs(
+        x=stored["flux"][kept] / stored["steps"], y=stored["magnitudes"][kept] / 1e3,
+        labels=np.array(list("MLT"))[(numeric // 10).astype(int)], spectral_type=numeric,
+        source=stored["source"][kept].astype(np.int64), snr=stored["snr"][kept].astype(np.float64),
+        wavelength=np.sqrt(edges[1:] * edges[:-1]), reference=stored["references"][stored["reference"][kept]])

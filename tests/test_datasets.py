@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phasejax.datasets import load_pbmc_cite
+from phasejax.datasets import load_brown_dwarfs, load_pbmc_cite
 from tests.support import ROOT
 
 
@@ -18,7 +18,34 @@ def test_the_cells_are_counts_as_the_field_normalises_them():
     assert [*np.unique(cells.batch, return_counts=True)[1]] == [400, 400]
 
 
-def test_the_licence_lies_beside_the_data():
-    folder = ROOT / "phasejax" / "_data"
-    assert (folder / "pbmc_cite.npz").stat().st_size < 1_000_000
-    assert "Permission is hereby granted" in (folder / "pbmc_cite_LICENSE.txt").read_text()
+def test_licences_lie_beside_the_data():
+    for path in (ROOT / "phasejax" / "_data").glob("*.npz"):
+        assert path.stat().st_size < 1_000_000
+        assert "Permission is hereby granted" in path.with_name(f"{path.stem}_LICENSE.txt").read_text()
+
+
+def test_brown_dwarfs_cool_as_their_types_say():
+    """Of the published trends: water at 1.4 micrometres deepens from M to T; J - Ks is largest among late L dwarfs."""
+    stars = load_brown_dwarfs()
+    bins = {band: (stars.wavelength > low) & (stars.wavelength < high)
+            for band, (low, high) in {"water": (1.34, 1.44), "J": (1.25, 1.30)}.items()}
+    water = np.log(stars.x[:, bins["water"]].mean(1).clip(1e-3) / stars.x[:, bins["J"]].mean(1))
+    colour = stars.y[:, 0] - stars.y[:, 2]
+    median = [[np.median(of[(stars.spectral_type >= low) & (stars.spectral_type < low + 3)]) for low in (6, 11, 16, 25)]
+              for of in (water, colour)]
+    assert median[0] == sorted(median[0], reverse=True)
+    assert np.argmax(median[1]) == 2
+    assert median[1][3] < 0.3
+    np.testing.assert_allclose(stars.x.mean(1), 1, atol=1e-4)
+    assert np.array_equal(np.array(list("MLT"))[(stars.spectral_type // 10).astype(int)], stars.labels)
+
+
+def test_a_spectrum_is_there_once_and_a_source_keeps_its_spectra():
+    stars = load_brown_dwarfs(10)
+    assert (len(stars.x), len(np.unique(stars.source))) == (1509, 1341)
+    assert len(np.unique(stars.x, axis=0)) == len(stars.x)
+    again = stars.source[np.isin(stars.source, np.flatnonzero(np.bincount(stars.source) == 2))]
+    assert len(again) == 2 * 123
+    assert (load_brown_dwarfs(200).snr >= 200).all()
+    with pytest.raises(ValueError, match="least_snr: expected at most"):
+        load_brown_dwarfs(1e9)
