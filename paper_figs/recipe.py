@@ -35,6 +35,7 @@ class Recipe:
         draw: draws the numbers.
         animate: moves the drawing, if the figure also comes as an animation.
         tabulate: makes a table of the numbers, if the figure comes with one.
+        in_markdown: writes the numbers as a table to read, likewise.
         resumable: whether computing takes so long that what is done is kept in a folder, from which a run that was
             killed goes on. Such a figure is made only when it is named.
     """
@@ -45,6 +46,7 @@ class Recipe:
     draw: Callable[[xr.Dataset], Figure]
     animate: Callable[[xr.Dataset], FuncAnimation] | None = None
     tabulate: Callable[[xr.Dataset], pd.DataFrame] | None = None
+    in_markdown: Callable[[xr.Dataset], str] | None = None
     resumable: bool = False
 
     @property
@@ -52,9 +54,15 @@ class Recipe:
         """Whether computing takes an executor."""
         return "executor" in inspect.signature(self.compute).parameters
 
+    @property
+    def takes_data(self) -> bool:
+        """Whether computing takes a folder of the user's data."""
+        return "folder" in inspect.signature(self.compute).parameters
+
     def make(self, name: str, preset: Preset, out: Path, *, attributes: dict[str, str] | None = None,
-             executor: str | None = None, progress: bool | ProgressCallback = False) -> list[Path]:
-        """Compute the figure and write its files: .nc, .png, .pdf, a caption .txt, a table .csv, an animation .gif.
+             executor: str | None = None, data: Path | None = None,
+             progress: bool | ProgressCallback = False) -> list[Path]:
+        """Compute the figure and write its files: .nc, .png, .pdf, a caption .txt, tables .csv and .md, a film .gif.
 
         Args:
             name: what the files are called.
@@ -63,6 +71,7 @@ class Recipe:
                 until its files are written.
             attributes: what else the dataset says about itself.
             executor: who trains, where `can_be_shared_out`.
+            data: the user's folder, where `takes_data`.
             progress: how a resumable figure reports.
 
         Returns:
@@ -73,12 +82,17 @@ class Recipe:
             def of_this_figure(task: str, done: int, total: int) -> None:
                 advance(f"{name}: {task}", done, total)
 
-            elsewhere = {} if executor is None else {"executor": executor}
-            data = (self.compute(preset, store=parts, progress=of_this_figure, **elsewhere) if self.resumable
-                    else self.compute(preset)).assign_attrs(attributes or {})
+            given = {name: value for name, value in (("executor", executor), ("folder", data)) if value is not None}
+            try:
+                found = (self.compute(preset, store=parts, progress=of_this_figure, **given) if self.resumable
+                         else self.compute(preset)).assign_attrs(attributes or {})
+            except ValueError:
+                if not any(parts.glob("*.npz")):  # nothing that a second run could go on from
+                    shutil.rmtree(parts, ignore_errors=True)
+                raise
         paths = []
         with paper_style():
-            for suffix, write in self._writers(data).items():
+            for suffix, write in self._writers(found).items():
                 paths.append(out / f"{name}{suffix}")
                 with written_whole(paths[-1]) as unfinished:
                     write(unfinished)
@@ -88,7 +102,7 @@ class Recipe:
 
     def _writers(self, data: xr.Dataset) -> dict[str, Callable[[Path], object]]:
         """What writes each of the figure's files, by the ending of their names."""
-        figure, animate, tabulate = self.draw(data), self.animate, self.tabulate
+        figure, animate, tabulate, in_markdown = self.draw(data), self.animate, self.tabulate, self.in_markdown
         writers: dict[str, Callable[[Path], object]] = {
             ".nc": lambda path: data.to_netcdf(path, engine="scipy"),
             ".png": lambda path: figure.savefig(path, dpi=300, format="png"),
@@ -96,6 +110,8 @@ class Recipe:
             ".txt": lambda path: path.write_text(self.caption_of(data), encoding="utf-8")}
         if tabulate is not None:
             writers[".csv"] = lambda path: tabulate(data).to_csv(path, float_format="%.6g")
+        if in_markdown is not None:
+            writers[".md"] = lambda path: path.write_text(in_markdown(data), encoding="utf-8")
         if animate is not None:
             writers[".gif"] = lambda path: animate(data).save(path, writer=PillowWriter(fps=15), dpi=150)
         return writers
@@ -111,7 +127,7 @@ class Recipe:
 
 def _computed_from(data: xr.Dataset) -> str:
     """The attributes of a dataset and the range of each of its axes, as one sentence."""
-    left_out = ("figure", "key", "key_impl", "computed_on")
+    left_out = ("figure", "key", "key_impl", "computed_on", "foretold", "read")
     attrs = {str(name): value for name, value in data.attrs.items() if name not in left_out}
     for name in ("parameters", "experiment"):
         try:
