@@ -1,20 +1,24 @@
 """CITE-seq experiments drawn at random for `benchmarks.instruments`."""
 
+from typing import Any
+
 import numpy as np
 
-from phasejax.instruments import CiteSeq
+from phasejax.instruments import CITE_PRESETS, CiteSeq
 
-# Each parameter is drawn from a uniform distribution of its logarithm within these ends.
-RANGES = {"rna_depth": (300, 20000), "adt_depth": (200, 20000), "efficiency_spread": (0.05, 0.5),
-          "rna_overdispersion": (0.1, 1.5), "adt_overdispersion": (0.03, 0.5), "rna_ambient": (0.01, 0.4),
-          "adt_ambient": (0.01, 0.4), "foreground": (3, 60), "rna_programs": (0.1, 1.0), "adt_programs": (1.0, 8.0),
-          "program_spread": (0.1, 0.6), "rna_donor": (0.05, 0.8), "adt_donor": (0.05, 1.5), "donor_common": (0.2, 1.0),
-          "donor_imbalance": (0.05, 0.8), "rna_batch": (0.03, 0.5), "adt_batch": (0.03, 0.8), "rna_cycle": (0.05, 0.8),
-          "adt_cycle": (0.05, 1.5), "cycle_common": (0.2, 1.0)}
 PANELS = 3
+_FACTOR = 2.0  # parameters of a preset are multiplied by up to so much, or divided
 
 
 def draw_cite(rng: np.random.Generator, number: int) -> tuple[CiteSeq, str, int]:
-    """An experiment of one of three panels, its label and a bottleneck of 2, 3 or 5 outputs."""
-    values = {name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in RANGES.items()}
-    return CiteSeq(genes=30, proteins=15, panel=number % PANELS, **values), "cell_type", (2, 3, 5)[number // PANELS % 3]
+    """An experiment around a preset, its label and a bottleneck: presets, panels and 1 to 3 outputs in turn.
+
+    Parameters drawn from wide ranges, independently of each other, gave 21 experiments out of 24 in which both
+    objectives recover the cell types.
+    """
+    preset = list(CITE_PRESETS.values())[number % len(CITE_PRESETS)]
+    fields: dict[str, Any] = {"genes": 30, "proteins": 15, "panel": number % PANELS}
+    for name, known in CiteSeq.parameters().items():
+        value = float(getattr(preset, name)) * _FACTOR ** rng.uniform(-1, 1)
+        fields[name] = min(max(value, known["least"]), known["most"])
+    return CiteSeq(**fields), "cell_type", (1, 2, 3)[number // len(CITE_PRESETS) % 3]

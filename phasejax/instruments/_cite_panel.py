@@ -11,11 +11,11 @@ class CitePanel(NamedTuple):
     """Fixed numbers of an experiment; loadings have a mean square of 1 over genes or proteins.
 
     Args:
-        expression: share of each gene in a mean cell's RNA; sums to 1.
+        gene_levels: how much of each gene there is, on a logarithmic scale of mean 0 and unit variance.
         gene_programs: loadings of each gene's log expression on the programs.
         gene_donor, gene_batch, gene_cycle: loadings on the nuisances.
-        background: share of each protein in the counts of unbound antibodies; sums to 1.
-        foreground_odds: log odds that a cell at the programs' origin carries the protein.
+        protein_levels: the same for the background of each protein.
+        protein_odds: the same for the log odds that a cell at the programs' origin carries the protein.
         protein_programs: loadings of these log odds on the programs.
         protein_donor, protein_batch, protein_cycle: loadings of the log counts on the nuisances.
         type_positions: mean of the programs in each cell type; over all cells they have mean 0, and as far as there
@@ -26,13 +26,13 @@ class CitePanel(NamedTuple):
         log_ratios: orthonormal basis of what is left of the log counts once their mean over proteins is taken away.
     """
 
-    expression: Float[np.ndarray, "genes"]
+    gene_levels: Float[np.ndarray, "genes"]
     gene_programs: Float[np.ndarray, "genes programs"]
     gene_donor: Float[np.ndarray, "genes"]
     gene_batch: Float[np.ndarray, "genes"]
     gene_cycle: Float[np.ndarray, "genes"]
-    background: Float[np.ndarray, "proteins"]
-    foreground_odds: Float[np.ndarray, "proteins"]
+    protein_levels: Float[np.ndarray, "proteins"]
+    protein_odds: Float[np.ndarray, "proteins"]
     protein_programs: Float[np.ndarray, "proteins programs"]
     protein_donor: Float[np.ndarray, "proteins"]
     protein_batch: Float[np.ndarray, "proteins"]
@@ -42,10 +42,6 @@ class CitePanel(NamedTuple):
     donor_scores: Float[np.ndarray, "donors 2"]
     batch_scores: Float[np.ndarray, "batches"]
     log_ratios: Float[np.ndarray, "proteins ratios"]
-
-
-# Spread of the logarithm of expression and background over genes and proteins.
-_EXPRESSION_SPREAD, _BACKGROUND_SPREAD = 1.0, 0.8
 
 
 @lru_cache(maxsize=64)
@@ -58,9 +54,8 @@ def cite_panel(genes: int, proteins: int, programs: int, donors: int, batches: i
     positions = _positions(rng, np.array(proportions))
     type_positions = np.zeros((len(proportions), programs))
     type_positions[:, :len(proportions) - 1] = positions[:, :programs]
-    return CitePanel(expression=_shares(rng, genes, _EXPRESSION_SPREAD), gene_programs=_loadings(rng, genes, programs),
-                     background=_shares(rng, proteins, _BACKGROUND_SPREAD),
-                     foreground_odds=rng.normal(-0.5, 1, proteins),
+    return CitePanel(gene_levels=_levels(rng, genes), gene_programs=_loadings(rng, genes, programs),
+                     protein_levels=_levels(rng, proteins), protein_odds=_levels(rng, proteins),
                      protein_programs=_loadings(rng, proteins, programs), type_positions=type_positions,
                      type_contrast=positions[:, 0],
                      donor_scores=np.stack([_contrast(donors, 1), _contrast(donors, 2)], axis=1),
@@ -72,9 +67,9 @@ def _loadings(rng, *shape):
     return values / np.sqrt(np.mean(values**2, axis=0))
 
 
-def _shares(rng, count, spread):
-    values = np.exp(rng.normal(0, spread, count))
-    return values / values.sum()
+def _levels(rng, count):
+    values = rng.standard_normal(count)
+    return (values - values.mean()) / values.std()
 
 
 def _contrast(count, frequency):

@@ -58,7 +58,10 @@ class CiteSeq(Instrument):
         rna_depth_spread, adt_depth_spread: spread of the logarithm of what each modality has to itself.
         rna_overdispersion, adt_overdispersion: phi in the variance mu + phi mu^2 of a count.
         rna_ambient, adt_ambient: share of the counts that comes from the solution, not from the cell.
+        expression_spread, background_spread: spread over genes of the logarithm of their expression, and over proteins
+            of their background.
         foreground: mean counts of a protein that is on the cell, over the background that every cell has.
+        positive_odds: mean over proteins of the log odds that a cell at the programs' origin carries them.
         rna_programs: log fold change of a gene by one unit of a program (root mean square over genes).
         adt_programs: the same for the log odds that a protein is on the cell.
         program_spread: spread of the programs within a type; between types it is 1.
@@ -95,7 +98,10 @@ class CiteSeq(Instrument):
     adt_overdispersion: Number = parameter(0.1, "1", 1e-3, 10.0)
     rna_ambient: Number = parameter(0.05, "1", 0.0, 0.99)
     adt_ambient: Number = parameter(0.05, "1", 0.0, 0.99)
+    expression_spread: Number = parameter(1.0, "1", 0.0, 5.0)
+    background_spread: Number = parameter(0.8, "1", 0.0, 5.0)
     foreground: Number = parameter(15.0, "1", 1.0, 1e3)
+    positive_odds: Number = parameter(-0.5, "1", -10.0, 10.0)
     rna_programs: Number = parameter(0.6, "1", 0.0, 5.0)
     adt_programs: Number = parameter(4.0, "1", 0.0, 50.0)
     program_spread: Number = parameter(0.3, "1", 0.0, 5.0)
@@ -187,7 +193,8 @@ class CiteSeq(Instrument):
         ratios = jnp.asarray(self.fixed.log_ratios)
         x, spread, mean_y, variance_y = jax.lax.map(jax.checkpoint(self.log_counts), states, batch_size=_ROWS_AT_ONCE)
         spread = spread[:, None]
-        weights = states.weights / jnp.sum(jnp.asarray(states.weights))
+        weights = jnp.asarray(states.weights)
+        weights = weights / jnp.sum(weights)
         across = (x.slope * weights[:, None]).T @ (x.with_count - spread * x.slope / 2)
         return ExpectedViews(
             x=x.mean, y=mean_y @ ratios,

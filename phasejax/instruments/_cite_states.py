@@ -81,20 +81,21 @@ def mean_counts(experiment: "CiteSeq", states: CellStates) -> tuple[Any, Any, An
     fixed = experiment.fixed
     u, w = (xp.asarray(fixed.donor_scores)[states.donor, place, None] for place in (0, 1))
     batch = xp.asarray(fixed.batch_scores)[states.batch, None]
-    log_rna = (xp.log(xp.asarray(fixed.expression)) + experiment.rna_programs * states.programs @ fixed.gene_programs.T
+    expression = experiment.expression_spread * xp.asarray(fixed.gene_levels)
+    log_rna = (expression + experiment.rna_programs * states.programs @ fixed.gene_programs.T
                + experiment.rna_donor * u * fixed.gene_donor + experiment.rna_batch * batch * fixed.gene_batch
                + experiment.rna_cycle * states.cycle[..., :1] * fixed.gene_cycle)
-    rna = (1 - experiment.rna_ambient) * _softmax(log_rna) + experiment.rna_ambient * fixed.expression
+    rna = (1 - experiment.rna_ambient) * _softmax(log_rna) + experiment.rna_ambient * _softmax(expression)
     shift = (experiment.adt_donor * _correlated(experiment.donor_common, u, w) * fixed.protein_donor
              + experiment.adt_batch * batch * fixed.protein_batch
              + experiment.adt_cycle * states.cycle[..., 1:] * fixed.protein_cycle)
     # Counts of a cell at the programs' origin add up to the depth.
-    levels = 1 + (experiment.foreground - 1) * _sigmoid(xp.asarray(fixed.foreground_odds))
-    at_origin = xp.sum(fixed.background * levels)
-    off = (1 - experiment.adt_ambient) * fixed.background * xp.exp(shift) / at_origin
-    ambient = experiment.adt_ambient * fixed.background * levels / at_origin
-    likely = _sigmoid(fixed.foreground_odds
-                      + experiment.adt_programs * states.programs @ fixed.protein_programs.T)
+    odds = experiment.positive_odds + xp.asarray(fixed.protein_odds)
+    background = _softmax(experiment.background_spread * xp.asarray(fixed.protein_levels))
+    levels = 1 + (experiment.foreground - 1) * _sigmoid(odds)
+    background = background / xp.sum(background * levels)
+    off, ambient = (1 - experiment.adt_ambient) * background * xp.exp(shift), experiment.adt_ambient * background * levels
+    likely = _sigmoid(odds + experiment.adt_programs * states.programs @ fixed.protein_programs.T)
     rna_depth, adt_depth = states.depth[..., :1], states.depth[..., 1:]
     return rna * rna_depth, (off + ambient) * adt_depth, (experiment.foreground * off + ambient) * adt_depth, likely
 
