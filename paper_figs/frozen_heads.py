@@ -206,6 +206,6 @@ FIGURES = {
         "either view and of both: balanced accuracy of classes, R^2 of real values. Circles: measured, with 90 % "
         "intervals over stars, donors or cells, and {of_seeds}; diamonds: Table 1 of K26; dotted: chance. Other than "
         "in K26 the best networks of a training are restored, and test rows choose nothing. CA has twice the columns "
-        "of CP. Without --data: blood cells that come with the package.",
+        "of CP. Without --data: blood cells and brown dwarfs that come with the package.",
         compute, draw, tabulate=tabulate, in_markdown=in_markdown, resumable=True),
 }

@@ -24,7 +24,7 @@ from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, panels_above_legend
 
 # Principal components of each view that count, and the most rows, as published for the cells.
 COMPONENTS, MOST_ROWS = 100, 5000
-_LABEL = {"kepler": "logg", "tess": "logg"}
+_LABEL = {"kepler": "logg", "tess": "logg", "dwarfs": "spectral_type"}
 _SPECTRA = {"ca": "canonical correlation", "cp": "singular value of A"}
 
 
@@ -131,8 +131,8 @@ FIGURES = {
         "Components of alignment (left) and of predicting the second view from the first (right), by Algorithm 1 of "
         "K26 on 100 principal components of each view: singular values (bars), out-of-fold R^2 of the labels from each "
         "component (line, right axis) and what the elbow of these takes for signal (green); dotted: the largest "
-        "nuisance value. Labels: log g of stars, types of cells. Ratios above 1 make the regime. The algorithm adds a "
-        "ridge of 10^-6 in squared units of the data, so that its answer depends on these; the answer without it "
-        "stands beside. Without --data: blood cells that come with the package.",
+        "nuisance value. Labels: log g of stars, types of cells and of brown dwarfs. Ratios above 1 make the regime. "
+        "The algorithm adds a ridge of 10^-6 in squared units of the data, so that its answer depends on these; the "
+        "answer without it stands beside. Without --data: blood cells and brown dwarfs that come with the package.",
         compute, draw, tabulate=tabulate, resumable=True),
 }

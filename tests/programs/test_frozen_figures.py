@@ -43,8 +43,10 @@ def test_a_folder_gives_every_pair_that_is_in_it(tmp_path):
         pairs_in(root)
 
 
-def test_cells_of_a_folder_or_those_that_ship(tmp_path, monkeypatch):
-    found = pairs_in(None)[0].load()
+def test_cells_of_a_folder_and_what_ships(tmp_path, monkeypatch):
+    found, dwarfs = (pair.load() for pair in pairs_in(None))
+    assert (pd.Series(dwarfs.split).groupby(dwarfs.groups).nunique() == 1).all()
+    assert len(dwarfs.rows("train")) / len(dwarfs.x) == pytest.approx(0.6, abs=0.02)
     assert len(found.x) == 779  # without types of fewer than 20 cells
     assert [len(found.rows(part)) / 779 for part in ("train", "validation", "test")] == pytest.approx(
         [0.6, 0.2, 0.2], abs=0.01)
