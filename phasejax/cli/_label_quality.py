@@ -76,7 +76,8 @@ class LabelQuality:
         """Diagnose the rows with all labels, write the files that were asked for, and print the summary."""
         from phasejax._core.atomic_files import written_together
 
-        self.files.check((self.x, self.y, self.labels, self.about_labels.labelled, self.groups, self.mapping))
+        self.files.check((self.x, self.y, self.labels, self.about_labels.labelled, self.groups,
+                          self.mapping and str(self.mapping)))
         if self.labels is None and self.by != ("pseudo-labels",):
             raise ValueError("--labels: expected some, but for --by pseudo-labels alone, got none")
         if self.labels is None and self.about_labels.labelled is not None:
@@ -114,13 +115,18 @@ def read_mapping(path: Path) -> dict[str, str]:
 
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"--mapping: expected a file that can be read, got {path} ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"--mapping: expected text in UTF-8, got {path}") from None
+    try:
         if path.suffix.lower() == ".json":
             pairs = json.loads(text, object_pairs_hook=list)
             pairs = [(one[0], one[1]) for one in pairs]
         else:
             rows = csv.reader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
             pairs = [tuple(part.strip() for part in row) for row in rows if any(part.strip() for part in row)]
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, TypeError, LookupError) as error:
+    except (json.JSONDecodeError, csv.Error, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"--mapping: expected a table of two columns or a JSON object, got {path} ({error})") from None
     found: dict[str, str] = {}
     for number, pair in enumerate(pairs, 1):
@@ -130,4 +136,6 @@ def read_mapping(path: Path) -> dict[str, str]:
         old, new = map(str, pair)
         if found.setdefault(old, new) != new:
             raise ValueError(f"--mapping: expected one coarser class of {old}, got {found[old]} and {new}")
+    if not found:
+        raise ValueError(f"--mapping: expected at least one class, got an empty file {path}")
     return found

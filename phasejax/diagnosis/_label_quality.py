@@ -115,7 +115,7 @@ def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str]
     kinds = _checked_kinds(by)
     options = Options(r2_shares=r2_shares, bins=bins, classes=classes, mapping=mapping, reassigned=reassigned,
                       clusters=clusters, view=view, sizes=sizes, ridges=ridges, repeats=repeats, subsamples=subsamples)
-    options.check(kinds)
+    options.check(kinds, labels is not None)
     among, seed = known_names(among), check_seed("seed", seed)
     confidence = check_confidence(confidence)
     if k is not None:

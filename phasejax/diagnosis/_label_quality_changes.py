@@ -141,7 +141,8 @@ def fold_classes(labels: ArrayLike, mapping: Mapping[Any, Any]) -> np.ndarray:
     ['T', 'T', 'B']
     """
     labels = _classes(labels)
-    names = {str(class_name(old)): str(class_name(new)) for old, new in mapping.items()}
+    names = {str(class_name(np.float64(old) if isinstance(old, float) else old)): str(new)
+             for old, new in mapping.items()}
     classes, index = np.unique(labels, return_inverse=True)
     known = [str(class_name(one)) for one in classes]
     if missing := [one for one in known if one not in names]:

@@ -44,8 +44,8 @@ class Options:
     repeats: int | None = None
     subsamples: int | None = None
 
-    def check(self, by: Sequence[str] | None) -> None:
-        """Refuse options without effect.
+    def check(self, by: Sequence[str] | None, has_labels: bool) -> None:
+        """Refuse options without effect, and changes of labels where there are none.
 
         Raises:
             ValueError: naming an option and what it belongs to.
@@ -59,6 +59,8 @@ class Options:
             if getattr(self, field.name) is not None and not set(owners[field.name]) & set(asked):
                 raise ValueError(f"{field.name}: expected none without {' or '.join(owners[field.name])}, got "
                                  f"{shown(getattr(self, field.name))}")
+        if not has_labels and by is not None and (needed := [one for one in by if one != "pseudo-labels"]):
+            raise ValueError(f"labels: expected some with {', '.join(needed)}, got none")
         if self.mapping is not None and self.classes is not None:
             raise ValueError("classes: expected none beside mapping, which says which classes there are, got "
                              f"{shown(self.classes)}")
@@ -127,8 +129,6 @@ class Planner:
         Raises:
             ValueError: labels that cannot be changed so, or a value out of range.
         """
-        if self.rows.labels is None and by != "pseudo-labels":
-            raise ValueError(f"labels: expected some with {by}, got none")
         return {"noise": self._noise, "coarsening": self._coarsening, "reassignment": self._reassignment,
                 "pseudo-labels": self._pseudo, "rows": self._rows, "ridge": self._ridge}[by]()
 
@@ -186,7 +186,10 @@ class Planner:
 
     def _coarser(self, level, labels, rows, name):
         groups = None if rows.groups is None else rows.groups[rows.labelled]
-        kept, notes = enough_members(labels, "class", LEAST_MEMBERS, groups)
+        try:
+            kept, notes = enough_members(labels, "class", LEAST_MEMBERS, groups)
+        except ValueError as error:
+            raise ValueError(f"coarser classes: {str(error).removeprefix('labels: ')}") from None
         if not kept.all():
             raise ValueError(f"coarser classes: expected at least {LEAST_MEMBERS} rows of each, got "
                              f"{notes[0].rpartition('cross-validate: ')[2]}")
