@@ -18,6 +18,8 @@ _TITLES = {"kepler": "LAMOST \u00d7 Kepler", "tess": "LAMOST \u00d7 TESS", "cell
            "pbmc": "RNA \u00d7 protein, blood cells", "dwarfs": "spectra \u00d7 magnitudes, brown dwarfs"}
 # An embedding of the RNA that takes the place of genes where it lies beside the cells.
 _EMBEDDING = "rna_embeddings_scgpt.npy"
+# The table that has the KID of stars by their gaia_source_id, under its published name.
+_CATALOGUE = "multimodal_catalog.parquet"
 _SHARES = (0.6, 0.2)  # of what ships, to train and to validate on
 _LEAST_CELLS = 20
 
@@ -50,12 +52,13 @@ class Pair(NamedTuple):
         return "; ".join(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files if file.is_file())
 
     def _tables(self) -> dict[str, Path]:
-        """Tables of ages and binarity, the nearest to the features."""
+        """Tables of ages and binarity, the nearest to the features, and of identifiers."""
         if self.path is None or self.root is None:
             return {}
         above = [one for one in (self.path, *self.path.parents) if one == self.root or self.root in one.parents]
         folders = [*above, *sorted({file.parent for file in self.root.rglob("*.csv")} - set(above))]
-        found = {"ages": find_catalogue(folders, AGE), "binarity": find_catalogue(folders, BINARITY)}
+        found = {"ages": find_catalogue(folders, AGE), "binarity": find_catalogue(folders, BINARITY),
+                 "catalogue": next(iter(sorted(self.root.rglob(_CATALOGUE))), None)}
         return {name: path for name, path in found.items() if path is not None}
 
     def load(self) -> PairedFeatures:

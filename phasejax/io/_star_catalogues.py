@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.terminal import listed
 from phasejax.io._star_identifiers import star_ids
+from phasejax.io._table import import_reader
 
 AGE, BINARITY = "final_age", "binarity_class"
 # Binary candidates of this class are neither counted as single nor as binary.
@@ -78,6 +79,36 @@ def binarity_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndar
         raise ValueError(f"{path}: expected whole numbers from 0 on in {BINARITY}, got {odd[0]:g}")
     classes = np.where(classes == _UNSURE_CLASS, np.nan, classes)
     return _joined(path, table, np.where(np.isnan(classes), np.nan, classes > 0), kid, BINARITY)
+
+
+def kid_of_gaia(path: Path, gaia: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
+    """The Kepler identifier of each star by its Gaia identifier, empty where the catalogue has none.
+
+    Args:
+        path: a Parquet file or table of text with the columns gaia_source_id and KID; a star may have several rows.
+        gaia: Gaia identifiers, empty where there is none.
+
+    Raises:
+        ValueError: it is no such table, or has several KID of one star.
+    """
+    check_regular_file(path)
+    names = ["gaia_source_id", "KID"]
+    if path.suffix.lower() in (".parquet", ".pq"):
+        parquet = import_reader("pyarrow.parquet", "parquet", str(path))
+        with reading(str(path), "a Parquet file with the columns gaia_source_id and KID"):
+            table = parquet.read_table(path, columns=names).to_pandas(integer_object_nulls=True)
+    else:
+        with reading(str(path), "a table of text with the columns gaia_source_id and KID"):
+            table = pd.read_csv(path, usecols=names, dtype=str, encoding="utf-8-sig")
+    (of_gaia,), _ = star_ids([table["gaia_source_id"]], [f"{path}: gaia_source_id"])
+    (of_kid,), _ = star_ids([table["KID"]], [f"{path}: KID"])
+    known = (of_gaia != "") & (of_kid != "")
+    pairs = np.unique(np.stack([of_gaia[known], of_kid[known]]), axis=1)
+    keys, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{path}: expected one KID of each gaia_source_id, got several of {keys[counts.argmax()]}")
+    found = dict(zip(*pairs.tolist(), strict=True))
+    return np.array([found.get(one, "") for one in gaia.tolist()], str)
 
 
 def _read(path, column):

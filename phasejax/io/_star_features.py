@@ -17,7 +17,15 @@ from phasejax._core.terminal import listed
 from phasejax._core.validation import check_choice, check_path
 from phasejax.io._arrays import check_finite, load_array
 from phasejax.io._paired_features import PARTS, PairedFeatures
-from phasejax.io._star_catalogues import AGE, BINARITY, age_of_stars, as_numbers, binarity_of_stars, find_catalogue
+from phasejax.io._star_catalogues import (
+    AGE,
+    BINARITY,
+    age_of_stars,
+    as_numbers,
+    binarity_of_stars,
+    find_catalogue,
+    kid_of_gaia,
+)
 from phasejax.io._star_identifiers import same_star, star_ids
 from phasejax.io._table import import_reader
 
@@ -33,7 +41,8 @@ _SAME = 1e-5
 
 @checked
 def read_star_features(folder: str | Path, instrument: str | None = None, *, ages: str | Path | None = None,
-                       binarity: str | Path | None = None, overlap: str = "error") -> PairedFeatures:
+                       binarity: str | Path | None = None, catalogue: str | Path | None = None,
+                       overlap: str = "error") -> PairedFeatures:
     """Read the features of stars in the published layout, with every parameter, age and binarity that is known.
 
     Files: z_lamost_PART.npy and z_kepler_PART.npy or z_tess_PART.npy, shape (n, d), for the parts train, val and test;
@@ -47,6 +56,7 @@ def read_star_features(folder: str | Path, instrument: str | None = None, *, age
         ages: table with the columns KID and final_age, and perhaps age_error, without which an age does not count;
             when left out, the only such .csv of the folder or of the one above, if there is any.
         binarity: likewise with KID and binarity_class: class 3 is left out, and classes above 0 are binaries (1).
+        catalogue: Parquet file or .csv with gaia_source_id and KID, for rows that have no KID in meta.
         overlap: what to do with a star in more than one part: "error", or "drop", which leaves it out of training
             where it is tested or validated on, and out of validation where it is tested on.
 
@@ -70,6 +80,11 @@ def read_star_features(folder: str | Path, instrument: str | None = None, *, age
     meta = _meta(folder, views, instrument)
     part = np.repeat(PARTS, [len(meta[part]) for part in PARTS])
     ids, notes = _ids(folder, meta)
+    if catalogue is not None:
+        of_gaia = kid_of_gaia(Path(catalogue), ids[_STAR_IDS[0]])
+        own = ids.get("KID", np.full(len(part), ""))
+        ids["KID"] = np.where(own == "", of_gaia, own)
+        notes.append(f"KID: {np.sum((own == '') & (of_gaia != ''))} rows have theirs from {Path(catalogue).name}")
     kept = _kept(folder, ids, part, overlap, notes)
     targets = _parameters(folder, meta, notes)
     kid = ids.get("KID")
@@ -80,7 +95,7 @@ def read_star_features(folder: str | Path, instrument: str | None = None, *, age
             notes.append(f"no {name}: {folder.name} and the folder above have no table of KID and {column}")
         elif kid is None:
             raise ValueError(f"{folder / 'meta_train.parquet'}: expected a column KID, to join {path.name} with, got "
-                             "none")
+                             "none (catalogue= joins by gaia_source_id)")
         else:
             targets[name] = of_stars(path, kid)
             notes.append(f"{name}: {np.sum(~np.isnan(targets[name]))} of {len(part)} rows, from {path.name}")

@@ -59,6 +59,27 @@ def test_identifiers_join_in_whatever_form_they_are_stored(tmp_path, form):
     np.testing.assert_array_equal(found.targets["age"], np.where(known, plain.targets["age"], np.nan))
 
 
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_catalogue_gives_kid_by_gaia(tmp_path, ending):
+    plain = read_star_features(write_stars(tmp_path / "plain"))
+    arrays, meta, ages, binarity = star_tables()
+    table = pd.concat(meta.values())[["gaia_source_id", "KID"]]
+    for frame in meta.values():
+        frame["KID"] = np.nan
+    folder, path = write_stars(tmp_path / "stars", (arrays, meta, ages, binarity)), tmp_path / f"all.{ending}"
+    table = pd.concat([table[::-1], table[:3]])
+    table.to_csv(path, index=False) if ending == "csv" else table.to_parquet(path)
+    found = read_star_features(folder, catalogue=path)
+    assert found.ids["KID"].tolist() == plain.ids["KID"].tolist()
+    np.testing.assert_array_equal(found.targets["age"], plain.targets["age"])
+    with pytest.raises(ValueError, match=r"expected final_age of some of the 160 stars, got none \(no star has"):
+        read_star_features(folder)
+    table.iloc[-1, 1] = 6.0  # a star that is in two rows
+    table.to_csv(path, index=False) if ending == "csv" else table.to_parquet(path)
+    with pytest.raises(ValueError, match=f"all.{ending}: expected one KID of each gaia_source_id, got several of 2000"):
+        read_star_features(folder, catalogue=path)
+
+
 def test_identifiers_are_whole_numbers():
     ids, lost = star_ids([pd.Series([7.0, np.nan, -1]), pd.Series(["007", "TIC 7", None]),
                           pd.Series([b"7", "7.0", ""])], "abc")
