@@ -99,7 +99,7 @@ def kid_of_gaia(path: Path, gaia: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray,
             table = parquet.read_table(path, columns=names).to_pandas(integer_object_nulls=True)
     else:
         with reading(str(path), "a table of text with the columns gaia_source_id and KID"):
-            table = pd.read_csv(path, usecols=names, dtype=str, encoding="utf-8-sig")
+            table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")[names]
     (of_gaia,), _ = star_ids([table["gaia_source_id"]], [f"{path}: gaia_source_id"])
     (of_kid,), _ = star_ids([table["KID"]], [f"{path}: KID"])
     known = (of_gaia != "") & (of_kid != "")
