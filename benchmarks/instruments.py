@@ -1,0 +1,195 @@
+"""Simulated instruments: does the diagnosis foretell what training would prefer, and does the monitor see a change?
+
+Star surveys are drawn at random, each parameter from a uniform distribution of its logarithm within `RANGES`, CITE-seq
+experiments around presets (`instruments_cite`). For each one 1,500 objects are observed, of which 300 have labels.
+
+Decision: the diagnosis of these rows at a bottleneck of k names the best of CA and both CP encoders, and the best of
+CA, CP x->y and CP y->x, by its closed forms and random features, and with a pilot. Measured are heads with a hidden
+layer of 128 units (VICReg or DeepCCA, whichever does better on validation rows; weight decay likewise), trained on the
+same objects without labels, under a probe that is fitted to all of their labels and scored on 3,000 others. What counts
+are instruments whose measured best and second best are more than 0.02 apart.
+
+Monitor: a diagnosis of other 1,500 objects of the same instrument must raise no alarm, one of an instrument of which a
+single parameter has moved the regime must. The parameter is drawn at random among those that can move it, and moved
+half as far again as `upgrades` says, or as far as leaves both contents .05 away from the boundary.
+
+No constant was chosen on these instruments.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from benchmarks.instruments_cite import draw_cite
+from benchmarks.report import Row, row
+from phasejax._core.progress import ProgressCallback
+from phasejax._core.resumable import compute_parts
+from phasejax.deep import train_heads
+from phasejax.diagnosis import Diagnosis, detect_drift, diagnose, diagnose_again
+from phasejax.instruments import Instrument, InstrumentSample, StarSurvey, instrument_regime, observe, upgrades
+
+COUNTS = {"stars": 18, "cite": 18}
+RANGES = {"resolution": (200, 20000), "spectrum_snr": (3, 300), "flux_calibration": (0.005, 0.3),
+          "fibre_diameter": (1, 6), "photometric_noise": (20, 5000), "cadence": (2, 60), "baseline": (20, 1400),
+          "pixel_scale": (1, 25), "field_extinction": (0.02, 2), "field_density": (0.01, 3),
+          "magnitude_scatter": (0.05, 2)}
+ROWS, LABELLED, VALIDATED, HELD_OUT = 1500, 300, 400, 3000
+_CLEAR, _LEVEL = 0.02, 0.01
+_UNCHANGED = 2  # comparisons of each instrument with itself
+_COMPARISONS = {"CA, CP both": ("CA", "CP both"), "CA, CP x->y, CP y->x": ("CA", "CP x->y", "CP y->x")}
+_SOURCES = ("without a pilot", "with a pilot")
+
+
+def draw_stars(rng: np.random.Generator, number: int) -> tuple[StarSurvey, str, int]:
+    """An instrument, its label and a bottleneck: log g and temperature in turn, and 1 or 2 outputs."""
+    values = {name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in RANGES.items()}
+    return StarSurvey(**values), ("log_g", "teff")[number % 2], (1, 2)[number // 2 % 2]
+
+
+DRAWS: dict[str, Callable[[np.random.Generator, int], tuple[Instrument, str, int]]] = {"stars": draw_stars,
+                                                                                      "cite": draw_cite}
+
+
+def _drawn(kind: str, number: int) -> tuple[Instrument, str, int]:
+    return DRAWS[kind](np.random.default_rng([17, list(DRAWS).index(kind), number]), number)
+
+
+def _observed(instrument: Instrument, seed: int, n: int) -> InstrumentSample:
+    return observe(seed, instrument, n)
+
+
+def _few_labels(sample: InstrumentSample, label: str) -> dict[str, Any]:
+    values = np.asarray(sample.labels[label])
+    x, y = (np.asarray(view, float)[:ROWS] for view in (sample.x, sample.y))
+    return {"x": x, "y": y, "labels": values[:LABELLED], "labelled": np.arange(LABELLED),
+            "label_kind": "class" if values.dtype.kind == "i" else "real"}
+
+
+def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
+    """The choices of the diagnosis, and the measured scores of CA, CP both, CP x->y and CP y->x."""
+    instrument, label, k = _drawn(kind, number)
+    sample = _observed(instrument, 1000 + number, ROWS + VALIDATED + HELD_OUT)
+    regime = instrument_regime(instrument, max(k, _columns(instrument, label)), [label])
+    given = _few_labels(sample, label)
+    found = cast(Diagnosis, diagnose(**given, k=k, pilot=True, fit=False))
+    chosen = np.full((2, len(_COMPARISONS)), -1)
+    scores = found.scores[0]
+    for place, sources in enumerate((tuple(one for one in scores.sources if one != "pilot"), scores.sources)):
+        some = replace(scores, sources=sources)
+        chosen[place] = [among.index(some.best(among).name) for among in _COMPARISONS.values()]
+    parts = np.repeat(["train", "validation", "test"], (ROWS, VALIDATED, HELD_OUT))
+    heads = train_heads(np.float64(sample.x), np.float64(sample.y), {label: np.asarray(sample.labels[label])},
+                        label_kind=given["label_kind"], split=parts, bottleneck=k, seeds=2, batch=256, epochs=100,
+                        patience=20, objectives=("CA VICReg", "CA DeepCCA", "CP x->y", "CP y->x"),
+                        grid={"weight_decay": (1e-3, 10.0)}, seed=number)
+    aligned = max((heads.score(name) for name in ("CA VICReg", "CA DeepCCA")), key=lambda one: one.validation)
+    measured = [aligned.value, *(heads.score(name).value for name in ("CP both", "CP x->y", "CP y->x"))]
+    stated = found.content.regime(k) if found.seen else None
+    return {"chosen": chosen, "measured": np.array(measured), "k": np.array(k), "label": np.array(label),
+            "regime": np.array([regime.regime.value, "" if stated is None else stated.value]),
+            "content": np.array(list(regime.content.values()))}
+
+
+def _columns(instrument: Instrument, label: str) -> int:
+    return max(instrument.label_classes[label] - 1, 1)
+
+
+def _moved(instrument: Instrument, label: str, k: int, rng: np.random.Generator) -> Instrument | None:
+    """The instrument with one parameter changed such that the regime is another one; None where none moves it."""
+    for name in rng.permutation(list(type(instrument).parameters())):
+        for one in upgrades(instrument, None, k, [label], parameters=[str(name)]):
+            for further in (1.5, 1.25, 2.0, 3.0):
+                try:
+                    changed = instrument.replace(**{one.parameter: one.before * np.exp(further * one.log_change)})
+                    regime = instrument_regime(changed, k, [label])
+                except ValueError:  # out of the parameter's range
+                    continue
+                if regime.regime is not one.regime[0].regime and all(
+                        abs(regime.content[name] - 0.8) > 0.05 for name in ("ca", "cp")):
+                    return changed
+    return None
+
+
+def _monitor(kind: str, number: int) -> dict[str, np.ndarray]:
+    """Whether the monitor sees drift in other rows of the same instrument, and in rows of a changed one (-1: none)."""
+    instrument, label, k = _drawn(kind, number)
+    k = max(k, _columns(instrument, label))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        baseline = cast(Diagnosis, diagnose(**_few_labels(_observed(instrument, 2000 + number, ROWS), label), k=k,
+                                            fit=False))
+
+        def alarm(one: Instrument, seed: int) -> bool:
+            now = diagnose_again(baseline, **_few_labels(_observed(one, seed, ROWS), label))
+            return detect_drift(baseline, now, level=_LEVEL).moved
+
+        false = [alarm(instrument, 3000 + _UNCHANGED * number + i) for i in range(_UNCHANGED)]
+        changed = _moved(instrument, label, k, np.random.default_rng([18, number]))
+        return {"false": np.array(false), "seen": np.array(-1 if changed is None else alarm(changed, 4000 + number))}
+
+
+def _work(task: str, kind: str, number: int) -> dict[str, np.ndarray]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {"decision": _decision, "monitor": _monitor}[task](kind, number)
+
+
+def run(store: Path | None = None, progress: bool | ProgressCallback = False,
+        counts: Mapping[str, int] | None = None, tasks: Sequence[str] = ("decision", "monitor")) -> list[Row]:
+    """Shares of instruments whose decision is foretold, and of changes that are seen, by kind of instrument.
+
+    Args:
+        store: folder that keeps the parts.
+        progress: how to report.
+        counts: number of instruments of each kind; `COUNTS` when left out.
+        tasks: what is tried.
+    """
+    points = [(task, kind, number) for task in tasks
+              for kind, count in (COUNTS if counts is None else counts).items() for number in range(count)]
+    parts = dict(zip(points, compute_parts(points, _work, settings="1", store=store, progress=progress, precision=None,
+                                           workers=1, task="instruments"), strict=True))
+    rows = []
+    for kind in (*dict.fromkeys(kind for _, kind, _ in points), ""):
+        of = {task: [part for point, part in parts.items() if point[0] == task and kind in ("", point[1])]
+              for task in tasks}
+        for task, parts_of in of.items():
+            rows += {"decision": _decision_rows, "monitor": _monitor_rows}[task](kind or "all", parts_of)
+    return rows
+
+
+def _decision_rows(kind, parts):
+    rows = []
+    for column, among in enumerate(_COMPARISONS.items()):
+        comparison, names = among
+        places = [("CA", "CP both", "CP x->y", "CP y->x").index(name) for name in names]
+        scores = np.array([part["measured"][places] for part in parts])
+        ordered = np.sort(scores, axis=1)
+        clear = ordered[:, -1] - ordered[:, -2] > _CLEAR
+        for place, source in enumerate(_SOURCES):
+            chosen = np.array([part["chosen"][place, column] for part in parts])
+            regret = ordered[:, -1] - scores[np.arange(len(scores)), chosen]
+            right = (chosen == scores.argmax(1))[clear]
+            case = f"{kind}, {comparison}, {source}"
+            rows += [row(case, "right where clear", right.sum(), "instruments"),
+                     row(case, "clear", clear.sum(), "instruments"),
+                     row(case, "instruments", len(clear), "instruments"),
+                     row(case, "share right where clear", right.mean() if len(right) else np.nan, "1"),
+                     row(case, "mean regret", regret.mean(), "score")]
+    agree = [part["regime"][0] == part["regime"][1] for part in parts if part["regime"][1]]
+    rows += [row(f"{kind}, regime", "stated", len(agree), "instruments"),
+             row(f"{kind}, regime", "equal to the population's", np.sum(agree), "instruments")]
+    return rows
+
+
+def _monitor_rows(kind, parts):
+    false = np.concatenate([part["false"] for part in parts])
+    seen = np.array([part["seen"] for part in parts])
+    seen = seen[seen >= 0]
+    return [row(f"{kind}, monitor", "changes seen", seen.sum(), "instruments"),
+            row(f"{kind}, monitor", "changes that move the regime", len(seen), "instruments"),
+            row(f"{kind}, monitor", "false alarms", false.sum(), "comparisons"),
+            row(f"{kind}, monitor", "comparisons without a change", len(false), "comparisons")]
