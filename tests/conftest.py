@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import QUICK_TO_COMPILE, ROOT
+# Threads of BLAS wait for each other longer than they compute where several processes share a machine; libraries read
+# this when they are imported. Tests of threads set their number, and processes `as_users_run` have the default.
+for library in ("OMP", "OPENBLAS"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+from tests.support import QUICK_TO_COMPILE, ROOT  # noqa: E402
 
 # Property tests draw the same examples on every run, so that a green run stays green.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -18,8 +18,9 @@ QUICK_TO_COMPILE = "--xla_backend_optimization_level=0" + (
 
 
 def as_users_run() -> dict[str, str]:
-    """The environment of a process without the compiler setting that `conftest` makes for tests."""
-    return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    """The environment of a process without the settings of compilers and threads that `conftest` makes for tests."""
+    return {name: value for name, value in os.environ.items()
+            if name != "XLA_FLAGS" and not name.endswith("_NUM_THREADS")}
 
 
 def assert_same_numbers(found, expected):

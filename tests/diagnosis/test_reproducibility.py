@@ -27,9 +27,8 @@ print(json.dumps([{"words": one.summary(), "saved": json.loads(one.to_json())} f
 
 
 def start(*before, **flags):
-    environment = {name: value for name, value in as_users_run().items() if not name.endswith("NUM_THREADS")}
     return subprocess.Popen([*before, sys.executable, "-W", "ignore", "-c", CODE], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=environment | flags)
+                            stderr=subprocess.PIPE, text=True, env=as_users_run() | flags)
 
 
 def outcome(process):
