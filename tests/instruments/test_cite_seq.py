@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from scipy.stats import kurtosis, skew
 
-from phasejax.instruments import CITE_PRESETS, CiteSeq, instrument_moments, instrument_regime, observe, simulate_cells
+from phasejax.instruments import (
+    CITE_PRESETS,
+    CiteSeq,
+    instrument_moments,
+    instrument_regime,
+    instrument_sensitivity,
+    observe,
+    simulate_cells,
+)
 from phasejax.instruments._cite_cells import count_cells
 from phasejax.instruments._cite_states import cell_states, mean_counts
 
@@ -136,3 +144,19 @@ def test_cells_of_a_key_are_the_same_again_and_others_of_another():
     first, again, other = (simulate_cells(key, 50, SMALL) for key in (7, 7, 8))
     assert np.array_equal(first.rna, again.rna)
     assert not np.array_equal(first.rna, other.rna)
+
+
+@pytest.mark.slow
+def test_gradients_are_those_of_finite_differences():
+    """Elasticities of the ratios and slopes of the content by every parameter, against central differences."""
+    rows, step = 400, 1e-4
+    found = instrument_sensitivity(SMALL, rows=rows)
+    for name in CiteSeq.parameters():
+        value = float(getattr(SMALL, name))
+        low, high = (instrument_regime(SMALL.replace(**{name: value * np.exp(sign * step)}), rows=rows)
+                     for sign in (-1, 1))
+        for objective in ("ca", "cp", "cp_reverse"):
+            slope = (np.log(high.delta[objective]) - np.log(low.delta[objective])) / (2 * step)
+            np.testing.assert_allclose(found.elasticities[objective][name], slope, rtol=1e-4, atol=1e-6)
+            slope = (high.content[objective] - low.content[objective]) / (2 * step)
+            np.testing.assert_allclose(found.content[objective][name], slope, rtol=1e-4, atol=1e-6)
