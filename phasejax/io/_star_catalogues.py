@@ -1,5 +1,6 @@
 """Catalogues of single quantities of Kepler's stars, as tables of text: ages, and whether a star is a binary."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.terminal import listed
 from phasejax.io._star_identifiers import star_ids
 from phasejax.io._table import import_reader
+from phasejax.io._text_columns import title_columns
+from phasejax.io._text_dialect import MISSING, read_rows
 
 AGE, BINARITY = "final_age", "binarity_class"
 # Binary candidates of this class are neither counted as single nor as binary.
@@ -40,7 +43,7 @@ def find_catalogue(folders: Iterable[Path], column: str) -> Path | None:
 def _header(path):
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            return [name.strip().strip('"') for name in stream.readline(10**6).split(",")]
+            return [name.strip().strip('"') for name in re.split("[,;\t]", stream.readline(10**6))]
     except OSError:
         return []
 
@@ -55,9 +58,9 @@ def age_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, 
     Raises:
         ValueError: it is no such table, repeats a star, or has none of these.
     """
-    table = _read(path, AGE)
+    table = _read(path, "KID", AGE, optional=("age_error",))
     ages = _numbers(path, table, AGE)
-    if "age_error" in table:
+    if "age_error" in table[0]:
         ages = np.where(np.isnan(_numbers(path, table, "age_error")), np.nan, ages)
     return _joined(path, table, ages, kid, AGE)
 
@@ -72,7 +75,7 @@ def binarity_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndar
     Raises:
         ValueError: it is no such table, repeats a star, has a class that is no whole number, or has none of these.
     """
-    table = _read(path, BINARITY)
+    table = _read(path, "KID", BINARITY)
     classes = _numbers(path, table, BINARITY)
     known = classes[~np.isnan(classes)]
     if (odd := known[(known != np.floor(known)) | (known < 0)]).size:
@@ -98,10 +101,8 @@ def kid_of_gaia(path: Path, gaia: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray,
         with reading(str(path), "a Parquet file with the columns gaia_source_id and KID"):
             table = parquet.read_table(path, columns=names).to_pandas(integer_object_nulls=True)
     else:
-        with reading(str(path), "a table of text with the columns gaia_source_id and KID"):
-            table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")[names]
-    (of_gaia,), _ = star_ids([table["gaia_source_id"]], [f"{path}: gaia_source_id"])
-    (of_kid,), _ = star_ids([table["KID"]], [f"{path}: KID"])
+        table, _ = _read(path, *names)
+    of_gaia, of_kid = (star_ids([pd.Series(table[name])], [f"{path}: {name}"])[0][0] for name in names)
     known = (of_gaia != "") & (of_kid != "")
     pairs = np.unique(np.stack([of_gaia[known], of_kid[known]]), axis=1)
     keys, counts = np.unique(pairs[0], return_counts=True)
@@ -111,18 +112,20 @@ def kid_of_gaia(path: Path, gaia: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray,
     return np.array([found.get(one, "") for one in gaia.tolist()], str)
 
 
-def _read(path, column):
-    check_regular_file(path)
-    with reading(str(path), "a table of text with commas"):
-        table = pd.read_csv(path, dtype={"KID": str}, low_memory=False, encoding="utf-8-sig")
-    for name in ("KID", column):
-        if name not in table:
-            raise ValueError(f"{path}: expected the columns KID and {column}, got {listed(table.columns)}")
-    return table
+def _read(path, *needed, optional=()):
+    """Columns of a table of text by name, as text, and what separates decimals there."""
+    table = title_columns(read_rows(path, str(path)), needed)
+    places = [table.place(name) for name in needed]
+    names = [*needed, *(name for name in optional if table.names is not None and name in table.names)]
+    places += [table.place(name) for name in names[len(needed):]]
+    return pd.DataFrame({name: table.text(place) for name, place in zip(names, places, strict=True)}), \
+        table.rows.decimal
 
 
 def _numbers(path, table, column):
-    return as_numbers(table[column], f"{path}: expected finite numbers in {column}")
+    frame, decimal = table
+    texts = frame[column].mask(frame[column].isin(MISSING))
+    return as_numbers(texts.str.replace(decimal, "."), f"{path}: expected finite numbers in {column}")
 
 
 def as_numbers(column: pd.Series, expected: str) -> Float[np.ndarray, "n"]:
@@ -144,7 +147,7 @@ def as_numbers(column: pd.Series, expected: str) -> Float[np.ndarray, "n"]:
 
 def _joined(path, table, values, kid, column):
     """The values of the stars, in their order."""
-    (theirs,), _ = star_ids([table["KID"]], [f"{path}: KID"])
+    (theirs,), _ = star_ids([table[0]["KID"]], [f"{path}: KID"])
     named = theirs != ""
     often, counts = np.unique(theirs[named], return_counts=True)
     if (counts > 1).any():
