@@ -26,38 +26,40 @@ class LabelQuality:
     """The other view; rows are matched by identifiers where both files have them, else by position."""
     labels: Annotated[str | None, tyro.conf.arg(metavar="L")] = None
     """Labels, as in diagnose; may be left out with --by pseudo-labels alone."""
-    by: tuple[Literal["noise", "coarsening", "reassignment", "pseudo-labels", "rows", "ridge"], ...] | None = None
-    """What to change: noise on real labels, coarser classes, wrong classes, clusters of a view in place of labels,
-    fewer labels and pairs, or the ridge of the published method; all that suit the labels, but ridge, when left out."""
+    by: Annotated[tuple[Literal["noise", "coarsening", "reassignment", "pseudo-labels", "rows", "ridge"], ...] | None,
+                  tyro.conf.arg(metavar="KIND [KIND ...]")] = None
+    """What to change, one or several: noise (on real labels), coarsening (fewer classes, or bins of real labels),
+    reassignment (wrong classes), pseudo-labels (clusters of a view in their place), rows (fewer labels and pairs),
+    ridge (of the published method); all that suit the labels, but ridge, when left out."""
     k: int | None = None
     """Width of your embedding, the same for all labels; the number of directions of the labels when left out."""
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
     """Which rows belong together (patient, donor, star): a file, or one column of a table (FILE.csv:patient)."""
     pca: int | None = None
     """Reduce each view to so many principal components first."""
-    r2_shares: tuple[float, ...] | None = None
+    r2_shares: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="SHARE [SHARE ...]")] = None
     """For noise: shares of the labels' R2 that it leaves; 0.75 0.5 0.25 when left out."""
-    bins: tuple[int, ...] | None = None
+    bins: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="N [N ...]")] = None
     """For coarsening of real labels: numbers of quantile bins; 8 4 when left out."""
-    classes: tuple[int, ...] | None = None
+    classes: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="N [N ...]")] = None
     """For coarsening of classes: numbers of classes to merge them into; a half and a quarter when left out."""
     mapping: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """For coarsening of classes: a table (.csv, .tsv) of each class and its coarser class, or .json of them."""
-    reassigned: tuple[float, ...] | None = None
+    reassigned: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="SHARE [SHARE ...]")] = None
     """For reassignment: shares of labels that get another class; 0.1 0.25 0.5 when left out."""
-    clusters: tuple[int, ...] | None = None
+    clusters: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="N [N ...]")] = None
     """For pseudo-labels: numbers of clusters; 8 20 44 when left out."""
     view: Literal["x", "y"] | None = None
     """For pseudo-labels: whose clusters; the view that predicts the labels less well when left out."""
-    sizes: tuple[int, ...] | None = None
+    sizes: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="N [N ...]")] = None
     """For rows and ridge: numbers of labels and pairs; 3/4, 1/2 and 1/4 of them when left out."""
-    ridges: tuple[float, ...] | None = None
+    ridges: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="RIDGE [RIDGE ...]")] = None
     """For ridge: in mean variances of a view's columns; 1e-6 1e-4 1e-2 0.1 when left out."""
     repeats: int | None = None
     """Repeats of what is drawn at random; 5 when left out."""
     subsamples: int | None = None
     """For ridge: subsamples of each size; 50 when left out."""
-    among: tuple[str, ...] | None = None
+    among: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME [NAME ...]")] = None
     """Objectives that the decision is between; CA "CP x->y" "CP y->x" when left out."""
     divisions: int | None = None
     """Divisions of the rows into folds, over which scores are averaged, as in diagnose when left out; 1 is quicker."""

@@ -20,7 +20,7 @@ from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.resumable import compute_parts
 from phasejax._core.serialise import plain, restored
-from phasejax._core.validation import check_choice, check_confidence, check_count, check_seed
+from phasejax._core.validation import check_choice, check_confidence, check_count, check_seed, shown
 from phasejax.diagnosis._label_quality_levels import KINDS, Options, Planner, iterated
 from phasejax.diagnosis._label_quality_result import LabelQuality, QualityLevel, QualityOutcome
 from phasejax.diagnosis._label_quality_rows import QualityRows, outcome_of
@@ -116,6 +116,8 @@ def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str]
     options = Options(r2_shares=r2_shares, bins=bins, classes=classes, mapping=mapping, reassigned=reassigned,
                       clusters=clusters, view=view, sizes=sizes, ridges=ridges, repeats=repeats, subsamples=subsamples)
     options.check(kinds, labels is not None)
+    if not np.iterable(among):
+        raise ValueError(f"among: expected names such as ('CA', 'CP both'), got {shown(among)}")
     among, seed = known_names(among), check_seed("seed", seed)
     confidence = check_confidence(confidence)
     if k is not None:
@@ -292,6 +294,8 @@ class _Run:
 def _checked_kinds(by):
     if by is None:
         return None
+    if not np.iterable(by):
+        raise ValueError(f"by: expected one or several of {', '.join(KINDS)}, got {shown(by)}")
     kinds = (by,) if isinstance(by, str) else tuple(by)
     for one in kinds:
         check_choice("by", one, KINDS)

@@ -235,8 +235,9 @@ def _balanced_choice(rng, codes, count):
         instead = rest[codes[rest] != largest][:surplus]
         kept = np.flatnonzero(codes[chosen] == largest)[len(instead):]
         chosen = np.concatenate([chosen[codes[chosen] != largest], chosen[kept], instead])
-        while 2 * np.sum(codes[chosen] == largest) > len(chosen):  # of an odd number one trades with nobody
-            chosen = np.delete(chosen, np.flatnonzero(codes[chosen] == largest)[0])
+    while 2 * np.bincount(codes[chosen]).max() > len(chosen):  # of an odd number one trades with nobody
+        largest = int(np.bincount(codes[chosen]).argmax())
+        chosen = np.delete(chosen, np.flatnonzero(codes[chosen] == largest)[0])
     return chosen
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -133,8 +133,7 @@ class Planner:
                 "pseudo-labels": self._pseudo, "rows": self._rows, "ridge": self._ridge}[by]()
 
     def _labels(self) -> np.ndarray:
-        assert self.rows.labels is not None  # checked in `levels`
-        return self.rows.labels
+        return cast(np.ndarray, self.rows.labels)  # without labels there are only pseudo-labels
 
     def _noise(self):
         if self.rows.kind != "real":
@@ -173,8 +172,7 @@ class Planner:
         if self.options.bins is not None:
             raise ValueError(f"bins: expected none with classes, got {shown(self.options.bins)}")
         if self.options.mapping is not None:
-            assert self.everyone.labels is not None  # those of `rows` are some of them
-            folded = fold_classes(self.everyone.labels, self.options.mapping)
+            folded = fold_classes(cast(np.ndarray, self.everyone.labels), self.options.mapping)
             return [self._coarser(len(np.unique(folded)), folded, self.everyone, "classes by the mapping")]
         number = len(np.unique(self._labels()))
         if number < 3:
@@ -261,9 +259,7 @@ class Planner:
 
     def _rows(self):
         n, m = len(self.rows.x), len(self.rows.labelled)
-        sizes = self._sizes(n)
-        if self.options.sizes is None and m < n:
-            sizes = sorted({*sizes, *(round(part * m) for part in _PARTS)}, reverse=True)
+        of_labels = self._sizes(n if self.options.sizes is not None else m)
 
         def drawn(pairs, size, repeat):
             rng = np.random.default_rng([self.seed, 4, repeat])
@@ -276,7 +272,8 @@ class Planner:
 
         return [Level(by, size, f"{size} {by}", self.repeats, {}, "",
                       lambda repeat, pairs=by == "pairs", size=size: drawn(pairs, size, repeat))
-                for by, most in (("labels", m - 1), ("pairs", n)) for size in sizes if size <= most]
+                for by, sizes in (("labels", of_labels), ("pairs", self._sizes(n))) for size in sizes
+                if by == "pairs" or size < m]
 
     def _ridge(self):
         most = len(self.rows.labelled)

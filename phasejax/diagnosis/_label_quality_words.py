@@ -91,11 +91,16 @@ def _followed(found: LabelQuality, levels: list[QualityLevel], what: str) -> str
         if base is None:
             said = "repeats differ" if now == "split" else f"it is {now}{times}"
             return f"{none} with the labels as given; at {_cost(level)} {said}"
-        held = f"{name} holds up to {_cost(last)}; at " if last else f"{name} does not hold: at "
+        held = f"{name} holds {_up_to(last)}; at " if last else f"{name} does not hold: at "
         return f"{held}{_cost(level)} {became}{times}"
     if base is None:
-        return f"{none}, as with the labels as given, up to {_cost(levels[-1])}"
-    return f"{name} does not change up to {_cost(levels[-1])}"
+        return f"{none}, as with the labels as given, {_up_to(levels[-1])}"
+    return f"{name} does not change {_up_to(levels[-1])}"
+
+
+def _up_to(level):
+    """Up to a damage, or down to a number."""
+    return ("down to " if level.by in ("coarsening", "labels", "pairs") else "up to ") + _cost(level)
 
 
 def _cost(level):

@@ -96,7 +96,7 @@ def test_merging_finds_a_tree_of_classes():
             merge_classes(labels, features, classes)
 
 
-@pytest.mark.parametrize(("classes", "share"), [(2, 0.5), (3, 0.25), (8, 0.99), (8, 0.1), (3, 1.0)])
+@pytest.mark.parametrize(("classes", "share"), [(2, 0.5), (2, 0.255), (3, 0.25), (8, 0.99), (8, 0.1), (3, 1.0)])
 def test_reassignment_changes_the_share_and_keeps_frequencies(classes, share):
     labels = np.arange(601) % classes
     changed = reassign_labels(labels, share, seed=4)

@@ -336,6 +336,18 @@ def _of_diagnosis():
     yield _call(diagnosis.label_content, pair | {
         "columns": columns["columns"], "labelled": np.arange(60), "groups": None, "ks": [1, 2],
         "beyond_rank": "error", "seed": 0, "confidence": 0.9})
+    yield _call(diagnosis.noise_for_r2, {"columns": x[:, :2], "features": y, "share": 0.5, "units": None, "seed": 0})
+    yield _call(diagnosis.quantile_bins, {"values": x[:, 0], "bins": 4})
+    yield _call(diagnosis.fold_classes, {"labels": labels, "mapping": {0: "a", 1: "b"}})
+    yield _call(diagnosis.merge_classes, {"labels": np.arange(60) % 3, "features": x, "classes": 2})
+    yield _call(diagnosis.reassign_labels, {"labels": labels, "share": 0.25, "units": None, "seed": 0})
+    yield _call(diagnosis.pseudo_labels, {"view": x, "k": 3, "groups": None, "folds": 2, "seed": 0})
+    yield _call(diagnosis.label_quality, pair | {
+        "labels": np.arange(60) % 3, "by": "coarsening", "k": 2, "groups": None, "labelled": None, "label_kind": "auto",
+        "pca": None, "r2_shares": None, "bins": None, "classes": [2], "mapping": None, "reassigned": None,
+        "clusters": None, "view": None, "sizes": None, "ridges": None, "repeats": None, "subsamples": None,
+        "among": ["CA", "CP both"], "confidence": 0.9, "divisions": 1, "by_position": False, "missing": "error",
+        "seed": 0, "store": None, "progress": False})
     yield _call(diagnosis.fair_scores, pair | columns | {"k": 2, "pilot": None, "folds": 5, "repeats": 1, "pca": None})
     yield _call(diagnosis.scores_over_k, pair | columns | {"ks": [1, 2], "folds": 5, "repeats": 1, "pca": None})
     yield _call(diagnosis.predict_scores, pair | columns | {"k": 2, "folds": 5, "repeats": 1, "pca": None})
