@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks import (
+    cite_cells,
     cluster,
     confounders,
     content,
@@ -61,6 +62,7 @@ BENCHMARKS = {
     "groups": Benchmark("false alarms where rows come in groups; half an hour", groups.run, resumable=True),
     "noise": Benchmark("false alarms of the tests for shared signal, and their power; half an hour", noise.run,
                        resumable=True),
+    "cite_cells": Benchmark("simulated CITE-seq cells beside the real ones that ship", cite_cells.run),
     "instruments": Benchmark("simulated instruments: decisions foretold, changes of the regime seen; half an hour",
                              instruments.run, resumable=True),
     "plan": Benchmark("pairs that a plan asks for beside simulation; ten minutes", plan.run),
