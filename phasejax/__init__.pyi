@@ -1,6 +1,7 @@
 from . import datasets as datasets
 from . import deep as deep
 from . import diagnosis as diagnosis
+from . import explorer as explorer
 from . import information as information
 from . import instruments as instruments
 from . import io as io

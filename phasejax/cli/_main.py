@@ -16,9 +16,11 @@ from phasejax._version import __version__
 from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
 from phasejax.cli._diagnose import Diagnose
+from phasejax.cli._explore import Explore
 from phasejax.cli._files import notes_on_standard_error
 from phasejax.cli._heads import Heads
 from phasejax.cli._inspect import Inspect
+from phasejax.cli._instruments import Instruments
 from phasejax.cli._label_quality import LabelQuality
 from phasejax.cli._monitor import Monitor
 from phasejax.cli._plan import Plan
@@ -26,7 +28,8 @@ from phasejax.cli._similarity import Similarity
 from phasejax.cli._sweep import Sweep
 
 COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "heads": Heads, "label-quality": LabelQuality,
-            "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "plan": Plan, "check": Check}
+            "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "plan": Plan, "instruments": Instruments,
+            "explore": Explore, "check": Check}
 _DESCRIPTION = (f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190). --version prints the "
                 "version; --help after a subcommand says more.")
 

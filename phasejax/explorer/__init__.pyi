@@ -1,0 +1,1 @@
+from ._page import write_explorer as write_explorer
