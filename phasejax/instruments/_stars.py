@@ -19,7 +19,7 @@ from phasejax._core.pytree import pytree
 from phasejax._core.validation import is_traced
 from phasejax.instruments._instrument import ExpectedViews, Instrument, Number, parameter
 from phasejax.instruments._light_curves import Photometer, Variability, light_curve_features, log_power_noise
-from phasejax.instruments._star_spectra import Spectrograph, Star, spectral_features
+from phasejax.instruments._star_spectra import Spectrograph, Star, spectral_features, spectrum
 
 _BINARIES = 0.3
 _MAGNITUDE = 12.0  # about which the targets lie, and for which noise is told
@@ -95,13 +95,21 @@ class StarSurvey(Instrument):
 
     def expected_views(self, key: Array, n: int) -> ExpectedViews:
         """Stars and their lines of sight, and what each device expects of them."""
-        keys, dtype = jax.random.split(key), jnp.result_type(float)
-        star, variability, labels, nuisances = self._stars(jax.random.normal(keys[0], (12, n), dtype),
-                                                           jax.random.uniform(keys[1], (4, n), dtype))
+        star, variability, labels, nuisances = self._drawn(key, n)
         x, variance_x = spectral_features(star, self._spectrograph(nuisances["magnitude"]))
         y, variance_y = light_curve_features(variability, self._photometer())
         return ExpectedViews(x=x, y=y, variance_x=variance_x, variance_y=variance_y, labels=labels,
                              nuisances=nuisances)
+
+    def spectra(self, key: Array, n: int, wavelength: Array, rows: slice) -> Array:
+        """Noiseless flux of some of the n stars of `expected_views` over wavelengths in A, for pictures."""
+        star, _, _, nuisances = self._drawn(key, n)
+        device = self._spectrograph(nuisances["magnitude"][rows])
+        return spectrum(Star(*(values[rows] for values in star)), device, jnp.asarray(wavelength))
+
+    def _drawn(self, key, n):
+        keys, dtype = jax.random.split(key), jnp.result_type(float)
+        return self._stars(jax.random.normal(keys[0], (12, n), dtype), jax.random.uniform(keys[1], (4, n), dtype))
 
     def noisy(self, key: Array, expected: ExpectedViews) -> tuple[Array, Array]:
         """Normal noise of ln flux, and logarithms of gamma variables for power."""
