@@ -9,7 +9,8 @@ Beside it stand two methods of K26 (Kamai et al., arXiv 2606.11190): `_moment_di
 simulated statistics are those of the data (`_simulator`, `_moment_matching`, `_search`, `_precision`, `_posterior`,
 `_programs`, `_estimates`, `_moment_result`), with the ratios of Proposition 3.1; `_spectral_diagnosis` is Algorithm 1.
 `_baseline` and `_drift` compare with later data (`_content_drift`, `_spectra_summary`, `_drift_tests`), `report` and
-`_plots` show the answer, `_advice` gives its estimator, `_agreement` sets it beside trained encoders.
+`_plots` show the answer, `_advice` gives its estimator, `_agreement` sets it beside trained encoders, and
+`_label_quality` repeats it with worse, coarser, wrong and fewer labels.
 """
 
 import lazy_loader
