@@ -134,9 +134,9 @@ def _normalised_dispersion(counts):
     """The quantity of the flavour "seurat" of each gene; NaN of one that does not vary."""
     relative = log_normalise(counts)
     relative = relative.expm1() if scipy.sparse.issparse(relative) else np.expm1(relative)
-    cells, means = relative.shape[0], np.asarray(relative.mean(0), float).ravel()
+    means = np.asarray(relative.mean(0), float).ravel()
     squares = np.asarray((relative.multiply(relative) if scipy.sparse.issparse(relative) else relative**2).mean(0))
-    variances = np.maximum(squares.ravel() - means**2, 0) * cells / (cells - 1)
+    variances = np.maximum(squares.ravel() - means**2, 0)
     means = np.where(means == 0, _NO_EXPRESSION, means)
     varies = variances > 1e-12 * means**2
     logs = np.where(varies, np.log(np.where(varies, variances / means, 1)), np.nan)

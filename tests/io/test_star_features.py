@@ -81,7 +81,7 @@ def test_a_catalogue_gives_kid_by_gaia(tmp_path, ending):
 
 
 def test_identifiers_are_whole_numbers():
-    ids, lost = star_ids([pd.Series([7.0, np.nan, -1]), pd.Series(["007", "TIC 7", None]),
+    ids, lost = star_ids([pd.Series([7.0, 0, -1]), pd.Series(["007", "TIC 7", None]),
                           pd.Series([b"7", "7.0", ""])], "abc")
     assert [one.tolist() for one in ids] == [["7", "", ""], ["7", "7", ""], ["7", "7", ""]]
     assert not lost
@@ -100,14 +100,23 @@ def test_rows_are_of_one_star_where_they_share_any_identifier():
     assert same_star([], 2).tolist() == [0, 1]
 
 
-def test_two_spectra_of_a_star_are_one_group(tmp_path):
+@pytest.mark.parametrize("name", ["gaia_source_id", "KID", "TIC"])
+def test_two_spectra_of_a_star_are_one_group(tmp_path, name):
     def change(arrays, meta, ages, binarity):
-        for name in ("gaia_source_id", "KID", "TIC"):
-            meta["train"].loc[1, name] = meta["train"].loc[0, name]
+        meta["train"].loc[1, name] = meta["train"].loc[0, name]
 
     found = changed(tmp_path, change)
     assert found.groups[0] == found.groups[1]
     assert len(np.unique(found.groups)) == 159
+
+
+def test_an_age_without_an_error_does_not_count(tmp_path):
+    def change(arrays, meta, ages, binarity):
+        ages.iloc[5, 2] = np.nan
+
+    found = changed(tmp_path, change)
+    assert np.isnan(found.targets["age"][10])
+    assert len(found.known("age")) == 79
 
 
 def same_in_two_parts(name):
