@@ -8,9 +8,9 @@ from phasejax.instruments._cite_seq import CiteSeq
 # - cp_only: RNA carries little of the programs, so that what the views share of them is noisy but, of on and off
 #   proteins, large. Donor, batch and cell cycle are small in the proteins and reliably the same in both views.
 # - neither: the same three are large as well, and proteins follow the programs loosely.
-# - pbmc: counts, variances, zeros, shares of types and batches and canonical correlations like those of the 6 types with
-#   at least 40 of the cells of `phasejax.datasets.load_pbmc_cite`, in their 60 genes with most counts but for MALAT1 and
-#   the 30 proteins that vary most; found by matching them. `python -m benchmarks cite_cells` shows how far they agree.
+# - pbmc: counts, variances, zeros, shares of types and batches and canonical correlations like those of the 6 types
+#   with at least 40 of the cells of `phasejax.datasets.load_pbmc_cite`, in the 60 genes with most counts but for MALAT1
+#   and the 30 proteins that vary most; found by matching them. `python -m benchmarks cite_cells` shows the agreement.
 CITE_PRESETS: dict[str, CiteSeq] = {
     "both": CiteSeq(),
     "ca_only": CiteSeq(rna_donor=0.4, adt_donor=1.5, donor_common=0.5, rna_cycle=0.4, adt_cycle=1.5, cycle_common=0.5),
