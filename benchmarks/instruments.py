@@ -88,7 +88,8 @@ def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
                         grid={"weight_decay": (1e-3, 10.0)}, seed=number)
     aligned = max((heads.score(name) for name in ("CA VICReg", "CA DeepCCA")), key=lambda one: one.validation)
     measured = [aligned.value, *(heads.score(name).value for name in ("CP both", "CP x->y", "CP y->x"))]
-    stated = found.content.regime(k) if found.seen else None
+    # The regime of the population is that of as many outputs as the label has columns, at least.
+    stated = found.content.regime(k) if found.seen and k >= _columns(instrument, label) else None
     return {"chosen": chosen, "measured": np.array(measured), "k": np.array(k), "label": np.array(label),
             "regime": np.array([regime.regime.value, "" if stated is None else stated.value]),
             "content": np.array(list(regime.content.values()))}
