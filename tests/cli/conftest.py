@@ -29,3 +29,14 @@ def digits(tmp_path_factory):
     np.save(folder / "constant.npy", np.ones(len(labels)))
     (folder / "words.csv").write_text("digit\n" + "\n".join(f"digit {label}" for label in labels))
     return folder
+
+
+@pytest.fixture(scope="session")
+def some_digits(tmp_path_factory):
+    """A folder with half of the rows, for what diagnoses them several times."""
+    folder = tmp_path_factory.mktemp("some")
+    x, y, labels = (rows[::2] for rows in load_digit_halves())
+    np.save(folder / "X.npy", x)
+    np.savetxt(folder / "Y.csv", y, delimiter=",", fmt="%g")
+    np.save(folder / "L.npy", labels)
+    return folder

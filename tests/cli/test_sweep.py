@@ -39,21 +39,15 @@ def test_sweep_writes_what_the_function_returns(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slurm", [False, True])
-def test_sweep_shared_by_two_processes(tmp_path, slurm):
-    """As srun starts them, and with the coordinator named; one store, the same numbers as one process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
+def test_sweep_shared_by_two_processes(tmp_path):
+    """As srun starts them; one store, the same numbers as one process. Below, the coordinator is named instead."""
+    job, processes = str(_free_port()), []
     for i in range(2):
-        flags, environment = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process-id", str(i)], {}
-        if slurm:
-            flags, environment = [], {"SLURM_JOB_ID": str(port), "SLURM_STEP_NODELIST": "localhost",
-                                      "SLURM_NTASKS": "2", "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}
+        of_srun = {"SLURM_JOB_ID": job, "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2",
+                   "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}
         processes.append(subprocess.Popen(
-            [*COMMAND, *SWEEP, "--store", "run.zarr", "--distributed", *flags, "--no-progress"], cwd=tmp_path,
-            env=as_users_run() | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            [*COMMAND, *SWEEP, "--store", "run.zarr", "--distributed", "--no-progress"], cwd=tmp_path,
+            env=as_users_run() | of_srun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     outputs = [process.communicate(timeout=200) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "run.zarr" in outputs[0][0]

@@ -1,7 +1,7 @@
 """No public function may wait for ever on a machine with few cores.
 
 On the CPU a compiled vmap over two or more LAPACK calls can deadlock. Each process below runs
-one kernel many times with default settings under a time limit; a hang is a failure.
+kernels many times with default settings under a time limit; a hang is a failure.
 """
 
 import subprocess
@@ -25,11 +25,17 @@ def everything(nu):
 """
 
 KERNELS = {
-    "sweep": """
+    "sweep and diagnose": """
 pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
          quantities=["error_ca", "error_cp", "error_joint", "separation_ca", "total_mse_ca"], fixed={"lam": 1.0})
+rng = np.random.default_rng(0)
+s = rng.standard_normal((500, 3))
+x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
+for _ in range(2):
+    pj.diagnose(x, y, s, k=3)
+    pj.diagnose(x, y, s, method="moments")
 """,
-    "jitted vmap, then in threads": """
+    "jitted vmap, in threads, and with gradients": """
 from concurrent.futures import ThreadPoolExecutor
 run = jax.jit(jax.vmap(everything))
 for _ in range(20):
@@ -37,19 +43,9 @@ for _ in range(20):
 with ThreadPoolExecutor(4) as pool:
     for _ in range(4):
         list(pool.map(lambda i: jax.block_until_ready(run(jnp.linspace(0, 0.9, 150))), range(6)))
-""",
-    "gradients under vmap": """
 run = jax.jit(jax.vmap(jax.grad(lambda nu: everything(nu)[-1])))
 for _ in range(10):
     jax.block_until_ready(run(jnp.linspace(0.1, 0.9, 300)))
-""",
-    "diagnose": """
-rng = np.random.default_rng(0)
-s = rng.standard_normal((500, 3))
-x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
-for _ in range(2):
-    pj.diagnose(x, y, s, k=3)
-    pj.diagnose(x, y, s, method="moments")
 """,
 }
 
