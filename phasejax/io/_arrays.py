@@ -14,6 +14,7 @@ from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory, check_regular_file, reading
 from phasejax._core.terminal import listed, one_line
 from phasejax._core.validation import shown
+from phasejax.io._packed import mask_beside
 
 _SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".tab", ".dat")
 # Sparse matrices of more numbers than this are not made dense.
@@ -168,7 +169,7 @@ def _npz_member(archive, text, member):
         raise ValueError(f"{text}: expected one of the arrays {listed(names)}, got {member}")
     name = member or names[0]
     found = as_bfloat16(_checked_member(archive, text, name), text)
-    beside = f"{name.removesuffix('_data')}_mask" if name != "data" else "mask"
+    beside = mask_beside(name)
     mask = _checked_member(archive, text, beside) if beside in names else None
     if mask is None or mask.dtype.kind != "b" or mask.shape != found.shape or found.dtype.kind not in "fiubUS":
         return found, None
