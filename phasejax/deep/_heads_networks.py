@@ -1,8 +1,8 @@
-"""Networks of heads as pure functions of their parameters, which one compiled program can share among all objectives.
+"""Networks of heads as pure functions of their parameters.
 
 An encoder maps the features of a view to a bottleneck of k numbers: dense layers, each followed by a norm, a ReLU and
-dropout, and a linear layer at the end. A decoder has the same hidden layers in reverse. The modules of `_networks` keep
-running means inside, which a program that computes only some of its networks (`jax.lax.cond`) cannot carry along.
+dropout, and a linear layer at the end. A decoder has the same hidden layers in reverse. The random numbers
+of dropout are drawn for all networks of a step at once, which the modules of `_networks` cannot.
 """
 
 from collections.abc import Sequence
@@ -47,34 +47,54 @@ def new_means(widths: Sequence[int], norm: str | None) -> PyTree:
     return [{"mean": jnp.zeros(width), "variance": jnp.ones(width)} for width in hidden]
 
 
+def hidden_scales(key: Key[Array, ""], rows: int, widths: Sequence[Sequence[int]], dropout: Any
+                  ) -> list[list[Float[Array, "n width"]]]:
+    """What dropout multiplies the hidden values of a step by: 0, or 1 over the share that is kept.
+
+    All are drawn in one call, with 16 random bits each: on a CPU many small draws take longer than the products of
+    matrices do.
+
+    Args:
+        key: of the step.
+        rows: in the step.
+        widths: of the hidden layers of each network.
+        dropout: share of the values that is set to 0, rounded to 2^-16.
+    """
+    sizes = [rows * width for network in widths for width in network]
+    bits = jax.random.bits(key, ((sum(sizes) + 1) // 2,), jnp.uint32)
+    drawn = jnp.concatenate([bits & 0xFFFF, bits >> 16])
+    scale = jnp.where(drawn < jnp.round((1 - dropout) * 2**16).astype(jnp.uint32), 1 / (1 - dropout), 0.0)
+    parts = iter(jnp.split(scale[:sum(sizes)], np.cumsum(sizes)[:-1].tolist()) if sizes else [])
+    return [[next(parts).reshape(rows, width) for width in network] for network in widths]
+
+
 def applied(layers: PyTree, means: PyTree, rows: Float[HostOrDevice, "n d"], norm: str | None,
-            key: Key[Array, ""] | None = None, dropout: Any = 0.0) -> tuple[Float[Array, "n k"], PyTree]:
+            scales: Sequence[Float[Array, "n width"]] | None = None) -> tuple[Float[Array, "n k"], PyTree]:
     """Outputs of dense layers, and the running means after this batch.
 
     Args:
         layers, means: from `new_layers` and `new_means`.
         rows: inputs.
         norm: as there.
-        key: of dropout while the network trains; None where it embeds, with running means and all hidden values.
-        dropout: share of the hidden values that are set to 0.
+        scales: of the hidden values while the network trains (`hidden_scales`); None where it embeds, with running
+            means and all hidden values.
     """
     rows, after = jnp.asarray(rows), []
     for i, layer in enumerate(layers[:-1]):
         rows = rows @ layer["kernel"]
         if norm == "layer":
             rows = _normed(rows, rows.mean(1, keepdims=True), rows.var(1, keepdims=True)) * layer["scale"]
+        elif norm == "batch" and scales is None:
+            rows = _normed(rows, means[i]["mean"], means[i]["variance"]) * layer["scale"]
         elif norm == "batch":
-            mean, variance = (rows.mean(0), rows.var(0)) if key is not None else \
-                (means[i]["mean"], means[i]["variance"])
+            mean, variance, old = rows.mean(0), rows.var(0), means[i]
             rows = _normed(rows, mean, variance) * layer["scale"]
-            old = means[i]
-            unbiased = variance * len(rows) / max(len(rows) - 1, 1) if key is not None else variance
+            unbiased = variance * len(rows) / max(len(rows) - 1, 1)
             after.append({"mean": _MOMENTUM * old["mean"] + (1 - _MOMENTUM) * mean,
                           "variance": _MOMENTUM * old["variance"] + (1 - _MOMENTUM) * unbiased})
         rows = jax.nn.relu(rows + layer["bias"])
-        if key is not None:
-            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout, rows.shape)
-            rows = jnp.where(kept, rows / (1 - dropout), 0)
+        if scales is not None:
+            rows = rows * scales[i]
     return rows @ layers[-1]["kernel"] + layers[-1]["bias"], after
 
 

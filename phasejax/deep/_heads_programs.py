@@ -1,7 +1,8 @@
-"""What heads minimise: all objectives on pairs in one program, all supervised heads in another.
+"""What heads minimise: a program for each set of networks that objectives on pairs train, and one of supervised heads.
 
-An objective is a number that the program is given, so that a cell may be any objective with any seed and
-hyper-parameters, and nothing is compiled twice. A supervised head sees the columns of both views, of which those that
+Alignment objectives share a program, in which a number tells one from another; the others have one each, since networks
+that an objective does not train would double its time. Seeds and hyper-parameters are arguments of a program. A
+supervised head sees the columns of both views, of which those that
 it may not use are 0, and has as many outputs as the target with the most classes.
 """
 
@@ -17,15 +18,19 @@ from jaxtyping import Array, Float, Int, Key
 
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax.deep import losses
-from phasejax.deep._heads_networks import applied, deepcca, new_layers, new_means
+from phasejax.deep._heads_networks import applied, deepcca, hidden_scales, new_layers, new_means
 from phasejax.linear import info_nce_loss
 
 ALIGNMENTS = ("CA VICReg", "CA InfoNCE", "CA DeepCCA")
 PAIRED = (*ALIGNMENTS, "CP x->y", "CP y->x", "joint")
-# Which encoders each of `PAIRED` trains, and which of their outputs a probe sees: both of alignment, as published.
+# Which encoders each of `PAIRED` has, and which of their outputs a probe sees: both of alignment, as published.
 ENCODED = {"CP x->y": "x", "CP y->x": "y"}
 PROBED = dict.fromkeys(ALIGNMENTS, "xy") | ENCODED | {"joint": "x"}
 _ROLES = ("encoder_x", "encoder_y", "decoder_x", "decoder_y")
+# The networks that each trains.
+_TRAINED = dict.fromkeys(ALIGNMENTS, _ROLES[:2]) | {
+    "CP x->y": ("encoder_x", "decoder_y"), "CP y->x": ("encoder_y", "decoder_x"),
+    "joint": ("encoder_x", "encoder_y", "decoder_y")}
 # Validation rows on which a loss is computed at a time: InfoNCE compares each with all others.
 _ROWS_AT_A_TIME = 1024
 
@@ -111,8 +116,8 @@ class LabelledRows:
 
 
 @dataclass(frozen=True)
-class PairProgram:
-    """Every objective on pairs: encoders and decoders of both views, of which it trains those that it needs.
+class HeadSizes:
+    """Sizes of the networks of heads.
 
     Args:
         d_x, d_y: columns of the views.
@@ -127,15 +132,33 @@ class PairProgram:
     widths: tuple[int, ...]
     norm: str | None
 
-    def _widths(self, role):
+    def of(self, role: str) -> tuple[int, ...]:
+        """Inputs, hidden widths and outputs of a network."""
         widths = (self.d_x if role.endswith("x") else self.d_y, *self.widths, self.bottleneck)
         return widths if role.startswith("encoder") else widths[::-1]
 
+    def program(self, objective: str) -> "PairProgram":
+        """What trains an objective on pairs."""
+        return PairProgram(self, _TRAINED[objective])
+
+
+@dataclass(frozen=True)
+class PairProgram:
+    """Objectives on pairs that train the same networks.
+
+    Args:
+        sizes: of the networks.
+        roles: the networks: both encoders alone align, an encoder and a decoder predict, all three do both.
+    """
+
+    sizes: HeadSizes
+    roles: tuple[str, ...]
+
     def new(self, start: Key[Array, ""]) -> Any:
-        """Parameters of all networks and running means; the same start gives all objectives the same."""
-        layers = {role: new_layers(jax.random.fold_in(start, i), self._widths(role), self.norm)
-                  for i, role in enumerate(_ROLES)}
-        return layers, {role: new_means(self._widths(role), self.norm) for role in _ROLES}
+        """Parameters of the networks and running means; the same start gives a network the same in all programs."""
+        layers = {role: new_layers(jax.random.fold_in(start, _ROLES.index(role)), self.sizes.of(role), self.sizes.norm)
+                  for role in self.roles}
+        return layers, {role: new_means(self.sizes.of(role), self.sizes.norm) for role in self.roles}
 
     @cached_property
     def unravel(self) -> Any:
@@ -149,46 +172,42 @@ class PairProgram:
     def loss(self, flat: Float[Array, "p"], means: Any, cell: HeadCell, data: PairRows, places: Int[Array, "b"],
              key: Key[Array, ""]) -> tuple[Float[Array, ""], Any]:
         """The loss of the cell's objective on training rows, and the running means after them."""
-        return self._loss(flat, means, cell, jnp.asarray(data.x)[places], jnp.asarray(data.y)[places], key)
+        scales = hidden_scales(key, len(places), [self.sizes.of(role)[1:-1] for role in self.roles],
+                               cell.settings.dropout)
+        return self._loss(flat, means, cell, jnp.asarray(data.x)[places], jnp.asarray(data.y)[places],
+                          dict(zip(self.roles, scales, strict=True)))
 
     def validation_loss(self, flat: Float[Array, "p"], means: Any, cell: HeadCell, data: PairRows) -> Float[Array, ""]:
         """The mean loss of the cell's objective on the validation rows."""
         size = min(_ROWS_AT_A_TIME, len(data.x_validation))
         x, y = (view[:len(view) // size * size].reshape(-1, size, view.shape[1])
                 for view in (data.x_validation, data.y_validation))
-        return jnp.mean(jax.lax.map(lambda pair: self._loss(flat, means, cell, pair[0], pair[1], None)[0], (x, y)))
+        return jnp.mean(jax.lax.map(lambda pair: self._loss(flat, means, cell, pair[0], pair[1], {})[0], (x, y)))
 
-    def embed(self, flat: Float[Array, "p"], means: Any, view: str, rows: Float[Array, "n d"]) -> Float[Array, "n k"]:
-        """Outputs of the encoder of the view "x" or "y"."""
-        role = f"encoder_{view}"
-        return applied(self.unravel(flat)[role], means[role], rows, self.norm)[0]
+    def encoder(self, flat: np.ndarray, view: str) -> Any:
+        """Parameters of the encoder of the view "x" or "y"."""
+        leaves, structure = jax.tree.flatten(jax.eval_shape(lambda: self.new(jax.random.key(0))[0]))
+        parts = np.split(np.asarray(flat), np.cumsum([leaf.size for leaf in leaves])[:-1])
+        return jax.tree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in
+                                              zip(parts, leaves, strict=True)])[f"encoder_{view}"]
 
-    def _loss(self, flat, means, cell, x, y, key):
-        layers, settings, kind = self.unravel(flat), cell.settings, cell.kind
-
-        def of(role, rows, needed):
-            """Outputs of a network, and its running means after the batch; zeros where it is not needed."""
-            own = None if key is None else jax.random.fold_in(key, _ROLES.index(role))
-
-            def used():
-                found, after = applied(layers[role], means[role], rows, self.norm, own, settings.dropout)
-                return found, means[role] if key is None else after
-
-            return jax.lax.cond(needed, used, lambda: (jnp.zeros((len(rows), self._widths(role)[-1])), means[role]))
-
-        aligns, forward, back = kind <= 2, kind == PAIRED.index("CP x->y"), kind == PAIRED.index("CP y->x")
-        joint = kind == PAIRED.index("joint")
-        z_x, means_x = of("encoder_x", x, ~back)
-        z_y, means_y = of("encoder_y", y, ~forward)
-        of_y, means_of_y = of("decoder_y", z_x, forward | joint)
-        of_x, means_of_x = of("decoder_x", z_y, back)
-        alignment = jax.lax.switch(jnp.where(aligns, kind, jnp.where(joint, 0, 3)), (
-            lambda: losses.vicreg(z_x, z_y).total, lambda: info_nce_loss(z_x, z_y, settings.temperature),
-            lambda: deepcca(z_x, z_y), lambda: jnp.zeros(())))
-        predicted = jnp.where(back, losses.prediction(of_x, x), losses.prediction(of_y, y))
-        share = jnp.where(aligns, 1.0, jnp.where(joint, settings.alpha, 0.0))
-        after = dict(zip(_ROLES, (means_x, means_y, means_of_x, means_of_y), strict=True))
-        return share * alignment + (1 - share) * jnp.where(aligns, 0.0, predicted), after
+    def _loss(self, flat, means, cell, x, y, scales):
+        layers, outputs, after = self.unravel(flat), {}, {}
+        views = {"encoder_x": x, "encoder_y": y}
+        for role in self.roles:  # encoders come first
+            rows = views[role] if role in views else outputs["encoder_x" if role == "decoder_y" else "encoder_y"]
+            outputs[role], after[role] = applied(layers[role], means[role], rows, self.sizes.norm, scales.get(role))
+        aligned, decoder = {"encoder_x", "encoder_y"} <= {*self.roles}, self.roles[-1]
+        if not decoder.startswith("decoder"):
+            z_x, z_y = outputs["encoder_x"], outputs["encoder_y"]
+            return jax.lax.switch(cell.kind, (
+                lambda: losses.vicreg(z_x, z_y).total, lambda: info_nce_loss(z_x, z_y, cell.settings.temperature),
+                lambda: deepcca(z_x, z_y))), after
+        predicted = losses.prediction(outputs[decoder], y if decoder == "decoder_y" else x)
+        if not aligned:
+            return predicted, after
+        alignment = losses.vicreg(outputs["encoder_x"], outputs["encoder_y"]).total
+        return cell.settings.alpha * alignment + (1 - cell.settings.alpha) * predicted, after
 
 
 @dataclass(frozen=True)
@@ -197,7 +216,7 @@ class SupervisedProgram:
 
     Args:
         columns: of both views.
-        bottleneck, widths, norm: as of `PairProgram`.
+        bottleneck, widths, norm: as of `HeadSizes`.
         outputs: the most classes of a target, at least 1.
     """
 
@@ -230,7 +249,8 @@ class SupervisedProgram:
              key: Key[Array, ""]) -> tuple[Float[Array, ""], Any]:
         """The loss on training rows, and the running means after them."""
         rows, values = (jnp.asarray(of)[cell.kind][places] for of in (data.rows, data.values))
-        outputs, after = self._outputs(flat, means, cell, jnp.asarray(data.x)[rows], key)
+        scales, = hidden_scales(key, len(rows), [self.widths], cell.settings.dropout)
+        outputs, after = self._outputs(flat, means, cell, jnp.asarray(data.x)[rows], scales)
         return self._loss(outputs, values, jnp.ones(len(rows)), jnp.asarray(data.classes)[cell.kind]), after
 
     def validation_loss(self, flat: Float[Array, "p"], means: Any, cell: HeadCell, data: LabelledRows
@@ -252,10 +272,9 @@ class SupervisedProgram:
         z, _ = applied(layers["encoder"], means, self._seen(rows, columns), self.norm)
         return applied(layers["readout"], [], z, None)[0]
 
-    def _outputs(self, flat, means, cell, rows, key):
+    def _outputs(self, flat, means, cell, rows, scales):
         layers = self.unravel(flat)
-        z, after = applied(layers["encoder"], means, self._seen(rows, cell.columns), self.norm, key,
-                           cell.settings.dropout)
+        z, after = applied(layers["encoder"], means, self._seen(rows, cell.columns), self.norm, scales)
         return applied(layers["readout"], [], z, None)[0], after
 
     def _seen(self, rows, columns):

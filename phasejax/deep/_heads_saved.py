@@ -18,7 +18,8 @@ from phasejax._core.input_files import reading
 from phasejax._core.serialise import restored, schema
 from phasejax._core.validation import check_choice, check_count
 from phasejax.deep._heads_confounders import HeadConfounders, check_same_confounders
-from phasejax.deep._heads_programs import ENCODED, PairProgram
+from phasejax.deep._heads_networks import applied
+from phasejax.deep._heads_programs import ENCODED, HeadSizes, PairProgram
 from phasejax.deep._pilot_rows import standardised
 from phasejax.io import match_rows
 from phasejax.io._arrays import finite_view
@@ -35,13 +36,13 @@ class Heads:
     """Encoders that were trained on pairs, to embed new features of either view (`train_heads(...).heads`).
 
     Args:
-        program: their sizes.
+        sizes: of their networks.
         units: for x and for y the centres of the columns and what they are multiplied by, from the training rows.
         networks: by objective, for each seed, all parameters and the running means of batch norm.
         confounders: known nuisance that is removed from features first; None where nothing is.
     """
 
-    program: PairProgram
+    sizes: HeadSizes
     units: dict[str, tuple[np.ndarray, np.ndarray]]
     networks: dict[str, tuple[tuple[np.ndarray, Any], ...]]
     confounders: HeadConfounders | None = None
@@ -79,7 +80,7 @@ class Heads:
             rows = finite_view(view, rows)
             self.check_columns(view, rows)
             left = self._without_confounders(view, rows, confounders)
-            found.append(outputs(self.program, *self.networks[objective][seed], view,
+            found.append(outputs(self.sizes.program(objective), *self.networks[objective][seed], view,
                                  standardised(left, *self.units[view])))
         if not found:
             raise ValueError(f"x, y: expected rows of at least one view to embed with {objective}, got none")
@@ -114,7 +115,7 @@ class Heads:
             arrays |= {f"{view} confounders {name}": array for view, slopes in self.confounders.views.items()
                        for name, array in vars(slopes).items()}
         about = _SCHEMA | {"confounders": None if self.confounders is None else asdict(self.confounders.coding),
-                           "program": asdict(self.program),
+                           "sizes": asdict(self.sizes),
                            "seeds": {objective: len(seeds) for objective, seeds in self.networks.items()}}
         with written_whole(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
@@ -137,21 +138,25 @@ def load_heads(path: str | Path) -> Heads:
         about = json.loads(str(arrays["about"]))
         if about.get("schema") != _SCHEMA["schema"]:
             raise ValueError(f"{path}: expected heads of version 1, got another file")
-        program = restored(PairProgram, about["program"], "program")
-        shapes = jax.eval_shape(lambda: (_flat(program), program.new(jax.random.key(0))[1]))
-        leaves, structure = jax.tree.flatten(shapes)
-        networks = {objective: tuple(
-            jax.tree.unflatten(structure, [_as(arrays[f"{objective} {seed} {i}"], leaf.shape)
-                                           for i, leaf in enumerate(leaves)])
-            for seed in range(count)) for objective, count in about["seeds"].items()}
+        sizes = restored(HeadSizes, about["sizes"], "sizes")
+        networks = {objective: _networks(sizes.program(objective), objective, count, arrays)
+                    for objective, count in about["seeds"].items()}
         units = {view: tuple(_as(arrays[f"{view} {what}"], (columns,)) for what in ("centre", "scale"))
-                 for view, columns in (("x", program.d_x), ("y", program.d_y))}
+                 for view, columns in (("x", sizes.d_x), ("y", sizes.d_y))}
         confounders = None if about.get("confounders") is None else HeadConfounders.loaded(
             restored(ConfounderCoding, about["confounders"], "confounders"), arrays,
             {view: len(centre) for view, (centre, _) in units.items()})
     except (KeyError, AttributeError, TypeError, zipfile.BadZipFile, json.JSONDecodeError):
         raise ValueError(f"{path}: expected heads that Heads.save wrote, got another file") from None
-    return Heads(program, units, networks, confounders)
+    return Heads(sizes, units, networks, confounders)
+
+
+def _networks(program, objective, count, arrays):
+    """Parameters and running means of each seed, with the shapes that the program has."""
+    shapes = jax.eval_shape(lambda: (_flat(program), program.new(jax.random.key(0))[1]))
+    leaves, structure = jax.tree.flatten(shapes)
+    return tuple(jax.tree.unflatten(structure, [_as(arrays[f"{objective} {seed} {i}"], leaf.shape)
+                                                for i, leaf in enumerate(leaves)]) for seed in range(count))
 
 
 def _as(array, shape):
@@ -167,18 +172,19 @@ def _flat(program):
 
 
 @lru_cache(maxsize=32)
-def _compiled(program, view):
-    return jax.jit(lambda flat, means, rows: program.embed(flat, means, view, rows))
+def _compiled(norm):
+    return jax.jit(lambda layers, means, rows: applied(layers, means, rows, norm)[0])
 
 
 def outputs(program: PairProgram, flat: np.ndarray, means: Any, view: str, rows: Float[np.ndarray, "n d"]
             ) -> Float[np.ndarray, "n k"]:
     """Outputs of the encoder of a view on standardised rows, a block of rows at a time."""
     size = min(_ROWS_AT_A_TIME, 1 << max(len(rows) - 1, 1).bit_length())
-    embed = _compiled(program, view)
+    embed = _compiled(program.sizes.norm)
+    layers, means = program.encoder(flat, view), means[f"encoder_{view}"]
     blocks = []
     for start in range(0, len(rows), size):
         block = rows[start:start + size]
         filled = np.concatenate([block, np.zeros((size - len(block), rows.shape[1]), rows.dtype)])
-        blocks.append(np.asarray(embed(flat, means, filled))[:len(block)])
+        blocks.append(np.asarray(embed(layers, means, filled))[:len(block)])
     return np.concatenate(blocks)

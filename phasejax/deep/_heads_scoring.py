@@ -80,8 +80,8 @@ class HeadScorer:
         cells = [HeadCell(start=self.starts[seed], kind=jnp.int32(place), columns=jnp.asarray(seen, jnp.float32),
                           settings=HeadSettings(**{name: jnp.float32(value) for name, value in _MLP_SETTINGS.items()}))
                  for place in range(len(targets))]
-        states = train_cells(HeadTraining(program, self.batch, _MLP_EPOCHS, _MLP_PATIENCE), cells, data,
-                             no_progress)
+        training = HeadTraining(program, self.batch, _MLP_EPOCHS, _MLP_PATIENCE)
+        states = train_cells([(training, cell) for cell in cells], data, no_progress)
         return [head_predictions(program, state, self.targets[i], seen, columns, unit)
                 for i, state, unit in zip(targets, states, units, strict=True)]
 

@@ -1,8 +1,8 @@
-"""Training of heads with early stopping: every objective, seed and setting is a cell of one compiled program.
+"""Training of heads with early stopping: every seed and setting of an objective is a cell of a compiled program.
 
 After every epoch the validation loss of a cell decides whether its networks are the best so far, and these are what the
-training returns. A cell stops when they have not been for `patience` epochs. On a CPU a cell is a call of the program,
-and several run at once, each in a thread; elsewhere all cells are one batch.
+training returns. A cell stops when they have not been for `patience` epochs. On a CPU a cell is a call of its program,
+and several run at once, each in a thread, as programs are compiled; elsewhere all cells of a program are one batch.
 """
 
 from collections.abc import Sequence
@@ -138,41 +138,53 @@ def _compiled(training, together):
                                                                   (states, cells))))
 
 
-def train_cells(training: HeadTraining, cells: Sequence[HeadCell], data: Any, advance: ProgressCallback,
+def train_cells(jobs: Sequence[tuple[HeadTraining, HeadCell]], data: Any, advance: ProgressCallback,
                 task: str = "heads") -> list[HeadState]:
     """The state of each cell after training, without what only a training that goes on needs.
 
     Args:
-        training: what is trained and how.
-        cells: objectives with seeds and hyper-parameters.
+        jobs: what is trained and how, and an objective with its seed and hyper-parameters, for each cell.
         data: the rows that all cells see.
         advance: called with the number of epochs done, and the most that may be done.
         task: what the callback is told is being done.
     """
     slots = local_slots()
     together = slots[0].platform != "cpu"
-    groups = [list(range(len(cells)))] if together else [[c] for c in range(len(cells))]
-    start, train = _compiled(training, together)
+    of_training: dict[HeadTraining, list[int]] = {}
+    for place, (training, _) in enumerate(jobs):
+        of_training.setdefault(training, []).append(place)
+    groups = [group for own in of_training.values() for group in ([own] if together else [[place] for place in own])]
     data = jax.tree.map(jnp.asarray, data)
-    found: list[Any] = [None] * len(cells)
+    found: list[Any] = [None] * len(jobs)
     done, telling = 0, Lock()
+    most = sum(training.epochs for training, _ in jobs)
+
+    def begun(group):
+        training = jobs[group[0]][0]
+        start, train = _compiled(training, together)
+        batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(jobs[place][1] for place in group))
+        return training, train, batch, start(batch, data)
+
+    def compiled(own):
+        _, train, batch, states = begun(own if together else own[:1])
+        jax.block_until_ready(train(states, batch, data, jnp.int32(0)))
 
     def run(group):
         nonlocal done
-        batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(cells[c] for c in group))
-        states = start(batch, data)
+        training, train, batch, states = begun(group)
         for first, last in pairwise(np.linspace(0, training.epochs, _PARTS + 1).astype(np.int32).tolist()):
             states = train(states, batch, data, jnp.int32(last))
             jax.block_until_ready(states)
             with telling:
                 done += (last - first) * len(group)
-                advance(f"{task}, epochs of all trainings", done, training.epochs * len(cells))
+                advance(f"{task}, epochs of all trainings", done, most)
         states = jax.tree.map(np.asarray, [getattr(states, name) for name in _KEPT])
-        for i, c in enumerate(group):
-            found[c] = HeadState(flat=None, means=None, optimiser=None, **dict(zip(
+        for i, place in enumerate(group):
+            found[place] = HeadState(flat=None, means=None, optimiser=None, **dict(zip(
                 _KEPT, jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), states), strict=True)))
 
     with ThreadPoolExecutor(1 if together else len(slots)) as pool:
+        list(pool.map(compiled, of_training.values()))  # once each, though several threads will run them
         list(pool.map(run, groups))
     return found
 

@@ -14,7 +14,7 @@ from phasejax.deep._heads_programs import (
     PROBED,
     HeadCell,
     HeadSettings,
-    PairProgram,
+    HeadSizes,
     PairRows,
     SupervisedProgram,
 )
@@ -44,7 +44,7 @@ class HeadWork:
         self.warnings = list(rows.warnings)
         self.given = heads
         if heads is not None:
-            self.bottleneck, self.widths, self.norm = heads.program.bottleneck, heads.program.widths, heads.program.norm
+            self.bottleneck, self.widths, self.norm = heads.sizes.bottleneck, heads.sizes.widths, heads.sizes.norm
             self.seeds = max(map(len, heads.networks.values()))
         self.starts = jax.random.split(check_key("seed", seed), self.seeds)
         self.scorer = HeadScorer(rows, self.parts, probes, confidence, starts=self.starts, bottleneck=self.bottleneck,
@@ -69,10 +69,10 @@ class HeadWork:
         """Train and score everything."""
         rows, pairs = self.rows, [name for name in self.names if name in PAIRED]
         self._warn()
-        program = PairProgram(rows.x.shape[1], rows.y.shape[1], self.bottleneck, self.widths, self.norm)
-        scores, trained, networks = self._paired(program, pairs) if self.given is None else self._scored_again()
+        sizes = HeadSizes(rows.x.shape[1], rows.y.shape[1], self.bottleneck, self.widths, self.norm)
+        scores, trained, networks = self._paired(sizes, pairs) if self.given is None else self._scored_again()
         if {"CP x->y", "CP y->x"} <= set(pairs):
-            scores += self._scored_together(program, networks)
+            scores += self._scored_together(sizes, networks)
         if "supervised" in self.names:
             more, of_heads = self._supervised()
             scores, trained = scores + more, trained + of_heads
@@ -92,7 +92,7 @@ class HeadWork:
             bottleneck=self.bottleneck, widths=self.widths, norm=self.norm, batch=min(self.batch, len(self.train)),
             epochs=self.epochs, patience=self.patience, seeds=self.seeds, confidence=self.confidence,
             scores=tuple(sorted(scores, key=lambda one: [t.name for t in rows.targets].index(one.target))),
-            trained=tuple(trained), heads=Heads(program, self.units, networks), data=rows,
+            trained=tuple(trained), heads=Heads(sizes, self.units, networks), data=rows,
             warnings=tuple(self.warnings), computed_on=computed_on())
 
     def _warn(self):
@@ -119,27 +119,28 @@ class HeadWork:
                          settings=HeadSettings(**{name: jnp.float32(value) for name, value in setting.items()}))
                 for setting in settings for start in self.starts]
 
-    def _paired(self, program, pairs):
+    def _paired(self, sizes, pairs):
         """Scores, records and networks of all objectives on pairs."""
         if not pairs:
             return [], [], {}
         order = np.random.default_rng([self.seed, 3]).permutation(self.validation)
         data = PairRows(*(self.views[view][part] for part in (self.train, order) for view in "xy"))
         tried = {name: self._of_own(name) for name in pairs}
-        cells = [cell for name in pairs for cell in self._cells(PAIRED.index(name), tried[name])]
-        states = train_cells(HeadTraining(program, self.batch, self.epochs, self.patience), cells, data, self.tell)
+        jobs = [(HeadTraining(sizes.program(name), self.batch, self.epochs, self.patience), cell)
+                for name in pairs for cell in self._cells(PAIRED.index(name), tried[name])]
+        states = train_cells(jobs, data, self.tell)
         scores, trained, networks, place = [], [], {}, 0
         for name in pairs:
             own = [states[place + i * self.seeds:place + (i + 1) * self.seeds] for i in range(len(tried[name]))]
             place += len(tried[name]) * self.seeds
-            found = [self.scorer.probed(self._embedded(program, name, of_seeds), nuisance=False) for of_seeds in own]
+            found = [self.scorer.probed(self._embedded(sizes, name, of_seeds), nuisance=False) for of_seeds in own]
             merits = [self.scorer.merit(one) for one in found]
             chosen = merits.index(max(merits))
             networks[name] = tuple((state.best, state.best_means) for state in own[chosen])
             trained.append(_record(name, tried[name], chosen, own[chosen]))
             scores += self.scorer.scores(name, found[chosen])
             if any(target.nuisance for target in self.rows.targets):
-                leaked = self.scorer.probed(self._embedded(program, name, own[chosen]), nuisance=True)
+                leaked = self.scorer.probed(self._embedded(sizes, name, own[chosen]), nuisance=True)
                 scores += self.scorer.scores(name, leaked)
             self.tell("heads, objectives probed", pairs.index(name) + 1, len(pairs))
         return scores, trained, networks
@@ -148,22 +149,23 @@ class HeadWork:
         """Scores and networks of heads that were trained before."""
         scores, own = [], self.given
         for place, (name, networks) in enumerate(own.networks.items()):
-            features = [np.hstack([outputs(own.program, flat, means, view, self.views[view]) for view in PROBED[name]])
+            program = own.sizes.program(name)
+            features = [np.hstack([outputs(program, flat, means, view, self.views[view]) for view in PROBED[name]])
                         for flat, means in networks]
             scores += self.scorer.scores(name, self.scorer.probed(features, nuisance=None))
             self.tell("heads, objectives probed", place + 1, len(own.networks))
         return scores, [], own.networks
 
-    def _scored_together(self, program, networks):
+    def _scored_together(self, sizes, networks):
         """Scores of both CP encoders side by side."""
-        x, y = ([outputs(program, flat, means, view, self.views[view]) for flat, means in networks[f"CP {way}"]]
-                for view, way in (("x", "x->y"), ("y", "y->x")))
+        x, y = ([outputs(sizes.program(name), flat, means, view, self.views[view]) for flat, means in networks[name]]
+                for view, name in (("x", "CP x->y"), ("y", "CP y->x")))
         both = [np.hstack(pair) for pair in zip(x, y, strict=True)]
         return self.scorer.scores("CP both", self.scorer.probed(both, nuisance=None))
 
-    def _embedded(self, program, name, states):
+    def _embedded(self, sizes, name, states):
         """What a probe sees of all rows, for each seed; NaN where the training diverged."""
-        found = []
+        found, program = [], sizes.program(name)
         for state in states:
             z = np.hstack([outputs(program, state.best, state.best_means, view, self.views[view])
                            for view in PROBED[name]])
@@ -182,8 +184,8 @@ class HeadWork:
         tried = self._of_own("supervised")
         jobs = [(view, i) for i in targets for view in _VIEWS]
         cells = [cell for view, i in jobs for cell in self._cells(targets.index(i), tried, seen[view])]
-        states = train_cells(HeadTraining(program, self.batch, self.epochs, self.patience), cells, data, self.tell,
-                             "supervised heads")
+        training = HeadTraining(program, self.batch, self.epochs, self.patience)
+        states = train_cells([(training, cell) for cell in cells], data, self.tell, "supervised heads")
         scores, trained = [], []
         for number, (view, i) in enumerate(jobs):
             target, start = self.rows.targets[i], number * len(tried) * self.seeds

@@ -33,7 +33,7 @@ def test_every_objective_is_scored_on_every_target(found):
     assert found.score("CP x->y", "age").columns == 2
     assert found.targets["age"]["known"] == np.isfinite(AGE).sum()
     assert len(found.score("CA VICReg", "kind").by_seed) == 2
-    assert max(found.score("supervised x", "kind").by_seed) > 0.8
+    assert max(found.score("supervised y", "kind").by_seed) > 0.8
     assert max(found.score("supervised x and y", "age").by_seed) > 0.5
     with pytest.raises(ValueError, match="score: expected an objective out of CA VICReg, CA InfoNCE"):
         found.score("CA")
@@ -73,7 +73,7 @@ def test_the_networks_of_the_best_epoch_are_restored(found):
     x, y = ((view[held] - centre) * scale for view, (centre, scale) in
             zip((X, Y), (found.heads.units["x"], found.heads.units["y"]), strict=True))
     for (flat, means), expected in zip(found.heads.networks["CP x->y"], record.validation_losses, strict=True):
-        layers = found.heads.program.unravel(flat)
+        layers = found.heads.sizes.program("CP x->y").unravel(flat)
         z = network(layers["encoder_x"], x, means["encoder_x"])
         loss = np.mean((network(layers["decoder_y"], z, means["decoder_y"]) - y) ** 2)
         assert loss == pytest.approx(expected, rel=1e-4)

@@ -67,7 +67,7 @@ def test_known_leakage_is_gone_and_both_scores_are_told(found):
     assert not raw.before
     assert raw.confounders is None
     for name in ("x", "CP x->y"):  # chance is 1 in 3, with a standard error of .07 over 40 rows
-        assert raw.score(name, "batch").value > 0.9
+        assert raw.score(name, "batch").value > 0.8
         assert found.score(name, "batch").value < 0.55
     table = found.to_frame()
     own = table[(table.objective == "x") & (table.target == "batch") & table.main].iloc[0]

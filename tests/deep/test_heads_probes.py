@@ -7,7 +7,7 @@ import scipy.stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import balanced_accuracy_score, r2_score
 
-from phasejax.deep._heads_networks import applied, new_layers, new_means
+from phasejax.deep._heads_networks import applied, hidden_scales, new_layers, new_means
 from phasejax.deep._heads_probes import ProbeParts, interval, predicted, score
 from phasejax.deep._heads_rows import Target
 from phasejax.deep._linear_probe import PENALTIES
@@ -99,7 +99,21 @@ def test_running_variances_are_unbiased_ones_of_the_batch():
     key = jax.random.key(0)
     layers, before = new_layers(key, (3, 4, 2), "batch"), new_means((3, 4, 2), "batch")
     rows = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
-    after = applied(layers, before, rows, "batch", key, 0.0)[1][0]
+    after = applied(layers, before, rows, "batch", [np.ones((5, 4))])[1][0]
     hidden = rows @ np.asarray(layers[0]["kernel"])
     np.testing.assert_allclose(after["mean"], 0.1 * hidden.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(after["variance"], 0.9 + 0.1 * hidden.var(0, ddof=1), rtol=1e-5)
+
+
+def test_dropout_keeps_the_mean_and_the_given_share():
+    """Of 140,000 values: a share has a standard error of .0012, a correlation between neighbours one of .0027."""
+    first, (second, last) = hidden_scales(jax.random.key(1), 1000, [[61], [40, 39]], 0.3)
+    assert [one.shape for one in (*first, second, last)] == [(1000, 61), (1000, 40), (1000, 39)]
+    drawn = np.concatenate([np.asarray(one).ravel() for one in (*first, second, last)])
+    assert abs(np.mean(drawn == 0) - 0.3) < 0.005
+    np.testing.assert_allclose(np.unique(drawn), [0, 1 / 0.7], rtol=1e-6)
+    half = len(drawn) // 2  # both halves of each random word
+    for lag in (1, 40, half):
+        assert abs(np.corrcoef(drawn[:-lag], drawn[lag:])[0, 1]) < 0.016
+    np.testing.assert_array_equal(hidden_scales(jax.random.key(1), 3, [[5]], 0.0)[0][0], 1)
+    assert hidden_scales(jax.random.key(1), 3, [[], []], 0.1) == [[], []]
