@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from phasejax.cli._instruments import InstrumentReport
 
 _OBJECTS, _DRAWN = 4, 400
+_EDGE = 60.0  # A
+_SHOWN = 5  # changes of parameters
 _LINES = ("#0072B2", "#009E73", "#D55E00", "#CC79A7")
 
 
@@ -30,8 +32,8 @@ def draw_instruments(found: "InstrumentReport", path: Path, kind: str) -> None:
         kind: its format, such as "pdf".
     """
     with paper_style():
-        figure = new_figure("page", height=2.6)
-        panels = figure.subplots(1, 3)
+        figure = new_figure("page", height=2.8)
+        panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
         draw_views(found.instrument, found.regime.labels[0], panels[:2])
         _draw_places(found, panels[2])
         figure.savefig(path, format=kind)
@@ -77,7 +79,9 @@ def _draw_star(instrument, sample, row, panels, colour, name):
 
 def star_spectrum(instrument: StarSurvey, row: int) -> tuple[np.ndarray, np.ndarray]:
     """Wavelengths and noiseless flux, in units of that at 5550 A, of one of the stars that `observe` shows."""
-    wavelength = np.linspace(float(instrument.wavelength_min), float(instrument.wavelength_max), 2000)
+    ends = float(instrument.wavelength_min), float(instrument.wavelength_max)
+    inside = min(_EDGE, (ends[1] - ends[0]) / 4)  # the detector's sensitivity ends over some 15 A
+    wavelength = np.linspace(ends[0] + inside, ends[1] - inside, 2000)
     objects, _ = jax.random.split(jax.random.key(0))
     flux = instrument.spectra(objects, _DRAWN, jnp.asarray(wavelength), slice(row, row + 1))
     return wavelength, np.asarray(flux)[0]
@@ -90,13 +94,16 @@ def _draw_places(found, ax):
         across = (KEPT, high) if regime in (Regime.CA_ONLY, Regime.BOTH) else (low, KEPT)
         up = (KEPT, high) if regime in (Regime.CP_ONLY, Regime.BOTH) else (low, KEPT)
         ax.fill_between(across, *up, color=REGIME_COLOURS[regime], linewidth=0)
-        ax.text(np.mean(across), up[0] + 0.02, regime.value, ha="center", fontsize="x-small", color="0.3")
+        ax.text(np.mean(across), up[1] - 0.02, regime.value, ha="center", va="top", fontsize="x-small",
+                color="white" if regime is Regime.BOTH else "0.2")
     start = found.regime.content
-    for one in found.upgrades[:3]:
+    ax.plot(start["ca"], start["cp"], "o", color="black", markeredgecolor="white", markersize=6, zorder=3,
+            label=f"as given, k = {found.regime.k}")
+    for one, marker in zip(found.upgrades[:_SHOWN], "sD^vP", strict=False):
         end = one.regime[1].content
-        ax.annotate("", (end["ca"], end["cp"]), (start["ca"], start["cp"]), arrowprops={"arrowstyle": "->", "lw": 0.8})
-        ax.annotate(f"{one.parameter.replace('_', ' ')} $\\times$ {one.after / one.before:.2g}", (end["ca"], end["cp"]),
-                    fontsize="x-small", ha="center", va="bottom")
-    ax.plot(start["ca"], start["cp"], "ko", markersize=4)
+        ax.plot([start["ca"], end["ca"]], [start["cp"], end["cp"]], color="0.3", linewidth=0.6)
+        ax.plot(end["ca"], end["cp"], marker, color="white", markeredgecolor="black", markersize=5, zorder=3,
+                linestyle="none", label=f"{one.parameter.replace('_', ' ')} $\\times$ {one.after / one.before:.2g}")
+    ax.legend(fontsize="x-small", loc="lower left")
     ax.set(xlim=(low, high), ylim=(low, high), xlabel="label content of CA", ylabel="label content of CP",
-           title=f"{found.regime.regime.value}, k = {found.regime.k}")
+           title=f"{found.regime.regime.value}, and least changes of it")

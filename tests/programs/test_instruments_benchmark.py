@@ -1,0 +1,39 @@
+"""The benchmark of simulated instruments: what is drawn, and how its parts become rows."""
+
+import numpy as np
+
+from benchmarks import instruments
+from phasejax.instruments import StarSurvey
+
+
+def test_instruments_are_drawn_within_the_ranges_and_the_same_each_time():
+    for number in range(4):
+        survey, label, k = instruments._drawn("stars", number)
+        again = instruments._drawn("stars", number)[0]
+        assert (label, k) == (("log_g", "teff")[number % 2], (1, 2)[number // 2])
+        assert isinstance(survey, StarSurvey)
+        for name, (low, high) in instruments.RANGES.items():
+            assert low <= getattr(survey, name) == getattr(again, name) <= high
+
+
+def test_choices_count_where_the_measured_best_is_clear():
+    # Measured: CA, CP both, CP x->y, CP y->x. The second instrument is too close to call between CA and CP both.
+    measured = np.array([[0.5, 0.4, 0.1, 0.6], [0.5, 0.51, 0.3, 0.2], [0.2, 0.6, 0.5, 0.1]])
+    chosen = np.array([[[0, 2], [1, 2]], [[0, 0], [0, 0]], [[0, 0], [1, 1]]])
+    parts = [{"measured": m, "chosen": c, "regime": np.array(r)} for m, c, r in zip(
+        measured, chosen, (["Both", "Both"], ["Both", ""], ["CA only", "Both"]), strict=True)]
+    values = {(row["case"], row["metric"]): row["value"] for row in instruments._decision_rows("stars", parts)}
+    pair, three = "stars, CA, CP both, ", "stars, CA, CP x->y, CP y->x, "
+    assert values[pair + "without a pilot", "clear"] == 2
+    assert values[pair + "without a pilot", "right where clear"] == 1
+    assert values[pair + "with a pilot", "right where clear"] == 1
+    np.testing.assert_allclose(values[pair + "with a pilot", "mean regret"], (0.1 + 0.01 + 0) / 3)
+    assert values[three + "without a pilot", "clear"] == 3
+    assert values[three + "without a pilot", "right where clear"] == 2
+    assert values[three + "with a pilot", "right where clear"] == 3
+    assert (values["stars, regime", "stated"], values["stars, regime", "equal to the population's"]) == (2, 1)
+
+
+def test_alarms_are_counted_and_instruments_that_nothing_moves_are_left_out():
+    parts = [{"false": np.array([False, True]), "seen": np.array(seen)} for seen in (True, -1, False)]
+    assert [row["value"] for row in instruments._monitor_rows("stars", parts)] == [1, 2, 3, 6]
