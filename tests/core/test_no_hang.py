@@ -53,5 +53,5 @@ for _ in range(10):
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 def test_kernels_end(kernel):
-    subprocess.run([sys.executable, "-c", SETUP + kernel + "\nprint('done')"], check=True, timeout=200,
+    subprocess.run([sys.executable, "-c", SETUP + kernel + "\nprint('done')"], check=True, timeout=280,
                    env=as_users_run())

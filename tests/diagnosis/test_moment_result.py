@@ -209,9 +209,9 @@ def test_a_copied_column_and_few_rows_are_warned_about():
 
 
 def test_a_saved_diagnosis_is_the_same_diagnosis(saved_diagnosis):
-    for again in (MomentDiagnosis.from_dict(saved_diagnosis.to_dict(draws=True)),
-                  MomentDiagnosis.from_json(saved_diagnosis.to_json(draws=True))):
-        assert again.to_json(draws=True) == saved_diagnosis.to_json(draws=True)
+    text = saved_diagnosis.to_json(draws=True)
+    for again in (MomentDiagnosis.from_dict(saved_diagnosis.to_dict(draws=True)), MomentDiagnosis.from_json(text)):
+        assert again.to_json(draws=True) == text
         assert again.summary() == saved_diagnosis.summary()
         for name in RATIOS:
             assert type(again.draws[name]) is np.ndarray

@@ -10,6 +10,7 @@ from phasejax import Regime, diagnose
 from phasejax.datasets import load_digit_halves
 from phasejax.diagnosis import Diagnosis, choose_estimator
 from phasejax.io import InputNote
+from tests.diagnosis.conftest import with_few_draws
 from tests.diagnosis.simulated import CASES, simulated
 
 
@@ -67,12 +68,14 @@ def test_without_a_width_the_answer_is_a_curve(found):
 
 
 def test_it_is_saved_and_read_back(found):
-    for again in (Diagnosis.from_dict(found.to_dict(draws=True)), Diagnosis.from_json(found.to_json(draws=True)),
+    found = with_few_draws(found)
+    text = found.to_json(draws=True)
+    for again in (Diagnosis.from_dict(found.to_dict(draws=True)), Diagnosis.from_json(text),
                   pickle.loads(pickle.dumps(found))):
         assert again.summary() == found.summary()
-        assert again.to_json(draws=True) == found.to_json(draws=True)
+        assert again.to_json(draws=True) == text
         assert again.best(("x", "CA of x", "joint")) == found.best(("x", "CA of x", "joint"))
-    read = json.loads(found.to_json(draws=True), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    read = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert (read["regime"], read["method"], read["seen"]) == ("CA only", "content", True)
 
 
@@ -86,7 +89,7 @@ def test_it_is_saved_and_read_back(found):
 ])
 def test_a_damaged_file_is_refused_in_one_line(found, changed, message):
     with pytest.raises(ValueError, match=message) as caught:
-        Diagnosis.from_dict(found.to_dict(draws=True) | changed)
+        Diagnosis.from_dict(with_few_draws(found).to_dict(draws=True) | changed)
     assert "\n" not in str(caught.value)
 
 
@@ -105,7 +108,8 @@ def test_nothing_is_stated_where_nothing_is_shared():
     assert found.best(("x", "y")).decided  # which modality has the labels is no matter of what is shared
     with pytest.raises(ValueError, match=r"^diagnosis: expected one that has seen a shared signal"):
         choose_estimator(found)
-    assert Diagnosis.from_json(found.to_json(draws=True)).summary() == found.summary()
+    few = with_few_draws(found)
+    assert Diagnosis.from_json(few.to_json(draws=True)).summary() == few.summary()
 
 
 def test_groups_are_the_sample_size():
