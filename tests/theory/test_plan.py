@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -148,6 +149,19 @@ def test_an_objective_that_loses_its_signals_has_to_stay_so(nu):
         assert abs(curve.probability(n) - share) < 5 * math.sqrt(share * (1 - share) / 300) + 0.05
 
 
+def test_values_that_scatter_log_normally_raise_the_mean_of_the_factor():
+    """The mean of the factor Q, from the law that `probability` says q has, against that of 10^6 log-normal draws."""
+    variance, moved = 0.15, 0.6
+    curve = ObjectiveCurve(MODEL, "ca", 0.2)
+    curve.follow(MODEL.d_x + MODEL.d_y + 1)
+    curve.spread = lambda n: SimpleNamespace(variance=np.full(3, variance), moved=np.full((3, 3), moved))
+    ratios = np.linspace(1e-3, 12, 4001)
+    curve.loss = lambda n: (1 - curve.content) + (curve.allowed - (1 - curve.content)) * curve._star / n
+    above = [1 - curve.probability(ratio * curve._star) for ratio in ratios]
+    raised = np.exp(np.sqrt(moved) * np.random.default_rng(0).standard_normal(10**6))
+    assert np.sum(above) * (ratios[1] - ratios[0]) == pytest.approx(raised.mean(), rel=0.01)
+
+
 def test_without_nuisance_nothing_is_lost():
     assert ObjectiveCurve(SpikedModel.homogeneous(1.0, 0.3, k=3, d=3), "ca", 0.2).content == 1
     assert ExpectedContent(SpikedModel.homogeneous(1.0, 0.3, k=3, d=3), "cp").at(np.array([40.0])) == pytest.approx(1)
@@ -179,19 +193,24 @@ def test_models_that_cannot_be_planned_for_are_refused():
         jax.jit(lambda kappa: plan(MODEL.replace(kappa=kappa)).pairs)(MODEL.kappa)
 
 
-def test_the_estimate_from_so_many_labels_scatters_as_the_labels_needed_assume():
-    """The U-statistic of simulated rows, 1500 times: a standard deviation with a standard error of 2 percent."""
-    k, r2, content, rng = 2, 0.7, 0.87, np.random.default_rng(0)
-    model = SpikedModel.homogeneous(1.5, nu=0.4, k=k, d=4, gamma_x=0.5, gamma_y=0.8)
+@pytest.mark.parametrize(("r2", "content", "others", "nu"), [(0.7, 0.87, 2, 0.4), (0.9, 0.97, 40, 0.6)])
+def test_the_estimate_from_so_many_labels_scatters_as_the_labels_needed_assume(r2, content, others, nu):
+    """The U-statistic of simulated rows, 1500 times: a standard deviation with a standard error of 2 percent.
+
+    With many correlated nuisance coordinates nearly all of the variance is the second-order term.
+    """
+    k, rng = 2, np.random.default_rng(0)
+    model = SpikedModel.homogeneous(1.5, nu=nu, k=k, d=k + others, gamma_x=0.5, gamma_y=0.8)
     m = round(labels_needed(model, 0, content, 0.8, 10**9, 0.9, r2))
     alpha, beta = math.sqrt(2.25 / 2.75), math.sqrt(2.25 / 3.05)
-    correlations = np.array([alpha * beta, alpha * beta, 0.4, 0.4])
-    weights = (np.arange(4) < k) * correlations - content * correlations
+    correlations = np.r_[np.full(k, alpha * beta), np.full(others, nu)]
+    weights = (np.arange(k + others) < k) * correlations - content * correlations
 
     def estimate():
-        s, x, y, t, u, v = rng.standard_normal((6, m, 2))
+        s, x, y, t = rng.standard_normal((4, m, k))
+        u, v = rng.standard_normal((2, m, others))
         h = np.hstack([alpha * s + math.sqrt(1 - alpha**2) * x, u])
-        g = np.hstack([beta * s + math.sqrt(1 - beta**2) * y, 0.4 * u + math.sqrt(1 - 0.4**2) * v])
+        g = np.hstack([beta * s + math.sqrt(1 - beta**2) * y, nu * u + math.sqrt(1 - nu**2) * v])
         labels = math.sqrt(r2) * s + math.sqrt(1 - r2) * t
         products = (h * weights) @ g.T
         pairs = labels @ labels.T * (products + products.T)
