@@ -70,11 +70,13 @@ def _scored(pair: Pair, whole: PairedFeatures, protocol: Protocol, progress: Pro
     features = _few(whole, protocol.rows)
     wanted = STAR_TARGETS if pair.name in REGIMES else dict.fromkeys(features.targets)
     targets = {name: features.targets[name] for name in wanted if name in features.targets}
+    # A diagnosis at the width of the encoders needs fewer than either view has columns.
+    bottleneck = max(1, min(protocol.bottleneck, features.x.shape[1] - 1, features.y.shape[1] - 1))
     alone = len(np.unique(features.groups)) == len(features.x)
     kinds = {name: kind for name, kind in features.label_kind.items() if name in targets or name in features.nuisance}
     found = train_heads(
         features.x, features.y, targets, groups=None if alone else features.groups, nuisance=features.nuisance or None,
-        split=features.split, label_kind=kinds, objectives=tuple(OBJECTIVES.values()), bottleneck=protocol.bottleneck,
+        split=features.split, label_kind=kinds, objectives=tuple(OBJECTIVES.values()), bottleneck=bottleneck,
         widths=protocol.widths, epochs=protocol.epochs, seeds=protocol.seeds, by_position=True, progress=progress)
     if protocol.diagnosis:
         found = compare_heads(found, progress=progress)
@@ -206,6 +208,7 @@ FIGURES = {
         "either view and of both: balanced accuracy of classes, R^2 of real values. Circles: measured, with 90 % "
         "intervals over stars, donors or cells, and {of_seeds}; diamonds: Table 1 of K26; dotted: chance. Other than "
         "in K26 the best networks of a training are restored, and test rows choose nothing. CA has twice the columns "
-        "of CP. Without --data: blood cells and brown dwarfs that come with the package.",
+        "of CP; an encoder has fewer outputs than either view has columns. Without --data: blood cells "
+        "and brown dwarfs that come with the package.",
         compute, draw, tabulate=tabulate, in_markdown=in_markdown, resumable=True),
 }
