@@ -106,10 +106,11 @@ def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str]
     Source: K26, appendix (sensitivity to the ridge and to the number of rows, label quality); Wilson 1927.
 
     >>> from phasejax.datasets import load_digit_halves
-    >>> x, y, labels = load_digit_halves()
-    >>> found = label_quality(x[:300], y[:300], labels[:300], by="coarsening", classes=[2], k=2, pca=5, divisions=1)
+    >>> x, y, _ = load_digit_halves()
+    >>> found = label_quality(x[:200], y[:200], by="pseudo-labels", clusters=[4], view="x", k=2, pca=4, repeats=1,
+    ...                       divisions=1)
     >>> [level.name for level in found.levels], found.levels[0].outcomes[0].seen
-    (['2 merged classes'], True)
+    (['4 clusters of x'], True)
     """
     check_not_forked()
     kinds = _checked_kinds(by)
@@ -159,6 +160,9 @@ class _Run:
     def __init__(self, planner: Planner, k: int | None, store: str | Path | None, tell: ProgressCallback):
         self.planner, self.rows, self.store, self.tell = planner, planner.rows, store, tell
         self.warnings: list[str] = []
+        top = min(view.shape[1] for view in self.rows.reduced[0]) - 1
+        if k is not None and k > top:
+            raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
         self.k = self._width() if k is None else k
         about = {"data": self.rows.digest, "k": self.k, "pca": self.rows.pca, "confidence": self.rows.confidence,
                  "divisions": self.rows.divisions, "among": self.rows.among, "seed": planner.seed,

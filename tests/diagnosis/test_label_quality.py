@@ -226,6 +226,7 @@ def test_fractions_have_binomial_intervals_and_single_outcomes_none():
     assert frame["regime CA only"].tolist() == [1.0, 0.8]
     assert frame["probability"].tolist() == pytest.approx([0.97, (4 * 0.97 + 0.01) / 5])
     assert plain(made([]).to_dict())["given"]["regime"] == "CA only"
+    assert np.isnan(outcome(seen=False).probability_of("CA only"))
 
 
 def test_the_figure_has_a_panel_for_regimes_and_one_for_decisions():
@@ -265,6 +266,7 @@ def test_labels_are_needed_but_for_clusters(rows):
     x, y, _ = rows
     for options, message in (({"by": "rows"}, "labels: expected some with rows, got none"),
                              ({"by": "pseudo-labels"}, "k: expected the width of your embedding"),
+                             ({"by": "pseudo-labels", "k": 4, "view": "x"}, "k: expected 1 to min"),
                              ({"by": "pseudo-labels", "k": 2}, "view: expected x or y")):
         with pytest.raises(ValueError, match=message):
             label_quality(x, y, **options)
