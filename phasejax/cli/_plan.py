@@ -1,6 +1,6 @@
 """The command `phasejax plan`: how many pairs and how many labels are needed?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +9,8 @@ import tyro
 from phasejax._core.atomic_files import check_outputs, written_together
 from phasejax._core.terminal import printable
 from phasejax.cli._files import check_ending, say_written, write_json
+from phasejax.cli._options import FIGURES, UNNAMED, ProgressOption
 
-_FIGURES = (".pdf", ".png", ".svg")
 # Options that describe a model, and what they are called in `SpikedModel`.
 _MODEL = {"gamma_x": "gamma_x", "gamma_y": "gamma_y", "nuisance_x": "nuisance_x", "nuisance_y": "nuisance_y"}
 
@@ -47,7 +47,10 @@ class Plan:
     nuisance_y: float | None = None
     """Variance of y's nuisance coordinates; 1 when left out."""
     pilot: Annotated[str | None, tyro.conf.arg(metavar="DIAGNOSIS.json")] = None
-    """What phasejax diagnose --json wrote, in place of a model's parameters."""
+    """What phasejax diagnose --json wrote, in place of a model's parameters; with diagnose --draws, also how well the
+    pilot tells the numbers."""
+    draws: int = 12
+    """Draws of the pilot's parameters, a second or so each, that say how well it tells the numbers; 0 for none."""
     probability: float = 0.9
     """Probability with which the regime is to be right, or the error reached."""
     error: float | None = None
@@ -58,10 +61,11 @@ class Plan:
     """Also write the plan as JSON to this file (docs/json.md says what the keys are)."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also draw probability and expected content against the number of pairs: .pdf, .png or .svg."""
+    shown: Annotated[ProgressOption, UNNAMED] = field(default_factory=ProgressOption)
 
     def run(self) -> int:
         """Plan, write the files that were asked for, and print a table and the verdict."""
-        check_ending("--figure", self.figure, _FIGURES)
+        check_ending("--figure", self.figure, FIGURES)
         check_outputs((self.json, self.figure), (self.pilot,))
         found = self._planned()
         with written_together() as place:
@@ -85,7 +89,9 @@ class Plan:
             from phasejax.diagnosis import plan_from_pilot
             from phasejax.diagnosis._pilot_plan import load_pilot
 
-            return plan_from_pilot(load_pilot(self.pilot), label_r2=self.label_r2, **asked)
+            with self.shown.bars("plan") as progress:
+                return plan_from_pilot(load_pilot(self.pilot), label_r2=self.label_r2, draws=self.draws,
+                                       progress=progress, **asked)
 
         missing = [name for name in ("--kappa", "--nu", "--dim-x") if name not in given]
         if missing:

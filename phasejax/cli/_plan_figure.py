@@ -1,5 +1,6 @@
 """The figure of a plan: probability and expected label content against the number of pairs."""
 
+import math
 from pathlib import Path
 
 from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, paper_style
@@ -29,6 +30,11 @@ def draw_plan(found: Plan, path: Path, kind: str) -> None:
         title = "never" if found.pairs is None else f"{found.pairs} pairs"
         if found.pairs is not None:
             ax.axvline(found.pairs, color="0.5", linewidth=0.8)
+        if found.ranges and math.isfinite(found.ranges["pairs"][0]):
+            low, high = found.ranges["pairs"]
+            right = min(high, ax.get_xlim()[1])
+            ax.axvspan(low, right, color="0.85", zorder=0, label=f"pairs, level {found.range_level:g}, by the pilot")
+            ax.set_xlim(min(low, float(found.n[0])), max(right, float(found.n[-1])))
         ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="pairs n", ylabel="probability, content",
                title=f"{found.aim}, probability {found.probability:g}: {title}")
         figure.legend(loc="outside lower center", ncols=2)

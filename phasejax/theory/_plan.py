@@ -30,7 +30,7 @@ and the label's predictable part 2 + z_P of its own: stated at .9 by `diagnose`,
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
@@ -78,6 +78,9 @@ class Plan:
         n: numbers of pairs of the curves, shape (m,).
         probabilities: at each of `n`, that the regime is shown, or the error reached by `objective`.
         expected: expected label content of each objective at each of `n`.
+        ranges: of a plan from a pilot, the ends of the intervals of `pairs`, `pairs_stated` and `labels` that the
+            pilot's own uncertainty leaves, by name; infinity is never. Empty of a model that is given.
+        range_level: their level; None without.
         warnings: what to know about the model, one sentence each.
     """
 
@@ -96,6 +99,8 @@ class Plan:
     n: Float[np.ndarray, "m"]
     probabilities: Float[np.ndarray, "m"]
     expected: dict[str, Float[np.ndarray, "m"]]
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    range_level: float | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -128,6 +133,10 @@ class Plan:
             at = "-" if self.pairs is None else significant(
                 float(np.interp(math.log(self.pairs), np.log(self.n), self.expected[name])), 2)
             lines.append(f"{name:<10} {significant(content, 3):>25} {at:>20} {_count(self.pairs_of[name]):>14}")
+        if self.ranges:
+            shown = ", ".join(f"{_range(*self.ranges[name])} {words}" for name, words in (
+                ("pairs", "pairs"), ("pairs_stated", "pairs to state it"), ("labels", "labels")))
+            lines.append(f"as well as the pilot tells (level {significant(self.range_level or 0.0, 2)}): {shown}")
         return "\n".join([*lines, self.verdict, *(f"Warning: {warning}" for warning in self.warnings)])
 
     @checked
@@ -279,6 +288,11 @@ def _warnings(model, regime, error):
 
 def _or_infinity(number):
     return math.inf if number is None else number
+
+
+def _range(low, high):
+    ends = [_count(None if math.isinf(end) else math.ceil(end)) for end in (low, high)]
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def _count(number):
