@@ -94,7 +94,8 @@ def mean_counts(experiment: "CiteSeq", states: CellStates) -> tuple[Any, Any, An
     background = _softmax(experiment.background_spread * xp.asarray(fixed.protein_levels))
     levels = 1 + (experiment.foreground - 1) * _sigmoid(odds)
     background = background / xp.sum(background * levels)
-    off, ambient = (1 - experiment.adt_ambient) * background * xp.exp(shift), experiment.adt_ambient * background * levels
+    off = (1 - experiment.adt_ambient) * background * xp.exp(shift)
+    ambient = experiment.adt_ambient * background * levels
     likely = _sigmoid(odds + experiment.adt_programs * states.programs @ fixed.protein_programs.T)
     rna_depth, adt_depth = states.depth[..., :1], states.depth[..., 1:]
     return rna * rna_depth, (off + ambient) * adt_depth, (experiment.foreground * off + ambient) * adt_depth, likely

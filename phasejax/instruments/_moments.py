@@ -36,6 +36,7 @@ class InstrumentMoments:
         xx, xy, yy: of the views, shapes (d_x, d_x), (d_x, d_y), (d_y, d_y).
         x_labels, y_labels: of the views with L label columns, shapes (d_x, L), (d_y, L). A real label is one column
             of unit variance; a label with m classes is m - 1 columns, the indicators of all classes but the last.
+        label_variance: sum of the variances of these columns; None where it is not known.
     """
 
     xx: Float[HostOrDevice, "d_x d_x"]
@@ -43,6 +44,7 @@ class InstrumentMoments:
     yy: Float[HostOrDevice, "d_y d_y"]
     x_labels: Float[HostOrDevice, "d_x l"]
     y_labels: Float[HostOrDevice, "d_y l"]
+    label_variance: Float[HostOrDevice, ""] | None = None
 
 
 @checked
@@ -128,4 +130,4 @@ def moments_of(instrument: Instrument, key: Array, names: tuple[str, ...], rows:
         (expected.variance_x, expected.noise_x), (expected.variance_y, expected.noise_y)))
     of_x, of_y = x.T * weights, y.T * weights
     return InstrumentMoments(xx=of_x @ x + noise_x, xy=of_x @ y, yy=of_y @ y + noise_y, x_labels=of_x @ t,
-                             y_labels=of_y @ t)
+                             y_labels=of_y @ t, label_variance=jnp.sum(weights @ t**2))

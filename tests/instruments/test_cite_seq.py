@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import kurtosis, skew
 
+from phasejax import Regime
 from phasejax.instruments import (
     CITE_PRESETS,
     CiteSeq,
@@ -181,6 +182,15 @@ def test_cells_of_a_key_are_the_same_again_and_others_of_another():
     first, again, other = (simulate_cells(key, 50, SMALL) for key in (7, 7, 8))
     assert np.array_equal(first.rna, again.rna)
     assert not np.array_equal(first.rna, other.rna)
+
+
+@pytest.mark.slow
+def test_nothing_shared_is_no_regime():
+    """Without the programs in RNA only the donors' composition is shared, which is next to nothing."""
+    found = instrument_regime(CITE_PRESETS["both"].replace(rna_programs=0.0), rows=1024)
+    assert found.regime is Regime.NEITHER
+    assert found.shared < 0.01
+    assert "nothing to recover" in found.summary()
 
 
 @pytest.mark.slow
