@@ -26,10 +26,10 @@ from phasejax._core.validation import KeyLike, check_count, check_key, check_num
 
 Self = TypeVar("Self", bound="Instrument")
 # What a parameter may be given as; it is kept as an array without dimensions.
-Number: TypeAlias = Float[Array, ""] | Float[np.ndarray, ""] | float
+Number: TypeAlias = Float[Array, ""] | Float[np.ndarray, ""] | float | int
 
 
-def parameter(default: float, unit: str, least: float, most: float) -> Any:
+def parameter(default: float | int, unit: str, least: float | int, most: float | int) -> Any:
     """A differentiable parameter of an instrument: a leaf of its pytree.
 
     Args:
