@@ -114,7 +114,7 @@ def test_nothing_is_stated_about_noise(rows):
     assert any("they favour what x holds" in warning for warning in strangers.warnings)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_fewer_pairs_stand_beside_the_plan_and_the_ridge_beside_the_content(rows):
     x, y, signals = rows
     found = label_quality(x, y, signals, by=["rows", "ridge"], sizes=[250], subsamples=2, ridges=[1e-6, 0.1],
@@ -159,6 +159,23 @@ def test_the_ridge_is_in_variances_and_subsamples_are_paired(rows):
     assert len(set(large)) == 60
     assert set(small) < set(large)
     assert set(planner.subsample(30, 1)) != set(small)
+
+
+def test_fewer_labels_keep_all_pairs_and_fewer_pairs_lose_labels(rows):
+    x, y, signals = rows
+    own = QualityRows.of(MatchedRows(x, y, signals[:400], np.arange(400)), "real", pca=None, confidence=0.9,
+                         divisions=1, among=("CA",))
+    levels = Planner(own, own, Options(), seed=3).levels("rows")
+    assert [one.name for one in levels] == ["300 labels", "200 labels", "100 labels", "375 pairs", "250 pairs",
+                                            "125 pairs"]
+    labels, pairs = (levels[place].make(0)[0] for place in (2, 5))
+    assert len(labels.labelled) == len(labels.labels) == 100
+    assert labels.rows is None
+    assert np.array_equal(labels.labels, signals[labels.labelled])
+    assert len(pairs.rows) == 125
+    assert set(levels[5].make(0)[0].rows) < set(levels[4].make(0)[0].rows)
+    data = own.paired(pairs.labels, pairs.labelled, "real", pairs.rows)
+    assert (data.n, data.m) == (125, np.sum(pairs.rows < 400))
 
 
 def test_parts_of_grouped_rows_are_whole_groups(rows):
