@@ -80,8 +80,9 @@ class InstrumentRegime:
         lines += [f"{word:<10}content {self.content[name]:.2f}, Delta {significant(self.delta[name])}"
                   for name, word in words.items()]
         if self.shared < LEAST_SHARED:
-            return "\n".join([*lines, f"Both views tell only {self.shared:.2g} of the labels' variance in common, which "
-                              "counts as nothing to recover."])
+            lines.append(f"Both views tell only {self.shared:.2g} of the labels' variance in common, which counts as "
+                         "nothing to recover.")
+            return "\n".join(lines)
         if any((self.content[name] > KEPT) != (self.delta[name] > 1) for name in ("ca", "cp")):
             lines.append("Delta and content lie on different sides of their boundaries: labels and nuisance overlap in "
                          "the views, where the content is what a bottleneck keeps.")
