@@ -47,10 +47,15 @@ def plot_label_quality(found: LabelQuality, figure: Figure | None = None) -> Fig
         top = axes[(1 + decided) * row, column]
         _draw_regimes(top, found, levels)
         top.set_title(title)
+        lowest = top
         if decided:
-            bottom = axes[2 * row + 1, column]
-            _draw_decisions(bottom, found, levels)
-        axes[(1 + decided) * row + decided, column].set_xlabel(_TITLES[levels[-1].by])
+            lowest = axes[2 * row + 1, column]
+            if levels[-1].by == "ridge":  # without scores
+                lowest.set_visible(False)
+                lowest = top
+            else:
+                _draw_decisions(lowest, found, levels)
+        lowest.set_xlabel(_TITLES[levels[-1].by])
     for place in range(len(panels), across * bands):
         for part in range(1 + decided):
             axes[(1 + decided) * (place // across) + part, place % across].set_visible(False)

@@ -95,7 +95,10 @@ def _followed(found: LabelQuality, levels: list[QualityLevel], what: str) -> str
         return f"{held}{_cost(level)} {became}{times}"
     if base is None:
         return f"{none}, as with the labels as given, {_up_to(levels[-1])}"
-    return f"{name} does not change {_up_to(levels[-1])}"
+    weakest = min(levels, key=lambda one: one.share(what, base, found.confidence)[0])
+    count, total = weakest.most(what)[1], len(weakest.outcomes)
+    but = "" if count == total else f", though in {count} of {total} repeats only at {_cost(weakest)}"
+    return f"{name} does not change {_up_to(levels[-1])}{but}"
 
 
 def _up_to(level):

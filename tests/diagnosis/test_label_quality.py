@@ -214,6 +214,8 @@ def test_conclusions_say_where_regime_and_decision_change():
     assert stays.conclusions == (
         "Noise: the regime (CA only) does not change up to a loss of 50 % of the labels' R2; the decision (CA) does "
         "not change up to a loss of 50 % of the labels' R2.",)
+    mostly = made([(0.5, [outcome()] * 3 + [none] * 2)]).conclusions[0]
+    assert "R2, though in 3 of 5 repeats only at a loss of 50 %" in mostly
     lost = made([(0.75, [outcome()] * 4 + [none]), (0.5, [none] * 4 + [outcome()])])
     assert lost.conclusions[0].startswith(
         "Noise: the regime (CA only) holds up to a loss of 25 % of the labels' R2; at a loss of 50 % of the labels' R2 "
