@@ -65,7 +65,36 @@ _OPTIONS = {
     "--groups": ("L.npy", "none"),
     "--permutations": (*_WHOLE[:4], "1000000000000", "a"),
     "--resamples": ("0", "1", "-1", "a"),
+    "--confounders": ("L.npy", "rows.npy", "X.npy", "none"),
+    "--nuisance": ("L.npy", "X.npy", "none"),
+    "--split": ("L.npy", "X.npy", "none"),
+    "--objectives": ("CA", "joint", "supervised", "", ESCAPE),
+    "--bottleneck": _WHOLE,
+    "--widths": (*_WHOLE[:6], "a", ""),
+    "--norm": ("layer", "none", "other"),
+    "--dropout": _REAL,
+    "--learning-rate": _REAL,
+    "--alpha": _REAL,
+    "--temperature": _REAL,
+    "--seeds": ("0", "1", "-1", "a", "1.5"),
+    "--probes": ("ridge", "logistic", "other", ""),
+    "--heads": ("X.npy", "none.npz", ESCAPE),
+    "--save": ("h.npz", "h.pt", "none/h.npz", "/dev/full"),
+    "--kappa": _REAL,
+    "--nu": _REAL,
+    "--gamma": _REAL,
+    "--nuisance-y": _REAL,
+    "--dim-x": _WHOLE,
+    "--dim-y": _WHOLE,
+    "--probability": _REAL,
+    "--error": _REAL,
+    "--label-r2": _REAL,
+    "--pilot": ("X.npy", "none.json", ESCAPE),
+    "--draws": ("0", "1", "-1", "a", "1000000000000"),
 }
+# A model whose plan takes a second, and heads that take a few.
+_MODEL = ("--kappa", "1.5", "--nu", "0.4", "--dim-x", "6")
+_SMALL_HEADS = {"--objectives": "CP x->y", "--seeds": "1", "--bottleneck": "2", "--widths": "4", "--epochs": "2"}
 _SLOW = (hostile_files.zip_bomb, hostile_files.wide_or_long_text)
 _OF = {
     "inspect": (
@@ -94,6 +123,49 @@ _OF = {
         "--labelled",
         "--groups",
         "--missing",
+        "--confounders",
+    ),
+    "heads": (
+        "--bottleneck",
+        "--widths",
+        "--norm",
+        "--dropout",
+        "--learning-rate",
+        "--alpha",
+        "--temperature",
+        "--seeds",
+        "--probes",
+        "--heads",
+        "--save",
+        "--objectives",
+        "--split",
+        "--nuisance",
+        "--confounders",
+        "--groups",
+        "--seed",
+        "--confidence",
+        "--label-kind",
+        "--id",
+        "--json",
+        "--figure",
+        "--by-position",
+        "--missing",
+    ),
+    "plan": (
+        "--kappa",
+        "--nu",
+        "--k",
+        "--gamma",
+        "--nuisance-y",
+        "--dim-x",
+        "--dim-y",
+        "--probability",
+        "--error",
+        "--label-r2",
+        "--pilot",
+        "--draws",
+        "--json",
+        "--figure",
     ),
     "similarity": (
         "--k",
@@ -125,8 +197,8 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
     for name, values in (("X.npy", x), ("Y.npy", y), ("L.npy", labels), ("rows.npy", np.arange(20))):
         np.save(folder / name, values)
     command = rng.choices(
-        ("inspect", "monitor", "similarity", "sweep", "diagnose", "check", "other"),
-        (8, 0, 0, 2, 0, 1, 1) if quick else (8, 3, 2, 4, 2, 0.3, 0.7),
+        ("inspect", "monitor", "similarity", "sweep", "diagnose", "check", "other", "heads", "plan"),
+        (8, 0, 0, 2, 0, 1, 1, 0, 0) if quick else (8, 3, 2, 4, 2, 0.3, 0.7, 2, 1),
     )[0]
     match command:
         case "sweep":
@@ -138,6 +210,8 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
                 rng.choice(("inspect", "--version", "--help", "", ESCAPE, "diagnos", "sweep", *HOSTILE_NAMES))
                 for _ in range(rng.choice((0, 1, 2, 5)))
             ]
+    if command == "plan":
+        return ["plan", *_MODEL * rng.randrange(2), *_options(rng, command, rng.randrange(1, 4))]
     place = rng.randrange(4)
     files = [
         hostile(rng, folder, quick) if place == number else sound
@@ -148,14 +222,24 @@ def command_line(rng: Random, folder: Path, quick: bool = False) -> list[str]:
         args += ["--labels", files[2]]
     if command == "monitor":
         args.insert(1, odd_baseline(rng, folder))
-    for _ in range(rng.choice((0, 0, 1, 2)) if place < 3 else 2):
-        option = rng.choice(_OF[command])
-        value = rng.choice(_OPTIONS[option])
-        args += [option] if value is None else [option, value]
+    args += _options(rng, command, rng.choice((0, 0, 1, 2)) if place < 3 else 2)
+    if command == "heads":
+        args += [part for name, value in _SMALL_HEADS.items() if name not in args for part in (name, value)]
+        args.append("--no-diagnosis")
     if command == "similarity":
         args += ["--permutations", "5", "--resamples", "2"] * (
             "--permutations" not in args and "--resamples" not in args
         )
+    return args
+
+
+def _options(rng, command, count):
+    """Some of a command's options, with values that fit or do not."""
+    args = []
+    for _ in range(count):
+        option = rng.choice(_OF[command])
+        value = rng.choice(_OPTIONS[option])
+        args += [option] if value is None else [option, value]
     return args
 
 

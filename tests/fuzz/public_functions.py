@@ -51,6 +51,14 @@ def _diagnosis() -> Any:
     return Diagnosis.from_json(baseline())
 
 
+@functools.cache
+def _pilot() -> Any:
+    from phasejax.diagnosis._pilot_plan import load_pilot
+    from tests.support import ROOT
+
+    return load_pilot(ROOT / "tests" / "data" / "diagnosis.json")
+
+
 def _key() -> Any:
     import jax
 
@@ -76,6 +84,7 @@ def _of_theory():
     yield _call(_model().replace, {"kappa": np.ones(2), "nu": 0.5})
     yield _call(theory.nearest_boundary, model | {"target": "Both", "parameters": ("kappa",), "margin": 1e-5})
     yield _call(theory.finite_sample, model | {"n": 100})
+    yield _call(theory.plan, model | {"probability": 0.9, "error": None, "label_r2": 1.0})
     yield _call(theory.label_content, model | {"k": 2, "loadings": np.eye(2)})
     yield _call(theory.label_content_of_covariances, {
         "xx": np.eye(4), "xy": 0.5 * np.eye(4), "yy": np.eye(4), "x_labels": np.ones((4, 1)),
@@ -291,6 +300,12 @@ def _of_deep():
     yield _call(deep.train_grid, {"experiment": _experiment(), "store": None, "cells_at_once": None,
                                    "progress": False})
     yield _call(deep.evaluate, {"trained": None})
+    yield _call(deep.train_heads, {
+        "x": x, "y": y, "labels": labels, "groups": None, "nuisance": None, "confounders": None, "split": None,
+        "objectives": ("CP x->y",), "bottleneck": 2, "widths": (4,), "norm": "batch", "dropout": 0.1,
+        "learning_rate": 1e-3, "weight_decay": 1e-4, "alpha": 0.5, "temperature": 0.1, "grid": None, "batch": 16,
+        "patience": 1, "seeds": 1, "probes": ("logistic",), "heads": None, "label_kind": "auto", "confidence": 0.9,
+        "by_position": False, "missing": "error", "seed": 0, "progress": False}, epochs=2)
     rows = deep.ProbeRows(x, labels, np.zeros((60, 0)), 40, 10)
     yield _call(deep.ProbeRows, {"features": x, "labels": labels, "positions": np.zeros((60, 1)), "train": 40,
                                  "validation": 10})
@@ -330,6 +345,9 @@ def _of_diagnosis():
     yield _call(diagnosis.diagnose_again, {"baseline": _diagnosis()} | pair | {
         "labels": labels, "labelled": None, "label_kind": "class", "groups": None, "by_position": False,
         "missing": "error", "seed": 0})
+    yield _call(diagnosis.plan_from_pilot, {"pilot": _pilot(), "probability": 0.9, "error": None, "label_r2": 1.0,
+                                            "draws": 0, "progress": False})
+    yield _call(diagnosis.compare_heads, {"found": None, "progress": False})
     yield _call(diagnosis.detect_drift, {"baseline": _diagnosis(), "now": _diagnosis(), "level": 0.01})
     yield _call(diagnosis.choose_estimator, {"diagnosis": _diagnosis(), "name": "CA"})
     yield _call(diagnosis.shared_signal, pair | columns | {"level": 0.01})
