@@ -94,7 +94,7 @@ def stores_whole_numbers(values: Any) -> bool:
         flat = np.asarray([*values], object) if isinstance(values, list | tuple) else np.asarray(values, object)
         return flat.ndim == 1 and pd.api.types.infer_dtype(flat[~pd.isna(flat)], skipna=False) == "integer"
     if hasattr(kind, "is_integer") and not hasattr(kind, "kind"):  # polars
-        return bool(kind.is_integer())
+        return bool(kind.is_integer())  # pyright: ignore[reportAttributeAccessIssue]
     return kind is not None and not isinstance(kind, pd.CategoricalDtype) and bool(pd.api.types.is_integer_dtype(kind))
 
 
