@@ -104,7 +104,7 @@ class BrownDwarfs(NamedTuple):
     reference: Shaped[np.ndarray, "n"]
 
 
-def load_brown_dwarfs(least_snr: float = 20.0) -> BrownDwarfs:
+def load_brown_dwarfs(least_snr: float | int = 20.0) -> BrownDwarfs:
     """Spectra from 0.86 to 2.40 micrometres and J, H, Ks of 1277 objects from M6 to T9, some of them observed twice.
 
     Published SpeX prism spectra (R near 120) of good quality, without copies under other names; spectral types are

@@ -72,7 +72,7 @@ class Instruments:
 
     kind: Annotated[Literal["stars", "cite"], tyro.conf.Positional]
     """Which pair of instruments."""
-    preset: str = "both"
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "both"
     """Where to start: both, ca_only, cp_only, neither; of stars also kepler and tess."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]")] = ()
     """Parameters that are other than the preset's, such as field_extinction=0.5."""

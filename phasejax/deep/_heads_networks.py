@@ -69,7 +69,7 @@ def hidden_scales(key: Key[Array, ""], rows: int, widths: Sequence[Sequence[int]
 
 
 def applied(layers: PyTree, means: PyTree, rows: Float[HostOrDevice, "n d"], norm: str | None,
-            scales: Sequence[Float[Array, "n width"]] | None = None) -> tuple[Float[Array, "n k"], PyTree]:
+            scales: Sequence[Float[HostOrDevice, "n width"]] | None = None) -> tuple[Float[Array, "n k"], PyTree]:
     """Outputs of dense layers, and the running means after this batch.
 
     Args:

@@ -21,10 +21,9 @@ def compare_heads(found: TrainedHeads, *, progress: bool | ProgressCallback = Fa
     """Trained heads with what a diagnosis foretells for each target, from rows that no head was tested on.
 
     The diagnosis sees the rows that heads were trained and validated on, without the same confounders, and k is their
-    bottleneck. It names the best
-    of CA, CP x->y and CP y->x by its own scores, or none where it sees nothing shared. Measured scores are those of
-    test rows, where CA is the alignment objective that does best on validation rows. Both agree where the foretold
-    objective's measured score is less than 0.02 below the best one.
+    bottleneck. It names the best of CA, CP x->y and CP y->x by its own scores, or none where it sees nothing shared.
+    Measured scores are those of test rows, where CA is the alignment objective that does best on validation rows. Both
+    agree where the foretold objective's measured score is less than 0.02 below the best one.
 
     Args:
         found: from `phasejax.deep.train_heads`.

@@ -347,7 +347,7 @@ def _of_diagnosis():
         "missing": "error", "seed": 0})
     yield _call(diagnosis.plan_from_pilot, {"pilot": _pilot(), "probability": 0.9, "error": None, "label_r2": 1.0,
                                             "draws": 0, "progress": False})
-    yield _call(diagnosis.compare_heads, {"found": None, "progress": False})
+    yield _call(diagnosis.compare_heads, {"found": None})
     yield _call(diagnosis.detect_drift, {"baseline": _diagnosis(), "now": _diagnosis(), "level": 0.01})
     yield _call(diagnosis.choose_estimator, {"diagnosis": _diagnosis(), "name": "CA"})
     yield _call(diagnosis.shared_signal, pair | columns | {"level": 0.01})
