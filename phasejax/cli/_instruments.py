@@ -80,7 +80,7 @@ class Instruments:
     """What counts as the signal; log_g of stars and cell_type of cells when left out."""
     k: int | None = None
     """Width of the bottleneck; a default of the instrument when left out."""
-    target: str | None = None
+    target: Annotated[str | None, tyro.conf.arg(metavar="REGIME")] = None
     """The regime that an upgrade is to reach: Both, CA only, CP only or Neither; any other when left out."""
     parameters: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME [NAME ...]")] = None
     """Parameters that an upgrade may change; all when left out."""
