@@ -31,9 +31,7 @@ pj.sweep(model, {"nu": np.linspace(0, 0.9, 50)}, n=400, seeds=4, key=key,
 rng = np.random.default_rng(0)
 s = rng.standard_normal((500, 3))
 x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
-for _ in range(2):
-    pj.diagnose(x, y, s, k=3)
-    pj.diagnose(x, y, s, method="moments")
+pj.diagnose(x, y, s, k=3)  # by moments too, which fits the model again and again
 """,
     "jitted vmap, in threads, and with gradients": """
 from concurrent.futures import ThreadPoolExecutor

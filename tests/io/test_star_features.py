@@ -155,16 +155,16 @@ def wide_labels(arrays, *_):
 
 
 def no_gaia(arrays, meta, *_):
-    meta["val"].drop(columns="gaia_source_id", inplace=True)
+    meta["val"] = meta["val"].drop(columns="gaia_source_id")
 
 
 def no_kid(arrays, meta, *_):
-    for frame in meta.values():
-        frame.drop(columns="KID", inplace=True)
+    for part, frame in meta.items():
+        meta[part] = frame.drop(columns="KID")
 
 
 def kid_of_some_parts(arrays, meta, *_):
-    meta["test"].drop(columns="KID", inplace=True)
+    meta["test"] = meta["test"].drop(columns="KID")
 
 
 def repeated_age(arrays, meta, ages, binarity):
