@@ -1,10 +1,10 @@
 """Light heads on two frozen encoders: every objective trained, and scored by probes on rows that none has seen.
 
 The third kind of experiment of K26: the features of two unimodal models, few labels, and the question which objective
-brings out what the labels measure. Read `_heads_rows` and `_heads_parts` first
-(which rows serve for what), then `_heads_confounders` (what is removed from them), `_heads_networks` and
-`_heads_programs` (what is trained), `_heads_training` (how), `_heads_probes` and `_heads_scoring` (what is scored),
-`_heads_work` (all of it in order) and `_heads_result`.
+brings out what the labels measure. Read `_heads_rows` and `_heads_parts` first (which rows serve for what), then
+`_heads_confounders` (what is removed from them), `_heads_networks` and `_heads_programs` (what is trained),
+`_heads_training` (how), `_heads_probes` and `_heads_scoring` (what is scored), `_heads_work` (all of it in order) and
+`_heads_result`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
 from phasejax._core.progress import ProgressCallback, reporting
@@ -158,7 +159,8 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
         return HeadWork(rows, names, bottleneck, tuple(map(int, widths)), norm, settings, batch, epochs, patience,
                         seeds, tuple(probe for probe in PROBES if probe in probes), confidence, seed, tell, heads).run()
 
-    with reporting(progress) as tell:
+    # Probes run side by side in threads: those of BLAS besides would wait for each other, several times as long.
+    with reporting(progress) as tell, threadpool_limits(1, "blas"):
         if not rows.confounders:
             return work(rows, tell)
         cleaned, removal, about, warnings = without_confounders(rows, None if heads is None else heads.confounders)
