@@ -56,8 +56,9 @@
   function box(m) {
     if (!data || !data.place) return "";
     const { kappa, nu } = data.place, end = (value) => 100 * Math.min(value / m.axis, 1);
-    return `<rect x="${end(kappa.low)}" y="${100 * (1 - nu.high)}" width="${Math.max(end(kappa.high) - end(kappa.low), 0.5)}" `
-      + `height="${Math.max(100 * (nu.high - nu.low), 0.5)}"/>`;
+    const place = `x="${end(kappa.low)}" y="${100 * (1 - nu.high)}" height="${Math.max(100 * (nu.high - nu.low), 0.5)}" `
+      + `width="${Math.max(end(kappa.high) - end(kappa.low), 0.5)}"`;
+    return `<rect class="outer" ${place}/><rect ${place}/>`;  // seen on light and on dark areas
   }
 
   // The table and the spectra at the star.
@@ -258,7 +259,7 @@
       if (value("decay", 0) > 0.05) lines.push("Its nuisance falls off over the coordinates, which the diagram does not: the box may lie beside its regime.");
       set({ kappa: Math.min(value("kappa"), 30), nu: value("nu"), decay: 1, gamma_x: value("gamma_x", state.gamma_x),
         gamma_y: value("gamma_y", state.gamma_y), nuisance_x: value("nuisance_x", state.nuisance_x),
-        nuisance_y: value("nuisance_y", state.nuisance_y), k: Math.min(k, 20), d: Math.min(Math.max(...found.d.filter(Number.isFinite), k), 400),
+        nuisance_y: value("nuisance_y", state.nuisance_y), k: Math.min(k, 20), d: Math.min(Math.max(Math.min(...found.d), k), 400),
         n: found.n, limited: false, axis: Math.min(Math.max(3, Math.ceil(1.5 * kappa.high)), 30) });
     } else {
       lines.push(found.seen ? "It has no place in the diagram: no spiked model describes these data, or none was fitted."

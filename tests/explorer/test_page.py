@@ -96,7 +96,7 @@ def test_link_boundaries_and_diagnoses(tmp_path):
     write_explorer(path, saved_diagnosis(), name="mine.json")
     found = in_browser(path, """
         const text = (id) => document.getElementById(id).textContent;
-        const boxes = () => document.querySelectorAll("#over rect").length;
+        const boxes = () => document.querySelectorAll("#over rect.outer").length;
         explorer.draw();
         const first = { state: explorer.state, data: text("data"), boxes: boxes() };
         explorer.show({ schema: { name: "phasejax.diagnosis", version: 2 } }, "new.json");
@@ -115,6 +115,7 @@ def test_link_boundaries_and_diagnoses(tmp_path):
                  reds: [...Array(40000).keys()].map((i) => pixels[4 * i]) });""", address="#kappa=1.25&nu=7")
     estimates = saved_diagnosis()["fit"]["estimates"]
     assert found["first"]["state"]["kappa"] == pytest.approx(estimates["kappa"]["value"], rel=1e-5)
+    assert found["first"]["state"]["d"] == min(saved_diagnosis()["d_x"], saved_diagnosis()["d_y"])
     assert found["first"]["boxes"] == found["other"]["boxes"] == 1  # what was there is kept
     assert found["first"]["data"].startswith("mine.json: ")
     assert "With unlimited rows: CA only" in found["first"]["data"]
