@@ -13,8 +13,8 @@ Monitor: a diagnosis of other 1,500 objects of the same instrument must raise no
 single parameter has moved the regime must. The parameter is drawn at random among those that can move it, and moved
 half as far again as `upgrades` says, or as far as leaves both contents .05 away from the boundary.
 
-No constant of the diagnosis was chosen on these instruments. The ranges of the CITE-seq experiments were, after looking at
-regimes and one measured case, so that most differences are clear.
+No constant of the diagnosis was chosen on these instruments. The ranges of the CITE-seq experiments were, after looking
+at regimes and one measured case, so that most differences are clear.
 """
 
 import warnings
