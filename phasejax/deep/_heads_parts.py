@@ -8,12 +8,9 @@ from jaxtyping import Int
 
 from phasejax._core.validation import shown
 from phasejax.io import MatchedRows, NamedRows, as_named
+from phasejax.io._paired_features import PART_NAMES, PARTS
 
-PARTS = ("train", "validation", "test")
 _VERBS = {"train": "train on", "validation": "validate on", "test": "test on"}
-# Names under which a file may call the parts.
-_NAMES = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
-          "validation": "validation", "test": "test", "testing": "test"}
 # Shares of the rows, or of the groups, that validate and test where nothing says which do.
 _VALIDATION, _TEST = 0.2, 0.2
 
@@ -55,7 +52,7 @@ def given_parts(matched: MatchedRows, n: int) -> Int[np.ndarray, "n"]:
         raise ValueError(f"split: expected {n} rows, one for each row of x, got {len(values)}")
     part = np.full(n, -1)
     for row, name in zip(which, values[:, 0].tolist(), strict=True):
-        known = _NAMES.get(name.strip().lower())
+        known = PART_NAMES.get(name.strip().lower())
         if known is None:
             raise ValueError(f"split: expected the names train, validation and test, got {name!r}")
         part[row] = PARTS.index(known)

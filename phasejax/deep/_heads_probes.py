@@ -12,9 +12,9 @@ import scipy.linalg
 import scipy.stats
 from jaxtyping import Float, Int, Real
 
-from phasejax.deep._heads_parts import PARTS
 from phasejax.deep._heads_rows import HeadRows, Target
 from phasejax.deep._linear_probe import PENALTIES, logistic_predictions
+from phasejax.io._paired_features import PARTS
 
 PROBES = ("ridge", "logistic", "mlp")
 METRICS = {"class": "balanced accuracy", "real": "R2"}

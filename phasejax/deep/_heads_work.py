@@ -7,7 +7,6 @@ import numpy as np
 from phasejax._core.column_units import units_of_columns
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_key
-from phasejax.deep._heads_parts import PARTS
 from phasejax.deep._heads_probes import probe_parts
 from phasejax.deep._heads_programs import (
     PAIRED,
@@ -24,6 +23,7 @@ from phasejax.deep._heads_saved import Heads, outputs
 from phasejax.deep._heads_scoring import HeadScorer, head_features, head_predictions, labelled_rows, or_least
 from phasejax.deep._heads_training import HeadState, HeadTraining, train_cells
 from phasejax.deep._pilot_rows import standardisation, standardised
+from phasejax.io._paired_features import PARTS
 
 _VIEWS = ("x", "y", "x and y")
 # Hyper-parameters that only one objective has.

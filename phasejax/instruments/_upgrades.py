@@ -14,6 +14,7 @@ from phasejax.instruments._instrument import Instrument
 from phasejax.instruments._moments import ROWS, checked_settings, compiled
 from phasejax.instruments._regime import InstrumentRegime, checked_width, ratios_of, regime_of
 from phasejax.theory import Regime
+from phasejax.theory._nearest_boundary import checked_regime
 
 # Logarithms of the factors that are tried, to 1000 either way; between two of them a change of the regime and back
 # would not be seen. Then the factor is found to one part in a thousand.
@@ -90,7 +91,7 @@ def upgrades(instrument: Instrument, target: Regime | str | None = None, k: int 
     else:
         check_among("parameters", (parameters,) if isinstance(parameters, str) else parameters, known)
         chosen = list(dict.fromkeys([parameters] if isinstance(parameters, str) else parameters))
-    wanted = None if target is None else _target(target)
+    wanted = None if target is None else checked_regime(target)
 
     def found(one: Instrument) -> InstrumentRegime:
         return regime_of(compiled(ratios_of)(one, key, names, rows, k), k, names)
@@ -103,14 +104,6 @@ def upgrades(instrument: Instrument, target: Regime | str | None = None, k: int 
             changes.append(_least_change(instrument, name, known[name]["unit"], present, wanted, found))
             tell("parameters", done, len(chosen))
     return tuple(sorted((one for one in changes if one is not None), key=lambda one: abs(one.log_change)))
-
-
-def _target(target):
-    try:
-        return Regime(target)
-    except ValueError:
-        values = ", ".join(repr(regime.value) for regime in Regime)
-        raise ValueError(f"target: expected a Regime or one of {values}, got {target!r}") from None
 
 
 def _least_change(instrument, name, unit, present, wanted, found) -> Upgrade | None:

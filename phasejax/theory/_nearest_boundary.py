@@ -114,7 +114,7 @@ def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
     >>> print(nearest_boundary(model, "Both").summary())
     Both: kappa x 1.228, nu x 0.7668, gamma_x x 0.95, gamma_y x 0.95 (Delta_CA 0.625 -> 1, Delta_CP 0.884 -> 1.57)
     """
-    target = _target(target)
+    target = checked_regime(target)
     parameters = _parameters(parameters)
     margin = check_number("margin", margin, least=1e-8, most=1)
     if is_traced(*jax.tree.leaves(model)) or np.ndim(model.kappa) != 1:
@@ -134,7 +134,8 @@ def nearest_boundary(model: SpikedModel, target: Regime | str = "Both", *,
                     delta_ca=(before[0], after[0]), delta_cp=(before[1], after[1]), residual=residual)
 
 
-def _target(target):
+def checked_regime(target: Regime | str) -> Regime:
+    """The regime that a change is to reach, by itself or by its name."""
     try:
         return Regime(target)
     except ValueError:
