@@ -257,6 +257,9 @@
         + `ν ${text(nu.value)} [${text(nu.low)}, ${text(nu.high)}]: the box in the diagram.`);
       if (found.d[0] !== found.d[1]) lines.push(`Its views have ${found.d.join(" and ")} columns; the diagram is that of the smaller number.`);
       if (value("decay", 0) > 0.05) lines.push("Its nuisance falls off over the coordinates, which the diagram does not: the box may lie beside its regime.");
+      if (k > 20 || Math.min(...found.d) > 400 || kappa.value > 30) {
+        lines.push("Some of its numbers are beyond the sliders, which stand at their ends: ratios at the star are not its own.");
+      }
       set({ kappa: Math.min(value("kappa"), 30), nu: value("nu"), decay: 1, gamma_x: value("gamma_x", state.gamma_x),
         gamma_y: value("gamma_y", state.gamma_y), nuisance_x: value("nuisance_x", state.nuisance_x),
         nuisance_y: value("nuisance_y", state.nuisance_y), k: Math.min(k, 20), d: Math.min(Math.max(Math.min(...found.d), k), 400),
