@@ -42,7 +42,7 @@ class FrozenEncoders:
         trained: what `train_grid` found.
     """
 
-    def __init__(self, trained: TrainedGrid):
+    def __init__(self, trained: TrainedGrid[Experiment]):
         experiment = trained.experiment
         self._known = {"objective": experiment.objectives, "jitter": experiment.jitters, "noise": experiment.noises,
                        "seed": tuple(range(experiment.seeds))}
@@ -88,7 +88,7 @@ class FrozenEncoders:
 
 
 @checked
-def evaluate(trained: TrainedGrid, *, progress: bool | ProgressCallback = False) -> xr.Dataset:
+def evaluate(trained: TrainedGrid[Experiment], *, progress: bool | ProgressCallback = False) -> xr.Dataset:
     """Fit linear probes to the frozen encoders of every cell and score them on test rows.
 
     Args:

@@ -1,12 +1,14 @@
 """One object with every choice of a nonlinear experiment: checked when it is made, and saved with its results."""
 
-import json
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from phasejax._core.checked_call import checked
+from phasejax._core.manifest import sha256_of
 from phasejax._core.validation import check_among, check_count
+from phasejax.deep._grid_experiment import GridExperiment, GridTraining, check_axes
 from phasejax.deep._networks import ACTIVATIONS, ENCODERS
 from phasejax.deep._objectives import OBJECTIVES, PROBED
 
@@ -17,7 +19,7 @@ _TUPLES = ("jitters", "noises", "objectives", "widths", "hidden", "probe_sizes")
 
 @checked
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(GridExperiment):
     """A grid of trainings and their evaluation: every jitter with every noise, objective and seed.
 
     The defaults are those of K26, section 4 and appendix B.
@@ -94,14 +96,7 @@ class Experiment:
         check_among("precision", [self.precision], PRECISIONS)
         if self.data == "features":
             self._check_features()
-        for name in ("jitters", "noises", "objectives"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name}: expected different values, got {values}")
-        for name in ("jitters", "noises"):
-            for value in getattr(self, name):
-                if not 0 <= value <= 1:
-                    raise ValueError(f"{name}: expected values from 0 to 1, got {value}")
+        check_axes(self)
         for name in ("learning_rate", "lam", "temperature"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -143,37 +138,17 @@ class Experiment:
         """Test rows, which come last."""
         return self.n // 10
 
-    def to_json(self) -> str:
-        """The experiment as JSON text, which `from_json` reads."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    def trainings(self) -> Callable[[str], GridTraining]:
+        """How cells are trained, by the name of the objective; a file of data is read now."""
+        # Both modules are about experiments, and import this one.
+        from phasejax.deep._grid import training_of
+        from phasejax.deep.data._sources import open_source
 
-    @classmethod
-    def from_json(cls, text: str) -> "Experiment":
-        """The experiment whose JSON text `to_json` wrote.
+        return partial(training_of, self, source=open_source(self))
 
-        Raises:
-            ValueError: no JSON object, a field too many or too few, a value out of range.
-        """
-        try:
-            values: dict[str, Any] = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"experiment: expected JSON, got {error}") from None
-        if not isinstance(values, dict):
-            raise ValueError(f"experiment: expected a JSON object, got {type(values).__name__}")
-        known = {field.name for field in fields(cls)}
-        for what, names in (("unknown", set(values) - known), ("missing", known - set(values))):
-            if names:
-                raise ValueError("experiment: expected the fields of this version, got "
-                                 f"{what} {', '.join(sorted(names))}")
-        for name in _TUPLES:
-            values[name] = tuple(values[name])
-        return cls(**values)
-
-    @checked
-    def difference(self, other: "Experiment") -> list[str]:
-        """What differs from another experiment, one text for each field, such as "seeds: 3 here, 5 there"."""
-        return [f"{field.name}: {getattr(self, field.name)} here, {getattr(other, field.name)} there"
-                for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+    def data_checksum(self) -> str | None:
+        """SHA-256 of the file at `path`; None where there is none."""
+        return None if self.path is None else sha256_of(self.path)
 
 
 PRESETS = {

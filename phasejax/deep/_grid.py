@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import jax
 import jax.numpy as jnp
@@ -26,19 +26,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from phasejax._core.checked_call import checked
-from phasejax._core.devices import over_cells
 from phasejax._core.executors import opened_executor
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_count
 from phasejax.deep._checkpoints import Checkpoints
 from phasejax.deep._experiment import Experiment
+from phasejax.deep._grid_experiment import AnyExperiment, GridExperiment, GridTraining, by_cell
 from phasejax.deep._objectives import Architecture
 from phasejax.deep._training import State, Training
 from phasejax.deep._training_store import TrainingStore
 from phasejax.deep.data import Cell
 from phasejax.deep.data._batch import Source
-from phasejax.deep.data._sources import open_source
 
 DIMS = ("jitter", "noise", "seed")
 # A state is saved when so much time has passed since the last one was, and when all cells of a chunk have stopped.
@@ -48,7 +47,7 @@ _CELLS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedGrid:
+class TrainedGrid(Generic[AnyExperiment]):
     """What `train_grid` found.
 
     Args:
@@ -59,14 +58,15 @@ class TrainedGrid:
             for each cell `epochs`, those done, `best_loss`, the least validation loss, and `diverged`.
     """
 
-    experiment: Experiment
+    experiment: AnyExperiment
     params: dict[str, PyTree]
     curves: xr.Dataset
 
 
 @checked
-def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells_at_once: int | None = None,
-               executor: Executor | str | None = None, progress: bool | ProgressCallback = False) -> TrainedGrid:
+def train_grid(experiment: AnyExperiment, *, store: str | Path | None = None, cells_at_once: int | None = None,
+               executor: Executor | str | None = None, progress: bool | ProgressCallback = False
+               ) -> TrainedGrid[AnyExperiment]:
     """Train every cell of an experiment.
 
     Args:
@@ -96,8 +96,10 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
 
     Source: K26, section 4.
     """
-    source = open_source(experiment)
-    devices = jax.local_devices() if executor is None else jax.local_devices()[:1]
+    trainings = experiment.trainings()
+    devices = jax.local_devices() if executor is None and not experiment.one_by_one else jax.local_devices()[:1]
+    if cells_at_once is None and experiment.one_by_one:
+        cells_at_once = 1
     if cells_at_once is None:
         cells_at_once = len(devices) if devices[0].platform == "cpu" else _CELLS_AT_ONCE
     check_count("cells_at_once", cells_at_once)
@@ -108,12 +110,12 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
     keeping = contextlib.nullcontext() if store is None else TrainingStore(Path(store), experiment)
     with keeping as kept, reporting(progress) as advance, contextlib.ExitStack() as stack:
         if executor is None:
-            trained = _train_here(experiment, source, devices, at_once, kept, advance)
+            trained = _train_here(experiment, trainings, devices, at_once, kept, advance)
         else:
             from phasejax.deep._shared_training import train_elsewhere
 
-            trained = train_elsewhere(stack.enter_context(opened_executor(executor)), experiment, source, at_once, kept,
-                                      advance)
+            trained = train_elsewhere(stack.enter_context(opened_executor(executor)), experiment, trainings, at_once,
+                                      kept, advance)
         for objective, found in trained:
             states, losses = (jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *parts)
                               for parts in zip(*found, strict=True))
@@ -123,12 +125,12 @@ def train_grid(experiment: Experiment, *, store: str | Path | None = None, cells
         list(experiment.objectives), dims="objective", name="objective")))
 
 
-def _train_here(experiment: Experiment, source: Source, devices: Sequence[Any], at_once: int,
-                kept: TrainingStore | None, advance: ProgressCallback) -> Iterator[tuple[str, list]]:
+def _train_here(experiment: GridExperiment, trainings: Callable[[str], GridTraining], devices: Sequence[Any],
+                at_once: int, kept: TrainingStore | None, advance: ProgressCallback) -> Iterator[tuple[str, list]]:
     """Every objective with states and losses of its chunks, trained in this process."""
     count = len(cells_of(experiment).jitter)
     for objective in experiment.objectives:
-        chunks, found = Chunks(training_of(experiment, objective, source), devices, at_once), []
+        chunks, found = Chunks(trainings(objective), devices, at_once), []
         for start in range(0, count, at_once):
             cells_here = f"cells {start + 1} to {min(start + at_once, count)} of {count}"
             place = None if kept is None else kept.checkpoints(chunk_name(objective, start, at_once))
@@ -145,14 +147,14 @@ def chunk_name(objective: str, start: int, at_once: int) -> str:
     return f"{objective}-{start}-{at_once}"
 
 
-def chunk_of(experiment: Experiment, start: int, at_once: int) -> Cell:
+def chunk_of(experiment: GridExperiment, start: int, at_once: int) -> Cell:
     """So many cells of an experiment from one on; where there are no more the last one fills the chunk."""
     cells = cells_of(experiment)
     which = np.minimum(np.arange(start, start + at_once), len(cells.jitter) - 1)
     return jax.tree.map(lambda leaf: leaf[which], cells)
 
 
-def cells_of(experiment: Experiment) -> Cell:
+def cells_of(experiment: GridExperiment) -> Cell:
     """All cells of an experiment along one axis, seeds running fastest, then noises, then jitters."""
     jitter, noise, seed = (grid.ravel() for grid in np.meshgrid(
         experiment.jitters, experiment.noises, np.arange(experiment.seeds), indexing="ij"))
@@ -182,10 +184,9 @@ class Chunks:
         at_once: cells in a chunk.
     """
 
-    def __init__(self, training: Training, devices: Sequence[Any], at_once: int):
+    def __init__(self, training: GridTraining, devices: Sequence[Any], at_once: int):
         self._training, self._devices, self._at_once = training, devices, at_once
-        self._start = over_cells(training.start, devices)
-        self._epoch = over_cells(training.epoch, devices)
+        self._start, self._epoch = training.programs(devices)
 
     def shapes(self, cells: Cell) -> Any:
         """Shapes and types of what `run` returns."""
@@ -237,15 +238,11 @@ class Chunks:
 
 def _curve_dataset(experiment, states, losses):
     """Learning curves of all cells of one objective."""
-    shape = (len(experiment.jitters), len(experiment.noises), experiment.seeds)
-
-    def by_cell(values):
-        return np.asarray(values).reshape(shape + values.shape[1:])
-
     return xr.Dataset(
-        {"loss": ((*DIMS, "epoch", "split"), by_cell(losses)),
-         "epochs": (DIMS, by_cell(states.epochs)), "best_loss": (DIMS, by_cell(states.best_loss)),
-         "diverged": (DIMS, by_cell(states.diverged))},
+        {"loss": ((*DIMS, "epoch", "split"), by_cell(experiment, losses)),
+         "epochs": (DIMS, by_cell(experiment, states.epochs)),
+         "best_loss": (DIMS, by_cell(experiment, states.best_loss)),
+         "diverged": (DIMS, by_cell(experiment, states.diverged))},
         coords={"jitter": list(experiment.jitters), "noise": list(experiment.noises),
                 "seed": np.arange(experiment.seeds), "epoch": np.arange(1, experiment.max_epochs + 1),
                 "split": ["train", "validation"]},

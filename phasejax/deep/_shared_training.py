@@ -7,7 +7,7 @@ these cells. Without a store the results come back with the answer.
 
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from phasejax._core.manifest import DamagedFolderError, sha256_of
+from phasejax._core.manifest import DamagedFolderError
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.remote_tasks import Job, run_tasks
 from phasejax.deep._checkpoints import Checkpoints
-from phasejax.deep._experiment import Experiment
-from phasejax.deep._grid import Chunks, cells_of, chunk_name, chunk_of, training_of
+from phasejax.deep._grid import Chunks, cells_of, chunk_name, chunk_of
+from phasejax.deep._grid_experiment import GridExperiment, GridTraining
 from phasejax.deep._training import State
 from phasejax.deep._training_store import TrainingStore
-from phasejax.deep.data._batch import Source
-from phasejax.deep.data._sources import open_source
 
 
 class _Chunk(NamedTuple):
@@ -41,8 +39,8 @@ class _Saved(NamedTuple):
     owner: str
 
 
-def train_elsewhere(executor: Executor, experiment: Experiment, source: Source, at_once: int,
-                    kept: TrainingStore | None, advance: ProgressCallback) -> Iterator[tuple[str, list]]:
+def train_elsewhere(executor: Executor, experiment: GridExperiment, trainings: Callable[[str], GridTraining],
+                    at_once: int, kept: TrainingStore | None, advance: ProgressCallback) -> Iterator[tuple[str, list]]:
     """Every objective with states and losses of its chunks, trained by the workers of an executor.
 
     The states are without what only a training that goes on needs.
@@ -50,7 +48,7 @@ def train_elsewhere(executor: Executor, experiment: Experiment, source: Source, 
     Args:
         executor: any.
         experiment: what is trained.
-        source: its rows.
+        trainings: how its cells are trained, by objective.
         at_once: cells in a chunk.
         kept: where states are kept, if anywhere; at the same path for all workers.
         advance: called with the number of cells that are done.
@@ -59,7 +57,7 @@ def train_elsewhere(executor: Executor, experiment: Experiment, source: Source, 
         ValueError, ConnectionError: as `run_tasks`; a store that workers do not see.
     """
     count, devices = len(cells_of(experiment).jitter), jax.local_devices()[:1]
-    chunks = {objective: Chunks(training_of(experiment, objective, source), devices, at_once)
+    chunks = {objective: Chunks(trainings(objective), devices, at_once)
               for objective in experiment.objectives}
     found: dict[_Chunk, tuple[State, np.ndarray]] = {}
     missing = [_Chunk(objective, start) for objective in experiment.objectives for start in range(0, count, at_once)]
@@ -78,8 +76,8 @@ def train_elsewhere(executor: Executor, experiment: Experiment, source: Source, 
     total = count * len(experiment.objectives)
     advance("trainings", cells_done(), total)
     folder = None if kept is None else kept.folder.absolute()
-    job = Job(_Trainer(experiment, None if experiment.path is None else sha256_of(experiment.path), at_once, folder,
-                       None if kept is None else kept.owner), "experiment", of_cores=True)
+    job = Job(_Trainer(experiment, experiment.data_checksum(), at_once, folder, None if kept is None else kept.owner),
+              "experiment", of_cores=True)
     again = "run again to start anew" if kept is None else f"run again to resume from {kept.folder}"
     for chunk, answer in run_tasks(executor, job, missing, named=_named, resume=again):
         here = chunks[chunk.objective]
@@ -99,7 +97,7 @@ def train_elsewhere(executor: Executor, experiment: Experiment, source: Source, 
         yield objective, [found[_Chunk(objective, start)] for start in range(0, count, at_once)]
 
 
-def _restored(kept: TrainingStore, chunks: Chunks, experiment: Experiment, chunk: _Chunk, at_once: int) -> Any:
+def _restored(kept: TrainingStore, chunks: Chunks, experiment: GridExperiment, chunk: _Chunk, at_once: int) -> Any:
     """States and losses of a chunk in a store; None where there are none."""
     found = kept.checkpoints(chunk_name(chunk.objective, chunk.start, at_once)).restore(
         chunks.shapes(chunk_of(experiment, chunk.start, at_once)))
@@ -120,15 +118,16 @@ class _Trainer:
 
     Args:
         experiment: what is trained.
-        data: SHA-256 of the experiment's file of data, if it has one.
+        data: SHA-256 of the experiment's data, if it has a path.
         at_once: cells in a chunk.
         folder: of the store, if there is one.
         owner: of the states in it.
     """
 
-    def __init__(self, experiment: Experiment, data: str | None, at_once: int, folder: Path | None, owner: str | None):
+    def __init__(self, experiment: GridExperiment, data: str | None, at_once: int, folder: Path | None,
+                 owner: str | None):
         self._arguments = experiment, data, at_once, folder, owner
-        self._source: Source | None = None
+        self._trainings: Callable[[str], GridTraining] | None = None
         self._chunks: dict[str, Chunks] = {}
         self._compiling = threading.Lock()
 
@@ -152,13 +151,12 @@ class _Trainer:
     def _programs(self, objective: str) -> Chunks:
         experiment, data, at_once, _, _ = self._arguments
         with self._compiling:
-            if self._source is None:
-                if experiment.path is not None and sha256_of(experiment.path) != data:
+            if self._trainings is None:
+                if experiment.data_checksum() != data:
                     raise ValueError(f"path: expected the same content for all workers, got another {experiment.path}")
-                self._source = open_source(experiment)
+                self._trainings = experiment.trainings()
             if objective not in self._chunks:
-                training = training_of(experiment, objective, self._source)
-                self._chunks[objective] = Chunks(training, jax.local_devices()[:1], at_once)
+                self._chunks[objective] = Chunks(self._trainings(objective), jax.local_devices()[:1], at_once)
             return self._chunks[objective]
 
 

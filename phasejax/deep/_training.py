@@ -7,9 +7,10 @@ is random depends on the cell's keys, the number of the row and the number of th
 a saved state gives the same result as one that was never interrupted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from phasejax._core.devices import over_cells
 from phasejax._core.forks import check_not_forked
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax.deep import _objectives
@@ -97,6 +99,10 @@ class Training:
         return State(params=params, optimiser=self._adam.init(params), best=params,
                      best_loss=jnp.array(jnp.inf, jnp.float32), since_best=jnp.array(0), epochs=jnp.array(0),
                      diverged=jnp.array(False))
+
+    def programs(self, devices: Sequence[Any]) -> tuple[Callable[..., State], Callable[..., tuple[State, Any]]]:
+        """`start` and `epoch` of many cells, which the devices share, as compiled functions."""
+        return over_cells(self.start, devices), over_cells(self.epoch, devices)
 
     def stopped(self, state: State) -> Bool[HostOrDevice, "*cells"]:
         """Whether a cell has stopped, so that another epoch would change nothing."""

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from phasejax._core.atomic_files import written_whole
-from phasejax._core.manifest import sha256_of
 from phasejax._core.provenance import computed_on
 from phasejax._core.run_lock import RunLock
 from phasejax.deep._checkpoints import Checkpoints, DamagedCheckpoint
-from phasejax.deep._experiment import Experiment
+from phasejax.deep._grid_experiment import GridExperiment
 
 _EXPERIMENT, _SETTINGS, _LOCK = "experiment.json", "settings.json", ".lock"
 # What must be the same in all cells of one store, of what `computed_on` says.
@@ -35,7 +34,7 @@ class TrainingStore:
             data (what differs is named).
     """
 
-    def __init__(self, folder: Path, experiment: Experiment):
+    def __init__(self, folder: Path, experiment: GridExperiment):
         self.folder, self.experiment = folder, experiment
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +80,7 @@ class TrainingStore:
 
     def _open(self) -> None:
         experiment = self.experiment
-        self._data = None if experiment.path is None else sha256_of(experiment.path)
+        self._data = experiment.data_checksum()
         # The path of the data is no part of it: the content counts, wherever the file is.
         content = [json.loads(experiment.to_json()) | {"path": None}, self._data]
         self.owner = hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -108,7 +107,7 @@ class TrainingStore:
         return mine["begun_with"]
 
     def _difference(self, settings: dict[str, Any]) -> list[str]:
-        there = Experiment.from_json(settings["experiment"])
+        there = type(self.experiment).from_json(settings["experiment"])
         different = [line for line in self.experiment.difference(there) if not line.startswith("path: ")]
         if settings["data"] != self._data:
             different.append(f"path: another content of {self.experiment.path} here than there"
@@ -126,7 +125,7 @@ class TrainingStore:
             raise ValueError(f"store: expected one with this experiment, got states of another in {self.folder}")
         if not owners and not damaged and saved is not None:
             try:
-                different = self.experiment.difference(Experiment.from_json(saved))
+                different = self.experiment.difference(type(self.experiment).from_json(saved))
             except ValueError:
                 different = []
             if different:
