@@ -109,7 +109,7 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
             view with more of them; None for all columns.
         encoder: "mlp" for dense layers, "convolutional" for convolutions, "auto" for convolutions of square images
             and dense layers of all else; or a pair of functions, for x and for y, that make an encoder of (rngs, k): an
-            NNX module from (n, *shape of a row) to (n, k).
+            NNX module from n rows in their shape to (n, k).
         steps: number of minibatches.
         batch: rows in a minibatch; all training rows where there are fewer.
         hidden: widths of the hidden dense layers of encoders; those of decoders in reverse.

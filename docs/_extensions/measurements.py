@@ -1,0 +1,58 @@
+"""The directive `{measurements}`: what `python -m benchmarks NAME --json docs/benchmarks/NAME.json` wrote, as tables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from benchmarks.__main__ import BENCHMARKS
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def read_measurements(name: str) -> tuple[str, list[str], list[dict[str, Any]]] | None:
+    """(where and when, names of the benchmarks, rows) of a file; None where there is none."""
+    path = FOLDER / f"{name}.json"
+    if not path.exists():
+        return None
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    on = saved["measured"]
+    where = f"{on['date']} on {on['machine']}, with Python {on['python']}, JAX {on['jax']}, phasejax {on['phasejax']}"
+    return where, saved["benchmarks"], saved["rows"]
+
+
+def number(value: float) -> str:
+    """Four digits."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+class Measurements(SphinxDirective):
+    """A table for each file in docs/benchmarks, in the order of the command's own list."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write the page and parse it."""
+        order = list(BENCHMARKS)
+        found = {path.stem: read_measurements(path.stem) for path in FOLDER.glob("*.json")}
+        lines = []
+        for name, (where, names, rows) in sorted(found.items(), key=lambda item: order.index(item[1][1][0])):
+            title = "; ".join(BENCHMARKS[one].title for one in names)
+            lines += [f"## {name}", "", f"{title[0].upper()}{title[1:]}. Measured {where}.", "",
+                      "```sh", f"python -m benchmarks {' '.join(names)} --json docs/benchmarks/{name}.json", "```", "",
+                      "| case | metric | value | unit |", "| --- | --- | ---: | --- |"]
+            lines += [f"| {row['case']} | {row['metric'].replace('_', ' ')} | {number(row['value'])} | "
+                      f"{'' if row['unit'] == '1' else row['unit']} |" for row in rows]
+            lines.append("")
+            self.env.note_dependency(str(FOLDER / f"{name}.json"))
+        without = [name for name in order if not any(name in names for _, names, _ in found.values())]
+        lines += ["## Others", "", "These have no measurement here yet; each prints its table when it is run:", ""]
+        lines += [f"- `python -m benchmarks {name}`: {BENCHMARKS[name].title}." for name in without]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx."""
+    app.add_directive("measurements", Measurements)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
