@@ -27,6 +27,7 @@ from benchmarks import (
     noise,
     plan,
     plan_pilots,
+    release,
     rendering,
     scale,
     similarity,
@@ -74,6 +75,8 @@ BENCHMARKS = {
                           decision.run, resumable=True),
     "decision_truth": Benchmark("what trained networks prefer, for decision; a day without a GPU, only when named",
                                 decision_truth.run, resumable=True, only_when_named=True),
+    "release": Benchmark("the checklist of a release: style, wheel, docs, figures, tests, fuzz; only when named",
+                         release.run, resumable=True, only_when_named=True),
 }
 
 
@@ -82,7 +85,7 @@ class Options:
     """Measure phasejax against plain implementations."""
 
     names: Annotated[tuple[Literal[tuple(BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
-    """Benchmarks to run; all but decision_truth when left out."""
+    """Benchmarks to run; all but decision_truth and release when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the rows to this file."""
 
@@ -128,6 +131,9 @@ def main(args: list[str] | None = None) -> int:
         rows += measured
     if options.json is not None:
         write_json(options.json, rows)
+    if not_passed := release.failed(rows):
+        print(f"release: {', '.join(not_passed)} did not pass", file=sys.stderr)
+        return 1
     if parts is not None:
         shutil.rmtree(parts, ignore_errors=True)  # the file holds it all
     return 0
