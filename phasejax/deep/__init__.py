@@ -6,9 +6,9 @@ embeddings hold of the signal and of the nuisance.
 
 Read `_experiment` first: every choice of a run in one object. Then `losses` and `_objectives`: what is minimised;
 `_networks` (on `_convolution`): by which networks; `_training`: one cell; `_grid` (with `_checkpoints`): all cells,
-also after an interruption. `_linear_probe` and `_evaluation` score the frozen encoders. `_pilot` trains small ones
-(`_pilot_training`) on any two views. `_heads` trains light heads on the frozen features of two models, with labels that
-probes predict. The pairs of images are in `phasejax.deep.data`.
+also after an interruption, and those of other experiments (`_grid_experiment`). `_linear_probe` and `_evaluation`
+score the frozen encoders. `_pilot` trains small ones (`_pilot_training`) on any two views. `_heads` trains light heads
+on the frozen features of two models, with labels that probes predict. The pairs of images are in `phasejax.deep.data`.
 """
 
 import lazy_loader

@@ -1,5 +1,6 @@
 from . import data as data
 from . import losses as losses
+from ._curve_files import write_curves as write_curves
 from ._evaluation import evaluate as evaluate
 from ._experiment import PRESETS as PRESETS
 from ._experiment import Experiment as Experiment
