@@ -1,0 +1,9 @@
+from ._emoji import load_emoji as load_emoji
+from ._glyphs import FACES as FACES
+from ._glyphs import load_glyphs as load_glyphs
+from ._pairs import CaptionPairs as CaptionPairs
+from ._pairs import CaptionRows as CaptionRows
+from ._vocabulary import RESERVED as RESERVED
+from ._vocabulary import Vocabulary as Vocabulary
+from ._vocabulary import build_vocabulary as build_vocabulary
+from ._vocabulary import words_of as words_of
