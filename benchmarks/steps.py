@@ -26,5 +26,5 @@ def run_logged(folder: Path, *command: str | Path, cwd: Path = ROOT) -> str:
         log.seek(start)
         printed = log.read()
     if code:
-        raise StepError(f"exit code {code} of {' '.join(map(str, command))}\n" + "\n".join(printed.splitlines()[-15:]))
+        raise StepError(f"exit code {code} of {' '.join(map(str, command))}\n" + "\n".join(printed.splitlines()[-40:]))
     return printed

@@ -1,7 +1,9 @@
 """Figures from the command line: what is written, what the help says, and what the phase diagram shows."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +25,8 @@ DEFAULT = [name for name, recipe in paper_figs.FIGURES.items() if not recipe.res
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    """The folder that the command makes when no figure is named."""
-    out = tmp_path_factory.mktemp("figures") / "made"
+    """The folder that the command makes when no figure is named; where PHASEJAX_FIGURES says, for the site's gallery."""
+    out = Path(os.environ.get("PHASEJAX_FIGURES") or tmp_path_factory.mktemp("figures") / "made")
     done = subprocess.run([sys.executable, "-m", "paper_figs", "--preset", "quick", "--out", out], cwd=ROOT,
                           capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
