@@ -19,6 +19,7 @@ def in_mathml(text: str, node: nodes.Element, block: bool) -> str:
     if block and re.search(r"(?<!\\)&|\\\\", re.sub(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", "", text, flags=re.DOTALL)):
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     text = re.sub(r"\\([bB]igg?)(?![a-zA-Z])", r"\\\1l", text)  # docutils has the sizes with a side alone
+    text = re.sub(r"\\dots(?![a-zA-Z])", r"\\ldots", text)
     try:
         return tex2mathml(text, as_block=block)
     except MathError as error:

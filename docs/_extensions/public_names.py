@@ -15,6 +15,8 @@ from sphinx.domains.python import ObjectEntry
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
+_COLON = "\N{RATIO}"  # in no docstring
+
 
 def names_in(module: ModuleType) -> list[str]:
     """The public names of a package or module, in the order of its stub or source."""
@@ -28,7 +30,7 @@ def names_in(module: ModuleType) -> list[str]:
 def first_line(thing: Any) -> str:
     """The first sentence of a docstring, as reStructuredText."""
     if isinstance(thing, dict):
-        return "Keys: " + ", ".join(f"``{key}``" for key in thing)
+        return f"A dictionary of {len(thing)} entries."
     text = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").strip()
     return re.sub(r"(?<!`)`([^`<>]+)`(?!`)", r"``\1``", text).replace("|", r"\|")
 
@@ -43,7 +45,7 @@ def entry(package: str, name: str) -> str:
         return f".. autoclass:: {full}\n   :members:\n   :inherited-members:\n"
     if callable(thing):
         return f".. autofunction:: {full}\n"
-    return f".. py:data:: {name}\n   :module: {package}\n\n   {first_line(thing)}.\n"
+    return f".. py:data:: {name}\n   :module: {package}\n\n   By name: {', '.join(f'``{key}``' for key in thing)}.\n"
 
 
 class PublicNames(SphinxDirective):
@@ -89,8 +91,14 @@ def note_top_level(app: Sphinx, env: BuildEnvironment) -> None:
                 objects.setdefault(alias, ObjectEntry(found.docname, found.node_id, found.objtype, True))
 
 
-def escape_bars(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Let |x| be an absolute value: reStructuredText would look for a substitution of that name."""
+def prepare(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Let docstrings mean what they say.
+
+    |x| is an absolute value, not the name of a substitution, and the first line of a property is no "type: description",
+    for which napoleon takes it when it has a colon: so napoleon is not shown the colon.
+    """
+    if what == "property":
+        lines[0] = lines[0].replace(":", _COLON)
     formula = None
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -102,9 +110,15 @@ def escape_bars(app: Sphinx, what: str, name: str, thing: Any, options: Any, lin
             lines[i] = re.sub(r"(`[^`]*`)|(?<!\\)\|", lambda found: found[1] or r"\|", line)
 
 
+def give_back_colon(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Undo what `prepare` did for napoleon."""
+    lines[:] = [line.replace(_COLON, ":") for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.add_directive("public-names", PublicNames)
-    app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-docstring", prepare, priority=400)
+    app.connect("autodoc-process-docstring", give_back_colon, priority=600)
     app.connect("env-updated", note_top_level)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
