@@ -3,6 +3,7 @@
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from benchmarks import (
     diagnosis,
     eigh,
     estimators,
+    figures,
     first_call,
     groups,
     heads,
@@ -71,6 +73,9 @@ BENCHMARKS = {
     "plan_pilots": Benchmark("intervals of plans from pilots: how often they hold the truth; half an hour",
                              plan_pilots.run),
     "heads": Benchmark("heads on RNA and proteins of blood cells beside PyTorch and scikit-learn", heads.run),
+    "figures": Benchmark("each figure that takes seconds, from its command", figures.run, resumable=True),
+    "trained_figures": Benchmark("each figure that trains, from its command; hours, only when named",
+                                 partial(figures.run, figures.TRAINED), resumable=True, only_when_named=True),
     "decision": Benchmark("how often the diagnosis chooses the objective that trained networks prefer; hours",
                           decision.run, resumable=True),
     "decision_truth": Benchmark("what trained networks prefer, for decision; a day without a GPU, only when named",
@@ -85,14 +90,14 @@ class Options:
     """Measure phasejax against plain implementations."""
 
     names: Annotated[tuple[Literal[tuple(BENCHMARKS)], ...], tyro.conf.Positional] = ()  # type: ignore[valid-type]
-    """Benchmarks to run; all but decision_truth and release when left out."""
+    """Benchmarks to run; all but those "only when named" when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Also write the rows to this file."""
+    """Also write the rows to this file, with the day, the machine and the versions."""
 
 
 def description() -> str:
     """What `--help` says above the options: how is measured, and every benchmark with its title."""
-    titles = "\n".join(f"  {name:15}{benchmark.title}" for name, benchmark in BENCHMARKS.items())
+    titles = "\n".join(f"  {name:16}{benchmark.title}" for name, benchmark in BENCHMARKS.items())
     resumable = " and ".join(name for name, benchmark in BENCHMARKS.items() if benchmark.resumable)
     return f"""Measure phasejax against plain implementations, in one run, interleaved; medians are shown.
 
@@ -124,13 +129,14 @@ def main(args: list[str] | None = None) -> int:
     # Bars on a terminal, a line for each step elsewhere.
     progress = True if sys.stderr.isatty() else print_progress
     rows: list[Row] = []
-    for name in options.names or [name for name in BENCHMARKS if not BENCHMARKS[name].only_when_named]:
+    names = options.names or [name for name in BENCHMARKS if not BENCHMARKS[name].only_when_named]
+    for name in names:
         print(f"{name}: measuring ...", file=sys.stderr)
         measured = measure(name, parts, progress)
         print_table(name, measured)
         rows += measured
     if options.json is not None:
-        write_json(options.json, rows)
+        write_json(options.json, rows, names)
     if not_passed := release.failed(rows):
         print(f"release: {', '.join(not_passed)} did not pass", file=sys.stderr)
         return 1

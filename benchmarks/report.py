@@ -1,11 +1,14 @@
 """What every benchmark has in common: how it is declared, its rows as a table and as JSON, the memory of a process."""
 
 import json
+import os
+import platform
 import re
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import SupportsFloat, TypedDict
 
@@ -73,7 +76,27 @@ def print_table(title: str, rows: list[Row]) -> None:
     Console(width=110).print(table)
 
 
-def write_json(path: Path, rows: list[Row]) -> None:
-    """Write the rows to a file, all or nothing."""
+def measured_on() -> dict[str, str]:
+    """The day, the processors, and the versions of what was measured."""
+    import jax  # not above, since processes that only measure their memory need none of it
+
+    from phasejax import __version__
+
+    try:
+        found = re.search(r"model name\s*: *(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    processor = found[1].strip() if found else platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    machine = f"{cores} cores of {processor}, {platform.system()}"
+    if jax.default_backend() != "cpu":
+        machine += f", {len(jax.devices())} x {jax.devices()[0].device_kind}"
+    return {"date": datetime.now(UTC).date().isoformat(), "machine": machine, "python": platform.python_version(),
+            "jax": jax.__version__, "phasejax": __version__}
+
+
+def write_json(path: Path, rows: list[Row], benchmarks: Sequence[str]) -> None:
+    """Write the rows of the benchmarks with where and when they were measured to a file, all or nothing."""
+    saved = {"benchmarks": list(benchmarks), "measured": measured_on(), "rows": rows}
     with written_whole(path) as unfinished:
-        unfinished.write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")

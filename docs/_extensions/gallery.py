@@ -1,7 +1,7 @@
 """The directive `{gallery}`: every figure of `python -m paper_figs` with its picture, command, time and files.
 
-Pictures come from the folder that PHASEJAX_FIGURES names, in which the command has written its figures before; without
-it the figures that take seconds are made, into docs/_build/figures, where the next build finds them.
+Pictures come from the folder that PHASEJAX_FIGURES names, in which the command has written its figures before, or from
+docs/_build/figures; those that take seconds are made there where they are missing.
 """
 
 import os
@@ -13,7 +13,6 @@ from pathlib import Path
 from docutils import nodes
 from measurements import read_measurements
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -21,33 +20,26 @@ from paper_figs.__main__ import FIGURES
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = ROOT / "docs" / "_build" / "figures"
+BUILD = ROOT / "docs" / "_build"
+SHOWN = BUILD / "gallery"
 FILES = (".nc", ".csv", ".md", ".gif", ".pdf", ".txt")
 
 
 def collect(app: Sphinx) -> None:
-    """Bring the figures to where pages can show them, and make those that take seconds where there are none."""
-    given = os.environ.get("PHASEJAX_FIGURES")
-    SHOWN.mkdir(parents=True, exist_ok=True)
-    if given is not None:
-        folder = Path(given)
-        if not any((folder / f"{name}.png").exists() for name in FIGURES):
-            raise ExtensionError(f"PHASEJAX_FIGURES: expected a folder with figures of paper_figs, got {given}")
-        if folder.resolve() == SHOWN:
-            return
-        for old in SHOWN.iterdir():
-            old.unlink()
-        for name in FIGURES:
-            for path in folder.glob(f"{name}.*"):
-                if path.is_file():
-                    shutil.copyfile(path, SHOWN / path.name)
-        return
-    missing = [name for name, recipe in FIGURES.items() if not recipe.resumable
-               and not (SHOWN / f"{name}.png").exists()]
+    """Make the figures that take seconds where there are none, and bring all to where pages can show them."""
+    folder = Path(os.environ.get("PHASEJAX_FIGURES") or BUILD / "figures").absolute()
+    missing = [name for name, recipe in FIGURES.items()
+               if not recipe.resumable and not (folder / f"{name}.png").exists()]
     if missing:
-        logger.info("making %d figures into %s ...", len(missing), SHOWN)
-        subprocess.run([sys.executable, "-m", "paper_figs", *missing, "--preset", "quick", "--out", SHOWN], cwd=ROOT,
+        logger.info("making %d figures into %s ...", len(missing), folder)
+        subprocess.run([sys.executable, "-m", "paper_figs", *missing, "--preset", "quick", "--out", folder], cwd=ROOT,
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    SHOWN.mkdir(parents=True, exist_ok=True)
+    found = [path for name in FIGURES for path in folder.glob(f"{name}.*") if path.is_file()]
+    for path in found:
+        shutil.copy2(path, SHOWN / path.name)
+    for name in {path.name for path in SHOWN.iterdir()} - {path.name for path in found}:
+        (SHOWN / name).unlink()
 
 
 def section(name: str, seconds: float | None) -> list[str]:
@@ -55,14 +47,14 @@ def section(name: str, seconds: float | None) -> list[str]:
     recipe = FIGURES[name]
     lines = [f"(figure-{name})=", f"### {name}: {recipe.title}", ""]
     if (SHOWN / f"{name}.png").exists():
-        lines += [f":::{{image}} /_build/figures/{name}.png", f":alt: {recipe.title}", ":class: plot", ":::", ""]
+        lines += [f":::{{image}} /_build/gallery/{name}.png", f":alt: {recipe.title}", ":class: plot", ":::", ""]
     caption = SHOWN / f"{name}.txt"
     if caption.exists():
         lines += [*caption.read_text(encoding="utf-8").split("\n\n")[1].splitlines(), ""]
     elif "{" not in recipe.caption:
         lines += [recipe.caption, ""]
     lines += ["```sh", f"python -m paper_figs {name}", "```", ""]
-    files = [f"{{download}}`{name}{suffix} </_build/figures/{name}{suffix}>`" for suffix in FILES
+    files = [f"{{download}}`{name}{suffix} </_build/gallery/{name}{suffix}>`" for suffix in FILES
              if (SHOWN / f"{name}{suffix}").exists()]
     time = "Not timed yet" if seconds is None else f"{_in_words(seconds)} at the quick preset"
     writes = [".nc", ".png", ".pdf", ".txt", *([".csv"] if recipe.tabulate else []),
@@ -81,11 +73,11 @@ class Gallery(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Write the page and parse it."""
-        measured, _, rows = read_measurements("figures") or ("", [], [])
-        seconds = {row["case"]: row["value"] for row in rows if row["metric"] == "time"}
-        lines = []
-        if measured:
-            lines += [f"Times were measured on {measured}.", ""]
+        seconds, lines = {}, []
+        for kind, which in (("figures", "that take seconds"), ("trained_figures", "that train")):
+            if found := read_measurements(kind):
+                lines += [f"Times of figures {which} were measured on {found[0]}, each in a process of its own.", ""]
+                seconds |= {row["case"]: row["value"] for row in found[2]}
         for title, resumable in (("Seconds to make", False), ("Minutes to days", True)):
             lines += [f"## {title}", ""]
             for name in (name for name, recipe in FIGURES.items() if recipe.resumable is resumable):

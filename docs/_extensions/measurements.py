@@ -1,4 +1,4 @@
-"""The directive `{measurements}`: what `python -m benchmarks NAME --json docs/benchmarks/NAME.json` wrote, as tables."""
+"""The directive `{measurements}`: what `python -m benchmarks NAME --json docs/benchmarks/NAME.json` wrote."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def read_measurements(name: str) -> tuple[str, list[str], list[dict[str, Any]]] 
         return None
     saved = json.loads(path.read_text(encoding="utf-8"))
     on = saved["measured"]
-    where = f"{on['date']} on {on['machine']}, with Python {on['python']}, JAX {on['jax']}, phasejax {on['phasejax']}"
+    where = f"{on['date']} with {on['machine']}, Python {on['python']}, JAX {on['jax']}, phasejax {on['phasejax']}"
     return where, saved["benchmarks"], saved["rows"]
 
 
@@ -39,7 +39,7 @@ class Measurements(SphinxDirective):
         lines = []
         for name, (where, names, rows) in sorted(found.items(), key=lambda item: order.index(item[1][1][0])):
             title = "; ".join(BENCHMARKS[one].title for one in names)
-            lines += [f"## {name}", "", f"{title[0].upper()}{title[1:]}. Measured {where}.", "",
+            lines += [f"## {name}", "", f"{title[0].upper()}{title[1:]}. Measured on {where}.", "",
                       "```sh", f"python -m benchmarks {' '.join(names)} --json docs/benchmarks/{name}.json", "```", "",
                       "| case | metric | value | unit |", "| --- | --- | ---: | --- |"]
             lines += [f"| {row['case']} | {row['metric'].replace('_', ' ')} | {number(row['value'])} | "

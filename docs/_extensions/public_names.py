@@ -64,7 +64,7 @@ class PublicNames(SphinxDirective):
             home = _home(package, name)
             lines += [f"   * - :py:obj:`{name} <{home}>`", f"     - {first_line(thing)}"]
         if package != "phasejax":
-            lines += ["", *(line for name in names for line in entry(package, name).splitlines() + [""])]
+            lines += ["", *(line for name in names for line in [*entry(package, name).splitlines(), ""])]
         text = "\n".join(["```{eval-rst}", *lines, "```"])
         return self.parse_text_to_nodes(text)
 
@@ -94,7 +94,7 @@ def note_top_level(app: Sphinx, env: BuildEnvironment) -> None:
 def prepare(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Let docstrings mean what they say.
 
-    |x| is an absolute value, not the name of a substitution, and the first line of a property is no "type: description",
+    |x| is an absolute value, not the name of a substitution. The first line of a property is no "type: description",
     for which napoleon takes it when it has a colon: so napoleon is not shown the colon.
     """
     if what == "property":

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -20,7 +21,11 @@ def test_sweep_benchmark(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "_SUBSET", {name: slice(None) for name in bench._AXES})
     monkeypatch.setitem(benchmarks.BENCHMARKS, "sweep", Benchmark("", lambda: bench.run(seeds=4, rounds=2)))
     assert benchmarks.main(["sweep", "--json", str(tmp_path / "b.json")]) == 0
-    rows = json.loads((tmp_path / "b.json").read_text())["rows"]
+    saved = json.loads((tmp_path / "b.json").read_text())
+    assert saved["benchmarks"] == ["sweep"]
+    assert set(saved["measured"]) == {"date", "machine", "python", "jax", "phasejax"}
+    assert saved["measured"]["jax"] == jax.__version__
+    rows = saved["rows"]
     assert all(set(row) == {"case", "metric", "value", "unit"} for row in rows)
     values = {(row["case"], row["metric"]): row["value"] for row in rows}
     case = "fig7 1x4x4x4"
