@@ -171,7 +171,7 @@ def load_emoji_artists() -> EmojiArtists:
 
     >>> emoji = load_emoji_artists()
     >>> emoji.x.shape, emoji.y.shape, len(set(emoji.labels.tolist())), str(emoji.names[1000])
-    ((1906, 3072), (1906, 3072), 9, 'wrench')
+    ((1906, 3072), (1906, 3072), 9, 'clock face four oclock')
     """
     from importlib.resources import files
 
@@ -180,7 +180,7 @@ def load_emoji_artists() -> EmojiArtists:
         stored = {name: file[name] for name in file.files}
     views = [(stored[f"{artist}_palette"][stored[f"{artist}_pixels"]] / np.float32(255)).reshape(-1, 32 * 32 * 3)
              for artist in ("google", "twitter")]
-    # Without joiners, signs of gender and directions, and with a person in the place of a man, a woman, a boy or a girl.
+    # Without joiners, signs of gender and direction; a person for a man or a woman, a child for a boy or a girl.
     person = {"1F468": "1F9D1", "1F469": "1F9D1", "1F466": "1F9D2", "1F467": "1F9D2"}
     neutral = ["-".join(person.get(part, part) for part in code.split("-")
                         if part not in ("200D", "FE0F", "2640", "2642", "27A1")) for code in stored["code"].tolist()]

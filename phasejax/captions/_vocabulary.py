@@ -24,8 +24,9 @@ from phasejax._core.atomic_files import written_whole
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.validation import check_count
+from phasejax.captions._batch import PAD
 
-PAD, UNK, BOS, EOS, SEP = range(5)
+UNK, BOS, EOS, SEP = range(1, 5)  # `PAD` is 0
 # Bins of each statistic of an image, in the order in which they are written into a caption.
 STATISTICS = {"brightness": 6, "colour temperature": 3, "contrast": 4, "saturation": 4, "detail": 4, "balance": 3}
 STYLE_WORDS = ("sepia", "bluish", "amber", "greenish", "overexposed", "underexposed", "contrasty", "flat", "grainy",
