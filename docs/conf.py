@@ -19,7 +19,7 @@ release = version_of("phasejax")
 version = release
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "source_signatures", "public_names",
-              "mathml", "gallery", "measurements", "explorer_page", "site_checks"]
+              "linked_names", "mathml", "gallery", "measurements", "explorer_page", "site_checks"]
 exclude_patterns = ["_build", "_extensions"]
 nitpicky = True
 highlight_language = "none"  # of blocks that name none: what a command prints
@@ -36,8 +36,8 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 myst_heading_anchors = 4
 nb_execution_mode = "cache"  # cells that did not change are not run again; a fresh _build runs all
 nb_execution_in_temp = True
-nb_execution_raise_on_error = True
-nb_execution_timeout = 60
+nb_execution_show_tb = True
+nb_execution_timeout = 300
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # nothing is loaded from the network
 

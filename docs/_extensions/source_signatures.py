@@ -115,6 +115,8 @@ def link_type(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nod
             entry = objects[found[0]]
             return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, shown, found[0])
     written_in_full = target.startswith("phasejax.") and "._" not in target
+    if node.get("quiet"):
+        return shown
     return None if written_in_full or node["reftype"] not in ("obj", "class", "exc") else shown
 
 
