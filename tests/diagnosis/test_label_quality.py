@@ -133,7 +133,7 @@ def test_fewer_pairs_stand_beside_the_plan_and_the_ridge_beside_the_content(rows
 
 
 def test_an_absolute_ridge_depends_on_the_units():
-    # THEORY, section 7: 153 rows of 100 + 100 columns have 200 - 152 correlations of 1, which a ridge of 1e-6 hides
+    # 153 rows of 100 + 100 columns have 200 - 152 correlations of 1, which a ridge of 1e-6 hides
     # where the data are a thousand times smaller.
     x, y = np.random.default_rng(0).standard_normal((2, 153, 100))
     labels = x[:, :1]
