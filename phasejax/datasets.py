@@ -182,7 +182,8 @@ def load_emoji_artists() -> EmojiArtists:
              for artist in ("google", "twitter")]
     # Without joiners, signs of gender and direction; a person for a man or a woman, a child for a boy or a girl.
     person = {"1F468": "1F9D1", "1F469": "1F9D1", "1F466": "1F9D2", "1F467": "1F9D2"}
-    neutral = ["-".join(person.get(part, part) for part in code.split("-")
-                        if part not in ("200D", "FE0F", "2640", "2642", "27A1")) for code in stored["code"].tolist()]
+    neutral = [[person.get(part, part) for part in str(code).split("-")
+                if part not in ("200D", "FE0F", "2640", "2642", "27A1")] for code in stored["code"]]
     return EmojiArtists(*views, labels=stored["category"], subcategory=stored["subcategory"], names=stored["name"],
-                        code=stored["code"], group=np.unique(neutral, return_inverse=True)[1])
+                        code=stored["code"],
+                        group=np.unique(["-".join(one) for one in neutral], return_inverse=True)[1])

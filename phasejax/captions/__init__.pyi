@@ -3,12 +3,12 @@ from ._glyphs import FACES as FACES
 from ._glyphs import load_glyphs as load_glyphs
 from ._nuisance import MODES as MODES
 from ._nuisance import CaptionNuisance as CaptionNuisance
-from ._nuisance import normalise as normalise
-from ._nuisance import pixels as pixels
-from ._nuisance import present as present
-from ._nuisance import styles_of as styles_of
 from ._pairs import CaptionPairs as CaptionPairs
 from ._pairs import CaptionRows as CaptionRows
+from ._present import normalise as normalise
+from ._present import pixels as pixels
+from ._present import present as present
+from ._present import styles_of as styles_of
 from ._style_draw import StyleDraw as StyleDraw
 from ._styles import STYLE_GROUPS as STYLE_GROUPS
 from ._styles import STYLES as STYLES

@@ -52,6 +52,7 @@ def draw_styles(key: Key[Array, ""], index: Int[ArrayLike, "n"], level: Float[Ar
 
     Source: the published code of K26, section 4.3.
     """
+    level, jitter = jnp.asarray(level), jnp.asarray(jitter)
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.asarray(index))
     # One draw for all: programs that draw once compile in a fraction of the time.
     uniform = jax.vmap(lambda row: jax.random.uniform(row, (8, _GROUPS)))(keys)
