@@ -56,7 +56,7 @@ def age_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, 
         kid: Kepler identifiers, empty where there is none.
 
     Raises:
-        ValueError: it is no such table, repeats a star, or has none of these.
+        ValueError: it is no such table, gives a star two values, or has none of these.
     """
     table = _read(path, "KID", AGE, optional=("age_error",))
     ages = _numbers(path, table, AGE)
@@ -73,7 +73,8 @@ def binarity_of_stars(path: Path, kid: Shaped[np.ndarray, "n"]) -> Float[np.ndar
         kid: Kepler identifiers, empty where there is none.
 
     Raises:
-        ValueError: it is no such table, repeats a star, has a class that is no whole number, or has none of these.
+        ValueError: it is no such table, gives a star two values, has a class that is no whole number, or has none of
+            these.
     """
     table = _read(path, "KID", BINARITY)
     classes = _numbers(path, table, BINARITY)
@@ -148,13 +149,14 @@ def as_numbers(column: pd.Series, expected: str) -> Float[np.ndarray, "n"]:
 def _joined(path, table, values, kid, column):
     """The values of the stars, in their order."""
     (theirs,), _ = star_ids([table[0]["KID"]], [f"{path}: KID"])
-    named = theirs != ""
-    often, counts = np.unique(theirs[named], return_counts=True)
-    if (counts > 1).any():
-        raise ValueError(f"{path}: expected every KID once, got {often[counts.argmax()]} in {counts.max()} rows, "
-                         f"{np.sum(counts > 1)} repeated in all")
-    order = np.argsort(theirs[named], kind="stable")
-    sorted_ids, sorted_values = theirs[named][order], values[named][order]
+    rows = pd.DataFrame({"star": theirs, "value": values})[theirs != ""].drop_duplicates()
+    if (repeated := rows["star"].duplicated(keep=False)).any():
+        star, each = next(iter(rows[repeated].groupby("star", sort=True)["value"]))
+        several = " and ".join(f"{one:g}" for one in each)
+        raise ValueError(f"{path}: expected one {column} of each KID, got {several} of {star}, "
+                         f"{rows['star'][repeated].nunique()} such stars in all")
+    rows = rows.sort_values("star", kind="stable")
+    sorted_ids, sorted_values = rows["star"].to_numpy(str), rows["value"].to_numpy(float)
     found = np.full(len(kid), np.nan)
     if sorted_ids.size:
         place = np.minimum(np.searchsorted(sorted_ids, kid), len(sorted_ids) - 1)

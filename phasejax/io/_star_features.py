@@ -66,8 +66,8 @@ def read_star_features(folder: str | Path, instrument: str | None = None, *, age
 
     Raises:
         ValueError: in one line: a missing file, features of another length than their rows in meta or of another width
-            than in another part, a row that is not finite, a star or spectrum in two parts, a table that names a star
-            twice or none of these.
+            than in another part, a row that is not finite, a star or spectrum in two parts, a table that gives a
+            star two values, or names none of these.
 
     Source: K26, section 4, astrophysical data; the layout of its published features.
     """

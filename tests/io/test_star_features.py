@@ -110,6 +110,14 @@ def test_two_spectra_of_a_star_are_one_group(tmp_path, name):
     assert len(np.unique(found.groups)) == 159
 
 
+def test_an_age_that_stands_twice_counts_once(tmp_path):
+    def change(arrays, meta, ages, binarity):
+        return arrays, meta, pd.concat([ages[3:5], ages]), binarity
+
+    once = read_star_features(write_stars(tmp_path / "once"))
+    np.testing.assert_array_equal(changed(tmp_path, change).targets["age"], once.targets["age"])
+
+
 def test_an_age_without_an_error_does_not_count(tmp_path):
     def change(arrays, meta, ages, binarity):
         ages.iloc[5, 2] = np.nan
@@ -168,7 +176,8 @@ def kid_of_some_parts(arrays, meta, *_):
 
 
 def repeated_age(arrays, meta, ages, binarity):
-    return arrays, meta, pd.concat([ages, ages[3:4]]), binarity
+    return arrays, meta, pd.concat([ages, ages[3:5].assign(final_age=[9.5, 2.5])]), binarity
+
 
 
 def other_stars(arrays, meta, ages, binarity):
@@ -194,7 +203,7 @@ def text_age(arrays, meta, ages, binarity):
     (no_gaia, "meta_val.parquet: expected a column gaia_source_id, got KID"),
     (no_kid, "meta_train.parquet: expected a column KID, to join ages_dataset_gyro.csv with, got none"),
     (kid_of_some_parts, "meta_test.parquet: expected a column KID as in meta_train.parquet"),
-    (repeated_age, "ages_dataset_gyro.csv: expected every KID once, got 1006 in 2 rows, 1 repeated"),
+    (repeated_age, r"ages_dataset_gyro.csv: expected one final_age of each KID, got \S+ and 9.5 of 1006, 2 such stars"),
     (other_stars, "ages_dataset_gyro.csv: expected final_age of some of the 160 stars, got none"),
     (odd_class, "nss_dataset.csv: expected whole numbers from 0 on in binarity_class, got -1"),
     (text_age, "ages_dataset_gyro.csv: expected finite numbers in final_age, got 'old' in row 1"),
