@@ -1,3 +1,4 @@
+from ._coco import load_coco as load_coco
 from ._emoji import load_emoji as load_emoji
 from ._glyphs import FACES as FACES
 from ._glyphs import load_glyphs as load_glyphs
