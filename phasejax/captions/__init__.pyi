@@ -2,6 +2,7 @@ from ._coco import load_coco as load_coco
 from ._emoji import load_emoji as load_emoji
 from ._glyphs import FACES as FACES
 from ._glyphs import load_glyphs as load_glyphs
+from ._loader import load_batches as load_batches
 from ._nuisance import MODES as MODES
 from ._nuisance import CaptionNuisance as CaptionNuisance
 from ._pairs import CaptionPairs as CaptionPairs
