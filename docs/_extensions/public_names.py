@@ -58,6 +58,7 @@ class PublicNames(SphinxDirective):
         package = self.arguments[0]
         module = importlib.import_module(package)
         names = names_in(module)
+        self.env.note_dependency(f"{module.__file__}i")  # the stub that lists the names
         lines = [f".. automodule:: {package}", "", ".. list-table::", "   :class: names", "   :widths: 30 70", ""]
         for name in names:
             thing = getattr(module, name)
