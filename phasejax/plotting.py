@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from phasejax._core.checked_call import checked
+from phasejax._core.colours import OBJECTIVE_COLOURS as OBJECTIVE_COLOURS
 from phasejax._core.validation import check_array, check_choice, check_count, check_number, shown
 from phasejax.simulation import sweep
 from phasejax.theory import Regime, SpikedModel
@@ -28,7 +29,6 @@ from phasejax.theory import Regime, SpikedModel
 # The four can be told apart under protanopia, deuteranopia and tritanopia (a test measures it).
 REGIME_COLOURS = {Regime.NEITHER: "#F2F0EB", Regime.CA_ONLY: "#56B4E9",
                   Regime.CP_ONLY: "#E69F00", Regime.BOTH: "#5B4B8A"}
-OBJECTIVE_COLOURS = {"CA": "#0072B2", "CP": "#D55E00", "joint": "#009E73"}
 # Inches: one column, the text of a page with one column, two columns.
 FIGURE_WIDTHS = {"column": 3.25, "text": 5.5, "page": 6.75}
 # Seeds of which a band can be drawn; fewer are drawn one by one.

@@ -1,7 +1,7 @@
 """How long computations say how far they are: one callback for sweeps, trainings and comparisons.
 
 Every function that can take long has an argument `progress`: False for silence, True for bars on a
-terminal, or a function of the name of the task at hand, how many of its parts are done, and how many
+terminal or in a notebook, or a function of the name of the task at hand, how many of its parts are done, and how many
 there are. `print_progress` is such a function.
 """
 
@@ -37,7 +37,7 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
     """The callback that an argument `progress` stands for, with any bars closed at the end.
 
     Args:
-        progress: False for silence, True for bars on a terminal, or a callback.
+        progress: False for silence, True for bars on a terminal or in a notebook, or a callback.
 
     Yields:
         The callback to call with (task, done, total).
@@ -63,7 +63,7 @@ def reporting(progress: bool | ProgressCallback) -> Iterator[ProgressCallback]:
 
 @contextlib.contextmanager
 def progress_bars(whole: str | None = None, units_per_second: float | int | None = None) -> Iterator[ProgressCallback]:
-    """A callback that draws a bar for each task on a terminal, and says nothing elsewhere.
+    """A callback that draws a bar for each task on a terminal or below a notebook's cell, and says nothing elsewhere.
 
     Details in parentheses may change from call to call: `cp, epochs (loss 0.3)` and `cp, epochs (loss 0.2)`
     are one task.
@@ -74,12 +74,22 @@ def progress_bars(whole: str | None = None, units_per_second: float | int | None
         units_per_second: how many parts of `whole` a second is expected to take, where that is known: then the time
             left is shown from its first report.
     """
+    from phasejax._core.notebook_bars import NotebookBars, notebook_display  # which needs this module
+
+    if (display := notebook_display()) is not None:
+        in_notebook = NotebookBars(display, whole, units_per_second)
+        try:
+            yield in_notebook
+        finally:
+            in_notebook.close()
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    # Kernels of notebooks set FORCE_COLOR, with which a pipe would count as a terminal too.
+    if not console.is_terminal or not (console.is_jupyter or sys.stderr.isatty()):
         yield no_progress
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[parts]}"), TimeElapsedColumn(),

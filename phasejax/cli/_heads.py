@@ -113,7 +113,7 @@ class Heads:
         with written_together() as place:
             self.files.write(place, found)
             self.files.draw(place, plot_heads, found)
-            if self.save:
+            if self.save and found.heads is not None:
                 found.heads.save(place(self.save))
         self.files.say_written(self.save)
         print(printable(found.summary()))

@@ -1,13 +1,10 @@
-"""The figure of a plan: probability and expected label content against the number of pairs."""
+"""The figure of a plan as a file."""
 
-import math
 from pathlib import Path
 
-from phasejax.plotting import OBJECTIVE_COLOURS, new_figure, paper_style
+from phasejax.plotting import new_figure, paper_style
 from phasejax.theory import Plan
-from phasejax.theory._label_content import KEPT
-
-_COLOURS = {**OBJECTIVE_COLOURS, "CP y->x": "#CC79A7"}
+from phasejax.theory._plan_figure import draw_plan as draw_on
 
 
 def draw_plan(found: Plan, path: Path, kind: str) -> None:
@@ -20,22 +17,6 @@ def draw_plan(found: Plan, path: Path, kind: str) -> None:
     """
     with paper_style():
         figure = new_figure("text", height=2.8)
-        ax = figure.subplots()
-        what = "the regime is right" if found.error is None else f"{found.objective} reaches the error"
-        ax.plot(found.n, found.probabilities, color="black", linewidth=2, label=f"probability that {what}")
-        for name, content in found.expected.items():
-            ax.plot(found.n, content, color=_COLOURS[name], linestyle="--", label=f"expected label content of {name}")
-        ax.axhline(found.probability, color="0.5", linewidth=0.8)
-        ax.axhline(KEPT if found.error is None else 1 - found.error, color="0.5", linewidth=0.8, linestyle=":")
-        title = "never" if found.pairs is None else f"{found.pairs} pairs"
-        if found.pairs is not None:
-            ax.axvline(found.pairs, color="0.5", linewidth=0.8)
-        if found.ranges and math.isfinite(found.ranges["pairs"][0]):
-            low, high = found.ranges["pairs"]
-            right = min(high, ax.get_xlim()[1])
-            ax.axvspan(low, right, color="0.85", zorder=0, label=f"pairs, level {found.range_level:g}, by the pilot")
-            ax.set_xlim(min(low, float(found.n[0])), max(right, float(found.n[-1])))
-        ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="pairs n", ylabel="probability, content",
-               title=f"{found.aim}, probability {found.probability:g}: {title}")
+        draw_on(found, figure.subplots(), legend=False)
         figure.legend(loc="outside lower center", ncols=2)
         figure.savefig(path, format=kind)

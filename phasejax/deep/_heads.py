@@ -10,7 +10,7 @@ brings out what the labels measure. Read `_heads_rows` and `_heads_parts` first 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -169,7 +169,7 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
             rows, lambda task, done, total: tell(f"with confounders: {task}", done, total)).scores
         found = work(cleaned, tell)
         return replace(found, data=rows, before=before, confounders=about, warnings=(*found.warnings, *warnings),
-                       heads=replace(found.heads, confounders=removal))
+                       heads=replace(cast(Heads, found.heads), confounders=removal))
 
 
 def _settings(base, grid):

@@ -1,18 +1,23 @@
 """What `train_heads` found: a score for each objective, target and probe, with how it was trained and chosen."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from phasejax._core.digits import significant, with_interval
-from phasejax._core.serialise import lines_of_lists, plain, schema
-from phasejax._version import __version__
+from phasejax._core.overview import Overview
+from phasejax._core.records import Record
 from phasejax.deep._heads_rows import HeadRows
 from phasejax.deep._heads_saved import Heads
 from phasejax.io._confounder_coding import confounder_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Targets of which a notebook shows the scores side by side.
+_TARGETS_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class HeadPrediction:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedHeads:
+class TrainedHeads(Record):
     """Heads on frozen features, with what probes say of them (`train_heads`).
 
     Args:
@@ -112,8 +117,8 @@ class TrainedHeads:
         confidence: level of the intervals.
         scores: of all objectives, targets and probes.
         trained: how each objective was trained.
-        heads: the encoders, to embed new features.
-        data: the matched rows with their targets and parts.
+        heads: the encoders, to embed new features; None where the scores were read back (`load_heads` reads networks).
+        data: the matched rows with their targets and parts; None likewise.
         before: scores where confounders are left in; empty where there are none, or heads were trained before.
         confounders: what was removed as known nuisance: names, number of levels of each class (0 of real values), and
             the shares of each view's variance among the training rows that it explains, less those by chance; None
@@ -140,13 +145,15 @@ class TrainedHeads:
     confidence: float
     scores: tuple[HeadScore, ...]
     trained: tuple[TrainedObjective, ...]
-    heads: Heads
-    data: HeadRows
+    heads: Heads | None = None
+    data: HeadRows | None = None
     before: tuple[HeadScore, ...] = ()
     confounders: dict[str, Any] | None = None
     predictions: tuple[HeadPrediction, ...] = ()
     warnings: tuple[str, ...] = ()
     computed_on: dict[str, str] | None = None
+
+    _kind, _unsaved = "phasejax.heads", ("heads", "data")
 
     def score(self, objective: str, target: str | None = None, probe: str | None = None) -> HeadScore:
         """One of the scores.
@@ -179,16 +186,52 @@ class TrainedHeads:
             lines += [f"  {one.objective:<20} {_with_interval(one):<24} {one.columns} columns{self._others(one)}"
                       for one in own]
             lines += [f"  {line}" for one in self.predictions if one.target == name for line in _foretold(one)]
-        parts = ", ".join(f"{count} to {verb}" for count, verb in zip(
-            self.rows.values(), ("train", "validate", "test"), strict=True))
-        groups = "" if self.groups is None else f" in {self.groups} groups"
         if self.confounders is not None:
             shares = ", ".join(f"{100 * max(self.confounders[f'{view}_share'], 0):.0f}% of {view}" for view in "xy")
             named = confounder_words(self.confounders["names"], self.confounders["levels"])
             lines.append(f"removed {named}: explained {shares} among the rows to train on")
-        lines.append(f"n = {self.n}{groups} ({parts}), d_x = {self.d_x}, d_y = {self.d_y}, "
-                     f"bottleneck = {self.bottleneck}, {self.seeds} seed{'s' * (self.seeds > 1)}")
-        return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
+        return "\n".join([*lines, self._rows_in_words(), *(f"Warning: {warning}" for warning in self.warnings)])
+
+    def _rows_in_words(self) -> str:
+        parts = ", ".join(f"{count} to {verb}" for count, verb in zip(
+            self.rows.values(), ("train", "validate", "test"), strict=True))
+        groups = "" if self.groups is None else f" in {self.groups} groups"
+        return (f"n = {self.n}{groups} ({parts}), d_x = {self.d_x}, d_y = {self.d_y}, "
+                f"bottleneck = {self.bottleneck}, {self.seeds} seed{'s' * (self.seeds > 1)}")
+
+    def _overview(self) -> Overview:
+        """Main scores: a row for each objective, a column for each of the first targets."""
+        targets = list(self.targets)[:_TARGETS_SHOWN]
+        main = {(one.objective, one.target): one for one in self.scores if one.main}
+        names = list(dict.fromkeys(one.objective for one in self.scores))
+        heads = [f"{name}{', leakage' * self.targets[name]['nuisance']}: "
+                 f"{next(one.metric for one in self.scores if one.target == name and one.main)}" for name in targets]
+        more = len(self.targets) - len(targets)
+        return Overview(
+            kind="Heads", answer="Scores on rows that nothing has seen",
+            columns=("objective", *heads),
+            note=self._rows_in_words() + f"; {more} more targets in to_frame()" * (more > 0),
+            rows=[[name, *(_with_interval(main[name, target]) if (name, target) in main else "" for target in targets)]
+                  for name in names],
+            facts={one.target: " ".join(_foretold(one)) for one in self.predictions[:_TARGETS_SHOWN]},
+            warnings=self.warnings)
+
+    def plot(self, ax: "Axes | None" = None, *, target: str | None = None) -> "Axes":
+        """Draw the main scores of a target with their intervals; `plot_heads` draws all targets.
+
+        Args:
+            ax: where to draw; new axes by default.
+            target: its name; the first one by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ValueError: there is no such target.
+        """
+        from phasejax.deep._heads_plot import draw_target
+
+        return draw_target(self, ax, target)
 
     def to_frame(self) -> pd.DataFrame:
         """The scores as a table, one in each row; scores of single seeds are left to `to_dict`.
@@ -217,17 +260,6 @@ class TrainedHeads:
         before = self._before(score)
         return ("" if itself is None else f"; by itself {significant(itself.value)}") + \
             ("" if before is None else f"; with confounders {_with_interval(before)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """All but the networks and the rows as plain Python objects; infinity and NaN become strings."""
-        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("heads", "data")}
-        for name in ("scores", "trained", "before", "predictions"):
-            found[name] = [asdict(one) for one in found[name]]
-        return {**schema("phasejax.heads", 1), "phasejax_version": __version__, **plain(found)}
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return lines_of_lists(json.dumps(self.to_dict(), indent=2, allow_nan=False)) + "\n"
 
 
 def _with_interval(one: HeadScore) -> str:

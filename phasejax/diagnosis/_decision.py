@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 
+from phasejax._core.axes import axes_or_new
+from phasejax._core.colours import OBJECTIVE_COLOURS
+from phasejax._core.digits import significant
+from phasejax._core.overview import Overview
+from phasejax._core.records import Record
 from phasejax.diagnosis._representations import MEASURED, NAMES, known_names
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from phasejax.diagnosis._fair_scores import FairScores
 
 # Probability from which a choice counts as decided.
@@ -26,7 +34,7 @@ DECIDED_WITHIN, SURE = 0.95, 0.95
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Record):
     """The best of several representations.
 
     Args:
@@ -52,6 +60,47 @@ class Choice:
     scores: dict[str, float]
     equal: tuple[str, ...]
     needed: str
+
+    _kind = "phasejax.choice"
+
+    @property
+    def certainty(self) -> str:
+        """Whether the choice is sure or decided, or what would decide it, in words."""
+        return "sure" if self.sure else "decided" if self.decided else f"undecided; would settle it: {self.needed}"
+
+    def _overview(self) -> Overview:
+        ranked = sorted(self.among, key=lambda one: self.expected_loss[one])
+        return Overview(
+            kind="Choice", answer=f"{self.name} ({self.certainty})", best=frozenset([ranked.index(self.name)]),
+            columns=("choice", "score", "expected loss"),
+            rows=[(one, significant(self.scores[one]), significant(self.expected_loss[one], 2)) for one in ranked],
+            facts={"As good": ", ".join(self.equal)} if self.equal else {},
+            note=f"No other is better with probability {significant(self.probability, 2)}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each name: score, expected loss, and whether it is the choice or as good."""
+        return pd.DataFrame({"name": self.among, "score": [self.scores[one] for one in self.among],
+                             "expected_loss": [self.expected_loss[one] for one in self.among],
+                             "chosen": [one == self.name for one in self.among],
+                             "equal": [one in self.equal for one in self.among]})
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the scores of what was compared, with a line as long as the expected loss of each.
+
+        Args:
+            ax: where to draw; new axes by default.
+
+        Returns:
+            The axes.
+        """
+        ax = axes_or_new(ax, height=0.8 + 0.3 * len(self.among))
+        for row, one in enumerate(self.among):
+            colour = OBJECTIVE_COLOURS.get(one.split()[0], "0.35")
+            ax.plot([self.scores[one], self.scores[one] + self.expected_loss[one]], [row, row], color=colour)
+            ax.plot(self.scores[one], row, "o", color=colour, markersize=8 if one == self.name else 5)
+        ax.set(yticks=range(len(self.among)), yticklabels=[one.replace("->", "→") for one in self.among],
+               ylim=(len(self.among) - 0.5, -0.5), xlabel="score; line: expected loss")
+        return ax
 
 
 def choose(scores: "FairScores", among: Sequence[str]) -> Choice:

@@ -5,14 +5,15 @@ moments the ratios and parameters of the spiked model (`_drift_tests`), with Hol
 regime has moved when both diagnoses are sure of theirs and the two differ.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import p_value, significant, with_interval
-from phasejax._core.serialise import plain, schema
+from phasejax._core.overview import Overview
+from phasejax._core.records import Record
 from phasejax._version import __version__
 from phasejax.diagnosis._baseline import (
     check_comparable,
@@ -72,7 +73,7 @@ class ParameterChange:
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(Record):
     """Everything that may have changed since a baseline, with tests (`detect_drift`).
 
     Args:
@@ -106,6 +107,8 @@ class Drift:
     groups_before: int | None = None
     groups_now: int | None = None
 
+    _kind = "phasejax.drift"
+
     @property
     def regime_moved(self) -> bool:
         """Whether both regimes are stated, they differ, and one has changed with a probability above 1 - level.
@@ -131,26 +134,43 @@ class Drift:
 
     def summary(self) -> str:
         """The comparison as lines of text; an asterisk marks what moved beyond chance."""
-        moved = ["the regime"] * self.regime_moved + [change.name for change in self.changes if change.beyond]
         width = max(20, *(len(change.name) + 1 for change in self.changes))
-        left_out = sum(not change.compared for change in self.changes)
-        of_all = f", {left_out} of {len(self.changes)} numbers not compared" if left_out else ""
-        changed = ("" if self.regime_changed is None else
-                   f", changed with probability {significant(self.regime_changed, 2)}")
-        lines = [
-            f"{'Drift':<{width}} {'yes: ' + ', '.join(moved) if moved else 'none beyond chance'} "
-            f"(level {self.level:g}{of_all})",
-            f"{'*' * self.regime_moved + 'Regime':<{width}} "
-            f"{_words(self.regime_before, self.probabilities_before, self.unseen_before)} -> "
-            f"{_words(self.regime_now, self.probabilities_now, self.unseen_now)}{changed}"]
+        lines = [f"{'Drift':<{width}} {self._answer()}",
+                 f"{'*' * self.regime_moved + 'Regime':<{width}} {self._regimes_in_words()}"]
         lines += [f"{'Shared signal ' + when:<{width}} {reason}" for when, reason in
                   (("before", self.unseen_before), ("now", self.unseen_now)) if reason]
         for c in self.changes:
             test = f"z = {c.z:+.1f}, adjusted p {p_value(c.adjusted)}" if c.compared else "not compared"
             lines.append(f"{'*' * c.beyond + c.name:<{width}} {_interval(c.before)} -> {_interval(c.now)}   {test}")
-        groups = "" if self.groups_now is None else f" in {self.groups_before} -> {self.groups_now} groups"
-        lines.append(f"{'rows':<{width}} {self.n_before} -> {self.n_now}{groups}")
+        lines.append(f"{'rows':<{width}} {self._rows_in_words()}")
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
+
+    def _answer(self) -> str:
+        moved = ["the regime"] * self.regime_moved + [change.name for change in self.changes if change.beyond]
+        left_out = sum(not change.compared for change in self.changes)
+        of_all = f", {left_out} of {len(self.changes)} numbers not compared" if left_out else ""
+        return f"{'yes: ' + ', '.join(moved) if moved else 'none beyond chance'} (level {self.level:g}{of_all})"
+
+    def _regimes_in_words(self) -> str:
+        changed = ("" if self.regime_changed is None else
+                   f", changed with probability {significant(self.regime_changed, 2)}")
+        return (f"{_words(self.regime_before, self.probabilities_before, self.unseen_before)} -> "
+                f"{_words(self.regime_now, self.probabilities_now, self.unseen_now)}{changed}")
+
+    def _rows_in_words(self) -> str:
+        groups = "" if self.groups_now is None else f" in {self.groups_before} -> {self.groups_now} groups"
+        return f"{self.n_before} -> {self.n_now}{groups}"
+
+    def _overview(self) -> Overview:
+        """The changes, those beyond chance first, and then by their size in standard errors."""
+        changes = sorted(self.changes, key=lambda one: (not one.beyond, not one.compared, -abs(one.z)))
+        return Overview(
+            kind="Drift", answer=self._answer(), columns=("quantity", "before", "now", "z", "adjusted p"),
+            rows=[(one.name, _interval(one.before), _interval(one.now),
+                   *((f"{one.z:+.1f}", p_value(one.adjusted).removeprefix("= ")) if one.compared else ("-", "-")))
+                  for one in changes],
+            best=frozenset(place for place, one in enumerate(changes) if one.beyond),
+            facts={"Regime": self._regimes_in_words(), "Rows": self._rows_in_words()}, warnings=self.warnings)
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each name: both estimates with their intervals, and the fields of `ParameterChange`."""
@@ -163,21 +183,17 @@ class Drift:
                          **{name: getattr(change, name) for name in ("z", "p", "adjusted", "beyond", "compared")}})
         return pd.DataFrame(rows)
 
-    def to_dict(self) -> dict:
-        """All fields and derived answers as plain Python objects.
-
-        A regime that is not stated is "undecided", one that does not exist is "none".
-        """
+    def _derived(self) -> dict[str, Any]:
+        """Derived answers; a regime that is not stated is "undecided", one that does not exist is "none"."""
         regimes = {name: regime.value if regime else "none" if unseen else "undecided" for name, regime, unseen in
                    (("regime_before", self.regime_before, self.unseen_before),
                     ("regime_now", self.regime_now, self.unseen_now))}
-        return plain({**schema("phasejax.drift", 1), "phasejax_version": __version__, "moved": self.moved,
-                      "regime_moved": self.regime_moved,
-                      **asdict(self), **regimes})
+        return {"moved": self.moved, "regime_moved": self.regime_moved, **regimes}
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+    @classmethod
+    def _fields_of(cls, saved: dict[str, Any]) -> dict[str, Any]:
+        return {name: None if name in ("regime_before", "regime_now") and value in ("none", "undecided") else value
+                for name, value in saved.items()}
 
 
 @checked

@@ -31,7 +31,12 @@ def compare_heads(found: TrainedHeads, *, progress: bool | ProgressCallback = Fa
 
     Returns:
         The same with `predictions`, one for each target that is no nuisance.
+
+    Raises:
+        ValueError: scores that were read back, without their rows.
     """
+    if found.data is None:
+        raise ValueError("found: expected heads with their rows, got scores that were read back without them")
     rows, predictions = found.data, []
     seen = np.flatnonzero((rows.part == 0) | (rows.part == 1))
     targets = [target for target in rows.targets if not target.nuisance]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from phasejax._core.axes import axes_or_new
 from phasejax._core.checked_call import checked
 from phasejax.diagnosis._label_quality_result import REGIMES, LabelQuality, QualityLevel
 from phasejax.plotting import OBJECTIVE_COLOURS, REGIME_COLOURS, new_figure, paper_style
@@ -65,6 +66,21 @@ def plot_label_quality(found: LabelQuality, figure: Figure | None = None) -> Fig
             axes[2 * row + 1, 0].set_ylabel("fraction,\ndecision")
     figure.legend(handles=_handles(found, decided), ncols=5, frameon=False, loc="outside lower center")
     return figure
+
+
+def draw_change(found: LabelQuality, ax: Axes | None, by: str | None) -> Axes:
+    """Draw the regimes of one kind of change, with a legend (`LabelQuality.plot`)."""
+    panels = {levels[-1].by: (title, levels) for title, levels in reversed(list(_panels(found)))}
+    by = next(reversed(panels)) if by is None else by
+    if by not in panels:
+        raise ValueError(f"by: expected one of {', '.join(reversed(panels))}, got {by}")
+    ax = axes_or_new(ax)
+    title, levels = panels[by]
+    _draw_regimes(ax, found, levels)
+    ax.set(title=title, xlabel=_TITLES[by], ylabel="fraction of repeats")
+    ax.legend(handles=_handles(found, False), frameon=False, fontsize="small", loc="upper left",
+              bbox_to_anchor=(1.0, 1.0))
+    return ax
 
 
 def _panels(found):

@@ -1,19 +1,21 @@
 """The answer of `label_quality`: regime, its probability and decision for labels of each quality."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from phasejax._core.checked_call import checked
-from phasejax._core.serialise import lines_of_lists, plain, schema
+from phasejax._core.overview import Overview
+from phasejax._core.records import Record
 from phasejax._version import __version__
 from phasejax.theory import Regime
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 REGIMES = tuple(one.value for one in Regime)
 OBJECTIVES = ("CA", "CP", "CP y->x")
@@ -117,7 +119,7 @@ class QualityLevel:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LabelQuality:
+class LabelQuality(Record):
     """How regime, its probability and decision depend on the quality and number of labels; see `label_quality`.
 
     Args:
@@ -155,6 +157,8 @@ class LabelQuality:
     warnings: tuple[str, ...] = ()
     phasejax_version: str = __version__
     computed_on: dict[str, str] | None = None
+
+    _kind = "phasejax.label_quality"
 
     @property
     def conclusions(self) -> tuple[str, ...]:
@@ -199,13 +203,27 @@ class LabelQuality:
             row["detail"] = level.detail
             yield {**row, **{f"about {name}": value for name, value in level.about.items()}}
 
-    @checked
-    def to_dict(self) -> dict[str, Any]:
-        """All fields and the conclusions as plain Python objects; infinity and NaN become text."""
-        return {**schema("phasejax.label_quality", 1), "phasejax_version": self.phasejax_version,
-                "conclusions": list(self.conclusions), **plain(asdict(self))}
+    def _derived(self) -> dict[str, Any]:
+        return {"conclusions": list(self.conclusions)}
 
-    @checked
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return lines_of_lists(json.dumps(self.to_dict(), indent=2, allow_nan=False)) + "\n"
+    def _overview(self) -> Overview:
+        from phasejax.diagnosis._label_quality_words import overview
+
+        return overview(self)
+
+    def plot(self, ax: "Axes | None" = None, *, by: str | None = None) -> "Axes":
+        """Draw the fractions of repeats with each regime, for one kind of change; `plot_label_quality` draws all.
+
+        Args:
+            ax: where to draw; new axes by default.
+            by: the kind of change, as in `QualityLevel`; the first by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ValueError: nothing was changed in this way.
+        """
+        from phasejax.diagnosis._label_quality_plot import draw_change
+
+        return draw_change(self, ax, by)

@@ -6,6 +6,7 @@ from itertools import groupby
 from math import isfinite
 
 from phasejax._core.digits import significant
+from phasejax._core.overview import Overview
 from phasejax.diagnosis._label_quality_result import LabelQuality, QualityLevel
 
 TITLES = {"noise": "Noise", "coarsening": "Coarser classes", "reassignment": "Wrong classes",
@@ -18,6 +19,22 @@ def summary(found: LabelQuality) -> str:
     """The labels as given, a line for each level, the conclusions and the warnings."""
     lines = [_as_given(found), *(_line(found, level) for level in found.levels), *conclusions(found)]
     return "\n".join([*lines, *(f"Warning: {one}" for one in found.warnings)])
+
+
+def overview(found: LabelQuality) -> Overview:
+    """A row for each level: the regime and the decision of most repeats, and the score of x and y."""
+    rows = []
+    for level in found.levels:
+        said = [("differ" if value == "split" else str(value or none), count) for (value, count), none in
+                ((level.most("regime"), "not stated"), (level.most("decision"), "undecided"))]
+        score = level.mean(lambda one: one.scores.get("x and y", float("nan")))
+        total = len(level.outcomes)
+        rows.append((f"{level.by}: {level.name}", *(f"{word} ({count} of {total})" for word, count in said),
+                     significant(score, 2) if isfinite(score) else "-"))
+    said = [one.partition(": ") for one in conclusions(found)]
+    return Overview(kind="Label quality", answer=_as_given(found), rows=rows, warnings=found.warnings,
+                    columns=("labels", "regime", "decision", "score of x and y"),
+                    facts={about: text for about, _, text in said})
 
 
 def conclusions(found: LabelQuality) -> Iterator[str]:

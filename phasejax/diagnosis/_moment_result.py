@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -13,16 +13,21 @@ from jaxtyping import Float
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant, with_interval
+from phasejax._core.overview import Overview, Shown
 from phasejax._core.serialise import from_text, lines_of_lists
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document, table
 from phasejax.diagnosis._estimates import RATIOS, Estimate, likeliest
 from phasejax.diagnosis._label_rows import labels_in_words
+from phasejax.diagnosis._overviews import overview_of_moments
 from phasejax.diagnosis._predicted_scores import PredictedScores
 from phasejax.diagnosis._recommendation import best_objective, recommendation
 from phasejax.diagnosis._saved import diagnosis_fields
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.theory import Regime, SpikedModel, nearest_boundary, regime
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Reduced chi-squared above which no spiked model describes the data.
 BAD_FIT = 3.0
@@ -47,7 +52,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MomentDiagnosis:
+class MomentDiagnosis(Shown):
     """Where a data set lies in the phase diagram, how sure that is, and what to train.
 
     Saved with its draws (`to_json(draws=True)`) and read back (`from_json`, `load_baseline`) it is the baseline that
@@ -247,13 +252,33 @@ class MomentDiagnosis:
             scores = ", ".join(f"{s.name} {with_interval(s.value, s.low, s.high)}"
                                for s in self.predicted_scores.ranking())
             lines.append(f"Predicted {self.predicted_scores.metric}, {self.k} components: {scores}")
-        counted = "counted from the labels" if self.k_estimated else "as given"
-        groups = "" if self.groups is None else f" in {self.groups} groups"
-        lines.append(f"data             n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
-                     f"d_y = {self.d_y}, {labels_in_words(self.kind, self.label_columns)}, k = {self.k} ({counted})")
+        lines.append(f"data             {self._data_in_words()}")
         lines += [f"Warning: {warning}" for warning in self.warnings]
         level = f"Intervals        {100 * self.confidence:.4g}%; method {self.method}"
         return "\n".join([*lines, level, self.recommendation])
+
+    def _data_in_words(self) -> str:
+        counted = "counted from the labels" if self.k_estimated else "as given"
+        groups = "" if self.groups is None else f" in {self.groups} groups"
+        return (f"n = {self.n}{groups}, labelled = {self.labelled}, d_x = {self.d_x}, "
+                f"d_y = {self.d_y}, {labels_in_words(self.kind, self.label_columns)}, k = {self.k} ({counted})")
+
+    def _overview(self) -> Overview:
+        return overview_of_moments(self)
+
+    def plot(self, ax: "Axes | None" = None, *, spectrum: Literal["ca", "cp", "cp_reverse"] = "ca") -> "Axes":
+        """Draw one of the classified spectra; `plot_diagnosis` draws all of them.
+
+        Args:
+            ax: where to draw; new axes by default.
+            spectrum: that of alignment, of prediction of y, or of x.
+
+        Returns:
+            The axes of the values.
+        """
+        from phasejax.diagnosis._plots import draw_spectrum
+
+        return draw_spectrum(self, ax, spectrum)
 
     def to_frame(self) -> pd.DataFrame:
         """Ratios, parameters, probabilities and scores as a table: quantity, k, source, value, low and high."""

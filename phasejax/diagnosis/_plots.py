@@ -9,8 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from phasejax._core.axes import axes_or_new
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
+from phasejax._core.validation import check_choice
 from phasejax.diagnosis._moment_result import MomentDiagnosis
 from phasejax.diagnosis._representations import RAW
 from phasejax.diagnosis._result import Diagnosis
@@ -81,6 +83,40 @@ def plot_diagnosis(diagnosis: Diagnosis | MomentDiagnosis | SpectralDiagnosis, f
     return _plot_decision(diagnosis, figure) if isinstance(diagnosis, Diagnosis) else _plot_spectra(diagnosis, figure)
 
 
+def draw_decision(diagnosis: Diagnosis, ax: Axes | None, what: str) -> Axes:
+    """Draw the scores of a diagnosis, or its label content (`Diagnosis.plot`)."""
+    check_choice("what", what, ("scores", "content"))
+    if what == "content":
+        ax = axes_or_new(ax, height=3.4)
+        plot_content(ax, diagnosis.content, diagnosis.directions if diagnosis.k is None else diagnosis.k)
+        return ax
+    if not diagnosis.scores:
+        raise ValueError("what: expected 'content' of a diagnosis without scores, got 'scores'")
+    diagnosis.scores[-1].draws.of  # noqa: B018 (an error in one line before anything is drawn)
+    ax = axes_or_new(ax, height=3.8 if diagnosis.seen else 1.6, width=6.5)
+    plot_fair_scores(ax, diagnosis.scores[-1], view_words(diagnosis).labels, () if diagnosis.seen else RAW)
+    return ax
+
+
+def draw_spectrum(diagnosis: SpectralDiagnosis | MomentDiagnosis, ax: Axes | None, spectrum: str) -> Axes:
+    """Draw one classified spectrum of a diagnosis with its separation ratio (`SpectralDiagnosis.plot`)."""
+    check_choice("spectrum", spectrum, ("ca", "cp", "cp_reverse"))
+    title, found, ylabel, symbol, delta = _panels(diagnosis)[("ca", "cp", "cp_reverse").index(spectrum)]
+    ax = axes_or_new(ax)
+    plot_spectrum(ax, found, ylabel)
+    ax.set_title(f"{title}: ${symbol} = {_number(delta)}$")
+    return ax
+
+
+def _panels(diagnosis: SpectralDiagnosis | MomentDiagnosis) -> tuple[tuple, ...]:
+    """Of each spectrum its title, the spectrum, what its values are, and its ratio with a symbol."""
+    return (
+        ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
+        ("Prediction of y", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
+        ("Prediction of x", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP}\ y\to x}",
+         diagnosis.delta_cp_reverse))
+
+
 def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:
     """Scores on the left, label content on the right, as far as there are any."""
     title = diagnosis.verdict.replace("->", "→").replace("R2", "R²")
@@ -106,12 +142,7 @@ def _plot_decision(diagnosis: Diagnosis, figure: Figure) -> Figure:
 
 def _plot_spectra(diagnosis: SpectralDiagnosis | MomentDiagnosis, figure: Figure) -> Figure:
     """The three classified spectra with separation ratios above the panels and the regime above all."""
-    panels = (
-        ("Alignment", diagnosis.ca, "canonical correlation", r"\Delta_{\mathrm{CA}}", diagnosis.delta_ca),
-        ("Prediction of y", diagnosis.cp, "singular value of A", r"\Delta_{\mathrm{CP}}", diagnosis.delta_cp),
-        ("Prediction of x", diagnosis.cp_reverse, "singular value of A", r"\Delta_{\mathrm{CP}\ y\to x}",
-         diagnosis.delta_cp_reverse))
-    for ax, (title, spectrum, ylabel, symbol, delta) in zip(figure.subplots(1, 3), panels, strict=True):
+    for ax, (title, spectrum, ylabel, symbol, delta) in zip(figure.subplots(1, 3), _panels(diagnosis), strict=True):
         twin = plot_spectrum(ax, spectrum, ylabel)
         if ax is not figure.axes[2]:
             twin.set_ylabel("")

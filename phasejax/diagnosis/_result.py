@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant, with_interval
+from phasejax._core.overview import Overview, Shown
+from phasejax._core.records import check_schema
 from phasejax._core.serialise import from_text, lines_of_lists, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._confounders import RemovedConfounders
@@ -18,6 +20,7 @@ from phasejax.diagnosis._document import document, table
 from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._label_rows import labels_in_words
 from phasejax.diagnosis._moment_result import MomentDiagnosis
+from phasejax.diagnosis._overviews import overview_of_content
 from phasejax.diagnosis._representations import MEASURED
 from phasejax.diagnosis._shared_signal import SharedSignal
 from phasejax.diagnosis._spectra_summary import SpectraSummary
@@ -25,9 +28,12 @@ from phasejax.diagnosis._uses import OBJECTIVES, Use, uses_of
 from phasejax.diagnosis._view_words import view_words
 from phasejax.theory import Regime
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """What to train on a paired data set, which regime it is in at this number of rows, and how sure that is.
 
     Saved (`to_json`) and read back (`from_json`, `load_baseline`) it is the baseline that later data are
@@ -85,6 +91,8 @@ class Diagnosis:
         """
         if not isinstance(saved, dict) or not isinstance(saved.get("phasejax_version"), str) or "method" not in saved:
             raise ValueError("expected a diagnosis written by phasejax, got another object")
+        if "schema" in saved:  # which the first versions did not write
+            check_schema(saved, "phasejax.diagnosis", 1)
         if saved["method"] != "content":
             raise ValueError(f"expected a diagnosis of method content, got {saved['method']}")
         return restored(cls, saved)
@@ -228,6 +236,26 @@ class Diagnosis:
         ratios = ", ".join(f"{label} {with_interval(e.value, e.low, e.high)}" for label, e in
                            (("Delta_CA", fit.estimates["delta_ca"]), ("Delta_CP", fit.estimates["delta_cp"])))
         return f"{fit.verdict}; {ratios}"
+
+    def _overview(self) -> Overview:
+        return overview_of_content(self)
+
+    def plot(self, ax: "Axes | None" = None, *, what: Literal["scores", "content"] = "scores") -> "Axes":
+        """Draw the scores of what can be trained or kept, or the label content; `plot_diagnosis` draws both.
+
+        Args:
+            ax: where to draw; new axes by default.
+            what: "scores", at the widest k where there are several, or "content" against the number of components.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ValueError: there are no scores, or they were saved without their draws.
+        """
+        from phasejax.diagnosis._plots import draw_decision
+
+        return draw_decision(self, ax, what)
 
     def to_frame(self) -> pd.DataFrame:
         """Label content, scores and parameters of the fit as a table: quantity, k, source, value, low and high.

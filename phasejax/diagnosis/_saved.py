@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from phasejax._core.input_files import check_memory, check_regular_file
+from phasejax._core.records import check_schema
 from phasejax._core.serialise import restored
 from phasejax._version import __version__
 from phasejax.diagnosis._bootstrap import ColumnScores
@@ -73,6 +74,8 @@ def diagnosis_fields(saved: Any, *, origin: str, finite: bool = False) -> dict[s
     """
     if not isinstance(saved, dict) or not isinstance(saved.get("phasejax_version"), str) or "method" not in saved:
         raise ValueError(f"expected a diagnosis written by phasejax, got another {origin}")
+    if "schema" in saved:  # which the first versions did not write
+        check_schema(saved, "phasejax.diagnosis", 1)
     if saved["method"] != "moments":
         raise ValueError(f"expected a diagnosis of method moments, got {saved['method']}")
     try:

@@ -5,21 +5,29 @@ Source: K26, Algorithm 1.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
 import pandas as pd
 
+from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
+from phasejax._core.overview import Overview, Shown
+from phasejax._core.records import check_schema
+from phasejax._core.serialise import from_text, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document
+from phasejax.diagnosis._overviews import overview_of_spectra
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.theory import Regime, SpikedModel, delta_ca, delta_cp
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 @dataclass(frozen=True)
-class SpectralDiagnosis:
+class SpectralDiagnosis(Shown):
     """The place of a data set in the phase diagram by the published algorithm.
 
     Args:
@@ -156,6 +164,45 @@ class SpectralDiagnosis:
                                         "value": one.values, "r2": one.r2, "is_signal": one.is_signal})
                           for name, one in (("ca", self.ca), ("cp", self.cp), ("cp_reverse", self.cp_reverse),
                                             ("pls", self.pls))], ignore_index=True)
+
+    def _overview(self) -> Overview:
+        return overview_of_spectra(self)
+
+    def plot(self, ax: "Axes | None" = None, *, spectrum: Literal["ca", "cp", "cp_reverse"] = "ca") -> "Axes":
+        """Draw one of the classified spectra; `plot_diagnosis` draws all of them.
+
+        Args:
+            ax: where to draw; new axes by default.
+            spectrum: that of alignment, of prediction of y, or of x.
+
+        Returns:
+            The axes of the values.
+        """
+        from phasejax.diagnosis._plots import draw_spectrum
+
+        return draw_spectrum(self, ax, spectrum)
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "SpectralDiagnosis":
+        """The diagnosis that `to_dict` wrote; derived numbers are computed again.
+
+        Raises:
+            ValueError: what is no diagnosis by this method, or not all of one, in one line.
+        """
+        check_schema(saved, "phasejax.diagnosis", 1)
+        if saved.get("method") != "spectral":
+            raise ValueError(f"saved: expected a diagnosis of method spectral, got {saved.get('method')}")
+        return restored(cls, saved)
+
+    @classmethod
+    @checked
+    def from_json(cls, text: str) -> "SpectralDiagnosis":
+        """The diagnosis that `to_json` wrote.
+
+        Raises:
+            ValueError: text that is no JSON, or what `from_dict` refuses, in one line.
+        """
+        return cls.from_dict(from_text(text))
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and derived numbers as plain Python objects; infinity becomes the string "inf"."""

@@ -79,14 +79,14 @@ def _by_width(diagnosis: "Diagnosis", words: ViewWords, names: Sequence[str], ra
     """The best of the names at each width, widths with one answer together."""
     answers = [(scores, diagnosis.best(names, k=scores.k)) for scores in diagnosis.scores]
     parts = []
-    for (name, _), run in groupby(answers, lambda answer: (answer[1].name, _certainty(answer[1]).split(";")[0])):
+    for (name, _), run in groupby(answers, lambda answer: (answer[1].name, answer[1].certainty.split(";")[0])):
         alike: list[tuple[FairScores, Choice]] = list(run)
         first, (scores, choice) = alike[0][0].k, alike[-1]
         widths = "" if len(diagnosis.scores) == 1 else (
             f"k = {first}" + (f" to {scores.k}" if len(alike) > 1 else "") + ": ")
         parts.append(f"{widths}{words.actions[name]}, {_shown(scores.score(name))}"
                      f"{f' at k = {scores.k}' if len(alike) > 1 else ''}{_cost(scores, name, raw, words)} "
-                     f"({_certainty(choice)})")
+                     f"({choice.certainty})")
     return "; ".join(parts)
 
 
@@ -104,10 +104,6 @@ def _cost(scores: FairScores, name: str, raw: str | None, words: ViewWords) -> s
 
 def _shown(score: Score) -> str:
     return with_interval(score.value, score.low, score.high).partition(" ")[0]
-
-
-def _certainty(choice: Choice) -> str:
-    return "sure" if choice.sure else "decided" if choice.decided else f"undecided; would settle it: {choice.needed}"
 
 
 def _width(diagnosis: "Diagnosis") -> str:

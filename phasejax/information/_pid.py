@@ -27,18 +27,22 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
+from phasejax._core.digits import significant
+from phasejax._core.overview import Overview
 from phasejax._core.provenance import computed_on
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.records import Record
 from phasejax._core.validation import check_array, check_choice, check_number
 
 MEASURES = ("broja", "imin")
+PARTS = ("redundancy", "unique_x", "unique_y", "synergy")
 _SUM_TOLERANCE = 1e-6
 _TOLERANCE = 1e-7
 _ROUNDING = 1e-12  # nats
 
 
 @dataclass(frozen=True)
-class PartialInformation:
+class PartialInformation(Record):
     """The four parts of the information I(x, y; label) that both modalities hold together, in nats.
 
     Args:
@@ -56,6 +60,16 @@ class PartialInformation:
     synergy: float
     gap: float = 0.0
     computed_on: dict[str, str] | None = None
+
+    _kind = "phasejax.partial_information"
+
+    def _overview(self) -> Overview:
+        rows = [(name.replace("_", " "), significant(getattr(self, name)),
+                 significant(getattr(self, name) / self.total, 2) if self.total > 10 * self.gap + _ROUNDING else "-")
+                for name in PARTS]
+        return Overview(kind="Partial information", answer=f"{significant(self.total)} nats about the label",
+                        columns=("part", "nats", "share"), rows=rows,
+                        note=f"each within {significant(self.gap, 1)} nats of the optimum" if self.gap else "")
 
     @property
     def total(self) -> float:

@@ -21,9 +21,12 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
+from phasejax._core.digits import significant
+from phasejax._core.overview import Overview
 from phasejax._core.pytree import HostOrDevice
+from phasejax._core.records import Record
 from phasejax._core.validation import check_array, check_choice, check_count, check_seed
-from phasejax.information._pid import PartialInformation, decompose
+from phasejax.information._pid import PARTS, PartialInformation, decompose
 
 METHODS = ("quantile", "kmeans", "posterior")
 
@@ -31,7 +34,7 @@ _MOST_SHUFFLES = 100_000
 
 
 @dataclass(frozen=True)
-class EstimatedPartialInformation:
+class EstimatedPartialInformation(Record):
     """Partial information of quantised rows, in nats, and what chance alone gives.
 
     Args:
@@ -46,6 +49,16 @@ class EstimatedPartialInformation:
     chance_deviation: PartialInformation
     cells_x: int
     cells_y: int
+
+    _kind = "phasejax.estimated_partial_information"
+
+    def _overview(self) -> Overview:
+        rows = [(name.replace("_", " "), significant(getattr(self.parts, name)),
+                 f"{significant(getattr(self.chance, name))} ± {significant(getattr(self.chance_deviation, name), 1)}")
+                for name in PARTS]
+        return Overview(kind="Partial information", answer=f"{significant(self.parts.total)} nats about the label in "
+                        "quantised rows, before correction", columns=("part", "nats", "by chance"), rows=rows,
+                        note=f"{self.cells_x} cells of x, {self.cells_y} of y; chance: labels shuffled")
 
     @property
     def computed_on(self) -> dict[str, str] | None:

@@ -18,9 +18,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from phasejax._core.checked_call import checked
+from phasejax._core.digits import significant
 from phasejax._core.input_files import check_memory
+from phasejax._core.overview import Overview, Shown
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import KeyLike, check_count, check_key, check_number
+from phasejax._core.records import Record
+from phasejax._core.validation import KeyLike, check_count, check_key, check_number, is_traced
 
 T25_INFORMATION = 1.159  # I(x, y; l) of T25's label, in nats
 
@@ -28,7 +31,7 @@ _MOST = 2**16  # features, bits or classes
 
 
 @pytree
-class SharedUniqueBits:
+class SharedUniqueBits(Shown):
     """How the bits decide the label: the loading w / T of a bit is what it adds to the logit of each class.
 
     Args:
@@ -43,6 +46,16 @@ class SharedUniqueBits:
     unique_y: Float[HostOrDevice, "u L"]
     synergy: Float[HostOrDevice, "u L"]
     bias: Float[HostOrDevice, "L"]
+
+    def _overview(self) -> Overview:
+        """How many bits there are of each kind, and how many of them bear on the label."""
+        words = {"shared": "shared by both", "unique_x": "of x alone", "unique_y": "of y alone",
+                 "synergy": "exclusive ors of one bit each"}
+        rows = [(words[name], str(len(loadings)), "?" if is_traced(loadings) else
+                 str(int(np.any(np.asarray(loadings) != 0, axis=-1).sum())))
+                for name, loadings in ((name, getattr(self, name)) for name in words)]
+        return Overview(kind="SharedUniqueBits", answer=f"{self.bias.shape[-1]} classes from bits of two modalities",
+                        columns=("bits", "number", "bear on the label"), rows=rows)
 
 
 @pytree
@@ -60,7 +73,7 @@ class Rows:
 
 
 @pytree
-class Information:
+class Information(Record):
     """What the modalities tell about the label: exact mutual informations, in nats, and accuracies.
 
     Args:
@@ -78,6 +91,16 @@ class Information:
     accuracy_both: float
     accuracy_x: float
     accuracy_y: float
+
+    _kind = "phasejax.information"
+
+    def _overview(self) -> Overview:
+        rows = [(words, significant(getattr(self, name)), accuracy if accuracy == "-" else significant(
+            getattr(self, accuracy))) for name, words, accuracy in (
+            ("both", "x and y", "accuracy_both"), ("x", "x", "accuracy_x"), ("y", "y", "accuracy_y"),
+            ("shared", "shared bits", "-"))]
+        return Overview(kind="Information", answer=f"{significant(self.both)} nats about the label in both modalities",
+                        columns=("of", "nats", "highest accuracy"), rows=rows)
 
 
 @checked

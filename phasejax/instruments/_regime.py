@@ -24,7 +24,9 @@ from jaxtyping import Array, Float
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
 from phasejax._core.linalg import singular_values, whitening
+from phasejax._core.overview import Overview
 from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.records import Record
 from phasejax._core.validation import check_count, shown
 from phasejax.instruments._instrument import Instrument
 from phasejax.instruments._moments import ROWS, InstrumentMoments, checked_settings, compiled, moments_of
@@ -54,7 +56,7 @@ class InstrumentRatios:
 
 
 @dataclass(frozen=True)
-class InstrumentRegime:
+class InstrumentRegime(Record):
     """Which objectives recover the labels from what a pair of instruments shows, with unlimited objects.
 
     Args:
@@ -72,6 +74,16 @@ class InstrumentRegime:
     content: dict[str, float]
     delta: dict[str, float]
     shared: float
+
+    _kind = "phasejax.instrument_regime"
+
+    def _overview(self) -> Overview:
+        words = {"ca": "CA", "cp": "CP x->y", "cp_reverse": "CP y->x"}
+        first, *lines = self.summary().splitlines()
+        return Overview(kind="Instruments", answer=first.removeprefix("Regime").strip(), note=" ".join(lines[3:]),
+                        columns=("objective", "label content", "Delta"),
+                        rows=[(word, f"{self.content[name]:.2f}", significant(self.delta[name]))
+                              for name, word in words.items()])
 
     def summary(self) -> str:
         """The regime, contents and ratios as lines of text."""

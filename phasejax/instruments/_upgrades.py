@@ -8,7 +8,9 @@ import jax
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
+from phasejax._core.overview import Overview
 from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.records import Record
 from phasejax._core.validation import check_among, is_traced
 from phasejax.instruments._instrument import Instrument
 from phasejax.instruments._moments import ROWS, checked_settings, compiled
@@ -23,7 +25,7 @@ _HALVINGS = 8
 
 
 @dataclass(frozen=True)
-class Upgrade:
+class Upgrade(Record):
     """The least relative change of one parameter that leads into another regime.
 
     Args:
@@ -38,6 +40,11 @@ class Upgrade:
     before: float
     after: float
     regime: tuple[InstrumentRegime, InstrumentRegime]
+
+    _kind = "phasejax.upgrade"
+
+    def _overview(self) -> Overview:
+        return Overview(kind="Upgrade", answer=self.summary())
 
     @property
     def log_change(self) -> float:

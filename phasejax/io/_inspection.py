@@ -4,7 +4,6 @@ Nothing is refused here that can be read at all: what a diagnosis would refuse i
 is the order of what is likely to make an answer wrong.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,10 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
 from phasejax._core.column_units import MIXED_UNITS
-from phasejax._core.serialise import plain, schema
+from phasejax._core.overview import SHOWN_ROWS, Overview
+from phasejax._core.records import Record
 from phasejax._core.terminal import one_line
 from phasejax._core.validation import check_choice
-from phasejax._version import __version__
 from phasejax.io._duplicates import ROWS_LOOKED_AT, RepeatedRows, repeated_rows, some_rows
 from phasejax.io._fills import fill_note
 from phasejax.io._labels import class_name, encode_labels, resolved_kind
@@ -68,7 +67,7 @@ class LabelFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspection:
+class Inspection(Record):
     """What was found about a pair of views and their labels.
 
     Args:
@@ -97,6 +96,8 @@ class Inspection:
     notes: tuple[str, ...]
     readings: tuple[str, ...]
     limits: tuple[str, ...] = ()
+
+    _kind = "phasejax.inspection"
 
     def headlines(self) -> tuple[str, ...]:
         """The three most important lines: what is most likely to make an answer wrong comes first."""
@@ -182,17 +183,17 @@ class Inspection:
             return f"copies of other rows: {x} in x, {y} in y, {both} in both"
         return "no copies, no tight groups of rows"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything that was found, as plain Python objects; infinity and NaN become strings."""
-        parts = asdict(self)
-        if self.repeated is not None:
-            parts["repeated"]["note"] = self.repeated.note()
-        found = {"phasejax_version": __version__, "headlines": list(self.headlines()), **parts}
-        return plain(schema("phasejax.inspection", 1) | found)
+    def _derived(self) -> dict[str, Any]:
+        repeated = {} if self.repeated is None else {
+            "repeated": {**asdict(self.repeated), "note": self.repeated.note()}}
+        return {"headlines": list(self.headlines()), **repeated}
 
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+    def _overview(self) -> Overview:
+        lines: dict[str, str] = {}
+        for line in self.summary().splitlines()[:SHOWN_ROWS + 2]:
+            name = line[:11].strip() or next(reversed(lines))
+            lines[name] = f"{lines[name]}; {line[12:]}" if name in lines else line[12:]
+        return Overview(kind="Inspection", answer=self.headlines()[0], facts=lines, warnings=self.limits)
 
 
 @checked

@@ -9,12 +9,13 @@ from jaxtyping import Array, ArrayLike, Float
 
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_memory
+from phasejax._core.overview import Overview, Shown
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax._core.validation import check_count, did_you_mean, is_traced, shown
 
 
 @pytree
-class SpikedModel:
+class SpikedModel(Shown):
     r"""Two views of k shared signals, buried in noise and in correlated nuisance.
 
     .. math::
@@ -148,6 +149,11 @@ class SpikedModel:
         """The same model with the two views swapped: predicting y from x becomes x from y."""
         return SpikedModel(kappa=self.kappa, nu=self.nu, gamma_x=self.gamma_y, gamma_y=self.gamma_x,
                            nuisance_x=self.nuisance_y, nuisance_y=self.nuisance_x)
+
+    def _overview(self) -> Overview:
+        from phasejax.theory._overview import overview_of_model  # which needs this module
+
+        return overview_of_model(self)
 
     @property
     def k(self) -> int:

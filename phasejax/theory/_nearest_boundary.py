@@ -23,6 +23,8 @@ import numpy as np
 from scipy.optimize import differential_evolution, minimize, nnls
 
 from phasejax._core.checked_call import checked
+from phasejax._core.overview import Overview
+from phasejax._core.records import Record
 from phasejax._core.validation import check_among, check_number, is_traced
 from phasejax.theory import _closed_forms
 from phasejax.theory._model import SpikedModel
@@ -36,7 +38,7 @@ _POPULATION, _GENERATIONS = 60, 150  # of differential evolution
 
 
 @dataclasses.dataclass(frozen=True)
-class Crossing:
+class Crossing(Record):
     """The smallest relative change of a model's parameters that leads into a regime.
 
     Args:
@@ -57,6 +59,11 @@ class Crossing:
     delta_ca: tuple[float, float]
     delta_cp: tuple[float, float]
     residual: float
+
+    _kind = "phasejax.crossing"
+
+    def _overview(self) -> Overview:
+        return Overview(kind="Nearest boundary", answer=self.summary())
 
     @property
     def distance(self) -> float:

@@ -28,26 +28,32 @@ given a row, zeta_2 of the kernel. A regime is told when the content is 0.8 plus
 and the label's predictable part 2 + z_P of its own: stated at .9 by `diagnose`, with probability P.
 """
 
-import json
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from phasejax._core.axes import axes_or_new
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
-from phasejax._core.serialise import lines_of_lists, plain, schema
+from phasejax._core.overview import Overview
+from phasejax._core.records import Record
 from phasejax._core.validation import check_number, is_traced
-from phasejax._version import __version__
 from phasejax.theory._closed_forms import delta_ca, delta_cp
 from phasejax.theory._label_content import KEPT
 from phasejax.theory._label_need import labels_needed
 from phasejax.theory._model import SpikedModel
 from phasejax.theory._plan_curves import MOST_PAIRS, JointCurve, ObjectiveCurve, least_pairs, spread_of
+from phasejax.theory._plan_figure import draw_plan
 from phasejax.theory._regimes import Regime
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 NAMES = {"ca": "CA", "cp": "CP", "cp_reverse": "CP y->x"}
 # Rows for each column of both views below which `diagnose` states no regime.
@@ -57,7 +63,7 @@ _CURVE = 60
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Plan:
+class Plan(Record):
     """How many pairs and labels are needed; see `plan`.
 
     Args:
@@ -103,6 +109,8 @@ class Plan:
     range_level: float | None = None
     warnings: tuple[str, ...] = ()
 
+    _kind = "phasejax.plan"
+
     @property
     def aim(self) -> str:
         """What is to be reached, in words."""
@@ -129,29 +137,51 @@ class Plan:
         """A line for each objective, and the verdict."""
         lines = [f"{'objective':<10} {'content, unlimited pairs':>25} {'at ' + _count(self.pairs) + ' pairs':>20} "
                  f"{'pairs needed':>14}"]
+        lines += [f"{name:<10} {content:>25} {at:>20} {pairs:>14}" for name, content, at, pairs in self._rows()]
+        if self.ranges:
+            lines.append(self._ranges_in_words())
+        return "\n".join([*lines, self.verdict, *(f"Warning: {warning}" for warning in self.warnings)])
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Of each objective its name, content with unlimited pairs and with those planned, and the pairs it needs."""
         for name, content in self.content.items():
             at = "-" if self.pairs is None else significant(
                 float(np.interp(math.log(self.pairs), np.log(self.n), self.expected[name])), 2)
-            lines.append(f"{name:<10} {significant(content, 3):>25} {at:>20} {_count(self.pairs_of[name]):>14}")
-        if self.ranges:
-            shown = ", ".join(f"{_range(*self.ranges[name])} {words}" for name, words in (
-                ("pairs", "pairs"), ("pairs_stated", "pairs to state it"), ("labels", "labels")))
-            lines.append(f"as well as the pilot tells (level {significant(self.range_level or 0.0, 2)}): {shown}")
-        return "\n".join([*lines, self.verdict, *(f"Warning: {warning}" for warning in self.warnings)])
+            yield name, significant(content, 3), at, _count(self.pairs_of[name])
 
-    @checked
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, the verdict and the separation ratios as plain Python objects; infinity becomes text."""
-        fields = {**asdict(self), "model": {name: np.asarray(value, float)
-                                            for name, value in vars(self.model).items()}}
-        fields["regime"] = self.regime.value if self.regime else None
-        return {**schema("phasejax.plan", 1), "phasejax_version": __version__, "verdict": self.verdict,
-                "delta_ca": float(delta_ca(self.model)), "delta_cp": float(delta_cp(self.model)), **plain(fields)}
+    def _ranges_in_words(self) -> str:
+        shown = ", ".join(f"{_range(*self.ranges[name])} {words}" for name, words in (
+            ("pairs", "pairs"), ("pairs_stated", "pairs to state it"), ("labels", "labels")))
+        return f"as well as the pilot tells (level {significant(self.range_level or 0.0, 2)}): {shown}"
 
-    @checked
-    def to_json(self) -> str:
-        """`to_dict` as JSON text."""
-        return lines_of_lists(json.dumps(plain(self.to_dict()), indent=2, allow_nan=False)) + "\n"
+    def _overview(self) -> Overview:
+        return Overview(
+            kind="Plan", answer=self.verdict, rows=list(self._rows()), warnings=self.warnings,
+            columns=("objective", "content, unlimited pairs", f"at {_count(self.pairs)} pairs", "pairs needed"),
+            best=frozenset([list(self.content).index(self.objective)] if self.objective in self.content else []),
+            facts={"Interval": self._ranges_in_words()} if self.ranges else {})
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the probability and the expected label content against the number of pairs.
+
+        Args:
+            ax: where to draw; new axes by default.
+
+        Returns:
+            The axes.
+        """
+        return draw_plan(self, axes_or_new(ax))
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The curves as a table: numbers of pairs, the probability, and expected label content by objective."""
+        import pandas as pd
+
+        return pd.DataFrame({"n": self.n, "probability": self.probabilities,
+                             **{f"content {name}": values for name, values in self.expected.items()}})
+
+    def _derived(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "delta_ca": float(delta_ca(self.model)),
+                "delta_cp": float(delta_cp(self.model))}
 
 
 @checked

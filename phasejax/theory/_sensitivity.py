@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +10,13 @@ from jaxtyping import Array, Float
 
 from phasejax._core.checked_call import checked
 from phasejax._core.digits import significant
+from phasejax._core.overview import Overview, Shown
 from phasejax._core.pytree import pytree
 from phasejax.theory import _closed_forms
 from phasejax.theory._model import SpikedModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(SpikedModel))
 _RATIOS = {"ca": ("CA", _closed_forms.delta_ca), "cp": ("CP", _closed_forms.delta_cp),
@@ -19,7 +24,7 @@ _RATIOS = {"ca": ("CA", _closed_forms.delta_ca), "cp": ("CP", _closed_forms.delt
 
 
 @pytree
-class Sensitivity:
+class Sensitivity(Shown):
     """Elasticities d log Delta / d log parameter: the relative change of a ratio per relative change of a parameter.
 
     Args:
@@ -31,6 +36,21 @@ class Sensitivity:
     ca: dict[str, Float[Array, "_"]]
     cp: dict[str, Float[Array, "_"]]
     cp_reverse: dict[str, Float[Array, "_"]]
+
+    def _overview(self) -> Overview:
+        rows = {_RATIOS[ratio][0]: {name: float(value) for name, value in row.items()}
+                for ratio, row in self.fields.items()}
+        return Overview(
+            kind="Sensitivity", answer=_strongest("CA", rows["CA"]), columns=("d log Delta / d log", *rows),
+            rows=[(name, *(significant(row[name], 2) for row in rows.values())) for name in _FIELDS],
+            facts={"And": _strongest("CP", rows["CP"])})
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row for each field of the model, with its elasticity of each ratio."""
+        import pandas as pd
+
+        return pd.DataFrame({"parameter": _FIELDS, **{ratio: [float(row[name]) for name in _FIELDS]
+                                                      for ratio, row in self.fields.items()}})
 
     @property
     def fields(self) -> dict[str, dict[str, Float[Array, ""]]]:

@@ -4,21 +4,31 @@ import re
 import subprocess
 import sys
 
+import nbclient
+import nbformat
+import pytest
 from rich.progress import Progress
 
+from phasejax._core.notebook_bars import NotebookBars, notebook_display
 from phasejax._core.progress import TimeLeft, no_progress, progress_bars, reporting
 from phasejax._core.terminal import clear_passing_line, show_passing_line
 
 
+def _be_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
 def test_bars_are_shown_at_once_and_only_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as if standard error were a terminal
+    _be_a_terminal(monkeypatch)
     with progress_bars() as advance:
         advance("cka", 10, 20)
     assert re.search("cka.*10/20", capsys.readouterr().err)
     with progress_bars("similarity"):  # nothing has begun yet
         pass
     assert "similarity" in capsys.readouterr().err
-    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.undo()
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels of notebooks do, whatever standard error is
     with progress_bars("similarity") as advance:
         advance("cka", 10, 20)
     assert not capsys.readouterr().err
@@ -47,7 +57,7 @@ def test_an_argument_progress_is_a_switch_or_a_callback(capsys):
 
 
 def test_a_task_keeps_its_bar_while_its_details_change(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    _be_a_terminal(monkeypatch)
     added, add_task = [], Progress.add_task
     monkeypatch.setattr(Progress, "add_task", lambda self, text, **options: (
         added.append(text), add_task(self, text, **options))[1])
@@ -58,7 +68,7 @@ def test_a_task_keeps_its_bar_while_its_details_change(monkeypatch):
 
 
 def test_one_bar_tells_the_whole_with_its_share_and_the_time_left(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    _be_a_terminal(monkeypatch)
     with progress_bars("diagnosis (reading)", units_per_second=10) as advance:
         advance("diagnosis (label content)", 0, 600)
         advance("diagnosis (scores)", 300, 600)
@@ -102,3 +112,64 @@ def test_a_passing_line_is_on_terminals_only_and_goes_away(capsys, monkeypatch):
     clear_passing_line()
     clear_passing_line()
     assert capsys.readouterr().err == "\r" + 8 * " " + "\r"
+
+
+class _Display:
+    """What IPython's `display` gives for `display_id=True`, remembering what was shown."""
+
+    def __init__(self):
+        self.shown = []
+
+    def __call__(self, first, *, display_id):
+        assert display_id
+        self.update(first)
+        return self
+
+    def update(self, shown):
+        self.shown.append((shown._repr_html_(), repr(shown)))
+
+
+def test_bars_of_a_notebook_are_drawn_five_times_a_second_and_leave_nothing():
+    seconds, display = [0.0], _Display()
+    bars = NotebookBars(display, "diagnosis (<reading>)", 10, now=lambda: seconds[0])
+    assert "diagnosis (&lt;reading&gt;)" in display.shown[0][0]
+    assert "<progress" in display.shown[0][0]
+    assert 'max="' not in display.shown[0][0]  # of unknown length
+    for done in range(1000):
+        seconds[0] = done / 1000
+        bars("diagnosis (scores)", done, 1000)
+        bars("cp\n, epochs (loss 0.3)", done, 1000)
+    assert 5 <= len(display.shown) <= 7
+    page, text = display.shown[-1]
+    assert page.count("<progress") == 2
+    assert re.search(r'value="8\d\d" max="1000".*>8\d%<.*>0:00, left: \d:\d\d:\d\d<', page)
+    assert re.search(r"^cp\\n, epochs \(loss 0\.3\) 8\d\d/1000 0:00, left: ", text, re.MULTILINE)
+    bars.close()
+    assert display.shown[-1] == ("", "")
+    NotebookBars(display).close()  # nothing was begun
+
+
+def test_a_process_without_a_kernel_is_no_notebook(monkeypatch):
+    import IPython
+
+    assert notebook_display() is None
+    monkeypatch.setattr(IPython, "get_ipython", lambda: type("Terminal", (), {})())
+    assert notebook_display() is None
+
+
+@pytest.mark.slow
+def test_a_kernel_shows_one_bar_and_overviews_of_results():
+    """In a real kernel: ten thousand reports make one output, empty once they are over, and a model is a table."""
+    code = ["from phasejax._core.progress import reporting\nwith reporting(True) as tell:\n"
+            "    for done in range(10_000):\n        tell('rows (<b>)', done, 10_000)\n"
+            "    tell.close = lambda: None  # as if it were interrupted here: the last bar stays",
+            "import phasejax as pj\nwith reporting(True) as tell:\n    tell('rows', 1, 2)",
+            "pj.SpikedModel.create([2.0], nu=0.3, d=4)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(one) for one in code])
+    nbclient.NotebookClient(notebook, timeout=100, kernel_name="python3").execute()
+    first, second, model = (cell.outputs for cell in notebook.cells)
+    assert [one.output_type for one in (*first, *second)] == ["display_data"] * 2
+    assert "rows (&lt;b&gt;)" in first[0].data["text/html"]
+    assert not second[0].data["text/html"]
+    assert "Both" in model[0].data["text/html"]
+    assert "nuisance correlation" in model[0].data["text/html"]
