@@ -21,7 +21,8 @@ release = version_of("phasejax")
 version = release
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "source_signatures", "public_names",
-              "linked_names", "mathml", "gallery", "measurements", "explorer_page", "site_checks"]
+              "linked_names", "mathml", "gallery", "measurements", "explorer_page", "whole_outputs",
+              "site_checks"]
 exclude_patterns = ["_build", "_extensions"]
 nitpicky = True
 highlight_language = "none"  # of blocks that name none: what a command prints

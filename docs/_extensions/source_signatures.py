@@ -3,6 +3,7 @@
 import ast
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -114,7 +115,7 @@ def link_type(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nod
         if len(found) == 1:
             entry = objects[found[0]]
             return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, shown, found[0])
-    written_in_full = target.startswith("phasejax.") and "._" not in target
+    written_in_full = re.fullmatch(r"phasejax(\.[A-Za-z]\w*)+", target)
     if node.get("quiet"):
         return shown
     return None if written_in_full or node["reftype"] not in ("obj", "class", "exc") else shown
