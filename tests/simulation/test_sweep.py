@@ -1,6 +1,7 @@
 """Sweeps equal direct evaluation, whatever the chunks; datasets survive files; bad grids are refused."""
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -188,7 +189,7 @@ def test_progress_reports_every_cell(capfd, monkeypatch):
     assert seen == [("sweep", 0, 6), ("sweep", 6, 6)]  # when the program is compiled, and after its only chunk
     small(["delta_ca"], progress=True)
     assert capfd.readouterr() == ("", "")  # there is no terminal
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     small(["delta_ca"], progress=True)
     out, err = capfd.readouterr()
     assert "6/6" in err
