@@ -22,6 +22,11 @@ def test_licences_lie_beside_the_data():
     for path in (ROOT / "phasejax" / "_data").glob("*.npz"):
         assert path.stat().st_size < 1_000_000
         assert "Permission is hereby granted" in path.with_name(f"{path.stem}_LICENSE.txt").read_text()
+    # One artist of the emoji has a licence that must stand there in full, the other one that must be named.
+    emoji = (ROOT / "phasejax" / "_data" / "emoji_LICENSE.txt").read_text()
+    for needed in ("Apache License", "END OF TERMS AND CONDITIONS", "Noto Emoji", "Twemoji", "Twitter, Inc and other",
+                   "https://creativecommons.org/licenses/by/4.0/", "Changes to both"):
+        assert needed in emoji
 
 
 def test_brown_dwarfs_cool_as_their_types_say():

@@ -88,13 +88,15 @@ def _drawn(face, codes, size):
     from PIL import Image, ImageDraw, ImageFont
 
     drawn = np.empty((len(codes), size, size, 3), np.uint8)
-    fonts = [ImageFont.truetype(_path(face), _FILLED * size * 0.8**smaller) for smaller in range(10)]
+    fonts = [ImageFont.truetype(_path(face), max(1, round(_FILLED * size * 0.8**smaller))) for smaller in range(10)]
     for row, code in enumerate(codes):
         boxes = (font.getbbox(chr(code)) for font in fonts)
         font, (left, top, right, bottom) = next(
             (font, box) for font, box in zip(fonts, boxes, strict=False)
             if max(box[2] - box[0], box[3] - box[1]) <= size or font is fonts[-1])
         image = Image.new("L", (size, size), "white")
-        ImageDraw.Draw(image).text(((size - left - right) / 2, (size - top - bottom) / 2), chr(code), 0, font)
+        # At whole pixels: Pillow cuts off the edges of characters between them.
+        place = (round((size - left - right) / 2), round((size - top - bottom) / 2))
+        ImageDraw.Draw(image).text(place, chr(code), 0, font)
         drawn[row] = np.asarray(image)[..., None]
     return drawn
