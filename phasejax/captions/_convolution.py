@@ -1,4 +1,4 @@
-r"""Convolutions with square kernels of odd side k and padding (k - 1) / 2, and the maximum over windows of 3 x 3 pixels.
+r"""Convolutions with square kernels of odd side k and padding (k - 1) / 2, and the maximum over 3 x 3 pixels.
 
 .. math::  y_{nijo} = \sum_{a,b=0}^{k-1} \sum_c x_{n,\,si+a-p,\,sj+b-p,\,c}\, K_{abco}, \qquad p = (k - 1) / 2
 
