@@ -53,7 +53,7 @@ def test_the_examples_of_the_pages_run(tmp_path):
         for long, short in (("=999", "=19"), ("[4, 8, 16]", "[8, 16]"), ("]})", "]}, cv=2)")):
             page = page.replace(long, short)
         code.append(f"os.makedirs('{number}'); os.chdir('{number}')\nprint('#{name}')\nexec({page!r}, {{}})\n"
-                    "os.chdir('..')")
+                    "os.chdir('..')\nimport jax; jax.config.update('jax_enable_x64', False)")
     printed = run("\n".join(code), cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
     of_page = dict(part.split("\n", 1) for part in printed.split("#")[1:])
     assert list(of_page) == RUN

@@ -4,13 +4,18 @@ A class that derives from `Record` names its kind and version once. What it comp
 them (`_derived`), for readers elsewhere; reading back, it is computed again.
 """
 
+import enum
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from phasejax._core.checked_call import checked
 from phasejax._core.overview import Shown
 from phasejax._core.serialise import from_text, lines_of_lists, plain, restored, schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 
@@ -32,6 +37,13 @@ class Record(Shown):
     def _fields_of(cls, saved: dict[str, Any]) -> dict[str, Any]:
         """The fields in what was saved, where `_derived` took the place of one."""
         return saved
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row with every number and text among the fields; those of nested fields have names such as `content_ca`.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([dict(_cells(asdict(cast(Any, self))))])
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, and what follows from them, as plain Python objects; infinity and NaN become texts."""
@@ -67,6 +79,17 @@ class Record(Shown):
             ValueError: text that is no JSON, or what `from_dict` refuses, in one line.
         """
         return cls.from_dict(from_text(text))
+
+
+def _cells(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Numbers and texts of nested dictionaries by the path of names that leads to them."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _cells(value, f"{before}{name}_")
+        elif isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+            yield f"{before}{name}", ", ".join(value)
+        elif value is None or isinstance(value, str | int | float | enum.Enum):
+            yield f"{before}{name}", value.value if isinstance(value, enum.Enum) else value
 
 
 def check_schema(saved: Any, kind: str, version: int) -> None:

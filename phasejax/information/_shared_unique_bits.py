@@ -147,7 +147,7 @@ def shared_unique_bits(key: KeyLike, redundancy: int, *, synergy: int = 0, featu
         raise ValueError(f"synergy: expected 0 or more with the {features - redundancy} features that are not shared "
                          f"on {unique} bits of each modality, got {synergy}")
     weights = np.asarray(jax.random.uniform(key, (features, classes)), float)
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    weights = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     loadings, bias = _loadings_and_bias(weights, information)
     own_x = own // 2
     parts = np.split(loadings, np.cumsum([redundancy, own_x, own - own_x]))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -17,6 +18,9 @@ from phasejax.instruments._moments import ROWS, checked_settings, compiled
 from phasejax.instruments._regime import InstrumentRegime, checked_width, ratios_of, regime_of
 from phasejax.theory import Regime
 from phasejax.theory._nearest_boundary import checked_regime
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Logarithms of the factors that are tried, to 1000 either way; between two of them a change of the regime and back
 # would not be seen. Then the factor is found to one part in a thousand.
@@ -45,6 +49,14 @@ class Upgrade(Record):
 
     def _overview(self) -> Overview:
         return Overview(kind="Upgrade", answer=self.summary())
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Two rows: the parameter, the regime, contents and ratios before and after the change."""
+        import pandas as pd
+
+        frame = pd.concat([one.to_frame() for one in self.regime], ignore_index=True)
+        frame.insert(0, self.parameter, [self.before, self.after])
+        return frame
 
     @property
     def log_change(self) -> float:

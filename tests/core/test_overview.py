@@ -12,8 +12,7 @@ import pytest
 from phasejax import SpikedModel
 from phasejax._core.overview import SHOWN_ROWS, Overview, Shown
 from phasejax._core.records import Record
-from phasejax.deep import TrainedHeads
-from phasejax.diagnosis import Diagnosis, MomentDiagnosis
+from phasejax.diagnosis import Diagnosis
 from phasejax.information import shared_unique_bits
 from phasejax.theory import sensitivity
 from tests.core.test_records import MODEL, classes_of, decision, heads, label_quality, moments, results
@@ -178,6 +177,18 @@ def test_tables_have_a_row_for_each_thing():
     np.testing.assert_array_equal(curve["content CA"], planned.expected["CA"])
     ratios = sensitivity(MODEL)
     assert ratios.to_frame().set_index("parameter").ca["nu"] == float(ratios.fields["ca"]["nu"])
-    assert isinstance(heads(), TrainedHeads)
     assert list(heads().to_frame().objective) == ["CP x->y", "x"]
-    assert isinstance(moments(), MomentDiagnosis)
+
+
+def test_results_without_a_table_of_their_own_are_a_row():
+    regime, parts = results()["InstrumentRegime 8"], results()["EstimatedPartialInformation 12"]
+    (row,) = regime.to_frame().to_dict("records")
+    assert row == {"regime": "CA only", "k": 2, "labels": "log_g", "content_ca": 1.0, "content_cp": 0.06,
+                   "content_cp_reverse": 0.3, "delta_ca": 1.8, "delta_cp": np.inf, "delta_cp_reverse": 0.2,
+                   "shared": 0.5}
+    assert parts.to_frame().loc[0, "chance_unique_x"] == parts.chance.unique_x
+    upgrade = results()["Upgrade 10"].to_frame()
+    assert list(upgrade.noise) == [1.0, 2.0]
+    assert list(upgrade.regime) == ["CA only", "Both"]
+    for found in results().values():
+        assert len(found.to_frame()) >= 1

@@ -36,6 +36,11 @@ def test_total_information_is_constant(models):
     assert (alone.both, alone.x, alone.y) == pytest.approx((0.9, 0, 0), abs=1e-9)
 
 
+def test_models_are_made_in_double_precision_too():
+    with jax.enable_x64(True):
+        assert mutual_information(shared_unique_bits(KEY, 4)).both == pytest.approx(1.159, abs=1e-5)
+
+
 def test_information_is_that_of_a_loop_over_states(models):
     """One small model, state by state."""
     model = shared_unique_bits(KEY, 1, synergy=1, features=4, shared=2, unique=2, classes=3, information=0.7)
