@@ -1,3 +1,4 @@
+from . import captions as captions
 from . import datasets as datasets
 from . import deep as deep
 from . import diagnosis as diagnosis

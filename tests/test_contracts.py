@@ -17,11 +17,11 @@ from tests.support import ROOT
 MODEL = pj.SpikedModel.create([2.0, 1.0], nu=[0.3, 0.6], gamma_x=[0.1, 0.5], gamma_y=1.0, nuisance_x=2.0,
                               nuisance_y=[1.0, 3.0, 0.5], d=4, d_y=5)
 NUS = (0.1, 0.5, 0.7)
-PACKAGES = ("io", "theory", "linear", "simulation", "instruments", "similarity", "information", "deep", "diagnosis",
-            "explorer")
+PACKAGES = ("io", "theory", "linear", "simulation", "instruments", "similarity", "information", "deep", "captions",
+            "diagnosis", "explorer")
 # Where a package may import from: only from those before it.
 LAYERS = ("_version", "_core", "io", "theory", "linear", "simulation", "instruments", "similarity", "datasets",
-          "plotting", "information", "deep", "diagnosis", "explorer", "cli")
+          "plotting", "information", "deep", "captions", "diagnosis", "explorer", "cli")
 
 
 def quantities(model):

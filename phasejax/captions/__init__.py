@@ -3,8 +3,10 @@
 Read the modules in this order:
 
 - `_vocabulary`: captions as numbers.
-- `_pairs`: images with captions and labels; `_emoji`, `_glyphs` and `_coco` make them.
-- `_styles`, `_nuisance`: the distortions, and what a caption says of them.
+- `_pairs`: images with captions and labels; `_emoji`, `_glyphs` and `_coco` (with `_decoded_images` and `_scenes`) make
+  them, and `_loader` reads batches of them ahead of the training.
+- `_styles`, `_style_draw`, `_image_statistics`, `_nuisance`, `_present`: the distortions, and what a caption says of them.
+- `_features`: pixels and words for a diagnosis before any training.
 """
 
 import lazy_loader

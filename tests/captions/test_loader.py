@@ -1,12 +1,13 @@
 """Batches come in an order that seed and epoch decide, and threads end with the iterator."""
 
 import threading
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
-from phasejax.captions import load_batches, load_emoji
+from phasejax.captions import CaptionPairs, load_batches, load_emoji
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,15 @@ def test_threads_end_with_the_iterator(pairs):
 def test_batches_that_cannot_be_are_refused(pairs, given, said):
     with pytest.raises(ValueError, match=said):
         load_batches(pairs, **given)
+
+
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"images": np.zeros((50, 4, 4, 3))}, "images: expected bytes of shape"),
+    ({"labels": np.full(50, 9)}, "labels: expected numbers from 0 to 8, got 9 to 9"),
+    ({"labels": np.zeros(49, int)}, "labels: expected 50 rows in 1 dimensions, got shape"),
+    ({"tokens": np.full((50, 1, 4), -1)}, "tokens: expected numbers from 0 to"),
+    ({"groups": np.zeros((50, 1), int)}, "groups: expected 50 rows")])
+def test_pairs_that_do_not_fit_together_are_refused(pairs, changed, said):
+    with pytest.raises(ValueError, match=said):
+        replace(pairs, **changed)
+    assert isinstance(pairs, CaptionPairs)
