@@ -5,7 +5,7 @@ Read the modules in this order:
 - `_vocabulary`: captions as numbers.
 - `_pairs`: images with captions and labels; `_emoji`, `_glyphs` and `_coco` (with `_decoded_images` and `_scenes`) make
   them, and `_loader` reads batches of them ahead of the training.
-- `_styles`, `_style_draw`, `_image_statistics`, `_nuisance`, `_present`: the distortions, and what a caption says of them.
+- `_styles`, `_style_draw`, `_image_statistics`, `_nuisance`, `_present`: distortions, and what a caption says of them.
 - `_features`: pixels and words for a diagnosis before any training.
 """
 
