@@ -109,6 +109,7 @@ def is_log_scale(path: tuple[Any, ...]) -> bool:
     return getattr(path[0], "key", None) == "log_scale"
 
 
-def parameters(networks: nnx.Module) -> tuple[Any, Any, Any]:
+def parameters(networks: Any) -> tuple[Any, Any, Any]:
     """The structure of networks, their parameters, and what else they hold: running statistics."""
-    return nnx.split(networks, nnx.Param, ...)
+    structure, params, statistics = nnx.split(networks, nnx.Param, ...)
+    return structure, params, statistics

@@ -95,7 +95,7 @@ class ResidualBlock(nnx.Module):
         values = images
         for place, (convolved, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             values = norm(convolved(nnx.relu(values) if place else values), train=train)
-        if self.shortcut is not None:
+        if self.shortcut is not None and self.shortcut_norm is not None:
             images = self.shortcut_norm(self.shortcut(images), train=train)
         return nnx.relu(values + images)
 
