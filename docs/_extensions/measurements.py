@@ -29,6 +29,27 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
+def in_unit(unit: str) -> str:
+    """A unit behind a number; nothing behind a plain number."""
+    return "" if unit == "1" else f" {unit}"
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """The rows as a table in Markdown: a column for each metric where every case has them all, else a row for each."""
+    cases, metrics = (list(dict.fromkeys(row[key] for row in rows)) for key in ("case", "metric"))
+    values = {(row["case"], row["metric"]): number(row["value"]) + in_unit(row["unit"]) for row in rows}
+    if 1 < len(metrics) <= 6 and len(values) == len(rows) == len(cases) * len(metrics):
+        head = ["case", *(metric.replace("_", " ") for metric in metrics)]
+        body = [[case, *(values[case, metric] for metric in metrics)] for case in cases]
+    else:
+        head = ["case", "metric", "value"]
+        body = [[row["case"], row["metric"].replace("_", " "), number(row["value"]) + in_unit(row["unit"])]
+                for row in rows]
+    align = ["---"] * (len(head) - len(body[0][1:])) + ["---:" if cell[:1].isdigit() or cell[:1] == "-" else "---"
+                                                     for cell in body[0][1:]]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, align, *body)]
+
+
 class Measurements(SphinxDirective):
     """A table for each file in docs/benchmarks, in the order of the command's own list."""
 
@@ -41,9 +62,7 @@ class Measurements(SphinxDirective):
             title = "; ".join(BENCHMARKS[one].title for one in names)
             lines += [f"## {name}", "", f"{title[0].upper()}{title[1:]}. Measured on {where}.", "",
                       "```sh", f"python -m benchmarks {' '.join(names)} --json docs/benchmarks/{name}.json", "```", "",
-                      "| case | metric | value | unit |", "| --- | --- | ---: | --- |"]
-            lines += [f"| {row['case']} | {row['metric'].replace('_', ' ')} | {number(row['value'])} | "
-                      f"{'' if row['unit'] == '1' else row['unit']} |" for row in rows]
+                      *table(rows)]
             lines.append("")
             self.env.note_dependency(str(FOLDER / f"{name}.json"))
         without = [name for name in order if not any(name in names for _, names, _ in found.values())]
