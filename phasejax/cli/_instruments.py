@@ -1,7 +1,7 @@
 """The command `phasejax instruments`: what would a pair of instruments see, and which upgrade changes the regime?"""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -47,7 +47,9 @@ class InstrumentReport:
 
         parameters = {name: {"value": float(getattr(self.instrument, name)), **about}
                       for name, about in type(self.instrument).parameters().items()}
-        fields = {"instrument": type(self.instrument).__name__, "parameters": parameters,
+        design = {field.name: getattr(self.instrument, field.name) for field in fields(type(self.instrument))
+                  if field.name not in parameters}
+        found = {"instrument": type(self.instrument).__name__, "parameters": parameters, "design": design,
                   "regime": self.regime.regime.value, **{name: value for name, value in asdict(self.regime).items()
                                                          if name != "regime"},
                   "elasticities": self.sensitivity.elasticities, "content_slopes": self.sensitivity.content,
@@ -55,7 +57,7 @@ class InstrumentReport:
                                 "after": one.after, "regime": one.regime[1].regime.value,
                                 "content": one.regime[1].content, "delta": one.regime[1].delta}
                                for one in self.upgrades]}
-        return json.dumps({**schema("phasejax.instruments", 1), "phasejax_version": __version__, **plain(fields)},
+        return json.dumps({**schema("phasejax.instruments", 1), "phasejax_version": __version__, **plain(found)},
                           indent=2, allow_nan=False) + "\n"
 
 
@@ -75,7 +77,7 @@ class Instruments:
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "both"
     """Where to start: both, ca_only, cp_only, neither; of stars also kepler and tess."""
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [NAME=VALUE ...]")] = ()
-    """Parameters that are other than the preset's, such as field_extinction=0.5."""
+    """What is other than the preset's, such as field_extinction=0.5, genes=100 or proportions=.5,.3,.2."""
     labels: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="LABEL [LABEL ...]")] = None
     """What counts as the signal; log_g of stars and cell_type of cells when left out."""
     k: int | None = None
@@ -128,9 +130,21 @@ class Instruments:
                 raise ValueError(f"--set: expected NAME=VALUE, got {given!r}")
             if name in changed:
                 raise ValueError(f"--set: expected each parameter once, got {name} twice")
-            check_choice("--set", name, type(instrument).parameters())
-            try:
-                changed[name] = float(text)
-            except ValueError:
-                raise ValueError(f"--set: expected a number for {name}, got {text!r}") from None
+            known = {field.name: getattr(instrument, field.name) for field in fields(type(instrument))}
+            check_choice("--set", name, known)
+            changed[name] = _value(name, text, known[name])
         return instrument.replace(**changed)
+
+
+def _value(name: str, text: str, before: Any) -> Any:
+    """A value of the same kind as the preset's: a number, a whole one, or several that commas separate."""
+    of_kind = {int: ("a whole number", int), tuple: ("numbers separated by commas", _several)}
+    kind, read = of_kind.get(type(before), ("a number", float))
+    try:
+        return read(text)
+    except ValueError:
+        raise ValueError(f"--set: expected {kind} for {name}, got {text!r}") from None
+
+
+def _several(text):
+    return tuple(map(float, text.split(",")))

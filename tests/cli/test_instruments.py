@@ -5,6 +5,8 @@ import json
 import pytest
 
 from phasejax import cli
+from phasejax.cli._instruments import Instruments
+from phasejax.instruments import CITE_PRESETS
 
 
 @pytest.mark.slow
@@ -24,12 +26,22 @@ def test_the_command_prints_and_writes_all_it_finds(tmp_path, monkeypatch, capsy
     assert err.endswith("wrote a.json, a.pdf\n")
 
 
+def test_counts_and_proportions_are_set_too():
+    command = Instruments("cite", set=("genes=40", "proportions=.5,.3,.2", "adt_depth=500"))
+    changed = command._instrument()
+    assert (changed.genes, changed.proportions, float(changed.adt_depth)) == (40, (0.5, 0.3, 0.2), 500.0)
+    assert changed.proteins == CITE_PRESETS["both"].proteins
+
+
 @pytest.mark.parametrize(("options", "message"), [
     (["stars", "--preset", "keplr"], "--preset: expected one of both, ca_only, cp_only, neither, kepler, tess, got "
                                      "'keplr' (did you mean 'kepler'?)"),
     (["stars", "--set", "cadence"], "--set: expected NAME=VALUE, got 'cadence'"),
     (["stars", "--set", "cadence=fast"], "--set: expected a number for cadence, got 'fast'"),
     (["stars", "--set", "cadence=1", "cadence=2"], "--set: expected each parameter once, got cadence twice"),
+    (["cite", "--set", "genes=30.5"], "--set: expected a whole number for genes, got '30.5'"),
+    (["cite", "--set", "proportions=.5;.5"], "--set: expected numbers separated by commas for proportions, got"),
+    (["cite", "--set", "proportions=.5,.3"], "proportions: expected at least 2 positive numbers that sum to 1, got"),
     (["stars", "--set", "photometric_noise=-5"],
      "photometric_noise: expected a number of at least 0.1 and of at most 1e+06, got -5.0, in units of ppm"),
     (["stars", "--set", "wavelength_min=9000", "wavelength_max=4000"],
