@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from phasejax._core.atomic_files import written_whole
+from phasejax._core.devices import cores
 from phasejax._core.input_files import check_memory, reading
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.run_lock import RunLock
@@ -147,7 +148,7 @@ class _State:
 def _decoded(folder, names, images, state, progress):
     bad = {name for name, _ in state.left_out}
     kept = [i for i, name in enumerate(names[:state.done]) if name not in bad]
-    pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="phasejax-decode")
+    pool = ThreadPoolExecutor(cores(), thread_name_prefix="phasejax-decode")
     try:
         with reporting(progress) as tell:
             while state.done < len(names):

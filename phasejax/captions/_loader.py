@@ -1,6 +1,5 @@
 """Batches in a shuffled order, copied and sent to the device while the one before is being trained on."""
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from phasejax._core.checked_call import checked
+from phasejax._core.devices import cores
 from phasejax._core.validation import check_count, check_seed
 from phasejax.captions._pairs import CaptionPairs, CaptionRows
 
@@ -60,7 +60,7 @@ def _read_ahead(pairs, order, seed, sharding, ahead):
     def read(index):
         return jax.device_put(pairs.rows(index, seed), sharding)
 
-    pool = ThreadPoolExecutor(min(ahead, os.cpu_count() or 1), thread_name_prefix="phasejax-batches")
+    pool = ThreadPoolExecutor(min(ahead, cores()), thread_name_prefix="phasejax-batches")
     try:
         waiting, coming = deque(), iter(order)
         waiting.extend(pool.submit(read, index) for index in islice(coming, ahead))

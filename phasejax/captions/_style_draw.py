@@ -69,7 +69,11 @@ def draw_styles(key: Key[Array, ""], index: Int[ArrayLike, "n"], level: Float[Ar
 
 def show_styles(images: Float[Array, "n h w 3"], drawn: StyleDraw) -> Float[Array, "n h w 3"]:
     """Images in the styles that were drawn for them, values 0 to 1."""
-    return jax.vmap(in_styles)(images, drawn.style, drawn.strength, drawn.keys)
+    arguments = (images, drawn.style, drawn.strength, drawn.keys)
+    # One image after the other computes its own styles alone, in a tenth of the time on a processor; accelerators
+    # compute all sixteen of every image at once.
+    return jax.lax.platform_dependent(
+        *arguments, cpu=lambda *rows: jax.lax.map(lambda row: in_styles(*row), rows), default=jax.vmap(in_styles))
 
 
 def style_tokens(drawn: StyleDraw) -> Int[Array, "n words"]:
