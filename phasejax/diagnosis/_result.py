@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -240,7 +240,7 @@ class Diagnosis(Shown):
     def _overview(self) -> Overview:
         return overview_of_content(self)
 
-    def plot(self, ax: "Axes | None" = None, *, what: Literal["scores", "content"] = "scores") -> "Axes":
+    def plot(self, ax: "Axes | None" = None, *, what: str = "scores") -> "Axes":
         """Draw the scores of what can be trained or kept, or the label content; `plot_diagnosis` draws both.
 
         Args:

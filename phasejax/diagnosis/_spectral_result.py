@@ -5,7 +5,7 @@ Source: K26, Algorithm 1.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -168,12 +168,12 @@ class SpectralDiagnosis(Shown):
     def _overview(self) -> Overview:
         return overview_of_spectra(self)
 
-    def plot(self, ax: "Axes | None" = None, *, spectrum: Literal["ca", "cp", "cp_reverse"] = "ca") -> "Axes":
+    def plot(self, ax: "Axes | None" = None, *, spectrum: str = "ca") -> "Axes":
         """Draw one of the classified spectra; `plot_diagnosis` draws all of them.
 
         Args:
             ax: where to draw; new axes by default.
-            spectrum: that of alignment, of prediction of y, or of x.
+            spectrum: "ca", "cp" or "cp_reverse": that of alignment, of prediction of y, or of x.
 
         Returns:
             The axes of the values.

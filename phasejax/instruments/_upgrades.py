@@ -54,9 +54,8 @@ class Upgrade(Record):
         """Two rows: the parameter, the regime, contents and ratios before and after the change."""
         import pandas as pd
 
-        frame = pd.concat([one.to_frame() for one in self.regime], ignore_index=True)
-        frame.insert(0, self.parameter, [self.before, self.after])
-        return frame
+        values = pd.DataFrame({self.parameter: [self.before, self.after]})
+        return values.join(pd.concat([one.to_frame() for one in self.regime], ignore_index=True))
 
     @property
     def log_change(self) -> float:

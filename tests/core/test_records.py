@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from phasejax import SpikedModel
-from phasejax._core.records import Record
+from phasejax._core.records import Record, check_schema
 from phasejax.deep import HeadPrediction, HeadScore, TrainedHeads, TrainedObjective
 from phasejax.diagnosis import (
     Diagnosis,
@@ -156,7 +156,7 @@ def test_other_kinds_and_versions_are_refused_in_one_line(name):
     saved = found.to_dict()
     kind = saved["schema"]["name"]
     later = saved | {"schema": {"name": kind, "version": 2}, "phasejax_version": "9.9"}
-    for wrong, said in ((later, f"got {kind}, version 2, written by phasejax 9.9"), ([saved], "got list"),
+    for wrong, said in ((later, f"got {kind}, version 2, written by phasejax 9.9"),
                         (saved | {"schema": {"name": "phasejax.other", "version": 1}}, "got phasejax.other, version 1"),
                         ({}, "got an object without the entry schema")):
         text = re.escape(f"saved: expected a result of kind {kind}, version 1, {said}")
@@ -173,6 +173,11 @@ def test_versions_of_diagnoses_are_checked():
         later = saved | {"schema": {"name": "phasejax.diagnosis", "version": 2}}
         with pytest.raises(ValueError, match=r"expected a result of kind phasejax\.diagnosis, version 1, got"):
             kind.from_dict(later)
+
+
+def test_what_is_no_object_is_refused_too():
+    with pytest.raises(ValueError, match=r"^saved: expected a result of kind a, version 1, got list$"):
+        check_schema([], "a", 1)
 
 
 def test_damaged_fields_are_named():
