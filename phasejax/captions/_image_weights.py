@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ from flax import nnx
 
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
-from phasejax.captions._resnet import Convolution, Normalisation, ResNet
+from phasejax.captions._resnet import Convolution, ResNet
 from phasejax.io._table import import_reader
 
 # What a file may hold beside the network: the layer of its own classes, and PyTorch's count of batches.
@@ -29,8 +30,8 @@ def load_image_weights(network: nnx.Module, path: str | Path) -> None:
         path: FILE.safetensors.
 
     Raises:
-        ValueError: no `ResNet`; a file that can not be read; one with a tensor missing, too many or of another shape.
-        FileNotFoundError: no such file.
+        ValueError: no `ResNet`; a file that is missing or can not be read; a tensor that is missing, one too many, or
+            one of another shape.
     """
     if not isinstance(network, ResNet):
         raise ValueError(f"network: expected a ResNet, got {type(network).__name__}")
@@ -57,15 +58,16 @@ def timm_names(network: ResNet) -> Iterator[tuple[str, nnx.Variable]]:
                 yield from _layer(f"{prefix}.downsample.1", block.shortcut_norm)
 
 
-def _layer(name: str, layer: Convolution | Normalisation) -> Iterator[tuple[str, nnx.Variable]]:
+def _layer(name: str, layer: Any) -> Iterator[tuple[str, nnx.Variable]]:
     if isinstance(layer, Convolution):
         yield f"{name}.weight", layer.kernel
         return
-    yield f"{name}.weight", layer.layer.scale
-    yield f"{name}.bias", layer.layer.bias
-    if isinstance(layer.layer, nnx.BatchNorm):
-        yield f"{name}.running_mean", layer.layer.mean
-        yield f"{name}.running_var", layer.layer.var
+    norm = layer.layer
+    yield f"{name}.weight", norm.scale
+    yield f"{name}.bias", norm.bias
+    if isinstance(norm, nnx.BatchNorm):
+        yield f"{name}.running_mean", norm.mean
+        yield f"{name}.running_var", norm.var
 
 
 def _tensors(path: str | Path) -> dict[str, np.ndarray]:

@@ -56,7 +56,8 @@ def clip_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n k"], 
     .. math::  L_{\mathrm{InfoNCE}}(z_x, z_y;\, T), \qquad T = e^{-\min(a,\, \log 100)}
 
     Args:
-        z_x, z_y: outputs of n paired rows, shape (n, k); their lengths do not matter.
+        z_x, z_y: outputs of n paired rows, shape (n, k); their lengths do not matter. A row of zeros, as of a caption
+            without words, has no direction: ones stand in for it, and it gets no gradient.
         log_scale: a, the logarithm of 1 / temperature.
 
     Source: Radford et al. 2021, section 2.5; the loss is `phasejax.linear.info_nce_loss`.
@@ -64,6 +65,7 @@ def clip_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n k"], 
     >>> round(float(clip_loss(jnp.eye(2), jnp.eye(2), 0.0)), 4)  # log(1 + 1 / e)
     0.3133
     """
+    z_x, z_y = (jnp.where(jnp.any(z != 0, axis=1, keepdims=True), z, 1) for z in (jnp.asarray(z_x), jnp.asarray(z_y)))
     return info_nce_loss(z_x, z_y, jnp.exp(-jnp.minimum(log_scale, MOST_LOG_SCALE)))
 
 
