@@ -29,8 +29,10 @@ def names_in(module: ModuleType) -> list[str]:
 
 def first_line(thing: Any) -> str:
     """The first sentence of a docstring, as reStructuredText."""
-    if isinstance(thing, dict):
-        return f"A dictionary of {len(thing)} entries."
+    if isinstance(thing, dict | tuple | list):
+        return f"{len(thing)} entries."
+    if isinstance(thing, int | float | str):
+        return f"The constant ``{thing!r}``."
     text = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").strip()
     return re.sub(r"(?<!`)`([^`<>]+)`(?!`)", r"``\1``", text).replace("|", r"\|")
 
@@ -45,7 +47,9 @@ def entry(package: str, name: str) -> str:
         return f".. autoclass:: {full}\n   :members:\n   :inherited-members:\n"
     if callable(thing):
         return f".. autofunction:: {full}\n"
-    return f".. py:data:: {name}\n   :module: {package}\n\n   By name: {', '.join(f'``{key}``' for key in thing)}.\n"
+    about = (", ".join(f"``{one}``" for one in thing) + "." if isinstance(thing, dict | tuple | list) else
+             first_line(thing))
+    return f".. py:data:: {name}\n   :module: {package}\n\n   {about}\n"
 
 
 class PublicNames(SphinxDirective):
