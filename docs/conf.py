@@ -21,7 +21,7 @@ release = version_of("phasejax")
 version = release
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb", "source_signatures", "public_names",
-              "linked_names", "mathml", "gallery", "measurements", "explorer_page", "accessible", "whole_outputs",
+              "linked_names", "mathml", "gallery", "measurements", "explorer_page", "accessible", "notebooks",
               "site_checks"]
 exclude_patterns = ["_build", "_extensions"]
 nitpicky = True
