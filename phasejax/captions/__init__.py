@@ -7,6 +7,8 @@ Read the modules in this order:
   them, and `_loader` reads batches of them ahead of the training.
 - `_styles`, `_style_draw`, `_image_statistics`, `_nuisance`, `_present`: distortions, and what a caption says of them.
 - `_features`: pixels and words for a diagnosis before any training.
+- `_experiment`: every choice of a run in one object, trained by `phasejax.deep.train_grid` through `_sources` and
+  `_epochs`; `_evaluation` (with `_retrieval`) scores what was trained, `_scores` and `_plots` show it.
 """
 
 import lazy_loader

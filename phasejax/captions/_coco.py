@@ -1,6 +1,7 @@
 """COCO 2017: photographs with five captions each, labelled with the category that fills most of them."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,8 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
         numbers = {one["id"]: i for i, one in enumerate(categories)}
         names = tuple(str(one["name"]) for one in categories)
         things = _by_image(instances["annotations"], images, file,
-                           lambda one: (numbers[_listed(one["category_id"], numbers, "category", file)],
-                                        float(one["area"]), [float(value) for value in one["bbox"]]))
+                           lambda one: _thing(one, numbers, file))
+        sides = {one["id"]: (float(one["width"]), float(one["height"])) for one in instances["images"]}
     captions_file = Path(root, "annotations", f"captions_{part}.json")
     read = _read(captions_file, ("annotations",))
     with reading(str(captions_file), "annotations with image_id and caption"):
@@ -79,8 +80,7 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
     if most is not None and most < len(shown):
         check_count("most", most)
         shown = np.sort(np.random.default_rng(0).permutation(shown)[:most])
-    with reading(str(file), "images with file_name, width and height"):
-        files = [images[image]["file_name"] for image in shown.tolist()]
+    files = [str(images[image].get("file_name")) for image in shown.tolist()]
     decoded, kept, skipped = decode_folder(Path(root, part), files, size, store=store and Path(store, part),
                                            progress=progress)
     shown = shown[kept].tolist()
@@ -91,8 +91,7 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
         labels=np.array([max(things[image], key=lambda one: one[1])[0] for image in shown], np.int32),
         label_names=names, vocabulary=vocabulary, ids=np.array([str(image) for image in shown]),
         groups=np.arange(len(shown), dtype=np.int32), skipped=tuple(skipped),
-        scenes=np.stack([scene_tokens(things[image], (images[image]["width"], images[image]["height"]), names,
-                                      vocabulary) for image in shown]))
+        scenes=np.stack([scene_tokens(things[image], sides[image], names, vocabulary) for image in shown]))
 
 
 def _read(file: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
@@ -112,6 +111,14 @@ def _by_image(annotations: list, images: dict, file: Path, about: Callable[[dict
     for one in annotations:
         found.setdefault(_listed(one["image_id"], images, "image", file), []).append(about(one))
     return found
+
+
+def _thing(one: dict, numbers: dict, file: Path) -> tuple[int, float, tuple[float, float, float, float]]:
+    """Category, area and box of an annotated thing."""
+    area, (x, y, width, height) = float(one["area"]), one["bbox"]
+    if not all(math.isfinite(number) for number in (area, x, y, width, height)):
+        raise ValueError(f"{file}: expected finite areas and boxes, got {area} and {one['bbox']}")
+    return numbers[_listed(one["category_id"], numbers, "category", file)], area, (x, y, width, height)
 
 
 def _listed(number: Any, known: dict, what: str, file: Path) -> Any:

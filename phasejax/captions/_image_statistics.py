@@ -8,6 +8,7 @@ the mean difference of neighbouring luminances, and balance that of the upper an
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from phasejax._core.pytree import HostOrDevice
 from phasejax.captions._vocabulary import FIRST_STATISTIC, STATISTICS
 
 _EDGES = {"brightness": (0.15, 0.25, 0.40, 0.55, 0.70), "colour temperature": (-0.04, 0.04),
@@ -15,7 +16,7 @@ _EDGES = {"brightness": (0.15, 0.25, 0.40, 0.55, 0.70), "colour temperature": (-
           "balance": (-0.04, 0.04)}
 
 
-def image_statistics(image: Float[Array, "h w 3"]) -> Float[Array, "6"]:
+def image_statistics(image: Float[HostOrDevice, "h w 3"]) -> Float[Array, "6"]:
     """Brightness, colour temperature, contrast, saturation, detail and balance of an image.
 
     Args:
@@ -33,7 +34,7 @@ def image_statistics(image: Float[Array, "h w 3"]) -> Float[Array, "6"]:
                       luminance[:half].mean() - luminance[half:].mean()])
 
 
-def statistic_tokens(image: Float[Array, "h w 3"]) -> Int[Array, "6"]:
+def statistic_tokens(image: Float[HostOrDevice, "h w 3"]) -> Int[Array, "6"]:
     """The bin of each statistic as the number of its token in any vocabulary.
 
     Args:

@@ -24,7 +24,7 @@ from phasejax._core.validation import check_choice, check_number
 
 MODES = ("none", "image", "style", "text", "scene", "swap")
 PARTS = 6  # of which a level uses some
-_JITTERED = ("style", "swap")  # modes that a jitter means something in
+JITTERED = ("style", "swap")  # modes that a jitter means something in
 
 
 @checked
@@ -59,7 +59,7 @@ class CaptionNuisance:
         check_choice("jitter_to", self.jitter_to, ("another", "anew"))
         check_number("level", self.level, least=0, most=1)
         check_number("jitter", self.jitter, least=0, most=1)
-        if self.jitter and self.mode not in _JITTERED:
+        if self.jitter and self.mode not in JITTERED:
             raise ValueError(f"jitter: expected 0 in the mode {self.mode}, got {self.jitter:g}")
 
     @property

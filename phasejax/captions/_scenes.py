@@ -13,7 +13,7 @@ _LEFT, _CENTRE, _RIGHT, _SMALL, _LARGE = range(FIRST_SCENE, FIRST_SCENE + len(SC
 _THIRD, _SMALL_SHARE, _LARGE_SHARE = 1 / 3, 0.03, 0.15
 
 
-def scene_tokens(things: Sequence[tuple[int, float, Sequence[float]]], sides: tuple[float | int, float | int],
+def scene_tokens(things: Sequence[tuple[int, float, Sequence[float | int]]], sides: tuple[float | int, float | int],
                  names: Sequence[str], vocabulary: Vocabulary) -> Int[np.ndarray, "6 5"]:
     """Up to six other categories, the one that fills most of the image first, each with size, name and place.
 

@@ -23,6 +23,7 @@ from jaxtyping import Int
 from phasejax._core.atomic_files import written_whole
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
+from phasejax._core.pytree import HostOrDevice
 from phasejax._core.validation import check_count
 from phasejax.captions._batch import PAD
 
@@ -113,7 +114,7 @@ class Vocabulary:
         encoded[:len(known) + 2] = [BOS, *known, EOS]
         return encoded
 
-    def decode(self, tokens: Int[np.ndarray, "length"]) -> str:
+    def decode(self, tokens: Int[HostOrDevice, "length"]) -> str:
         """The words of a caption, separated by spaces, without `PAD`, `BOS` and `EOS`.
 
         Args:

@@ -13,6 +13,7 @@ import tyro
 
 from phasejax._core.terminal import clear_passing_line, one_line, printable
 from phasejax._version import __version__
+from phasejax.cli._captions import Captions
 from phasejax.cli._check import Check
 from phasejax.cli._compiled_programs import keep_compiled_programs
 from phasejax.cli._diagnose import Diagnose
@@ -27,9 +28,9 @@ from phasejax.cli._plan import Plan
 from phasejax.cli._similarity import Similarity
 from phasejax.cli._sweep import Sweep
 
-COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "heads": Heads, "label-quality": LabelQuality,
-            "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "plan": Plan, "instruments": Instruments,
-            "explore": Explore, "check": Check}
+COMMANDS = {"inspect": Inspect, "diagnose": Diagnose, "heads": Heads, "captions": Captions,
+            "label-quality": LabelQuality, "monitor": Monitor, "similarity": Similarity, "sweep": Sweep, "plan": Plan,
+            "instruments": Instruments, "explore": Explore, "check": Check}
 _DESCRIPTION = (f"phasejax {__version__}: when to align, when to predict (arXiv 2606.11190). --version prints the "
                 "version; --help after a subcommand says more.")
 

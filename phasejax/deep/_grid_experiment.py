@@ -8,7 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ Start = Callable[[Cell], State]
 Epoch = Callable[[State, Cell], tuple[State, Any]]
 
 
+@runtime_checkable
 class GridTraining(Protocol):
     """How cells of one objective are trained, an epoch at a time."""
 
@@ -42,7 +43,7 @@ class GridExperiment(ABC):
     A frozen dataclass whose fields hold numbers, text and tuples of them; these are among them:
 
     Args:
-        path: the file or folder of the data, if it has one. Not part of what a store belongs to: the content counts.
+        path: the file or folder of the data, if it has one.
         jitters, noises, objectives: values along three axes.
         seeds: number of repetitions.
         max_epochs: the most epochs of a training.
@@ -54,6 +55,8 @@ class GridExperiment(ABC):
     objectives: tuple[str, ...]
     seeds: int
     max_epochs: int
+    places: ClassVar[tuple[str, ...]] = ("path",)
+    """Fields that say where something is, which may change from one run to the next."""
     one_by_one: ClassVar[bool] = False
     """Whether a program trains one cell at a time, on all devices, rather than several, on one device each."""
 

@@ -82,7 +82,7 @@ class TrainingStore:
         experiment = self.experiment
         self._data = experiment.data_checksum()
         # The path of the data is no part of it: the content counts, wherever the file is.
-        content = [json.loads(experiment.to_json()) | {"path": None}, self._data]
+        content = [json.loads(experiment.to_json()) | dict.fromkeys(experiment.places), self._data]
         self.owner = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._begun_with = self._claim()
 
@@ -108,7 +108,7 @@ class TrainingStore:
 
     def _difference(self, settings: dict[str, Any]) -> list[str]:
         there = type(self.experiment).from_json(settings["experiment"])
-        different = [line for line in self.experiment.difference(there) if not line.startswith("path: ")]
+        different = [line for line in self.experiment.difference(there) if line.partition(": ")[0] not in self.experiment.places]
         if settings["data"] != self._data:
             different.append(f"path: another content of {self.experiment.path} here than there"
                              if self.experiment.path == there.path else
