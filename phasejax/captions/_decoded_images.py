@@ -23,6 +23,7 @@ from phasejax._core.devices import cores
 from phasejax._core.input_files import check_memory, reading
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.run_lock import RunLock
+from phasejax._core.terminal import one_line
 
 _CHUNK = 512  # images that are decoded before the state of the store is written
 _MOST_LEFT_OUT = 0.01  # share of the images
@@ -189,7 +190,7 @@ def _tried(path, size):
 
 def _listed(left_out):
     first = ", ".join(f"{name} ({why})" for name, why in left_out[:3])
-    return first + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")
+    return one_line(first) + (f" and {len(left_out) - 3} more" if len(left_out) > 3 else "")
 
 
 def _length(path):
