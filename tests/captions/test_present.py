@@ -87,6 +87,8 @@ def test_jitter_to_anew_makes_the_nuisance_of_the_caption_independent():
     found = drawn(0.5, jitter=0.4, jitter_to="anew")
     same = [np.corrcoef((found["style"] == s).any(1), (found["named"] == s).any(1))[0, 1] for s in range(16)]
     assert np.mean(same) == pytest.approx(0.6, abs=5 * 0.8 / np.sqrt(COUNT))
+    # A caption describes one draw or the other, not some styles of each.
+    assert (found["style"] == found["named"]).all(1).mean() == pytest.approx(0.6, abs=0.01 + 5 * 0.49 / np.sqrt(COUNT))
 
 
 def test_an_image_shows_the_styles_that_were_drawn_and_its_caption_names_them(pairs):
