@@ -448,18 +448,41 @@ def measured(name, found):
 
 
 def test_the_test_is_that_of_welch(content, content_now):
-    """z and p by SciPy's Welch test of two samples with the same means, errors and degrees of freedom."""
+    """z and p by SciPy's Welch test of two samples with the same means and degrees of freedom, of the larger error."""
     before, now = (measured("variance of x", found) for found in (content, content_now))
     change = detect_drift(content, content_now).change("variance of x")
     assert difference(before, now, N, N) == (change.z, change.p)
-    size = before.freedom + 1
-    reference = scipy.stats.ttest_ind_from_stats(now.u, now.error * size**0.5, size, before.u,
-                                                 before.error * size**0.5, size, equal_var=False)
+    size, larger = before.freedom + 1, max(before.error, now.error)
+    reference = scipy.stats.ttest_ind_from_stats(now.u, larger * size**0.5, size, before.u, larger * size**0.5, size,
+                                                 equal_var=False)
     assert difference(before, now, N, N) == pytest.approx((reference.statistic, reference.pvalue))
     z, p = difference(before, now, N, 2 * N)
     expected = (before.bias * N + now.bias * 2 * N) / 2 * (1 / (2 * N) - 1 / N)
-    assert z == pytest.approx((now.u - before.u - expected) / math.hypot(before.error, now.error, expected / 2))
+    errors = max(before.error, now.error * 2**0.5), max(now.error, before.error / 2**0.5)
+    assert z == pytest.approx((now.u - before.u - expected) / math.hypot(*errors, expected / 2))
     assert 0 < p <= 1
+
+
+def test_numbers_near_one_are_compared_on_two_scales(content):
+    """A share of .96 and one of .79 with the errors of their own places may be the same; .99 and .2 are not."""
+    def share(value, error):  # of a jackknife that was shrunk
+        error *= 0.85
+        return dataclasses.replace(measured("s_CA", content), value=value, u=value, error=error)
+
+    z, p = difference(share(0.96, 0.02), share(0.79, 0.02), N, N)
+    # log((s + .05) / (1.05 - s)), its derivative 1.1 / ((s + .05) (1.05 - s)), and of both errors the larger.
+    expected = (math.log(0.84 / 0.26) - math.log(1.01 / 0.09)) / (0.02 * 1.1 / (1.01 * 0.09) * 2**0.5)
+    assert z == pytest.approx(expected)
+    assert p == pytest.approx(2 * scipy.stats.t.sf(-expected, 2 * share(0.96, 0.02).freedom), rel=1e-6)
+    plain = 0.17 / (0.02 * 2**0.5)
+    assert abs(z) < 0.7 * plain
+    # Far from the ends, and where the fall is large, the scale as it is decides, or nearly so.
+    assert difference(share(0.55, 0.02), share(0.45, 0.02), N, N)[0] == pytest.approx(-0.1 / (0.02 * 2**0.5), rel=0.02)
+    assert difference(share(1.03, 0.01), share(0.2, 0.04), N, N)[1] < 1e-6
+    one = measured("canonical correlation 1", content)
+    near = [dataclasses.replace(one, value=value, u=value, error=6e-4, bias=0.0) for value in (0.9894, 0.9930)]
+    fisher = (np.arctanh(0.9930) - np.arctanh(0.9894)) / (6e-4 / (1 - 0.9930**2) * 2**0.5)
+    assert difference(*near, N, N)[0] == pytest.approx(fisher, rel=0.05)  # less than its constant changes
 
 
 def test_a_correlation_of_one_by_a_few_rows_is_no_certainty(content):
