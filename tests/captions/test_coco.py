@@ -1,6 +1,7 @@
 """COCO's folder becomes images, captions and labels, or one line says what is wrong with it."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_decoded_images_are_kept_and_an_interrupted_run_goes_on(tmp_path, monkey
 
     with pytest.raises(KeyboardInterrupt):
         load_coco(str(root), size=16, store=str(store), progress=interrupt)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("phasejax-decode")]
     pairs = load_coco(str(root), size=16, store=str(store), progress=interrupt)
     assert seen == [4, 8, 12]
     assert isinstance(pairs.images, np.memmap)
@@ -87,13 +89,6 @@ def test_decoded_images_are_kept_and_an_interrupted_run_goes_on(tmp_path, monkey
     (root / "train2017" / "000000000001.jpg").write_bytes((root / "train2017" / "000000000011.jpg").read_bytes() + b"1")
     with pytest.raises(ValueError, match=r"store: expected one of the images in .* which is of others"):
         load_coco(str(root), size=16, store=str(store))
-
-
-def test_no_thread_is_left(coco):
-    import threading
-
-    load_coco(str(coco), size=8)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("phasejax-decode")]
 
 
 @pytest.mark.parametrize(("kind", "edit", "said"), [
