@@ -10,14 +10,14 @@ with the degrees of freedom of the two jackknives. Five things keep it honest:
 - Where rows have heavy tails, or directions change from one data set to the next, a data set that happens not to show
   that has an error that is too small, and its number is off as well. So every number is known no better than in the
   other data set, at equal numbers of rows.
-- Near 1, shares and canonical correlations have small errors only because they are near 1. A difference counts only
-  if it shows twice, as it is and on a logarithmic scale, log((s - a + c) / (1 - s + c)), with a = 0 for shares and -1
-  for correlations (twice Fisher's z). The constant c keeps it finite, so that a fall from 1 is seen.
-- The errors of shares are those for which 90 % intervals hold; those that tests at small levels need are the jackknife's
-  own, before it was shrunk.
+- Near 1, shares and canonical correlations have small errors only because they are near 1. A difference counts
+  only if it shows twice, as it is and on a logarithmic scale, log((s - a + c) / (1 - s + c)), with a = 0 for shares
+  and -1 for correlations (twice Fisher's z). The constant c keeps it finite, so that a fall from 1 is seen.
+- The errors of shares are those for which 90 % intervals hold; tests at small levels need those of the jackknife
+  before it was shrunk.
 - Bootstrap errors of a score are those of held-out rows for encoders as they are. Encoders fitted to other rows keep
-  another share of the signal, so the error of that share, times what the views' columns score above chance, is added:
-  and where the share is not measurable, at most the score's own distance to chance, known to within its error. So,
+  another share of the signal, so the error of that share, times what the views' columns score above chance, is added,
+  and where the share is not measurable at most the score's own distance to chance, known to within its error. So,
   where the larger score is known well, a fall to chance is seen although nothing is left of which a share could be
   measured.
 - Spectra of few rows are spread out. Where the numbers of rows differ, the difference that this makes, by the
