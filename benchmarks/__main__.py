@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks import (
+    captions,
     cite_cells,
     cluster,
     confounders,
@@ -50,6 +51,7 @@ BENCHMARKS = {
     "cluster": Benchmark("overhead of a sweep shared out to 10 to 1000 workers; what 1e9 cells take", cluster.run),
     "first_call": Benchmark("first and second call of each subcommand of phasejax", first_call.run),
     "training": Benchmark("training of deep encoders beside PyTorch", training.run),
+    "captions": Benchmark("training on images and captions beside PyTorch", captions.run),
     "rendering": Benchmark("drawing of stereo pairs beside PyTorch", rendering.run),
     "eigh": Benchmark("eigenvectors of many small matrices beside LAPACK", eigh.run),
     "estimators": Benchmark("a fit of canonical correlation analysis beside cca-zoo", estimators.run),

@@ -137,7 +137,7 @@ class CaptionEpochs:
 
             return jax.lax.scan(step, params, seen)
 
-        return jax.jit(steps, donate_argnums=0)
+        return jax.jit(steps)
 
     def _resident_blocks(self, state: State, cell: Cell) -> Iterator[tuple[CaptionBatch, Key[Array, ""]]]:
         """The batches of an epoch, from images on the device, several at a time."""

@@ -1,4 +1,4 @@
-"""Every choice of an experiment with images and captions in one object, which is checked, saved, loaded and compared."""
+"""Every choice of an experiment with images and captions in one object: checked, saved, loaded and compared."""
 
 import re
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_splits_of_one_set_keep_groups_together_and_have_fixed_sizes():
         rows = np.concatenate(parts)
         assert len(np.unique(rows)) == len(rows)
         members = [set(groups[part]) for part in parts]
-        assert not (members[0] & members[1] or members[0] & members[2] or members[1] & members[2])
+        assert len(set().union(*members)) == sum(map(len, members))
     assert (splits[0].test != splits[1].test).any()
     # Whole groups are cut off only at the ends of parts.
     assert len(splits[0].train) > 0.6 * len(source.pairs)

@@ -1,0 +1,133 @@
+"""Trainings on images and captions by the grid engine: what an epoch sees, and runs that are killed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from phasejax.captions import CaptionExperiment, present
+from phasejax.captions._epochs import CaptionEpochs
+from phasejax.captions._sources import open_captions
+from phasejax.deep import train_grid
+from phasejax.deep._grid import cells_of
+from tests.captions.conftest import TINY
+from tests.support import ROOT
+
+
+def a_cell(experiment, number=0):
+    return jax.tree.map(lambda leaf: leaf[number], cells_of(experiment))
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    return CaptionEpochs(TINY, "cp", open_captions(TINY))
+
+
+def test_every_cell_has_a_curve_and_none_stands_still(trained):
+    loss = trained.curves["loss"]
+    assert dict(loss.sizes) == {"objective": 3, "jitter": 1, "noise": 2, "seed": 1, "epoch": 2, "split": 2}
+    assert np.isfinite(loss).all()
+    assert (loss.isel(epoch=1) < loss.isel(epoch=0)).sel(split="train").all()
+    assert CaptionExperiment.from_json(trained.curves.attrs["experiment"]) == TINY
+
+
+def test_an_epoch_is_steps_on_what_is_drawn_for_its_rows(epochs):
+    """Against a loop over batches of the training's own step, with images presented batch by batch."""
+    cell = a_cell(TINY, 1)
+    found, losses = epochs.epoch(epochs.start(cell), cell)
+    split, key = epochs.source.split(cell), jax.random.fold_in(cell.data, 2)
+    order = np.asarray(jax.random.permutation(jax.random.fold_in(cell.start, 0), jnp.asarray(split.train)))
+    params, values = epochs.training.start(cell.start), []
+    for rows in order[:epochs.batches * TINY.batch].reshape(-1, TINY.batch):
+        seen = present(key, epochs.source.pairs.rows(rows), epochs.nuisance, 0.5, 0.0)
+        params, metrics = epochs.training.step(params, seen, key)
+        values.append(float(metrics["loss"]))
+    np.testing.assert_allclose(losses[0], np.mean(values), rtol=1e-5)
+    for one, other in zip(jax.tree.leaves(found.params.params), jax.tree.leaves(params.params), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_distortions_change_from_epoch_to_epoch_and_validation_does_not(epochs):
+    cell = a_cell(TINY, 1)
+    state = epochs.start(cell)
+
+    def first_seen(epoch):
+        at = replace(state, epochs=jnp.array(epoch))
+        block, _ = next(epochs._resident_blocks(at, cell))
+        return block
+
+    same, again, other = first_seen(0), first_seen(0), first_seen(1)
+    np.testing.assert_array_equal(same.images, again.images)
+    assert not np.allclose(np.sort(same.images.ravel()), np.sort(other.images.ravel()))
+    assert float(epochs._held_out_loss(state.params, cell)) == float(epochs._held_out_loss(state.params, cell))
+
+
+def test_batches_from_a_loader_are_those_of_an_epoch(epochs):
+    """Every training row once, in an order that depends on seed and epoch; the same rows look the same."""
+    cell = a_cell(TINY)
+    state = epochs.start(cell)
+    loaded = [block.images[0] for block, _ in epochs._loaded_blocks(state, cell)]
+    assert len(loaded) == epochs.batches
+    resident = np.concatenate([np.asarray(block.images).reshape(-1, 16 * 16 * 3)
+                               for block, _ in epochs._resident_blocks(state, cell)])
+    rows = np.concatenate(loaded).reshape(-1, 16 * 16 * 3)
+    # Of the training rows all but those that fill no batch are seen, either way; most are the same.
+    common = {row.tobytes() for row in rows} & {row.tobytes() for row in resident}
+    assert len(common) >= len(epochs.source.split(cell).train) - 2 * TINY.batch
+
+
+def test_a_batch_larger_than_the_validation_rows_is_refused():
+    with pytest.raises(ValueError, match="batch: expected at most 30, the validation rows, got 40"):
+        CaptionEpochs(replace(TINY, batch=40), "cp", open_captions(TINY))
+
+
+def test_a_training_that_diverges_is_told_and_left():
+    experiment = replace(TINY, objectives=("cp",), noises=(0.5,), learning_rate=1e30)
+    found = train_grid(experiment)
+    assert found.curves.diverged.all()
+    assert (found.curves.epochs < 3).all()
+
+
+# The last run trains once more without a store: other processes may compile other instructions.
+KILLABLE = """
+    import sys
+    import xarray as xr
+    from phasejax.captions import CaptionExperiment
+    from phasejax.deep import _grid, train_grid
+
+    _grid._SECONDS_BETWEEN_SAVES = 0.0
+    experiment = CaptionExperiment.from_json(open(sys.argv[1]).read())
+    found = train_grid(experiment, store=sys.argv[2],
+                       progress=lambda task, done, total: print(f"{task}: {done} of {total}", flush=True))
+    xr.testing.assert_identical(found.curves, train_grid(experiment).curves)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path):
+    experiment = replace(TINY, objectives=("cp",), noises=(0.5,), max_epochs=6, patience=6)
+    (tmp_path / "program.py").write_text(textwrap.dedent(KILLABLE))
+    (tmp_path / "tiny.json").write_text(experiment.to_json())
+
+    def start():
+        return subprocess.Popen([sys.executable, tmp_path / "program.py", tmp_path / "tiny.json", tmp_path / "run"],
+                                stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+    with start() as first:
+        for line in first.stdout:
+            if line.endswith(": 3 of 6\n"):
+                first.send_signal(signal.SIGKILL)
+                break
+    assert first.wait() == -signal.SIGKILL
+    second = start()
+    lines = second.communicate()[0].splitlines()
+    assert second.returncode == 0
+    assert int(re.search(r": (\d) of 6$", lines[0])[1]) in (3, 4)
