@@ -15,9 +15,16 @@ def axes_or_new(ax: "Axes | None", *, height: float = 3.2, width: float = _WIDTH
     Args:
         ax: the axes given; None for new ones.
         height, width: of a new figure, in inches.
+
+    Raises:
+        ValueError: something else than axes was given, such as a figure or an array of axes.
     """
-    if ax is not None:
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
         return ax
+    if ax is not None:
+        raise ValueError(f"ax: expected axes of matplotlib or None, got {type(ax).__name__}")
     from matplotlib import pyplot as plt
 
     return plt.subplots(figsize=(width, height), layout="constrained")[1]

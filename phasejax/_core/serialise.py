@@ -1,5 +1,6 @@
 """Results as JSON: nested containers of arrays as plain Python objects, and records made again from what JSON holds."""
 
+import contextlib
 import enum
 import json
 import math
@@ -124,7 +125,8 @@ def _restored_as(hint: Any, saved: Any, path: str) -> Any:
     elif is_dataclass(hint) and isinstance(hint, type):
         return restored(hint, saved, path)
     elif hint is float and (isinstance(saved, int | float) or saved in _NOT_FINITE) and not isinstance(saved, bool):
-        return float(saved)
+        with contextlib.suppress(OverflowError):  # a whole number of hundreds of digits
+            return float(saved)
     elif hint in (int, str, bool) and type(saved) is hint:
         return saved
     expected = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)

@@ -71,7 +71,7 @@ class Draws:
             of = {source: {name: np.array(values, np.float64) for name, values in names.items()}
                   for source, names in saved["of"].items()}
             sizes = {values.shape for names in of.values() for values in names.values()}
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             raise ValueError("draws: expected lists of numbers by source and name, or their errors, got something "
                              "else") from None
         if len(sizes) != 1 or len(next(iter(sizes))) != 1:

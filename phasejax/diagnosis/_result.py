@@ -94,7 +94,7 @@ class Diagnosis(Shown):
         if "schema" in saved:  # which the first versions did not write
             check_schema(saved, "phasejax.diagnosis", 1)
         if saved["method"] != "content":
-            raise ValueError(f"expected a diagnosis of method content, got {saved['method']}")
+            raise ValueError(f"expected a diagnosis of method content, got {saved['method']!s:.40}")
         return restored(cls, saved)
 
     @classmethod

@@ -77,7 +77,7 @@ def diagnosis_fields(saved: Any, *, origin: str, finite: bool = False) -> dict[s
     if "schema" in saved:  # which the first versions did not write
         check_schema(saved, "phasejax.diagnosis", 1)
     if saved["method"] != "moments":
-        raise ValueError(f"expected a diagnosis of method moments, got {saved['method']}")
+        raise ValueError(f"expected a diagnosis of method moments, got {saved['method']!s:.40}")
     try:
         return _fields(saved, finite)
     except KeyError as error:
@@ -150,7 +150,10 @@ def _number(saved, name, low, finite):
         return float(value)
     if type(value) not in (int, float) or (not low <= value < math.inf if finite else value < low):
         raise ValueError(f"{name}: expected a number from {low}, got {shortened(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        raise ValueError(f"{name}: expected a number from {low}, got {shortened(value)}") from None
 
 
 def _estimate(estimates, name, finite):
@@ -184,8 +187,11 @@ def _spectrum(saved, name):
     if len(lengths) > 1:
         raise ValueError(f"{name}: expected values, r2 and is_signal of one length, got "
                          f"{', '.join(str(len(column)) for column in columns.values())}")
-    return ClassifiedSpectrum(np.array(columns["values"], float), np.array(columns["r2"], float),
-                              np.array(columns["is_signal"], bool))
+    try:
+        return ClassifiedSpectrum(np.array(columns["values"], float), np.array(columns["r2"], float),
+                                  np.array(columns["is_signal"], bool))
+    except OverflowError:  # a whole number of hundreds of digits
+        raise ValueError(f"{name}: expected numbers, got one that is too large") from None
 
 
 def _predicted_scores(saved):

@@ -191,7 +191,7 @@ class SpectralDiagnosis(Shown):
         """
         check_schema(saved, "phasejax.diagnosis", 1)
         if saved.get("method") != "spectral":
-            raise ValueError(f"saved: expected a diagnosis of method spectral, got {saved.get('method')}")
+            raise ValueError(f"saved: expected a diagnosis of method spectral, got {saved.get('method')!s:.40}")
         return restored(cls, saved)
 
     @classmethod

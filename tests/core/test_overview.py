@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from phasejax import SpikedModel
+from phasejax._core.axes import axes_or_new
 from phasejax._core.overview import SHOWN_ROWS, Overview, Shown
 from phasejax._core.records import Record
 from phasejax.diagnosis import Diagnosis
@@ -162,6 +163,8 @@ def test_what_cannot_be_drawn_is_said_in_one_line(plots):
             (Diagnosis.from_dict(decision().to_dict()), {}, "draws: expected a diagnosis that was saved")):
         with pytest.raises(ValueError, match=f"^{said}"):
             found.plot(**options)
+    with pytest.raises(ValueError, match=r"^ax: expected axes of matplotlib or None, got ndarray$"):
+        axes_or_new(np.array([1.0]))
     assert not plots.get_fignums()
 
 

@@ -47,6 +47,7 @@ def test_a_record_comes_back_from_its_json():
 @pytest.mark.parametrize(("changed", "message"), [
     ({"count": 2.5}, "expected int in the field count, got 2.5"),
     ({"count": True}, "expected int in the field count, got True"),
+    ({"missing": 10**400}, "expected float in the field missing, got 1000"),
     ({"flag": 1}, "expected bool in the field flag, got 1"),
     ({"inner": {"a": {"value": "big", "names": []}}}, "expected float in the field inner.a.value, got 'big'"),
     ({"inner": {"a": {"value": 1.0}}}, r"expected the field inner.a.names, got none"),
