@@ -6,7 +6,8 @@ with stride s, and x zero outside the image. On accelerators this is XLA's convo
 matrices: the k taps of a row are gathered as channels of x, the product has the k taps of a column as channels, and
 these are summed into y after a shift by rows. Rows are first dealt out by their remainder modulo s, so that nothing is
 computed that the stride would drop. Each side is k times as large as it was, where gathering all taps on one side
-would make that one k^2 times as large.
+would make that one k^2 times as large. Kernels of 3 x 3 with stride 1 take fewer products where that pays
+(`winograd_convolution`).
 
 On a CPU XLA's own convolution takes up to a hundred times as long, in a `lax.scan` and where images have few pixels
 left (`python -m benchmarks captions`).
@@ -20,6 +21,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from phasejax._core.pytree import HostOrDevice
+from phasejax.captions._winograd import winograd_convolution, winograd_gradients
 
 
 def convolution(images: Float[HostOrDevice, "n h w c"], kernel: Float[HostOrDevice, "k k_columns c_kernel out"], *,
@@ -66,7 +68,8 @@ def max_pool(images: Float[Array, "n h w c"]) -> Float[Array, "n h_out w_out c"]
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _convolved(stride, images, kernel):
-    return lax.platform_dependent(images, kernel, cpu=partial(_by_products, stride),
+    on_cpu = winograd_convolution if _has_tiles(stride, images, kernel) else partial(_by_products, stride)
+    return lax.platform_dependent(images, kernel, cpu=on_cpu,
                                   default=partial(_by_xla, stride))
 
 
@@ -78,11 +81,23 @@ def _backward(stride, saved, gradient):
     def pulled_back(function, images, kernel, gradient):
         return jax.vjp(partial(function, stride), images, kernel)[1](gradient)
 
-    return lax.platform_dependent(*saved, gradient, cpu=partial(pulled_back, _by_products),
+    on_cpu = winograd_gradients if _has_tiles(stride, *saved) else partial(pulled_back, _by_products)
+    return lax.platform_dependent(*saved, gradient, cpu=on_cpu,
                                   default=partial(pulled_back, _by_xla))
 
 
 _convolved.defvjp(_forward, _backward)
+
+
+def _has_tiles(stride, images, kernel):
+    """Whether 2 x 2 tiles cover the result, and products with channels take most of the time.
+
+    With few channels it is the tiles that take it, and with fewer tiles than half the channels the kernel does.
+    """
+    n, h, w, c = images.shape
+    if stride > 1 or kernel.shape[0] != 3 or h % 2 or w % 2:
+        return False
+    return min(kernel.shape[2:]) >= 16 and n * h * w // 4 >= max(c, kernel.shape[3]) // 2
 
 
 def _by_xla(stride, images, kernel):
