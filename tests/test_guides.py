@@ -4,6 +4,7 @@ wrong. Whether the cells run, the build of the site shows."""
 import ast
 import importlib
 import re
+import tomllib
 
 import pytest
 
@@ -91,6 +92,12 @@ def test_cells_parse_and_import_what_exists(path):
         assert hasattr(getattr(importlib.import_module("phasejax"), module), name), (module, name)
     for name in re.findall(r"\bpj\.(\w+)", text):
         assert hasattr(importlib.import_module("phasejax"), name), name
+
+
+def test_the_page_of_installation_names_every_extra():
+    named = set(re.findall(r"\.\[(\w+)\]|^\| `(\w+)`", TEXTS["docs/start/install.md"], re.MULTILINE))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"".join(pair) for pair in named} == set(extras) - {"dev", "docs", "release"}
 
 
 def test_every_guide_is_here():
