@@ -9,6 +9,9 @@ Read the modules in this order:
 - `_features`: pixels and words for a diagnosis before any training.
 - `_experiment`: every choice of a run in one object, trained by `phasejax.deep.train_grid` through `_sources` and
   `_epochs`; `_evaluation` (with `_retrieval`) scores what was trained, `_scores` and `_plots` show it.
+- `_resnet` (on `_convolution` and `_winograd`), `_vision_transformer`, `_text`, `_pixel_decoder`: the networks;
+  `_architecture`: all of an experiment; `_image_weights`: pretrained ones.
+- `_objectives`: what is minimised; `_training_step`: one step.
 """
 
 import lazy_loader
