@@ -11,7 +11,7 @@ import numpy as np
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.progress import ProgressCallback
-from phasejax._core.validation import check_choice, check_count
+from phasejax._core.validation import check_choice, check_count, check_path
 from phasejax.captions._decoded_images import decode_folder
 from phasejax.captions._pairs import CaptionPairs
 from phasejax.captions._scenes import scene_tokens
@@ -53,6 +53,7 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
 
     Source: Lin et al. 2014, Microsoft COCO; K26, section 4.3.
     """
+    check_path("root", root)
     check_choice("split", split, ("train", "val"))
     check_count("size", size, 8, _LARGEST_SIDE)
     part = f"{split}2017"
@@ -115,7 +116,7 @@ def _by_image(annotations: list, images: dict, file: Path, about: Callable[[dict
 
 def _thing(one: dict, numbers: dict, file: Path) -> tuple[int, float, tuple[float, float, float, float]]:
     """Category, area and box of an annotated thing."""
-    area, (x, y, width, height) = float(one["area"]), one["bbox"]
+    area, (x, y, width, height) = float(one["area"]), map(float, one["bbox"])
     if not all(math.isfinite(number) for number in (area, x, y, width, height)):
         raise ValueError(f"{file}: expected finite areas and boxes, got {area} and {one['bbox']}")
     return numbers[_listed(one["category_id"], numbers, "category", file)], area, (x, y, width, height)

@@ -42,7 +42,7 @@ def load_glyphs(faces: tuple[str, ...] = ("sans",), size: int = 32, length: int 
         symbols.
 
     Raises:
-        ValueError: no faces or others, a size above 1024.
+        ValueError: no faces, others, or one twice, a size above 1024.
 
     Source: the DejaVu fonts in matplotlib (Bitstream Vera licence) and Python's `unicodedata`.
 
@@ -52,8 +52,8 @@ def load_glyphs(faces: tuple[str, ...] = ("sans",), size: int = 32, length: int 
     """
     check_among("faces", faces, FACES)
     check_count("size", size, most=_LARGEST_SIDE)
-    if not faces:
-        raise ValueError(f"faces: expected at least one out of {', '.join(FACES)}, got none")
+    if not faces or len(set(faces)) < len(faces):
+        raise ValueError(f"faces: expected at least one out of {', '.join(FACES)}, each once, got {faces}")
     have = [_characters(face) for face in faces]
     rows = [(code, face) for face, codes in zip(faces, have, strict=True) for code in sorted(have[0] & codes)]
     names = np.array([unicodedata.name(chr(code)).lower() for code, _ in rows])

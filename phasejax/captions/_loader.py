@@ -12,7 +12,7 @@ from jaxtyping import Int
 from phasejax._core.checked_call import checked
 from phasejax._core.devices import cores
 from phasejax._core.validation import check_count, check_seed
-from phasejax.captions._pairs import CaptionPairs, CaptionRows
+from phasejax.captions._pairs import CaptionPairs, CaptionRows, check_rows
 
 
 @checked
@@ -37,13 +37,13 @@ def load_batches(pairs: CaptionPairs, batch: int, *, rows: Int[np.ndarray, "m"] 
         The batches in order, on the device.
 
     Raises:
-        ValueError: a batch larger than the number of rows; a start beyond the end.
+        ValueError: a batch larger than the number of rows; a start beyond the end; a number that no row has.
 
     >>> from phasejax.captions import load_emoji
     >>> [len(batch.labels) for batch in load_batches(load_emoji(), 500, seed=1, epoch=3)]
     [500, 500, 500]
     """
-    numbers = np.arange(len(pairs)) if rows is None else rows
+    numbers = np.arange(len(pairs)) if rows is None else check_rows("rows", rows, len(pairs))
     check_count("batch", batch, 1, len(numbers))
     check_count("ahead", ahead)
     check_seed("seed", seed)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
 from phasejax._core.pytree import HostOrDevice, pytree
-from phasejax._core.validation import check_seed
+from phasejax._core.validation import check_array, check_seed
 from phasejax.captions._vocabulary import Vocabulary
 
 
@@ -103,7 +104,11 @@ class CaptionPairs:
 
         Args:
             rows: numbers of rows, shape (m,).
+
+        Raises:
+            ValueError: a number that no row has.
         """
+        rows = check_rows("rows", rows, len(self))
         chosen = {name: getattr(self, name)[rows] for name in ("images", "tokens", "labels", "ids", "groups", "scenes")}
         return replace(self, **chosen)
 
@@ -116,9 +121,12 @@ class CaptionPairs:
 
         Returns:
             NumPy arrays with the rows first.
+
+        Raises:
+            ValueError: a number that no row has.
         """
         check_seed("seed", seed)
-        index = np.asarray(index)
+        index = check_rows("index", index, len(self))
         return CaptionRows(index=index.astype(np.int32), images=self.images[index], tokens=self.tokens[index],
                            labels=self.labels[index], scenes=self.scenes[index],
                            donors=self.tokens[self._donors(index, seed)])
@@ -141,6 +149,15 @@ class CaptionPairs:
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         return order, start, place
+
+
+def check_rows(name: str, rows: Any, n: int) -> Int[np.ndarray, "m"]:
+    """Refuse what are no numbers of rows from 0 to n - 1, and return them."""
+    numbers = np.asarray(check_array(name, rows, 1))
+    if numbers.dtype.kind not in "iu" or (numbers.size and not 0 <= numbers.min() <= numbers.max() < n):
+        got = f"{numbers.min()} to {numbers.max()}" if numbers.dtype.kind in "iu" else numbers.dtype
+        raise ValueError(f"{name}: expected numbers of rows from 0 to {n - 1}, got {got}")
+    return numbers
 
 
 def _uniforms(index, seed):

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from phasejax._core.checked_call import checked
-from phasejax._core.validation import KeyLike, check_key
+from phasejax._core.validation import KeyLike, check_key, check_number, is_traced
 from phasejax.captions._batch import PAD, CaptionBatch
 from phasejax.captions._image_statistics import statistic_tokens
 from phasejax.captions._nuisance import PARTS, CaptionNuisance
@@ -40,7 +40,7 @@ def present(key: KeyLike, rows: CaptionRows, nuisance: CaptionNuisance, level: F
         Images with the mean and deviation of ImageNet taken out, tokens of shape (n, T), labels.
 
     Raises:
-        ValueError: the mode scene for rows without scenes.
+        ValueError: the mode scene for rows without scenes; a level or jitter out of range, where it is not traced.
 
     Source: K26, section 4.3.
 
@@ -51,8 +51,7 @@ def present(key: KeyLike, rows: CaptionRows, nuisance: CaptionNuisance, level: F
     ((1, 32, 32, 3), 'slightly vignetted <sep> clock face four oclock')
     """
     key = check_key("key", key)
-    level = nuisance.level if level is None else level
-    jitter = nuisance.jitter if jitter is None else jitter
+    level, jitter = _given("level", level, nuisance.level), _given("jitter", jitter, nuisance.jitter)
     if nuisance.mode == "scene" and rows.scenes.shape[1] == 0:
         raise ValueError("mode: expected one other than scene for images without descriptions of scenes, got scene")
     return _presented(key, rows, nuisance, level, jitter)
@@ -91,6 +90,7 @@ def _used(level, parts):
     return jnp.where(level > 0, jnp.maximum(1, jnp.round(level * parts)), 0)
 
 
+@checked
 def styles_of(key: KeyLike, index: Int[ArrayLike, "n"], nuisance: CaptionNuisance,
               level: Float[ArrayLike, ""] | None = None, jitter: Float[ArrayLike, ""] | None = None) -> StyleDraw:
     """The styles that `present` draws for some rows with the same key: the nuisance that a probe can look for.
@@ -102,8 +102,7 @@ def styles_of(key: KeyLike, index: Int[ArrayLike, "n"], nuisance: CaptionNuisanc
     >>> styles_of(0, jnp.arange(3), CaptionNuisance("style", level=0.2)).style.max(1).tolist()
     [6, 2, 13]
     """
-    level = nuisance.level if level is None else level
-    jitter = nuisance.jitter if jitter is None else jitter
+    level, jitter = _given("level", level, nuisance.level), _given("jitter", jitter, nuisance.jitter)
     return draw_styles(jax.random.fold_in(check_key("key", key), 1), index, level,
                        jitter if nuisance.mode == "style" else 0.0, nuisance.jitter_to)
 
@@ -124,6 +123,13 @@ def pixels(images: Float[ArrayLike, "*n 3"]) -> Float[Array, "*n 3"]:
     [1.    0.    0.406]
     """
     return jnp.clip(jnp.asarray(images) * DEVIATION + MEAN, 0, 1)
+
+
+def _given(name, value, of_nuisance):
+    """What was given in place of the nuisance's own value; a concrete number must be from 0 to 1."""
+    if value is None:
+        return of_nuisance
+    return value if is_traced(value) else check_number(name, value, least=0, most=1)
 
 
 def _uniform(key, index):

@@ -24,7 +24,7 @@ from phasejax._core.atomic_files import written_whole
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
 from phasejax._core.pytree import HostOrDevice
-from phasejax._core.validation import check_count
+from phasejax._core.validation import check_count, shown
 from phasejax.captions._batch import PAD
 
 UNK, BOS, EOS, SEP = range(1, 5)  # `PAD` is 0
@@ -57,6 +57,8 @@ def words_of(caption: str) -> list[str]:
     >>> words_of("A dog's ball, thrown.")
     ['a', 'dog', "'", 's', 'ball', ',', 'thrown', '.']
     """
+    if not isinstance(caption, str):
+        raise ValueError(f"caption: expected text, got {shown(caption)}")
     return re.findall(r"\w+|[^\s\w]", caption.lower())
 
 
@@ -135,12 +137,18 @@ class Vocabulary:
         Raises:
             ValueError: in one line, with the numbers of words and both fingerprints.
         """
+        if not isinstance(other, Vocabulary):
+            raise ValueError(f"vocabulary: expected a Vocabulary, got {shown(other)}")
         if other.words != self.words:
             raise ValueError(f"vocabulary: expected that of the run, {len(self)} words ({self.fingerprint}), got "
                              f"another of {len(other)} words ({other.fingerprint})")
 
     def save(self, path: str) -> None:
-        """Write the words to a JSON file, with a version and the fingerprint."""
+        """Write the words to a JSON file, with a version and the fingerprint.
+
+        Raises:
+            OSError: the folder does not exist or cannot be written.
+        """
         saved = {"phasejax_vocabulary": _VERSION, "fingerprint": self.fingerprint, "words": list(self.words)}
         with written_whole(path) as unfinished:
             unfinished.write_text(json.dumps(saved, indent=0), encoding="utf-8")
@@ -194,6 +202,8 @@ def build_vocabulary(captions: Iterable[str], most: int = 10_000, least_count: i
     """
     check_count("most", most, len(RESERVED))
     check_count("least_count", least_count)
+    if isinstance(captions, str) or not isinstance(captions, Iterable):
+        raise ValueError(f"captions: expected several texts, got {shown(captions)}")
     counts = Counter(word for caption in captions for word in words_of(caption))
     known = set(RESERVED)
     ranked = sorted(((-count, word) for word, count in counts.items() if count >= least_count and word not in known))

@@ -78,6 +78,8 @@ def test_glyphs_are_drawn_inside_the_image_in_every_face():
     assert len(set(pairs.groups[codes == 0x3B1])) == 1
     with pytest.raises(ValueError, match=r"faces: expected .* got 'comic'"):
         load_glyphs(("comic",))
+    with pytest.raises(ValueError, match=r"faces: expected .* each once, got"):
+        load_glyphs(("sans", "sans"))
 
 
 def test_a_vocabulary_has_the_most_frequent_words_whatever_the_order_of_the_captions():

@@ -72,7 +72,9 @@ def test_threads_end_with_the_iterator(pairs):
 @pytest.mark.parametrize(("given", "said"), [
     ({"batch": 51}, "batch: expected a whole number from 1 to 50, got 51"),
     ({"batch": 5, "start": 11}, "start: expected a whole number from 0 to 10, got 11"),
-    ({"batch": 5, "seed": -1}, "seed: expected"), ({"batch": 5, "ahead": 0}, "ahead: expected")])
+    ({"batch": 5, "seed": -1}, "seed: expected"), ({"batch": 5, "ahead": 0}, "ahead: expected"),
+    ({"batch": 1, "rows": np.array([50])}, "rows: expected numbers of rows from 0 to 49, got 50 to 50"),
+    ({"batch": 1, "rows": np.array([-1])}, "rows: expected numbers of rows from 0 to 49, got -1 to -1")])
 def test_batches_that_cannot_be_are_refused(pairs, given, said):
     with pytest.raises(ValueError, match=said):
         load_batches(pairs, **given)

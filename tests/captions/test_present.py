@@ -191,3 +191,9 @@ def test_features_are_pixels_and_counts_of_words(pairs):
 def test_a_nuisance_that_cannot_be_is_refused(given, said):
     with pytest.raises(ValueError, match=said):
         CaptionNuisance(**given)
+
+
+def test_levels_and_jitters_out_of_range_are_refused(pairs):
+    for given in ({"level": 1.5}, {"jitter": -0.5}, {"level": float("nan")}):
+        with pytest.raises(ValueError, match=f"^{next(iter(given))}: expected a number of at least 0 and of at most 1"):
+            present(0, pairs.rows(np.arange(2)), CaptionNuisance("style"), **given)
