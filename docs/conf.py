@@ -8,10 +8,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
 
+from tests.support import QUICK_TO_COMPILE  # noqa: E402
+
 # Notebooks run the command `phasejax` of this interpreter, on the CPU, and draw into the page.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("COLUMNS", "110")
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE / "_build" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
