@@ -140,6 +140,7 @@ def test_captions_are_swapped_as_often_as_the_jitter_says():
     assert np.array_equal(image.tokens, pairs.tokens[:, 0])
 
 
+@pytest.mark.slow
 def test_statistics_and_scenes_stand_before_a_caption(pairs, tmp_path):
     rows = pairs.rows(np.arange(19))
     text = present(3, rows, CaptionNuisance("text", level=0.5))
