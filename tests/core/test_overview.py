@@ -1,6 +1,8 @@
 """What a notebook shows of results: escaped, small, self-contained, and drawn on the axes that are given."""
 
 import re
+from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 
 import jax
@@ -16,7 +18,7 @@ from phasejax._core.records import Record
 from phasejax.diagnosis import Diagnosis
 from phasejax.information import shared_unique_bits
 from phasejax.theory import sensitivity
-from tests.core.test_records import MODEL, classes_of, decision, heads, label_quality, moments, results
+from tests.core.test_records import MODEL, RESULTS, classes_of, decision, heads, label_quality, moments, results
 
 HOSTILE = '<script>alert("x")</script>&amp;\n' + "a" * 5000
 VOID = {"progress", "br", "meta"}
@@ -52,14 +54,20 @@ def page_of(shown):
     return page
 
 
-MODELS = {"model": MODEL, "bits": shared_unique_bits(jax.random.key(0), 4), "sensitivity": sensitivity(MODEL),
-          "Diagnosis": decision(), "MomentDiagnosis": moments()}
-ALL = {**results(), **MODELS}
+@cache
+def everything():
+    bits = shared_unique_bits(jax.random.key(0), 4)
+    return {**results(), "model": MODEL, "bits": bits, "sensitivity": sensitivity(MODEL), "Diagnosis": decision(),
+            "MomentDiagnosis": moments()}
 
 
-@pytest.mark.parametrize("name", list(ALL))
+def without_draws():
+    return Diagnosis.from_dict(replace(decision(), fit=None).to_dict())
+
+
+@pytest.mark.parametrize("name", [*RESULTS, "model", "bits", "sensitivity", "Diagnosis", "MomentDiagnosis"])
 def test_an_overview_is_one_screen_of_html_that_loads_nothing(name):
-    page = page_of(ALL[name])
+    page = page_of(everything()[name])
     rows = [place for place, (tag, _) in enumerate(page.tags) if tag == "tr"]
     hidden = [place for place, (tag, _) in enumerate(page.tags) if tag == "details"]
     seen = [place for place in rows if not hidden or place < hidden[0]]
@@ -68,7 +76,7 @@ def test_an_overview_is_one_screen_of_html_that_loads_nothing(name):
 
 
 def test_every_result_and_model_says_what_is_to_be_seen():
-    shown = {type(one) for one in ALL.values()}
+    shown = {type(one) for one in everything().values()}
     left = {one for one in classes_of(Shown) if one.__module__.startswith("phasejax.")} - shown - {Record}
     assert {one.__name__ for one in left} == {"SpectralDiagnosis"}  # in the tests of plots
 
@@ -98,8 +106,7 @@ def test_a_diagnosis_has_one_verdict_and_the_scores():
     assert "align (CA), 0.941 (decided)" in text
     assert "0.941 [0.933, 0.949]" in text  # as its summary has it
     assert text.count("(decided)") == 1 + sum("(decided)" in use.text for use in decision().uses[:-1])
-    without = Diagnosis.from_dict(decision().to_dict())  # no draws: no choices, but no error either
-    assert "saved without draws" in " ".join(page_of(without).text)
+    assert "saved without draws" in " ".join(page_of(without_draws()).text)  # no choices, but no error either
 
 
 def test_a_model_says_its_regime_and_writes_equal_numbers_once():
@@ -142,7 +149,7 @@ def plots():
     ("LabelQuality 5", {"by": "pairs"}), ("TrainedHeads 6", {"target": "type <1>"}), ("InstrumentSensitivity 9", {}),
     ("Diagnosis", {}), ("Diagnosis", {"what": "content"}), ("MomentDiagnosis", {"spectrum": "cp"})])
 def test_results_draw_themselves_on_given_axes_and_on_new_ones(plots, name, options):
-    found = ALL[name]
+    found = everything()[name]
     figure, (left, right) = plots.subplots(1, 2)
     assert found.plot(left, **options) is left
     assert left.has_data()
@@ -160,7 +167,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(plots):
             (heads(), {"target": "age"}, "target: expected one of type <1>, got age"),
             (label_quality(), {"by": "ridge"}, "by: expected one of noise, pairs, got ridge"),
             (decision(), {"what": "all"}, "what: expected"), (moments(), {"spectrum": "x"}, "spectrum: expected"),
-            (Diagnosis.from_dict(decision().to_dict()), {}, "draws: expected a diagnosis that was saved")):
+            (without_draws(), {}, "draws: expected a diagnosis that was saved")):
         with pytest.raises(ValueError, match=f"^{said}"):
             found.plot(**options)
     with pytest.raises(ValueError, match=r"^ax: expected axes of matplotlib or None, got ndarray$"):
