@@ -104,7 +104,8 @@ MODELS: dict[str, Callable[[np.random.Generator, bool], Sample]] = {
 
 
 def _digits():
-    return *load_digit_halves(), 4
+    x, y, labels = load_digit_halves()
+    return x, y, labels, 4
 
 
 def _columns_of(load, x, y, k):
@@ -133,8 +134,11 @@ def _halves(name: str, rng: np.random.Generator) -> tuple[Sample, Sample, Sample
         own = classes[second] == one
         partners[own] = rng.permutation(second[own])
     about = {"k": k, "label_kind": "real" if real else "class"}
-    return tuple({"x": x[rows], "y": y[others], "labels": labels[rows], **about}
-                 for rows, others in ((first, first), (second, second), (second, partners)))
+
+    def sample(rows, others):
+        return {"x": x[rows], "y": y[others], "labels": labels[rows], **about}
+
+    return sample(first, first), sample(second, second), sample(second, partners)
 
 
 def _work(name: str, number: int) -> dict[str, np.ndarray]:

@@ -93,8 +93,8 @@ def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
                  replace(of_heads, sources=("pilot",)))
     chosen = [[among.index(one.best(among).name) for among in _COMPARISONS.values()] for one in by_source]
     parts = np.repeat(["train", "validation", "test"], (ROWS, VALIDATED, HELD_OUT))
-    measured = measured_scores(np.float64(sample.x), np.float64(sample.y), np.asarray(sample.labels[label]),
-                               given["label_kind"], k, parts, number)
+    measured = measured_scores(np.asarray(sample.x, float), np.asarray(sample.y, float),
+                               np.asarray(sample.labels[label]), given["label_kind"], k, parts, number)
     # The regime of the population is that of as many outputs as the label has columns, at least.
     stated = found.content.regime(k) if found.seen and k >= _columns(instrument, label) else None
     foretold = [[one.values["pilot"][name] for name in NAMES] if "pilot" in one.sources else [np.nan] * len(NAMES)

@@ -93,9 +93,13 @@ def _trained_without(sizes, x, y, rows, tried, seed) -> list[dict[str, np.ndarra
                       settings=HeadSettings(**{one: jnp.float32(value) for one, value in
                                                (_SETTINGS | {"weight_decay": decay}).items()})))
             for name, decay in tried]
-    return [{view: outputs(sizes.program(name), state.best, state.best_means, view, views["xy".index(view)])
+    return [{view: outputs(sizes.program(name), np.asarray(state.best), state.best_means, view, views["xy".index(view)])
              for view in PROBED[name]}
-            for (name, _), state in zip(tried, train_cells(jobs, data, lambda *_: None), strict=True)]
+            for (name, _), state in zip(tried, train_cells(jobs, data, _silent), strict=True)]
+
+
+def _silent(task: str, done: int, total: int) -> None:
+    """Report nothing."""
 
 
 def _best_in_folds(candidates, parts, columns, labelled, fold, kind) -> Any:

@@ -47,8 +47,7 @@ class InstrumentReport:
 
         parameters = {name: {"value": float(getattr(self.instrument, name)), **about}
                       for name, about in type(self.instrument).parameters().items()}
-        design = {field.name: getattr(self.instrument, field.name) for field in fields(type(self.instrument))
-                  if field.name not in parameters}
+        design = {name: value for name, value in _fields(self.instrument).items() if name not in parameters}
         found = {"instrument": type(self.instrument).__name__, "parameters": parameters, "design": design,
                   "regime": self.regime.regime.value, **{name: value for name, value in asdict(self.regime).items()
                                                          if name != "regime"},
@@ -130,10 +129,14 @@ class Instruments:
                 raise ValueError(f"--set: expected NAME=VALUE, got {given!r}")
             if name in changed:
                 raise ValueError(f"--set: expected each parameter once, got {name} twice")
-            known = {field.name: getattr(instrument, field.name) for field in fields(type(instrument))}
+            known = _fields(instrument)
             check_choice("--set", name, known)
             changed[name] = _value(name, text, known[name])
         return instrument.replace(**changed)
+
+
+def _fields(instrument: Any) -> dict[str, Any]:
+    return {field.name: getattr(instrument, field.name) for field in fields(instrument)}
 
 
 def _value(name: str, text: str, before: Any) -> Any:

@@ -482,7 +482,7 @@ def test_numbers_near_one_are_compared_on_two_scales(content):
     one = measured("canonical correlation 1", content)
     near = [dataclasses.replace(one, value=value, u=value, error=6e-4, bias=0.0) for value in (0.9894, 0.9930)]
     fisher = (np.arctanh(0.9930) - np.arctanh(0.9894)) / (6e-4 / (1 - 0.9930**2) * 2**0.5)
-    assert difference(*near, N, N)[0] == pytest.approx(fisher, rel=0.05)  # less than its constant changes
+    assert difference(near[0], near[1], N, N)[0] == pytest.approx(fisher, rel=0.05)  # less than its constant changes
 
 
 def test_a_correlation_of_one_by_a_few_rows_is_no_certainty(content):
