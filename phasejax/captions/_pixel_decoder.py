@@ -39,9 +39,9 @@ class PixelDecoder(nnx.Module):
     Raises:
         ValueError: a size below 8 or one that begins with more than 16 pixels, such as 100 = 25 times 2^2.
 
-    >>> decoder = PixelDecoder(size=16, width=4, inputs=8, rngs=nnx.Rngs(0))
-    >>> decoder(jnp.ones((2, 8))).shape
-    (2, 16, 16, 3)
+    >>> made = nnx.eval_shape(lambda: PixelDecoder(size=224, rngs=nnx.Rngs(0)))  # nothing is computed
+    >>> made.shape, len(made.doublings)
+    ((7, 7, 256), 5)
     """
 
     def __init__(self, *, size: int = 224, width: int = 32, inputs: int = 128, dtype: DTypeLike = jnp.float32,

@@ -123,9 +123,9 @@ class ResNet(nnx.Module):
     Source: He, Zhang, Ren and Sun 2016; the bottleneck's stride is at its 3 x 3 convolution, as in torchvision and
     timm. Of 18 layers with batch normalisation and without `outputs` it has 11,176,512 parameters.
 
-    >>> network = ResNet(18, size=32, width=8, outputs=16, rngs=nnx.Rngs(0))
-    >>> network(jnp.zeros((2, 32, 32, 3))).shape
-    (2, 16)
+    >>> shapes = nnx.eval_shape(lambda: ResNet(18, width=8, outputs=16, rngs=nnx.Rngs(0)))  # nothing is computed
+    >>> shapes.head.kernel.shape
+    (64, 16)
     """
 
     def __init__(self, depth: int = 18, *, size: int = 224, width: int = 64, norm: str = "batch",

@@ -30,9 +30,9 @@ class VisionTransformer(nnx.Module):
     Source: Dosovitskiy et al. 2021; the defaults are ViT-S/16 of Touvron et al. 2021, with 21,665,664 parameters
     without `outputs`.
 
-    >>> network = VisionTransformer(size=32, patch=8, width=16, depth=1, heads=2, outputs=4, rngs=nnx.Rngs(0))
-    >>> network(jnp.zeros((2, 32, 32, 3))).shape
-    (2, 4)
+    >>> shapes = nnx.eval_shape(lambda: VisionTransformer(size=64, patch=8, rngs=nnx.Rngs(0)))  # nothing is computed
+    >>> shapes.positions.shape
+    (65, 384)
     """
 
     def __init__(self, *, size: int = 224, patch: int = 16, width: int = 384, depth: int = 12, heads: int = 6,
