@@ -33,7 +33,7 @@ from phasejax.information import (
 from phasejax.instruments import InstrumentRegime, InstrumentSensitivity, Upgrade
 from phasejax.io import inspect_pair
 from phasejax.similarity import MetricResult, SimilarityTable
-from phasejax.theory import Crossing, Regime, plan
+from phasejax.theory import Crossing, Plan, Regime
 from tests.support import DATA
 
 MODEL = SpikedModel.create([1.5, 1.2], nu=[0.4, 0.1, 0.3], gamma_x=0.5, d=5)
@@ -91,6 +91,14 @@ def results() -> dict[str, Record]:
         metrics={"cka": MetricResult(0.3, 0.1, 0.01, 0.2, 0.4),
                  "svcca": MetricResult(0.3, 0.1, math.nan, math.nan, math.nan, "undefined")},
         left_out={"cknna": "too few rows"}, computed_on={"jax": "0"})
+    n = np.geomspace(9, 900, 7)
+    planned = Plan(
+        model=MODEL, regime=Regime.BOTH, probability=0.9, error=None, pairs=54, pairs_stated=60, labels=None,
+        label_r2=1, objective="CP", pairs_of={"CA": 53, "CP": 54}, content={"CA": 1.0, "CP": 0.95}, limit="CP is slow", n=n,
+        probabilities=n / 1000, expected={"CA": 1 - 1 / n, "CP": 1 - 3 / n},
+        ranges={"pairs": (40.0, math.inf), "pairs_stated": (50.0, 90.0), "labels": (math.inf, math.inf)},
+        range_level=0.9, warnings=("a pilot",))
+    never = replace(planned, pairs=None, regime=None, error=1e-6, ranges={}, range_level=None, warnings=())
     crossing = Crossing(Regime.CP_ONLY, True, MODEL, {"nu": 0.3, "kappa": -0.1}, (1.6, 1.0), (2.5, 1.4), 1e-9)
     regime = InstrumentRegime(Regime.CA_ONLY, 2, ("log_g",), {"ca": 1.0, "cp": 0.06, "cp_reverse": 0.3},
                               {"ca": 1.8, "cp": math.inf, "cp_reverse": 0.2}, 0.5)
@@ -98,7 +106,7 @@ def results() -> dict[str, Record]:
     parts = PartialInformation(0.1, 0.2, 0.0, 0.3, 1e-8, {"jax": "0"})
     bits = shared_unique_bits(jax.random.key(0), 1, features=2, shared=2, unique=2, classes=2, information=0.2)
     found = [
-        decision().best(), table, plan(MODEL), plan(MODEL, error=1e-6), crossing,
+        decision().best(), table, planned, never, crossing,
         label_quality(), heads(), inspect_pair(X, Y, NAMES), regime,
         InstrumentSensitivity(2, ("log_g",), slopes, slopes),
         Upgrade("noise", "ppm", 1.0, 2.0, (regime, replace(regime, regime=Regime.BOTH))), parts,
