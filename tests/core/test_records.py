@@ -94,8 +94,8 @@ def results() -> dict[str, Record]:
     n = np.geomspace(9, 900, 7)
     planned = Plan(
         model=MODEL, regime=Regime.BOTH, probability=0.9, error=None, pairs=54, pairs_stated=60, labels=None,
-        label_r2=1, objective="CP", pairs_of={"CA": 53, "CP": 54}, content={"CA": 1.0, "CP": 0.95}, limit="CP is slow", n=n,
-        probabilities=n / 1000, expected={"CA": 1 - 1 / n, "CP": 1 - 3 / n},
+        label_r2=1, objective="CP", pairs_of={"CA": 53, "CP": 54}, content={"CA": 1.0, "CP": 0.95}, n=n,
+        limit="CP is slow", probabilities=n / 1000, expected={"CA": 1 - 1 / n, "CP": 1 - 3 / n},
         ranges={"pairs": (40.0, math.inf), "pairs_stated": (50.0, 90.0), "labels": (math.inf, math.inf)},
         range_level=0.9, warnings=("a pilot",))
     never = replace(planned, pairs=None, regime=None, error=1e-6, ranges={}, range_level=None, warnings=())
