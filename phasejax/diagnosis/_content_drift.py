@@ -31,6 +31,8 @@ number in the range would be less than the interval's half-width away.
 Of 2974 pairs of data sets of one model (nine models of `benchmarks.drift`, 60 sets each, and four star surveys, 14 sets
 each), at level 0.01 over all numbers, 4 gave an alarm, and 22 did before the first three of these; at 0.05 it was 17
 and 65. Of 180 pairs of random halves of breast cancer, wine and diabetes none did at 0.01, and 1 at 0.05 (before, 7).
+On other sets, on which nothing was chosen, it was none of 1710 at 0.01 (before, 1) and 4 at 0.05 (21), and 243 of 252
+changes were seen (248).
 """
 
 import math
