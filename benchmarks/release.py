@@ -18,7 +18,7 @@ from phasejax._core.atomic_files import written_whole
 from phasejax._core.progress import ProgressCallback, print_progress, reporting
 
 PYTHON = [sys.executable, "-m"]
-SPHINX = ["sphinx", "-W", "--keep-going", "-n", "docs"]
+SPHINX = ["sphinx", "-W", "--keep-going", "-n", "-j", "2", "docs"]
 
 
 def _state(folder: Path) -> None:
