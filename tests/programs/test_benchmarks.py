@@ -121,7 +121,8 @@ def test_only_resumable_benchmarks_get_a_store(tmp_path, monkeypatch):
         monkeypatch.setitem(benchmarks.BENCHMARKS, name,
                             replace(benchmark, run=lambda name=name, **options: given.append((name, options)) or []))
     assert benchmarks.main(["--json", str(tmp_path / "b.json")]) == 0
-    assert [name for name, _ in given] == [name for name, one in benchmarks.BENCHMARKS.items() if not one.only_when_named]
+    unnamed = [name for name, benchmark in benchmarks.BENCHMARKS.items() if not benchmark.only_when_named]
+    assert [name for name, _ in given] == unnamed
     for name, options in given:
         assert set(options) == ({"store", "progress"} if benchmarks.BENCHMARKS[name].resumable else set())
 
