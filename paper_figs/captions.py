@@ -73,8 +73,13 @@ def draw_fig6(data: xr.Dataset) -> Figure:
 
 
 def tabulate_captions(data: xr.Dataset) -> pd.DataFrame:
-    """Top-1 and recall with their intervals over seeds, and the published top-1 where there is one."""
+    """Top-1, its change from the first level, and recall, with intervals over seeds; the published top-1 beside."""
     table = CaptionScores(data).to_frame()
+    # Seeds share splits and first parameters at all levels, so that their differences are paired.
+    top1 = data.top1.transpose("objective", "jitter", "noise", "seed").values
+    ends = seed_interval(top1 - top1[:, :, :1], 3)
+    for name, values in zip(("change", "change_low", "change_high"), ends, strict=True):
+        table[f"{name}_from_first_level"] = values.ravel()
     if "published_top1" in data:
         known = {(name, groups): value for name, values in PUBLISHED.items()
                  for groups, value in zip(PUBLISHED_GROUPS, values, strict=True)}

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -45,6 +46,13 @@ class EmbeddedCaptions:
     row_of: Int[np.ndarray, "m"]
     labels: Int[np.ndarray, "n"]
 
+    @property
+    def probed(self) -> Float[np.ndarray, "n k"]:
+        """What a probe sees: images where they are embedded, else the captions, one of each row."""
+        found = self.texts if self.images is None else self.images
+        assert found is not None  # every objective has an encoder
+        return found
+
 
 class FrozenCaptionEncoders:
     """The encoders of a trained grid, each with the parameters of its least validation loss.
@@ -81,7 +89,7 @@ class FrozenCaptionEncoders:
             self._epochs[objective] = CaptionEpochs(self.trained.experiment, objective, self.source,
                                                     jax.local_devices()[:1])
         epochs, size = self._epochs[objective], self.trained.experiment.batch
-        state = jax.tree.map(lambda leaf: leaf[number], self.trained.params[objective])
+        state = jax.tree.map(lambda leaf: jnp.asarray(leaf[number]), self.trained.params[objective])
         training = epochs.training
         images = None
         if "images" in training.encoded:
@@ -124,7 +132,7 @@ def evaluate_captions(trained: TrainedGrid, *, progress: bool | ProgressCallback
         split, source = encoders.split(number), encoders.source
         parts = [encoders.embed(objective, number, source.pairs, split.train)]
         parts += [encoders.embed(objective, number, source.held_out, rows) for rows in (split.validation, split.test)]
-        vectors = [part.texts if part.images is None else part.images for part in parts]
+        vectors = [part.probed for part in parts]
         probed = probe(ProbeRows(
             features=np.concatenate(vectors), labels=np.concatenate([part.labels for part in parts]),
             positions=np.empty((sum(map(len, vectors)), 0)), train=len(split.train),

@@ -1,6 +1,7 @@
 """Learning curves as files: a table, and event files that TensorBoard shows."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import xarray as xr
 
@@ -48,11 +49,11 @@ def write_curves(curves: xr.Dataset, folder: str | Path, *, tensorboard: bool = 
     except ImportError:
         raise ImportError("TensorBoard's event files need tensorboardX: pip install 'phasejax[tensorboard]'") from None
     for cell, part in table.groupby(axes, sort=False):
-        named = dict(zip(axes, cell, strict=True))
+        named: dict[str, Any] = dict(zip(axes, cast(tuple, cell), strict=True))
         place = events / str(named.pop("objective", "training"))
         name = "_".join(f"{axis}{value:g}" for axis, value in named.items())
         with SummaryWriter(str(place / name)) as writer:
-            for values in part.itertuples():
-                for split in curves["split"].values:
-                    writer.add_scalar(f"loss/{split}", getattr(values, str(split)), int(values.epoch))
+            for values in part.to_dict("records"):
+                for split in map(str, curves["split"].values):
+                    writer.add_scalar(f"loss/{split}", values[split], int(values["epoch"]))
     return [folder / "curves.csv", events]

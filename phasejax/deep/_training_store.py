@@ -108,7 +108,8 @@ class TrainingStore:
 
     def _difference(self, settings: dict[str, Any]) -> list[str]:
         there = type(self.experiment).from_json(settings["experiment"])
-        different = [line for line in self.experiment.difference(there) if line.partition(": ")[0] not in self.experiment.places]
+        different = [line for line in self.experiment.difference(there)
+                     if line.partition(": ")[0] not in self.experiment.places]
         if settings["data"] != self._data:
             different.append(f"path: another content of {self.experiment.path} here than there"
                              if self.experiment.path == there.path else

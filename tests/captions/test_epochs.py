@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phasejax.captions import CaptionExperiment, present
+from phasejax.captions import present
 from phasejax.captions._epochs import CaptionEpochs
 from phasejax.captions._sources import open_captions
 from phasejax.deep import train_grid
@@ -31,14 +31,7 @@ def epochs():
     return CaptionEpochs(TINY, "cp", open_captions(TINY))
 
 
-def test_every_cell_has_a_curve_and_none_stands_still(trained):
-    loss = trained.curves["loss"]
-    assert dict(loss.sizes) == {"objective": 3, "jitter": 1, "noise": 2, "seed": 1, "epoch": 2, "split": 2}
-    assert np.isfinite(loss).all()
-    assert (loss.isel(epoch=1) < loss.isel(epoch=0)).sel(split="train").all()
-    assert CaptionExperiment.from_json(trained.curves.attrs["experiment"]) == TINY
-
-
+@pytest.mark.slow
 def test_an_epoch_is_steps_on_what_is_drawn_for_its_rows(epochs):
     """Against a loop over batches of the training's own step, with images presented batch by batch."""
     cell = a_cell(TINY, 1)
@@ -89,11 +82,12 @@ def test_a_batch_larger_than_the_validation_rows_is_refused():
         CaptionEpochs(replace(TINY, batch=40), "cp", open_captions(TINY))
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_told_and_left():
-    experiment = replace(TINY, objectives=("cp",), noises=(0.5,), learning_rate=1e30)
+    experiment = replace(TINY, objectives=("cp",), noises=(0.5,), learning_rate=1e30, max_epochs=4, patience=4)
     found = train_grid(experiment)
     assert found.curves.diverged.all()
-    assert (found.curves.epochs < 3).all()
+    assert (found.curves.epochs < experiment.max_epochs).all()
 
 
 # The last run trains once more without a store: other processes may compile other instructions.
