@@ -149,14 +149,14 @@ def as_numbers(column: pd.Series, expected: str) -> Float[np.ndarray, "n"]:
 def _joined(path, table, values, kid, column):
     """The values of the stars, in their order."""
     (theirs,), _ = star_ids([table[0]["KID"]], [f"{path}: KID"])
-    rows = pd.DataFrame({"star": theirs, "value": values})[theirs != ""].drop_duplicates()
-    if (repeated := rows["star"].duplicated(keep=False)).any():
-        star, each = next(iter(rows[repeated].groupby("star", sort=True)["value"]))
-        several = " and ".join(f"{one:g}" for one in each)
-        raise ValueError(f"{path}: expected one {column} of each KID, got {several} of {star}, "
-                         f"{rows['star'][repeated].nunique()} such stars in all")
-    rows = rows.sort_values("star", kind="stable")
-    sorted_ids, sorted_values = rows["star"].to_numpy(str), rows["value"].to_numpy(float)
+    told = pd.DataFrame({"star": theirs, "value": values}).loc[theirs != ""].drop_duplicates()
+    sorted_ids, first, counts = np.unique(told["star"].to_numpy(str), return_index=True, return_counts=True)
+    if (counts > 1).any():
+        star = sorted_ids[(counts > 1).argmax()]
+        several = " and ".join(f"{one:g}" for one in told["value"].to_numpy(float)[told["star"].to_numpy(str) == star])
+        raise ValueError(f"{path}: expected one {column} of each KID, got {several} of {star}, {np.sum(counts > 1)} "
+                         "such stars in all")
+    sorted_values = told["value"].to_numpy(float)[first]
     found = np.full(len(kid), np.nan)
     if sorted_ids.size:
         place = np.minimum(np.searchsorted(sorted_ids, kid), len(sorted_ids) - 1)

@@ -25,7 +25,7 @@ DEFAULT = [name for name, recipe in paper_figs.FIGURES.items() if not recipe.res
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    """The folder that the command makes when no figure is named; where PHASEJAX_FIGURES says, for the site's gallery."""
+    """The folder that the command makes when no figure is named; PHASEJAX_FIGURES, if set, for the site's gallery."""
     out = Path(os.environ.get("PHASEJAX_FIGURES") or tmp_path_factory.mktemp("figures") / "made")
     done = subprocess.run([sys.executable, "-m", "paper_figs", "--preset", "quick", "--out", out], cwd=ROOT,
                           capture_output=True, text=True, timeout=280, check=False)
