@@ -50,7 +50,8 @@ class EmbeddedCaptions:
     def probed(self) -> Float[np.ndarray, "n k"]:
         """What a probe sees: images where they are embedded, else the captions, one of each row."""
         found = self.texts if self.images is None else self.images
-        assert found is not None  # every objective has an encoder
+        if found is None:
+            raise ValueError("images: expected those or texts, since every objective has an encoder, got neither")
         return found
 
 
