@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import xarray as xr
 
 from phasejax._core.atomic_files import written_whole
@@ -48,7 +49,7 @@ def write_curves(curves: xr.Dataset, folder: str | Path, *, tensorboard: bool = 
         from tensorboardX import SummaryWriter
     except ImportError:
         raise ImportError("TensorBoard's event files need tensorboardX: pip install 'phasejax[tensorboard]'") from None
-    for cell, part in table.groupby(axes, sort=False):
+    for cell, of_cell in table.groupby(axes, sort=False):
         named: dict[str, Any] = dict(zip(axes, cast(tuple, cell), strict=True))
         place = events / str(named.pop("objective", "training"))
         name = "_".join(f"{axis}{value:g}" for axis, value in named.items())
