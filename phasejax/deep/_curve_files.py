@@ -54,7 +54,7 @@ def write_curves(curves: xr.Dataset, folder: str | Path, *, tensorboard: bool = 
         place = events / str(named.pop("objective", "training"))
         name = "_".join(f"{axis}{value:g}" for axis, value in named.items())
         with SummaryWriter(str(place / name)) as writer:
-            for values in part.to_dict(orient="records"):
+            for values in cast(pd.DataFrame, of_cell).to_dict(orient="records"):
                 for split in map(str, curves["split"].values):
                     writer.add_scalar(f"loss/{split}", values[split], int(values["epoch"]))
     return [folder / "curves.csv", events]
