@@ -70,7 +70,7 @@ class Upgrade(Record):
                              for name, word in words.items())
         return (f"{self.parameter} {significant(self.before)} -> {significant(self.after)}{unit} "
                 f"(x {significant(self.after / self.before)}): {old.regime.value} -> {new.regime.value} "
-                f"(content {contents})")
+                f"(content {contents}; shared {old.shared:.2f} -> {new.shared:.2f})")
 
 
 @checked
@@ -82,8 +82,9 @@ def upgrades(instrument: Instrument, target: Regime | str | None = None, k: int 
     .. math::  \min |\log f| \quad \text{such that the regime with the parameter at } f\theta
                \text{ is the target}
 
-    with factors f from 1/1000 to 1000 within the parameter's range. A change may be for the better or for the worse. A
-    parameter that is 0, or of which no such change leads there, is left out.
+    with factors f from 1/1000 to 1000 within the parameter's range. A change may be for the better or for the worse:
+    where `InstrumentRegime.shared` falls with it, the regime concerns less of the labels than before. A parameter that is
+    0, or of which no such change leads there, is left out.
 
     Args:
         instrument: a concrete one.
