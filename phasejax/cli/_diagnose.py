@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import tyro
 
 from phasejax._core.terminal import printable
-from phasejax.cli._files import check_ending, read_confounders
+from phasejax.cli._files import check_ending
 from phasejax.cli._inspect import say_headlines
-from phasejax.cli._options import UNNAMED, FigureOptions, LabelOptions, ProgressOption, RowOptions
+from phasejax.cli._options import UNNAMED, ConfounderOptions, FigureOptions, LabelOptions, ProgressOption, RowOptions
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,6 @@ class Diagnose:
     groups: Annotated[str | None, tyro.conf.arg(metavar="G")] = None
     """Which rows belong together and are not independent (patient, donor, star): a file or a column of one,
     as for labels."""
-    confounders: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="C")] = ()
-    """Known nuisance of each row (batch, donor, position, observing conditions) that both views and the labels are
-    freed of first: a file or a column of one (FILE.csv:batch), as for labels. Text, booleans and whole numbers that
-    occur often are classes, other numbers count linearly. May be given several times."""
     pilot: bool = False
     """Also train small networks of width k on parts of the rows (tens of seconds) and count their scores."""
     pca: int | None = None
@@ -61,6 +57,7 @@ class Diagnose:
     compares by method moments needs them."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write a report to this file: one HTML page with figures."""
+    known: Annotated[ConfounderOptions, UNNAMED] = field(default_factory=ConfounderOptions)
     about_labels: Annotated[LabelOptions, UNNAMED] = field(default_factory=LabelOptions)
     rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
     files: Annotated[FigureOptions, UNNAMED] = field(default_factory=FigureOptions)
@@ -70,8 +67,8 @@ class Diagnose:
         """Diagnose the arrays, write the files that were asked for, and print the summary."""
         from phasejax._core.atomic_files import written_together
 
-        self.files.check((self.x, self.y, self.labels, self.about_labels.labelled, self.groups, *self.confounders),
-                         self.report)
+        self.files.check((self.x, self.y, self.labels, self.about_labels.labelled, self.groups,
+                          *self.known.confounders), self.report)
         check_ending("--report", self.report, (".html", ".htm"), "; a browser prints the page as PDF"
                      if self.report and self.report.suffix.lower() == ".pdf" else "")
         as_json = self.files.json or (self.files.out and self.files.out.suffix.lower() == ".json")
@@ -83,14 +80,11 @@ class Diagnose:
             raise ValueError(f"--report: expected method content, got {self.method}")
         with self.shown.bars("diagnosis (reading)", units_per_second=10) as progress:
             from phasejax.diagnosis import Diagnosis, diagnose, plot_diagnosis
-            from phasejax.io._confounders import confounder_columns
 
-            confounders = read_confounders(self.confounders, self.rows.id)
             given = {**self.about_labels.read(), **self.rows.matching,
-                     **self.rows.read(confounder_columns(confounders), x=self.x, y=self.y, labels=self.labels,
-                                      groups=self.groups)}
-            say_headlines(**given)
-            found = diagnose(**given, confounders=confounders or None, method=self.method, k=self.k, pilot=self.pilot,
+                     **self.known.read_beside(self.rows, x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
+            say_headlines(**{name: value for name, value in given.items() if name != "confounders"})
+            found = diagnose(**given, method=self.method, k=self.k, pilot=self.pilot,
                              pca=self.pca, fit=self.fit, confidence=self.confidence, ridge=self.ridge, seed=self.seed,
                              progress=progress)
         options = {"draws": True} if self.draws else {}

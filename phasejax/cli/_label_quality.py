@@ -8,7 +8,7 @@ import tyro
 
 from phasejax._core.terminal import printable
 from phasejax.cli._inspect import say_headlines
-from phasejax.cli._options import UNNAMED, FigureOptions, LabelOptions, ProgressOption, RowOptions
+from phasejax.cli._options import UNNAMED, ConfounderOptions, FigureOptions, LabelOptions, ProgressOption, RowOptions
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class LabelQuality:
     """Seed of all that is drawn."""
     store: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Keep every repeat in this folder; the same command goes on where it was."""
+    known: Annotated[ConfounderOptions, UNNAMED] = field(default_factory=ConfounderOptions)
     about_labels: Annotated[LabelOptions, UNNAMED] = field(default_factory=LabelOptions)
     rows: Annotated[RowOptions, UNNAMED] = field(default_factory=RowOptions)
     files: Annotated[FigureOptions, UNNAMED] = field(default_factory=FigureOptions)
@@ -79,7 +80,7 @@ class LabelQuality:
         from phasejax._core.atomic_files import written_together
 
         self.files.check((self.x, self.y, self.labels, self.about_labels.labelled, self.groups,
-                          self.mapping and str(self.mapping)))
+                          self.mapping and str(self.mapping), *self.known.confounders))
         if self.labels is None and self.by != ("pseudo-labels",):
             raise ValueError("--labels: expected some, but for --by pseudo-labels alone, got none")
         if self.labels is None and self.about_labels.labelled is not None:
@@ -88,7 +89,7 @@ class LabelQuality:
             from phasejax.diagnosis import label_quality, plot_label_quality
 
             given = {**self.about_labels.read(), **self.rows.matching,
-                     **self.rows.read(x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
+                     **self.known.read_beside(self.rows, x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
             options: dict[str, Any] = {name: getattr(self, name) for name in (
                 "by", "k", "pca", "r2_shares", "bins", "classes", "reassigned", "clusters", "view", "ridges",
                 "sizes", "repeats", "subsamples", "divisions", "confidence", "seed", "store")}
@@ -96,7 +97,7 @@ class LabelQuality:
                 options["among"] = self.among
             if self.mapping is not None:
                 options["mapping"] = read_mapping(self.mapping)
-            say_headlines(**given)
+            say_headlines(**{name: value for name, value in given.items() if name != "confounders"})
             found = label_quality(**given, **options, progress=progress)
         with written_together() as place:
             self.files.write(place, found)

@@ -17,6 +17,7 @@ from phasejax.cli._files import (
     LabelKind,
     Missing,
     check_ending,
+    read_confounders,
     read_files,
     say_written,
     write_json,
@@ -72,6 +73,28 @@ class LabelOptions:
 
         return {"labelled": None if self.labelled is None else load_array(self.labelled),
                 "label_kind": self.label_kind}
+
+
+@dataclass(frozen=True)
+class ConfounderOptions:
+    """What is known nuisance."""
+
+    confounders: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="C")] = ()
+    """Known nuisance of each row (batch, donor, position, observing conditions) that both views and the labels are
+    freed of first: a file or a column of one (FILE.csv:batch), as for labels. Text, booleans and whole numbers that
+    occur often are classes, other numbers count linearly. May be given several times."""
+
+    def read_beside(self, rows: RowOptions, **paths: str | None) -> dict[str, Any]:
+        """The rows of files with the argument `confounders`, whose columns are no features of a view.
+
+        Args:
+            rows: how the files are read.
+            paths: as `RowOptions.read` takes them.
+        """
+        from phasejax.io._confounders import confounder_columns
+
+        found = read_confounders(self.confounders, rows.id)
+        return {**rows.read(confounder_columns(found), **paths), "confounders": found or None}
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def without_confounders(matched: MatchedRows, columns: Mapping[str, np.ndarray],
     units = _units_left(encoded, residuals)
     views, shares, notes = [], [], []
     for name, view in zip("xy", raw, strict=True):
-        view, share, of_view = _left_of(name, np.asarray(view, np.float64), encoded.known)
+        view, share, of_view = left_of(name, np.asarray(view, np.float64), encoded.known)
         views.append(view)
         shares.append(share)
         notes += of_view
@@ -161,7 +161,8 @@ def _units_left(encoded, residuals) -> int:
     return groups - rank
 
 
-def _left_of(name, view, known):
+def left_of(name: str, view: Float[np.ndarray, "n d"], known: Float[np.ndarray, "n q"]
+            ) -> tuple[Float[np.ndarray, "n p"], float, list[str]]:
     """A view in like units without the columns of which nothing is left, what was explained, and notes."""
     deviation = view.std(0)
     varying = deviation > 1e-12 * np.abs(view).max(0)

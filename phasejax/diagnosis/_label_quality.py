@@ -31,8 +31,10 @@ from phasejax.diagnosis._representations import known_names
 from phasejax.diagnosis._units import rows_in_like_units
 from phasejax.diagnosis._uses import OBJECTIVES
 from phasejax.io import encode_labels
+from phasejax.io._confounders import confounder_columns, confounders_of_rows, encode_confounders, named_confounders
 from phasejax.io._duplicates import near_duplicates
 from phasejax.io._matching import announce, match_labelled
+from phasejax.io._named_together import named_together
 from phasejax.theory._plan import ROWS_PER_COLUMN
 
 _FAVOURED = ("pseudo-labels are clusters of {view}, so they favour what {view} holds, signal or nuisance; regime and "
@@ -47,9 +49,10 @@ class _Part(NamedTuple):
 
 @checked
 def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str] | None = None, k: int | None = None,
-                  groups: Any = None, labelled: ArrayLike | None = None, label_kind: str = "auto",
-                  pca: int | None = None, r2_shares: Sequence[float] | None = None, bins: Sequence[int] | None = None,
-                  classes: Sequence[int] | None = None, mapping: Mapping[Any, Any] | None = None,
+                  groups: Any = None, confounders: Any = None, labelled: ArrayLike | None = None,
+                  label_kind: str = "auto", pca: int | None = None, r2_shares: Sequence[float] | None = None,
+                  bins: Sequence[int] | None = None, classes: Sequence[int] | None = None,
+                  mapping: Mapping[Any, Any] | None = None,
                   reassigned: Sequence[float] | None = None, clusters: Sequence[int] | None = None,
                   view: str | None = None, sizes: Sequence[int] | None = None, ridges: Sequence[float] | None = None,
                   repeats: int | None = None, subsamples: int | None = None, among: Sequence[str] = OBJECTIVES,
@@ -76,6 +79,7 @@ def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str]
     Args:
         x, y, labels, groups, labelled, label_kind, pca, by_position, missing: as in `diagnose`. Where all labels of a
             group are equal, noise and reassignment change whole groups. Labels may be left out for "pseudo-labels".
+        confounders: as in `diagnose`, removed in every diagnosis, and from the view whose clusters are pseudo-labels.
         by: what to change, one or several; all that suit the labels, but "ridge", when left out.
         k: width of each encoder's output; when left out, the number of directions of the labels as given.
         r2_shares: shares of R^2 that noise leaves, 0 to 1; 0.75, 0.5 and 0.25 when left out.
@@ -125,10 +129,18 @@ def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str]
         k = check_count("k", k)
     if divisions is not None:
         divisions = check_count("divisions", divisions, most=1000)
+    known = []
+    if confounders is not None:
+        known = named_confounders(confounders)
+        x, y, labels, groups = named_together(x, y, labels, groups, other_columns=confounder_columns(known))
     matched, kind = match_labelled(x, y, labels, labelled=labelled, label_kind=label_kind, groups=groups,
                                    by_position=by_position, missing=missing)
+    of_confounders = None
+    if confounders is not None:
+        matched, of_confounders = confounders_of_rows(known, matched, by_position=by_position, missing=missing)
+        encode_confounders(of_confounders)  # refuses what cannot be removed, before anything is computed
     everyone = QualityRows.of(matched, "class" if matched.labels is None else kind, pca=pca, confidence=confidence,
-                              divisions=divisions, among=among)
+                              divisions=divisions, among=among, confounders=of_confounders)
     of_rows, of_classes = everyone.kept()
     limits = [*matched.limits, *of_classes]
     if matched.groups is None and (copies := near_duplicates(matched.x, matched.y)) is not None:
@@ -143,7 +155,8 @@ def label_quality(x: Any, y: Any, labels: Any = None, *, by: str | Sequence[str]
     return LabelQuality(
         **found, n=len(of_rows.x), labelled=0 if of_rows.labels is None else len(of_rows.labelled),
         groups=None if of_rows.groups is None else int(of_rows.groups.max()) + 1,
-        kind=None if of_rows.labels is None else kind, k_from_labels=k is None, among=among, confidence=confidence,
+        kind=None if of_rows.labels is None else kind, confounders=run.removed,
+        k_from_labels=k is None, among=among, confidence=confidence,
         warnings=(*limits, *of_rows.reduced[2], *run.warnings), computed_on=computed_on())
 
 
@@ -163,6 +176,13 @@ class _Run:
         top = min(view.shape[1] for view in self.rows.reduced[0]) - 1
         if k is not None and k > top:
             raise ValueError(f"k: expected 1 to min(d_x, d_y) - 1 = {top}, got {k}")
+        self.removed: str | None = None
+        if self.rows.confounders is not None:
+            self.removed = f"removed {encode_confounders(self.rows.confounders).words()}"
+            if self.rows.labels is not None:
+                found, limits = self.rows.removed()
+                self.removed = self.removed if found is None else found.words()
+                self.warnings += limits
         self.k = self._width() if k is None else k
         about = {"data": self.rows.digest, "k": self.k, "pca": self.rows.pca, "confidence": self.rows.confidence,
                  "divisions": self.rows.divisions, "among": self.rows.among, "seed": planner.seed,
@@ -269,7 +289,8 @@ class _Run:
     @property
     def _columns(self):
         labels = cast(np.ndarray, self.rows.labels)
-        return in_like_units(encode_labels(labels, len(labels), self.rows.kind), self.rows.kind)
+        columns = in_like_units(encode_labels(labels, len(labels), self.rows.kind), self.rows.kind)
+        return self.rows.without_known(columns, self.rows.labelled)
 
     def _told(self, level, saved, foretold):
         """The levels of the result that one level makes: several for the ridge."""

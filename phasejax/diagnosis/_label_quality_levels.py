@@ -141,9 +141,11 @@ class Planner:
         labels, units = self._labels().astype(float), self.rows.units
         of_row = np.arange(len(labels)) if units is None else np.unique(units, return_inverse=True)[1].reshape(-1)
 
+        left = self.rows.without_known(labels, self.rows.labelled)  # R2 is a share of what confounders leave
+
         def level(share):
             share = check_number("r2_shares", share, above=0, below=1)
-            noise, clean = noise_for_r2(labels, self.rows.features[self.rows.labelled], share, units=units)
+            noise, clean = noise_for_r2(left, self.rows.features[self.rows.labelled], share, units=units)
             about = {"noise sd / label sd": float(np.mean(noise / labels.std(0))), "R2 before": float(clean.mean()),
                      "R2 aimed at": float(share * clean.mean())}
             if labels.shape[1] == 1:
@@ -239,7 +241,7 @@ class Planner:
         """Pseudo-labels of all rows, and how far they agree with the labels where these are classes."""
         from sklearn.metrics import adjusted_rand_score
 
-        own, _ = view_in_like_units(view, getattr(self.rows, view))
+        own, _ = view_in_like_units(view, self.rows.views["xy".index(view)])
         seed = int(np.random.SeedSequence([self.seed, 3, repeat]).generate_state(1)[0])
         found = pseudo_labels(own, k, groups=self.rows.groups, seed=seed, folds=min(5, self._units()))
         about = {}

@@ -134,6 +134,7 @@ class LabelQuality(Record):
         k_from_labels: whether k is the number of directions of the labels as given.
         among: objectives that the decision is between.
         confidence: level of the intervals, and probability from which a regime is stated.
+        confounders: what was removed as known nuisance, in words; None where nothing was.
         foretold: numbers of `phasejax plan` for these data, by name; empty where there are none.
         warnings: what limits the answer, one sentence each.
         phasejax_version: of the package.
@@ -154,6 +155,7 @@ class LabelQuality(Record):
     among: tuple[str, ...]
     confidence: float
     foretold: dict[str, Any]
+    confounders: str | None = None
     warnings: tuple[str, ...] = ()
     phasejax_version: str = __version__
     computed_on: dict[str, str] | None = None
@@ -201,6 +203,7 @@ class LabelQuality(Record):
             for name in (*self.among, "x", "y", "x and y"):
                 row[f"score of {name}"] = level.mean(lambda one, name=name: one.scores.get(name, float("nan")))
             row["detail"] = level.detail
+            row["confounders"] = self.confounders or ""
             yield {**row, **{f"about {name}": value for name, value in level.about.items()}}
 
     def _derived(self) -> dict[str, Any]:

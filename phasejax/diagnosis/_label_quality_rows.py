@@ -1,14 +1,16 @@
 """Matched rows that are diagnosed again and again with other labels, or in part: what `label_quality` repeats."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from phasejax._core.residuals import residuals_of
+from phasejax.diagnosis._confounders import RemovedConfounders, left_of, without_confounders
 from phasejax.diagnosis._content_diagnosis import diagnose_by_content
 from phasejax.diagnosis._label_quality_result import OBJECTIVES, QualityOutcome
 from phasejax.diagnosis._paired_data import IN_MEMORY, PairedRows, paired_rows
@@ -18,6 +20,7 @@ from phasejax.diagnosis._spectral import classify_spectra
 from phasejax.diagnosis._units import view_in_like_units
 from phasejax.io import MatchedRows, Table
 from phasejax.io._arrays import finite_view
+from phasejax.io._confounders import encode_confounders
 from phasejax.io._inspection import LEAST_MEMBERS, too_few_labels
 from phasejax.io._labels import enough_members
 from phasejax.theory import Regime
@@ -35,6 +38,7 @@ class QualityRows:
         groups: numbers of the groups of all rows; None where each row is its own.
         pca, confidence, divisions: as in `label_quality`.
         among: objectives that the decision is between.
+        confounders: known nuisance of all rows by name, removed in every diagnosis; None where there is none.
     """
 
     x: Float[np.ndarray, "n d_x"]
@@ -47,6 +51,7 @@ class QualityRows:
     confidence: float
     divisions: int | None
     among: tuple[str, ...]
+    confounders: Mapping[str, np.ndarray] | None = None
 
     @classmethod
     def of(cls, matched: MatchedRows, kind: str, **options: Any) -> "QualityRows":
@@ -78,6 +83,8 @@ class QualityRows:
         for array in (self.x, self.y, self.labels, self.labelled, self.groups):
             found.update(repr(None if array is None else (array.shape, array.dtype.str)).encode())
             found.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        for name, values in (self.confounders or {}).items():
+            found.update(repr((name, values.shape, values.dtype.str, values.tolist())).encode())
         return found.hexdigest()
 
     @cached_property
@@ -92,7 +99,26 @@ class QualityRows:
     @cached_property
     def reduced(self) -> tuple[Any, Any, tuple[str, ...]]:
         """Both views in as many columns as a diagnosis takes, and what that left out."""
-        return self._reduced(self.x, self.y, self.groups)
+        return self._reduced(*self.views, self.groups)
+
+    @cached_property
+    def views(self) -> tuple[Float[np.ndarray, "n d_x"], Float[np.ndarray, "n d_y"]]:
+        """Both views without what confounders tell of them; of a column that they determine nothing is left."""
+        if self.known is None:
+            return self.x, self.y
+        x, y = (residuals_of(left_of(name, view, self.known)[0], self.known)
+                for name, view in (("x", self.x), ("y", self.y)))
+        return x, y
+
+    @cached_property
+    def known(self) -> Float[np.ndarray, "n q"] | None:
+        """Confounders as columns for least squares."""
+        return None if self.confounders is None else encode_confounders(self.confounders).known
+
+    def without_known(self, columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"]
+                      ) -> Float[np.ndarray, "m l"]:
+        """Label columns without what confounders tell of them."""
+        return columns if self.known is None else residuals_of(columns, self.known[labelled])
 
     @cached_property
     def features(self) -> Float[np.ndarray, "n p"]:
@@ -126,27 +152,42 @@ class QualityRows:
         Raises:
             ValueError: too few labels, or what `diagnose` refuses.
         """
-        x, y, groups, reduced = self.x, self.y, self.groups, None
+        return self._paired(labels, labelled, kind, rows)[0]
+
+    def removed(self) -> tuple[RemovedConfounders | None, tuple[str, ...]]:
+        """How much confounders explain of views and labels as given, and what limits the answer without them."""
+        return self._paired(cast(np.ndarray, self.labels), self.labelled, self.kind, None)[1:]
+
+    def _paired(self, labels, labelled, kind, rows) -> tuple[PairedRows, RemovedConfounders | None, tuple[str, ...]]:
+        x, y, groups, reduced, confounders = self.x, self.y, self.groups, None, self.confounders
         if rows is not None:
             inside = np.isin(labelled, rows)
             labels, labelled = labels[inside], np.searchsorted(rows, labelled[inside])
             x, y = x[rows], y[rows]
             groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1].reshape(-1)
+            if confounders is not None:
+                confounders = {name: values[rows] for name, values in confounders.items()}
             if not labelled.size:
                 raise ValueError("labels: expected some in every part of the rows, got none")
-        else:
+        elif confounders is None:
             reduced = self.reduced
         kept, _ = enough_members(labels, kind, LEAST_MEMBERS, None if groups is None else groups[labelled])
         labels, labelled = labels[kept], labelled[kept]
-        if (refusal := too_few_labels(MatchedRows(x, y, labels, labelled, groups=groups))) is not None:
+        matched = MatchedRows(x, y, labels, labelled, groups=groups)
+        if (refusal := too_few_labels(matched)) is not None:
             raise ValueError(refusal)
+        if confounders is not None:
+            return without_confounders(matched, confounders, kind, self.pca)
         (first, second), in_folds, _ = reduced or self._reduced(x, y, groups)
-        return replace(paired_rows(first, second, labels, labelled, kind, 0, groups), in_folds=in_folds)
+        return replace(paired_rows(first, second, labels, labelled, kind, 0, groups), in_folds=in_folds), None, ()
 
     def diagnosed(self, data: PairedRows, k: int, *, scores: bool = True, fit: bool = False) -> Diagnosis:
         """The diagnosis of some of the rows at one width."""
-        return diagnose_by_content(data, k=k, confidence=self.confidence, predicted_scores=scores, fit=fit, pilot=None,
-                                   tell=_silent, divisions=self.divisions)
+        found = diagnose_by_content(data, k=k, confidence=self.confidence, predicted_scores=scores, fit=fit, pilot=None,
+                                    tell=_silent, divisions=self.divisions)
+        if self.confounders is None:
+            return found
+        return replace(found, n=len(data.scored[0]), labelled=len(data.scored_labels[1]))
 
     def outcome(self, k: int, labels: np.ndarray, labelled: Int[np.ndarray, "m"], kind: str,
                 rows: Int[np.ndarray, "r"] | None = None, *, scores: bool = True) -> QualityOutcome:

@@ -17,7 +17,8 @@ _LOSSES = {"noise": "a loss of {loss:g} % of the labels' R2", "coarsening": "{le
 
 def summary(found: LabelQuality) -> str:
     """The labels as given, a line for each level, the conclusions and the warnings."""
-    lines = [_as_given(found), *(_line(found, level) for level in found.levels), *conclusions(found)]
+    known = [] if found.confounders is None else [f"Confounders: {found.confounders}."]
+    lines = [_as_given(found), *known, *(_line(found, level) for level in found.levels), *conclusions(found)]
     return "\n".join([*lines, *(f"Warning: {one}" for one in found.warnings)])
 
 

@@ -19,6 +19,7 @@ def files(tmp_path):
     np.save(tmp_path / "y.npy", np.c_[signals + 0.5 * rng.standard_normal((90, 2)), rng.standard_normal((90, 1))])
     names = np.array(["a", "b", "c", "d"])[(signals[:, 0] > 0) + 2 * (signals[:, 1] > 0)]
     pd.DataFrame({"class": names, "value": signals[:, 0]}).to_csv(tmp_path / "labels.csv", index=False)
+    pd.DataFrame({"half": np.repeat(["first", "second"], 45)}).to_csv(tmp_path / "half.csv", index=False)
     (tmp_path / "map.csv").write_text("fine,coarse\na,left\nb,right\nc,left\nd,right\n")
     return tmp_path
 
@@ -31,11 +32,13 @@ def arguments(files, *more, labels="class"):
 @pytest.mark.slow
 def test_a_mapping_is_followed_and_files_are_written(files, capsys):
     out = [files / name for name in ("found.csv", "found.json", "found.png")]
-    assert main(arguments(files, "--by", "coarsening", "--mapping", str(files / "map.csv"), "--k", "2", "--out",
+    assert main(arguments(files, "--by", "coarsening", "--mapping", str(files / "map.csv"), "--k", "2", "--confounders",
+                          f"{files / 'labels.csv'}:value", "--confounders", f"{files / 'half.csv'}:half", "--out",
                           str(out[0]), "--json", str(out[1]), "--figure", str(out[2]))) == 0
     said = capsys.readouterr().out
     assert "2 classes by the mapping" in said
     assert "(left; right)" in said
+    assert "removed value (real), half (2 levels): explained" in said
     saved = json.loads(out[1].read_text())
     assert saved["levels"][0]["level"] == 2
     assert pd.read_csv(out[0])["by"].tolist() == ["as given", "coarsening"]
@@ -49,6 +52,7 @@ def test_a_mapping_is_followed_and_files_are_written(files, capsys):
     (["--by", "coarsening", "--bins", "91"], "value", "bins: expected at most 90"),
     (["--by", "pseudo-labels", "--clusters", "19"], "class", "clusters: expected at most 18"),
     (["--by", "rows", "--sizes", "91"], "class", "sizes: expected a whole number from 2 to 90, got 91"),
+    (["--by", "reassignment", "--confounders", "none.csv"], "class", "none.csv"),
     (["--out", "found.pdf"], "class", "--out: expected a file ending in"),
 ])
 def test_what_makes_no_sense_is_refused_in_one_line(files, capsys, more, labels, message):

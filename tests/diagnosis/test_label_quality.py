@@ -189,6 +189,67 @@ def test_parts_of_grouped_rows_are_whole_groups(rows):
     assert replace(own, labels=np.arange(500) % 3).units is None
 
 
+# Known nuisance
+
+
+@pytest.fixture(scope="module")
+def batched():
+    """160 rows of two signals under the stronger shifts of four batches that both views share, and the batches."""
+    rng = np.random.default_rng(0)
+    batch, signals = np.arange(160) % 4, rng.standard_normal((160, 2))
+    x, y = (rng.normal(0, 6, (4, 6))[batch] + rng.standard_normal((160, 6)) + 2 * np.pad(signals, ((0, 0), (0, 4)))
+            for _ in range(2))
+    return x, y, signals, np.array(["a", "b", "c", "d"])[batch]
+
+
+@pytest.mark.slow
+def test_removed_confounders_move_the_regime_and_are_in_the_settings(batched):
+    x, y, signals, batch = batched
+    labels, all_rows = (signals[:, 0] > 0) + 2 * (signals[:, 1] > 0), np.arange(160)
+    options = {"pca": None, "confidence": 0.9, "divisions": 1, "among": ("CA",)}
+    before, after, other = (QualityRows.of(MatchedRows(x, y, labels), "class", **options, confounders=confounders)
+                            for confounders in (None, {"batch": batch}, {"batch": batch[::-1]}))
+    regimes = [own.outcome(2, labels, all_rows, "class", rows, scores=False).regime
+               for own, rows in ((before, None), (after, None), (after, np.arange(130)))]
+    assert regimes == ["Neither", "Both", "Both"]
+    assert len({one.digest for one in (before, after, other)}) == 3
+    assert before.digest == replace(after, confounders=None).digest
+    removed, _ = after.removed()
+    assert removed is not None
+    assert (removed.names, removed.rows) == (("batch",), 156)
+    for view in after.views:  # what is clustered and merged knows no batch
+        assert np.allclose([view[batch == one].mean(0) for one in "abcd"], 0, atol=1e-9)
+    ratios = [next(own.with_ridges(all_rows, own.without_known(np.eye(4)[labels], all_rows), (1e-3,))).regime
+              for own in (before, after)]
+    assert ratios == ["Neither", "Both"]
+
+
+@pytest.mark.slow
+def test_removed_confounders_are_told(batched):
+    x, y, signals, batch = batched
+    found = label_quality(x, y, signals[:, 0], by="noise", r2_shares=[0.5], k=2, repeats=1, divisions=1,
+                          confounders={"batch": batch})
+    assert [one.regime for one in (found.given, *found.levels[0].outcomes)] == ["Both", "Both"]
+    assert found.given.n == found.levels[0].outcomes[0].n == 160
+    assert "Confounders: removed batch (4 levels): explained" in found.summary()
+    assert LabelQuality.from_json(found.to_json()).confounders == found.confounders
+    assert found.to_frame()["confounders"].str.contains("156 independent rows are left").all()
+
+
+@pytest.mark.parametrize(("confounders", "message"), [
+    (np.zeros(10), "confounders: expected 160 rows, one for each row of x, got 10"),
+    ({"batch": ["a"] * 160}, "confounders: expected at least 2 levels, got only a in batch"),
+    ({"age": np.full(160, np.nan)}, "confounders: expected a value in every row"),
+    ({"row": np.arange(160).astype(str)}, "confounders: expected levels of 2 rows or more on average"),
+    ({"labels": np.arange(160) % 4}, "confounders: expected some that do not determine the labels"),
+])
+def test_confounders_that_cannot_be_removed_are_refused(batched, confounders, message):
+    x, y, *_ = batched
+    with pytest.raises(ValueError, match=message) as error:
+        label_quality(x, y, np.arange(160) % 4, by="reassignment", k=2, confounders=confounders)
+    assert "\n" not in str(error.value)
+
+
 # Words, of made results
 
 
