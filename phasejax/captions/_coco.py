@@ -64,6 +64,8 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
         images = {one["id"]: one for one in instances["images"]}
         numbers = {one["id"]: i for i, one in enumerate(categories)}
         names = tuple(str(one["name"]) for one in categories)
+        if len(numbers) < len(names):
+            raise ValueError(f"{file}: expected each category once, got {len(names)} with {len(numbers)} ids")
         things = _by_image(instances["annotations"], images, file,
                            lambda one: _thing(one, numbers, file))
         sides = {one["id"]: (float(one["width"]), float(one["height"])) for one in instances["images"]}

@@ -5,6 +5,7 @@ Of a single set of rows a tenth validates and a tenth tests, split anew for ever
 """
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import jax
 import numpy as np
@@ -78,9 +79,20 @@ def open_captions(experiment: CaptionExperiment) -> CaptionSource:
     if e.data == "coco":
         given = {"size": e.size, "length": e.length, "store": e.decoded}
         pairs = load_coco(str(e.path), "train", most=e.most, **given)
-        return CaptionSource(pairs, load_coco(str(e.path), "val", vocabulary=pairs.vocabulary, **given))
+        held_out = load_coco(str(e.path), "val", vocabulary=pairs.vocabulary, **given)
+        names = pairs.label_names, held_out.label_names
+        if names[0] != names[1]:  # the same number would be of another category
+            raise ValueError("path: expected the same categories in instances_train2017.json and "
+                             f"instances_val2017.json, got {len(names[0])} and {len(names[1])} that differ in "
+                             f"{_first_other(*names)}")
+        return CaptionSource(pairs, held_out)
     load = load_emoji if e.data == "emoji" else load_glyphs
     pairs = load(size=e.size, length=e.length)
     if e.most is not None:
         pairs = pairs.select(np.random.default_rng(0).permutation(len(pairs))[:e.most])
     return CaptionSource(pairs, pairs)
+
+
+def _first_other(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+    """The first name at whose place the other list has none or another."""
+    return next(str(one if one is not None else other) for one, other in zip_longest(ours, theirs) if one != other)

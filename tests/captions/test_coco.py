@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from phasejax.captions import Vocabulary, load_coco
+from phasejax.captions import CaptionExperiment, Vocabulary, load_coco
 from phasejax.captions._decoded_images import decode
+from phasejax.captions._sources import open_captions
 from tests.captions.coco_folder import change, make_coco
 
 
@@ -98,6 +99,8 @@ def test_decoded_images_are_kept_and_an_interrupted_run_goes_on(tmp_path, monkey
      "expected annotations of listed categories, got one of category 2"),
     ("instances", lambda c: c["annotations"][0].pop("area"), "instances_train2017.json: expected .*KeyError: 'area'"),
     ("instances", lambda c: c.pop("categories"), "expected lists named images, annotations, categories"),
+    ("instances", lambda c: c["categories"].append({"id": 1, "name": "cat"}),
+     "expected each category once, got 4 with 3"),
     ("instances", lambda c: c.update(annotations=[]), "expected annotated images, got none"),
     ("captions", lambda c: c.update(annotations=c["annotations"][5:]),
      "expected a caption of each annotated image, got none of 1, such as 000000000000.jpg"),
@@ -109,6 +112,13 @@ def test_annotations_that_do_not_fit_are_refused_in_one_line(tmp_path, kind, edi
     with pytest.raises(ValueError, match=said) as error:
         load_coco(str(root), size=8)
     assert "\n" not in str(error.value)
+
+
+def test_parts_with_other_categories_are_refused(tmp_path):
+    root = make_coco(make_coco(tmp_path, n=2), "val", n=2)
+    change(root, "instances", lambda c: c["categories"].append({"id": 2, "name": "cat"}), split="val")
+    with pytest.raises(ValueError, match=r"path: expected the same categories in .*, got 3 and 4 that differ in din"):
+        open_captions(CaptionExperiment(path=str(root), size=8))
 
 
 def test_files_that_are_missing_or_no_json_are_refused(tmp_path):

@@ -28,11 +28,16 @@ def test_products_are_the_convolution_and_its_gradients(side, k, stride, c, out)
     images, kernel = rng.standard_normal((2, side, side, c)), rng.standard_normal((k, k, c, out))
     expected = by_scipy(images, kernel, stride)
     weights = rng.standard_normal(expected.shape)
-    value, pull = jax.vjp(lambda x, m: convolution(x, m, stride=stride), jnp.float32(images), jnp.float32(kernel))
+
+    @jax.jit
+    def both(x, m, w):
+        value, pull = jax.vjp(lambda x, m: convolution(x, m, stride=stride), x, m)
+        return value, *pull(w)
+
+    value, by_x, by_k = both(*map(jnp.float32, (images, kernel, weights)))
     np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
     # <weights, conv(x, K)> is linear in either: its gradient, times another value, is the form at that value.
     other_x, other_k = rng.standard_normal(images.shape), rng.standard_normal(kernel.shape)
-    by_x, by_k = pull(jnp.float32(weights))
     np.testing.assert_allclose(np.vdot(by_x, other_x), np.vdot(weights, by_scipy(other_x, kernel, stride)), rtol=1e-4,
                                atol=1e-3)
     np.testing.assert_allclose(np.vdot(by_k, other_k), np.vdot(weights, by_scipy(images, other_k, stride)), rtol=1e-4,

@@ -11,6 +11,7 @@ from flax import nnx
 from scipy.special import erf
 
 from phasejax.captions import CaptionDecoder, PixelDecoder, TextEncoder
+from tests.captions.conftest import output
 
 TOKENS = np.array([[3, 1, 4, 0, 0], [2, 2, 0, 0, 0], [5, 1, 2, 4, 3]])
 
@@ -85,7 +86,7 @@ def test_an_encoder_is_its_formula_of_the_words_alone(transformer):
 def test_a_bag_of_words_is_the_mean_of_its_words():
     encoder = TextEncoder(7, length=5, width=8, layers=0, outputs=3, rngs=nnx.Rngs(0))
     words = np.asarray(encoder.words[...], float)
-    found = encoder(jnp.array([*TOKENS[:2], [0] * 5]))
+    found = output(encoder, jnp.array([*TOKENS[:2], [0] * 5]))
     for row, result in zip(TOKENS[:2], found, strict=False):
         hidden = np.maximum(dense(encoder.dense, words[row[row != 0]].mean(0)), 0)
         np.testing.assert_allclose(result, dense(encoder.head, hidden), rtol=1e-4, atol=1e-6)
@@ -96,7 +97,7 @@ def test_a_decoder_sees_the_code_and_the_position():
     decoder = CaptionDecoder(7, length=4, width=8, layers=0, inputs=3, rngs=nnx.Rngs(1))
     codes = np.random.default_rng(1).standard_normal((2, 3))
     hidden = np.maximum(dense(decoder.code, codes)[:, None] + np.asarray(decoder.positions[...], float), 0)
-    np.testing.assert_allclose(decoder(jnp.float32(codes)), dense(decoder.words, hidden), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(output(decoder, jnp.float32(codes)), dense(decoder.words, hidden), rtol=1e-4, atol=1e-5)
 
 
 def test_sides_are_doubled_down_to_a_few_pixels():

@@ -15,6 +15,7 @@ from phasejax.captions import CaptionTraining
 from phasejax.captions._objectives import loss
 from phasejax.captions._resnet import DEPTHS
 from phasejax.deep._checkpoints import Checkpoints
+from tests.captions.conftest import output
 from tests.captions.test_objectives import SMALL, batch_of
 from tests.support import QUICK_TO_COMPILE, ROOT
 
@@ -92,10 +93,9 @@ def test_a_state_on_disk_goes_on_as_if_never_left(infonce, tmp_path):
 def test_embeddings_are_those_of_the_networks(infonce):
     training, states, _ = infonce
     networks, batch = training.networks(states[-1]), batch_of(8)
-    np.testing.assert_allclose(training.embed_images(states[-1], batch.images), networks["image_encoder"](batch.images),
-                               rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(training.embed_texts(states[-1], batch.tokens), networks["text_encoder"](batch.tokens),
-                               rtol=1e-4, atol=1e-6)
+    for embed, name, rows in ((training.embed_images, "image_encoder", batch.images),
+                              (training.embed_texts, "text_encoder", batch.tokens)):
+        np.testing.assert_allclose(embed(states[-1], rows), output(networks[name], rows), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("objective", ["cp", "cp_reverse"])
@@ -118,7 +118,7 @@ def test_running_averages_are_recorded_and_used(monkeypatch):
     training = CaptionTraining("supervised", architecture, steps=10, accumulate=2)
     batch, start = batch_of(8), training.start(KEY)
     stem = training.networks(start)["image_encoder"].stem
-    parts = [np.asarray(stem(batch.images[part::2]), float).mean((0, 1, 2)) for part in (0, 1)]
+    parts = [np.asarray(output(stem, batch.images[part::2]), float).mean((0, 1, 2)) for part in (0, 1)]
     state, _ = training.step(copied(start), batch, KEY)
     expected = 0.9 * (0.1 * parts[0]) + 0.1 * parts[1]
     np.testing.assert_allclose(training.networks(state)["image_encoder"].stem_norm.layer.mean[...], expected, rtol=1e-4,
@@ -141,7 +141,8 @@ def test_what_can_not_be_trained_is_refused():
         training.embed_texts(training.start(KEY), jnp.zeros((2, 4), jnp.int32))
 
 
-# A batch on eight devices beside one: batch normalisation, VICReg and InfoNCE see all of its rows.
+# A batch on eight devices beside one: batch normalisation, InfoNCE and VICReg, which is in the joint objective, see
+# all rows of it or of its parts.
 _DEVICES = """
 import jax, numpy as np
 from dataclasses import replace
@@ -151,7 +152,7 @@ from tests.captions.test_objectives import SMALL, batch_of
 DEPTHS[18] = ((1,), False)
 assert jax.device_count() == 8
 key, architecture = jax.random.key(0), replace(SMALL, image_encoder="resnet18", norm="batch")
-for objective, parts in (("vicreg", 1), ("infonce", 1), ("cp", 2)):
+for objective, parts in (("infonce", 1), ("joint", 2)):
     found = []
     for devices in (jax.devices(), jax.devices()[:1]):
         training = CaptionTraining(objective, architecture, steps=10, accumulate=parts, devices=devices)

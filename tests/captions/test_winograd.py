@@ -14,7 +14,7 @@ def test_it_is_the_convolution_to_the_last_digits():
     rng = np.random.default_rng(0)
     images, kernel, weights = (rng.standard_normal(shape) for shape in ((2, 6, 4, 5), (3, 3, 5, 7), (2, 6, 4, 7)))
     expected = by_scipy(images, kernel, 1)
-    found = winograd_convolution(jnp.float32(images), jnp.float32(kernel))
+    found = jax.jit(winograd_convolution)(jnp.float32(images), jnp.float32(kernel))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
     by_x, by_k = jax.jit(winograd_gradients)(*map(jnp.float32, (images, kernel, weights)))
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
