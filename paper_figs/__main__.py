@@ -19,6 +19,7 @@ from paper_figs import (
     frozen_spectra,
     imposed_alignment,
     infonce,
+    instruments,
     label_quality,
     neighbours,
     nonlinear,
@@ -32,7 +33,8 @@ from phasejax._core.progress import ProgressCallback, print_progress, reporting
 from phasejax.cli._files import notes_on_standard_error
 
 FAMILIES = (phase_diagram, recovery, bottlenecks, estimation, infonce, nonlinear, features, imposed_alignment,
-            emergent_alignment, captions, neighbours, confounders, label_quality, frozen_heads, frozen_spectra)
+            emergent_alignment, captions, neighbours, confounders, label_quality, instruments, frozen_heads,
+            frozen_spectra)
 FIGURES: dict[str, Recipe] = {name: recipe for family in FAMILIES for name, recipe in family.FIGURES.items()}
 
 
