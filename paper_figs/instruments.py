@@ -123,7 +123,8 @@ def _draw_plane(ax: Axes) -> None:
 def _draw_arrow(ax: Axes, start: np.ndarray, end: np.ndarray, number: int) -> None:
     ax.annotate("", tuple(end), tuple(start), zorder=3, arrowprops={
         "arrowstyle": "-|>", "color": "black", "linewidth": 0.8, "shrinkA": 4, "shrinkB": 0})
-    ax.annotate(str(number), tuple(start + _ALONG * (end - start)), fontsize="x-small", ha="center", va="center", zorder=3.5,
+    ax.annotate(str(number), tuple(start + _ALONG * (end - start)), fontsize="x-small", ha="center", va="center",
+                zorder=3.5,
                 bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"})
 
 
