@@ -20,6 +20,9 @@ from phasejax.io._moments import each_left_out
 # What rows earn (rows, representations, columns), under one probe and one for each column, and could earn.
 _Terms = tuple[np.ndarray, np.ndarray, np.ndarray]
 _ALL = slice(None)
+# On curved features a row far from the training rows may be guessed a hundred standard deviations off, and one such row
+# can undo the score of a thousand. Guesses end this share of the range of the training labels beyond it.
+_BEYOND = 0.5
 # (covariance, mean, crowded, centred rows) -> W with W S W' = 1, and the share of the identity in S.
 Whitening = Callable[[np.ndarray, np.ndarray, bool, Callable[[], np.ndarray]], tuple[np.ndarray, float]]
 
@@ -105,7 +108,7 @@ class _Training:
 
 def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndarray, "*folds m l"],
                  labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "n"], ks: Sequence[int], kind: str,
-                 whiten: Whitening, names: Sequence[str]) -> tuple[list[Earned], float]:
+                 whiten: Whitening, names: Sequence[str], *, bounded: bool = False) -> tuple[list[Earned], float]:
     """Held-out earnings of the representations named, for each width.
 
     Args:
@@ -117,6 +120,7 @@ def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndar
         kind: "class" or "real".
         whiten: of one view.
         names: some of `_representations.NAMES`.
+        bounded: whether guesses of real labels stay near the range of the training labels.
 
     Returns:
         One `Earned` for each width, and the largest share of the identity that went into a matrix before whitening.
@@ -131,12 +135,13 @@ def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndar
         p = own.rows.shape[1]
         slices = {"x": own.x, "y": own.y, "x and y": slice(own.x.start, own.y.stop)}
         held_out = np.flatnonzero(of_labelled == f)
-        t = _of_fold(columns, f)[held_out]
+        t, reach = _of_fold(columns, f)[held_out], _reach(train, p) if bounded else None
         centred = own.rows[labelled[held_out]] - train.mean[:p]
         for name in raw:
             chosen = slices[name]
             z = centred[:, chosen]
-            terms = read_out(_training(train, p, chosen), z, t, [np.arange(z.shape[1])], kind)
+            terms = read_out(_training(train, p, chosen), z, t, [np.arange(z.shape[1])], kind,
+                             reach)
             for one in found:
                 one.fill(held_out, [name], terms)
         if trained:
@@ -145,8 +150,14 @@ def cross_fitted(features: Features | Sequence[Features], columns: Float[np.ndar
             reduced, z = _training(train, p, maps), centred @ maps
             for one, k in zip(found, ks, strict=True):
                 one.fill(held_out, trained,
-                         read_out(reduced, z, t, [places(name, k, widest) for name in trained], kind))
+                         read_out(reduced, z, t, [places(name, k, widest) for name in trained], kind, reach))
     return found, shrinkage
+
+
+def _reach(train, p):
+    """The least and the greatest guesses of each label column, less its mean."""
+    low, high = train.low[p:] - train.mean[p:], train.high[p:] - train.mean[p:]
+    return low - _BEYOND * (high - low), high + _BEYOND * (high - low)
 
 
 def _training_sets(features, columns, labelled, fold) -> Iterator[tuple[Features, Moments, Moments]]:
@@ -221,7 +232,8 @@ def _principal(covariance, k):
 
 
 def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray, "r l"],
-             choices: Sequence[np.ndarray], kind: str) -> _Terms:
+             choices: Sequence[np.ndarray], kind: str,
+             reach: tuple[np.ndarray, np.ndarray] | None = None) -> _Terms:
     """What held-out rows earn under a probe of each choice of coordinates, and what they could earn.
 
     Args:
@@ -230,6 +242,7 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
         t: their labels.
         choices: the coordinates of each representation.
         kind: "class" or "real".
+        reach: the least and the greatest guesses of real labels less their means; None for any.
     """
     possible = np.ones((len(z), 1)) if kind == "class" else (t - train.t) ** 2
     earned = np.empty((len(z), len(choices), possible.shape[1]))
@@ -245,7 +258,8 @@ def read_out(train: _Training, z: Float[np.ndarray, "r p"], t: Float[np.ndarray,
             earned[:, place, 0] = t[np.arange(len(t)), guess]
         else:
             for one, weights in zip((earned, alone), ridge_regression(zz, zt, train.tt, train.n), strict=True):
-                one[:, place] = possible - (t - train.t - z[:, chosen] @ (unit[:, None] * weights)) ** 2
+                guess = z[:, chosen] @ (unit[:, None] * weights)
+                one[:, place] = possible - (t - train.t - (guess if reach is None else np.clip(guess, *reach))) ** 2
     return earned, alone, possible
 
 

@@ -265,7 +265,7 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
     columns = _columns_of_folds(columns, x, labelled, fold[labelled], kind)
     linear, shrinkage = cross_fitted(raw, columns, labelled, fold, ks, kind, correlation_whitening, NAMES)
     lifted, _ = cross_fitted(features, columns[..., scored, :], np.searchsorted(rows, labelled[scored]), fold[rows], ks,
-                             kind, ridge_whitening, NAMES)
+                             kind, ridge_whitening, NAMES, bounded=True)
     everyone = np.arange(len(labelled))
     return {"linear": [(everyone, earned) for earned in linear],
             "lifted": [(scored, earned) for earned in lifted]}, shrinkage
