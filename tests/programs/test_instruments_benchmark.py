@@ -17,17 +17,22 @@ def test_instruments_are_drawn_within_the_ranges_and_the_same_each_time():
 
 
 def test_choices_count_where_the_measured_best_is_clear():
-    # Measured: CA, CP both, CP x->y, CP y->x. The second instrument is too close to call between CA and CP both.
-    measured = np.array([[0.5, 0.4, 0.1, 0.6], [0.5, 0.51, 0.3, 0.2], [0.2, 0.6, 0.5, 0.1]])
-    chosen = np.array([[[0, 2], [1, 2]], [[0, 0], [0, 0]], [[0, 0], [1, 1]]])
-    parts = [{"measured": m, "chosen": c, "regime": np.array(r)} for m, c, r in zip(
-        measured, chosen, (["Both", "Both"], ["Both", ""], ["CA only", "Both"]), strict=True)]
+    # Measured: CA, CP both, CP x->y, CP y->x. The second instrument is too close to call between CA and CP both, and so
+    # is the fourth, whose seeds disagree.
+    measured = np.array([[0.5, 0.4, 0.1, 0.6], [0.5, 0.51, 0.3, 0.2], [0.2, 0.6, 0.5, 0.1], [0, 0.4, 0.1, 0.2]])
+    measured = np.repeat(measured[:, :, None], instruments.SEEDS, axis=2)
+    measured[3, 0] = [1, 0, 1, 0, 1, 0]
+    chosen = np.array([[[0, 2], [1, 2], [1, 0]], [[0, 0]] * 3, [[0, 0], [1, 1], [1, 0]], [[1, 1]] * 3])
+    regimes = (["Both", "Both"], ["Both", ""], ["CA only", "Both"], ["Both", ""])
+    parts = [{"measured": m, "chosen": c, "regime": np.array(r)}
+             for m, c, r in zip(measured, chosen, regimes, strict=True)]
     values = {(row["case"], row["metric"]): row["value"] for row in instruments._decision_rows("stars", parts)}
     pair, three = "stars, CA, CP both, ", "stars, CA, CP x->y, CP y->x, "
     assert values[pair + "without a pilot", "clear"] == 2
     assert values[pair + "without a pilot", "right where clear"] == 1
     assert values[pair + "with a pilot", "right where clear"] == 1
-    np.testing.assert_allclose(values[pair + "with a pilot", "mean regret"], (0.1 + 0.01 + 0) / 3)
+    assert values[pair + "with the heads as pilot", "right where clear"] == 1
+    np.testing.assert_allclose(values[pair + "with a pilot", "mean regret"], (0.1 + 0.01 + 0 + 0.1) / 4)
     assert values[three + "without a pilot", "clear"] == 3
     assert values[three + "without a pilot", "right where clear"] == 2
     assert values[three + "with a pilot", "right where clear"] == 3
