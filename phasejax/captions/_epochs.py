@@ -108,7 +108,7 @@ class CaptionEpochs:
 
     def clean(self, rows: CaptionRows) -> CaptionBatch:
         """Rows as probes see them: first caption, no nuisance."""
-        return self._clean(replace(rows, tokens=rows.tokens[:, :1]))
+        return self._clean(replace(rows, tokens=rows.tokens[:, :1], donors=rows.donors[:, :1]))
 
     @cached_property
     def _clean(self):
