@@ -254,7 +254,7 @@ def test_several_divisions_are_averaged_and_scatter_in_the_draws():
 
 def test_a_row_far_from_all_others_does_not_undo_the_score_of_the_rest():
     # Magnitudes in three bands of 1438 brown dwarfs, nearly collinear, and one object far off: without a bound it is
-    # guessed a hundred standard deviations off, and R2 is -25 where it is 0.49.
+    # guessed a hundred standard deviations off, and R2 is -6.6 here.
     stars = load_brown_dwarfs()
     found = fair_scores(stars.x[:, ::20], stars.y, stars.spectral_type[:, None], np.arange(len(stars.y)), kind="real",
                         k=1, repeats=1)
