@@ -83,8 +83,8 @@ def upgrades(instrument: Instrument, target: Regime | str | None = None, k: int 
                \text{ is the target}
 
     with factors f from 1/1000 to 1000 within the parameter's range. A change may be for the better or for the worse:
-    where `InstrumentRegime.shared` falls with it, the regime concerns less of the labels than before. A parameter that is
-    0, or of which no such change leads there, is left out.
+    where `InstrumentRegime.shared` falls with it, the regime concerns less of the labels than before. A parameter that
+    is 0, or of which no such change leads there, is left out.
 
     Args:
         instrument: a concrete one.
