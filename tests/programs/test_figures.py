@@ -44,7 +44,7 @@ def test_each_figure_is_written_with_its_data(figures, name):
         assert data.attrs["figure"] == name
         for variable in data.data_vars.values():
             assert np.isfinite(variable.where(~np.isinf(variable), 0)).all(), variable.name
-    caption = " ".join((figures / f"{name}.txt").read_text().split())  # lines end where the version's length has them end
+    caption = " ".join((figures / f"{name}.txt").read_text().split())  # where lines end depends on the version
     assert "Computed with" in caption
     assert "preset quick" in caption
     assert "{" not in caption
