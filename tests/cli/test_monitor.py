@@ -23,7 +23,7 @@ def test_it_exits_3_when_something_moved(some_digits, tmp_path, capsys, monkeypa
     np.save(tmp_path / "y.npy", 2 * y[shuffled])
     (tmp_path / "base.json").write_text(diagnose(x, y, labels, k=8, fit=False).to_json())
     for views, code, word in (("Y.csv", 0, "none beyond chance"),
-                              (str(tmp_path / "y.npy"), 3, " yes: canonical correlation")):
+                              (str(tmp_path / "y.npy"), 3, "squared canonical correlations, variance of y (level")):
         assert cli.main(["monitor", str(tmp_path / "base.json"), "X.npy", views, "--labels", "L.npy"]) == code
         out, err = capsys.readouterr()
         assert word in out
