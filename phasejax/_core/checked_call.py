@@ -123,7 +123,7 @@ def _check_of(hint: Any) -> Check | None:
     """The check that an annotation stands for; None where it is left to the function."""
     members = set(typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,))
     optional = type(None) in members
-    members -= {type(None)}
+    members = {_plain_class(one) for one in members - {type(None)}}
     arrays = {one for one in members if isinstance(one, type) and issubclass(one, AbstractArray)}
     if ProgressCallback in members:
         check = _check_progress
@@ -154,6 +154,12 @@ def _check_of(hint: Any) -> Check | None:
     if check is None or not optional:
         return check
     return lambda name, value: None if value is None else check(name, value)
+
+
+def _plain_class(one: Any) -> Any:
+    """The class of this package by which a type variable is bound, or of which an annotation names the parameters."""
+    bound = getattr(one, "__bound__", None) if isinstance(one, TypeVar) else typing.get_origin(one)
+    return bound if _is_class_to_check(bound) else one
 
 
 def _is_path(one):

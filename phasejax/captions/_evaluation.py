@@ -59,7 +59,7 @@ class FrozenCaptionEncoders:
     """The encoders of a trained grid, each with the parameters of its least validation loss.
 
     Args:
-        trained: what `train_captions` found.
+        trained: what `phasejax.deep.train_grid` found of a `CaptionExperiment`.
     """
 
     def __init__(self, trained: TrainedGrid[CaptionExperiment]):
@@ -115,7 +115,7 @@ def evaluate_captions(trained: TrainedGrid, *, progress: bool | ProgressCallback
     of cp_reverse, which has no image encoder, they see the embedding of the clean caption.
 
     Args:
-        trained: what `train_captions` found.
+        trained: what `phasejax.deep.train_grid` found of a `CaptionExperiment`.
         progress: False for silence, True for bars on a terminal, or a callback that is called after every cell.
 
     Returns:
@@ -124,8 +124,14 @@ def evaluate_captions(trained: TrainedGrid, *, progress: bool | ProgressCallback
         NaN for objectives without encoders of both, beside `recall_chance`; and the learning curves of `trained`.
         Cells whose parameters are not finite have NaN scores.
 
+    Raises:
+        ValueError: `trained` is of another experiment.
+
     Source: K26, section 4.3.
     """
+    if not isinstance(trained.experiment, CaptionExperiment):
+        raise ValueError("trained: expected the training of a CaptionExperiment, got that of "
+                         f"{type(trained.experiment).__name__}")
     experiment, encoders = trained.experiment, FrozenCaptionEncoders(trained)
     count = len(encoders.cells.jitter)
 

@@ -100,8 +100,14 @@ def evaluate(trained: TrainedGrid[Experiment], *, progress: bool | ProgressCallb
         probe `converged`; `position_r2`, that of a ridge regression of the nuisance; `chance`, the share of the most
         frequent class; and the learning curves of `trained`. Cells whose parameters are not finite have NaN scores.
 
+    Raises:
+        ValueError: `trained` is of another experiment, such as one of captions.
+
     Source: K26, section 4.
     """
+    if not isinstance(trained.experiment, Experiment):
+        raise ValueError(f"trained: expected the training of an Experiment, got that of "
+                         f"{type(trained.experiment).__name__}")
     experiment, encoders = trained.experiment, FrozenEncoders(trained)
     count = len(experiment.jitters) * len(experiment.noises) * experiment.seeds
     # Of the training rows only those are embedded that some probe is fitted to.

@@ -28,10 +28,10 @@ A number whose interval covers all that it could be is not measurable, and neith
 seen. It is not compared, but counts in Holm's correction as if it had not moved. No alarm is lost by that: any other
 number in the range would be less than the interval's half-width away.
 
-Of 2974 pairs of data sets of one model (nine models of `benchmarks.drift`, 60 sets each, and four star surveys, 14 sets
-each), at level 0.01 over all numbers, 11 gave an alarm, and 22 did without the second and third of these; at 0.05 it was
-52 and 65. On other sets, on which nothing was chosen, it was 1 of 1710 at 0.01 and 18 at 0.05, and 247 of 252 changes were
-seen. Of 180 pairs of random halves of breast cancer, wine and diabetes none gave an alarm at 0.01.
+Of 2974 pairs of data sets of one model (nine models of `benchmarks.drift`, 60 sets each, and four star surveys, 14
+sets each), at level 0.01 over all numbers, 11 gave an alarm, and 22 did without the second and third of these; at 0.05
+it was 52 and 65. On other sets, on which nothing was chosen, it was 1 of 1710 at 0.01 and 18 at 0.05, and 247 of 252
+changes were seen. Of 180 pairs of random halves of breast cancer, wine and diabetes none gave an alarm at 0.01.
 """
 
 import math

@@ -448,19 +448,22 @@ def measured(name, found):
 
 
 def test_the_test_is_that_of_welch(content, content_now):
-    """z and p by SciPy's Welch test of two samples with the same means and degrees of freedom, of the larger error."""
+    """z and p by SciPy's Welch test of two samples with the same means, errors and degrees of freedom."""
     before, now = (measured("variance of x", found) for found in (content, content_now))
     change = detect_drift(content, content_now).change("variance of x")
     assert difference(before, now, N, N) == (change.z, change.p)
-    size, larger = before.freedom + 1, max(before.error, now.error)
-    reference = scipy.stats.ttest_ind_from_stats(now.u, larger * size**0.5, size, before.u, larger * size**0.5, size,
-                                                 equal_var=False)
+    size = before.freedom + 1
+    reference = scipy.stats.ttest_ind_from_stats(now.u, now.error * size**0.5, size, before.u,
+                                                 before.error * size**0.5, size, equal_var=False)
     assert difference(before, now, N, N) == pytest.approx((reference.statistic, reference.pvalue))
     z, p = difference(before, now, N, 2 * N)
     expected = (before.bias * N + now.bias * 2 * N) / 2 * (1 / (2 * N) - 1 / N)
-    errors = max(before.error, now.error * 2**0.5), max(now.error, before.error / 2**0.5)
-    assert z == pytest.approx((now.u - before.u - expected) / math.hypot(*errors, expected / 2))
+    assert z == pytest.approx((now.u - before.u - expected) / math.hypot(before.error, now.error, expected / 2))
     assert 0 < p <= 1
+    # Of a score each error is at least the other's, at equal numbers of rows.
+    before, now = (dataclasses.replace(measured("score of x", found), u=u, value=u, error=error)
+                   for found, u, error in ((content, 0.5, 0.01), (content_now, 0.6, 0.03)))
+    assert difference(before, now, N, 2 * N)[0] == pytest.approx(0.1 / math.hypot(0.03 * 2**0.5, 0.03))
 
 
 def test_numbers_near_one_are_compared_on_two_scales(content):
