@@ -120,10 +120,9 @@ def _foretold(experiment: CaptionExperiment, jitter: float, noise: float) -> tup
     pairs = pairs.select(np.sort(np.random.default_rng(1).permutation(len(pairs))[:_ROWS]))
     nuisance = CaptionNuisance(experiment.mode, level=noise, jitter=jitter, jitter_to=experiment.jitter_to)
     features = caption_features(pairs, nuisance, 1, size=32)
-    side = round((features.x.shape[1] / 3) ** 0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # all cells have the same: components in place of columns, rare classes
-        scores = diagnose(features.x.reshape(-1, side, side, 3), features.y, features.labels, k=experiment.embedding,
+        scores = diagnose(features.x, features.y, features.labels, k=experiment.embedding,
                           groups=features.groups, pca=_COMPONENTS, pilot=True, fit=False).scores[0]
     values = [scores.values[source]["CA of x"] - scores.values[source]["CP x->y"] for source in _SOURCES]
     draws = np.array([scores.draws.of[source]["CA of x"] - scores.draws.of[source]["CP x->y"] for source in _SOURCES])
