@@ -1,6 +1,5 @@
 """What trained encoders of images and captions have learnt: linear probes on clean images, and retrieval."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
-from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
-from phasejax._core.devices import cores
-from phasejax._core.progress import ProgressCallback, reporting
+from phasejax._core.progress import ProgressCallback
 from phasejax.captions._batch import PAD
 from phasejax.captions._epochs import CaptionEpochs
 from phasejax.captions._experiment import CaptionExperiment
@@ -22,6 +19,7 @@ from phasejax.captions._pairs import CaptionPairs
 from phasejax.captions._retrieval import chance_recall, retrieval_recall
 from phasejax.captions._sources import Split, open_captions
 from phasejax.deep import ProbeRows, TrainedGrid, probe
+from phasejax.deep._evaluation import scored_cells
 from phasejax.deep._grid import DIMS, cells_of
 from phasejax.deep._grid_experiment import by_cell
 from phasejax.deep.data import Cell
@@ -133,7 +131,6 @@ def evaluate_captions(trained: TrainedGrid, *, progress: bool | ProgressCallback
         raise ValueError("trained: expected the training of a CaptionExperiment, got that of "
                          f"{type(trained.experiment).__name__}")
     experiment, encoders = trained.experiment, FrozenCaptionEncoders(trained)
-    count = len(encoders.cells.jitter)
 
     def score(objective: str, number: int) -> dict[str, Any]:
         split, source = encoders.split(number), encoders.source
@@ -148,16 +145,7 @@ def evaluate_captions(trained: TrainedGrid, *, progress: bool | ProgressCallback
         tested = encoders.embed(objective, number, source.held_out, split.test, all_captions=True)
         return found | _retrieved(tested)
 
-    datasets = []
-    with reporting(progress) as advance, threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
-        for objective in experiment.objectives:
-            scores = []
-            for of_cell in pool.map(partial(score, objective), range(count)):
-                scores.append(of_cell)
-                advance(f"{objective}, cells evaluated", len(scores), count)
-            datasets.append(_score_dataset(experiment, scores))
-    dataset = xr.concat(datasets, xr.DataArray(list(experiment.objectives), dims="objective", name="objective"))
-    return dataset.merge(trained.curves).assign_attrs(trained.curves.attrs)
+    return scored_cells(trained, score, partial(_score_dataset, experiment), "cells evaluated", progress)
 
 
 def _retrieved(tested: EmbeddedCaptions) -> dict[str, np.ndarray]:

@@ -1,8 +1,10 @@
 """What the frozen encoders of a trained grid have learnt: linear probes of every cell, as one dataset."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -109,7 +111,6 @@ def evaluate(trained: TrainedGrid[Experiment], *, progress: bool | ProgressCallb
         raise ValueError(f"trained: expected the training of an Experiment, got that of "
                          f"{type(trained.experiment).__name__}")
     experiment, encoders = trained.experiment, FrozenEncoders(trained)
-    count = len(experiment.jitters) * len(experiment.noises) * experiment.seeds
     # Of the training rows only those are embedded that some probe is fitted to.
     fitted = experiment.probe_sizes[-1]
     rows = np.concatenate([np.arange(fitted), np.arange(experiment.train, experiment.n)])
@@ -119,14 +120,29 @@ def evaluate(trained: TrainedGrid[Experiment], *, progress: bool | ProgressCallb
         return probe(ProbeRows(features=embedded.embeddings, labels=embedded.labels, positions=embedded.positions,
                                train=fitted, validation=experiment.validation), experiment.probe_sizes)
 
-    found = []
+    return scored_cells(trained, probe_cell, partial(_score_dataset, experiment), "cells probed", progress)
+
+
+def scored_cells(trained: TrainedGrid, score: Callable[[str, int], Any], combine: Callable[[list], xr.Dataset],
+                 task: str, progress: bool | ProgressCallback) -> xr.Dataset:
+    """Scores of all cells, several side by side, over the objective besides, with the learning curves.
+
+    Args:
+        trained: whose cells.
+        score: what a cell is given, by its objective and its number.
+        combine: makes a dataset of the scores of all cells of an objective.
+        task: what `progress` is told to be done.
+        progress: as in `evaluate`.
+    """
+    experiment, found = trained.experiment, []
+    count = len(experiment.jitters) * len(experiment.noises) * experiment.seeds
     with reporting(progress) as advance, threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
         for objective in experiment.objectives:
             scores = []
-            for cell_scores in pool.map(partial(probe_cell, objective), range(count)):
-                scores.append(cell_scores)
-                advance(f"{objective}, cells probed", len(scores), count)
-            found.append(_score_dataset(experiment, scores))
+            for of_cell in pool.map(partial(score, objective), range(count)):
+                scores.append(of_cell)
+                advance(f"{objective}, {task}", len(scores), count)
+            found.append(combine(scores))
     dataset = xr.concat(found, xr.DataArray(list(experiment.objectives), dims="objective", name="objective"))
     return dataset.merge(trained.curves).assign_attrs(trained.curves.attrs)
 

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from phasejax._core.overview import Overview, Shown
 from phasejax._core.serialise import from_text, lines_of_lists
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document, table
+from phasejax.diagnosis._drawn_spectra import DrawnSpectra
 from phasejax.diagnosis._estimates import RATIOS, Estimate, likeliest
 from phasejax.diagnosis._label_rows import labels_in_words
 from phasejax.diagnosis._overviews import overview_of_moments
@@ -25,9 +26,6 @@ from phasejax.diagnosis._recommendation import best_objective, recommendation
 from phasejax.diagnosis._saved import diagnosis_fields
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.theory import Regime, SpikedModel, nearest_boundary, regime
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Reduced chi-squared above which no spiked model describes the data.
 BAD_FIT = 3.0
@@ -52,7 +50,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MomentDiagnosis(Shown):
+class MomentDiagnosis(DrawnSpectra, Shown):
     """Where a data set lies in the phase diagram, how sure that is, and what to train.
 
     Saved with its draws (`to_json(draws=True)`) and read back (`from_json`, `load_baseline`) it is the baseline that
@@ -265,20 +263,6 @@ class MomentDiagnosis(Shown):
 
     def _overview(self) -> Overview:
         return overview_of_moments(self)
-
-    def plot(self, ax: "Axes | None" = None, *, spectrum: str = "ca") -> "Axes":
-        """Draw one of the classified spectra; `plot_diagnosis` draws all of them.
-
-        Args:
-            ax: where to draw; new axes by default.
-            spectrum: "ca", "cp" or "cp_reverse": that of alignment, of prediction of y, or of x.
-
-        Returns:
-            The axes of the values.
-        """
-        from phasejax.diagnosis._plots import draw_spectrum
-
-        return draw_spectrum(self, ax, spectrum)
 
     def to_frame(self) -> pd.DataFrame:
         """Ratios, parameters, probabilities and scores as a table: quantity, k, source, value, low and high."""

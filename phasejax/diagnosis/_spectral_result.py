@@ -5,7 +5,7 @@ Source: K26, Algorithm 1.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,16 +18,14 @@ from phasejax._core.records import check_schema
 from phasejax._core.serialise import from_text, restored
 from phasejax._version import __version__
 from phasejax.diagnosis._document import document
+from phasejax.diagnosis._drawn_spectra import DrawnSpectra
 from phasejax.diagnosis._overviews import overview_of_spectra
 from phasejax.diagnosis._spectral import ClassifiedSpectrum
 from phasejax.theory import Regime, SpikedModel, delta_ca, delta_cp
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 @dataclass(frozen=True)
-class SpectralDiagnosis(Shown):
+class SpectralDiagnosis(DrawnSpectra, Shown):
     """The place of a data set in the phase diagram by the published algorithm.
 
     Args:
@@ -167,20 +165,6 @@ class SpectralDiagnosis(Shown):
 
     def _overview(self) -> Overview:
         return overview_of_spectra(self)
-
-    def plot(self, ax: "Axes | None" = None, *, spectrum: str = "ca") -> "Axes":
-        """Draw one of the classified spectra; `plot_diagnosis` draws all of them.
-
-        Args:
-            ax: where to draw; new axes by default.
-            spectrum: "ca", "cp" or "cp_reverse": that of alignment, of prediction of y, or of x.
-
-        Returns:
-            The axes of the values.
-        """
-        from phasejax.diagnosis._plots import draw_spectrum
-
-        return draw_spectrum(self, ax, spectrum)
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> "SpectralDiagnosis":
