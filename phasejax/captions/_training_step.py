@@ -176,8 +176,13 @@ class CaptionTraining:
 
     @cached_property
     def _adamw(self):
-        return optax.adamw(self._schedule, weight_decay=self.weight_decay, mask=lambda params: (
-            jax.tree_util.tree_map_with_path(lambda path, _: not is_log_scale(path), params)))
+        # AdamW, as optax.adamw composes it, with all moments in one vector each: on a processor their update takes a
+        # third of the time that it takes one array after the other.
+        return optax.chain(
+            optax.flatten(optax.scale_by_adam()),
+            optax.add_decayed_weights(self.weight_decay, mask=lambda params: (
+                jax.tree_util.tree_map_with_path(lambda path, _: not is_log_scale(path), params))),
+            optax.scale_by_learning_rate(self._schedule))
 
     def _step(self, state, batch, key):
         seen = batch if self.prepare is None else self.prepare(batch, key)
