@@ -4,8 +4,8 @@ Star surveys are drawn at random, each parameter from a uniform distribution of 
 experiments around presets (`instruments_cite`). For each one 1,500 objects are observed, of which 300 have labels.
 
 Decision: the diagnosis of these rows at a bottleneck of k names the best of CA and both CP encoders, and the best of
-CA, CP x->y and CP y->x, by its closed forms and random features, with its own pilot, and by a pilot of the very heads
-that will be trained (`instruments_heads`). Measured are heads with a hidden layer of 128 units (VICReg or DeepCCA,
+CA, CP x->y and CP y->x, by its closed forms and random features, with its own pilot, and with the very heads that will
+be trained as its pilot (`instruments_heads`). Measured are heads with a hidden layer of 128 units (VICReg or DeepCCA,
 whichever does better on validation rows; weight decay likewise), trained on the same objects without labels, under a
 probe that is fitted to all of their labels and scored on 3,000 others; means over six seeds. What counts are
 instruments whose measured best and second best are more than 0.02 apart, and by at least three standard errors of that
@@ -30,16 +30,15 @@ from typing import Any, cast
 import numpy as np
 
 from benchmarks.instruments_cite import draw_cite
-from benchmarks.instruments_heads import NAMES, SEEDS, heads_pilot, measured_scores
+from benchmarks.instruments_heads import NAMES, PILOT, SEEDS, measured_scores
 from benchmarks.report import Row, row
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
-from phasejax.diagnosis import Diagnosis, detect_drift, diagnose, diagnose_again, fair_scores
+from phasejax.diagnosis import Diagnosis, detect_drift, diagnose, diagnose_again
 from phasejax.instruments import Instrument, InstrumentSample, StarSurvey, instrument_regime, observe, upgrades
-from phasejax.io import encode_labels
 from phasejax.theory._label_content import KEPT
 
-COUNTS = {"stars": 20, "cite": 20}
+COUNTS = {"stars": 30, "cite": 30}
 RANGES = {"resolution": (200, 20000), "spectrum_snr": (3, 300), "flux_calibration": (0.005, 0.3),
           "fibre_diameter": (1, 6), "photometric_noise": (20, 5000), "cadence": (2, 60), "baseline": (20, 1400),
           "pixel_scale": (1, 25), "field_extinction": (0.02, 2), "field_density": (0.01, 3),
@@ -83,22 +82,20 @@ def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
     sample = _observed(instrument, 1000 + number, ROWS + VALIDATED + HELD_OUT)
     regime = instrument_regime(instrument, max(k, _columns(instrument, label)), [label])
     given = _few_labels(sample, label)
-    found = cast(Diagnosis, diagnose(**given, k=k, pilot=True, fit=False))
+    found, of_heads = (cast(Diagnosis, diagnose(**given, k=k, pilot=pilot, fit=False, seed=number))
+                       for pilot in (True, PILOT))
     scores = found.scores[0]
-    columns = encode_labels(given["labels"], LABELLED, given["label_kind"])
-    pilot = heads_pilot(given["x"], given["y"], columns, given["labelled"], given["label_kind"], k, number)
-    of_heads = fair_scores(given["x"], given["y"], columns, given["labelled"], kind=given["label_kind"], k=k,
-                           pilot=pilot, repeats=1)
     by_source = (replace(scores, sources=tuple(one for one in scores.sources if one != "pilot")), scores,
-                 replace(of_heads, sources=("pilot",)))
-    chosen = [[among.index(one.best(among).name) for among in _COMPARISONS.values()] for one in by_source]
+                 of_heads.scores[0])
+    chosen = [[(among.index(best.name), best.decided, best.sure) for among in _COMPARISONS.values()
+               for best in [one.best(among)]] for one in by_source]
     parts = np.repeat(["train", "validation", "test"], (ROWS, VALIDATED, HELD_OUT))
     measured = measured_scores(np.asarray(sample.x, float), np.asarray(sample.y, float),
                                np.asarray(sample.labels[label]), given["label_kind"], k, parts, number)
     # The regime of the population is that of as many outputs as the label has columns, at least.
     stated = found.content.regime(k) if found.seen and k >= _columns(instrument, label) else None
     foretold = [[one.values["pilot"][name] for name in NAMES] if "pilot" in one.sources else [np.nan] * len(NAMES)
-                for one in (scores, of_heads)]
+                for one in by_source[1:]]
     return {"chosen": np.array(chosen), "measured": measured, "foretold": np.array(foretold), "k": np.array(k),
             "label": np.array(label),
             "regime": np.array([regime.regime.value, "" if stated is None else stated.value]),
@@ -165,7 +162,7 @@ def run(store: Path | None = None, progress: bool | ProgressCallback = False,
     """
     points = [(task, kind, number) for task in tasks
               for kind, count in (COUNTS if counts is None else counts).items() for number in range(count)]
-    parts = dict(zip(points, compute_parts(points, _work, settings="2", store=store, progress=progress, precision=None,
+    parts = dict(zip(points, compute_parts(points, _work, settings="3", store=store, progress=progress, precision=None,
                                            workers=1, task="instruments"), strict=True))
     rows = []
     for kind in (*dict.fromkeys(kind for _, kind, _ in points), ""):
@@ -188,7 +185,7 @@ def _decision_rows(kind, parts):
         errors = leads.std(1, ddof=1) / SEEDS**0.5
         clear = leads.mean(1) > np.maximum(_CLEAR, _ERRORS * errors)
         for place, source in enumerate(_SOURCES):
-            chosen = np.array([part["chosen"][place, column] for part in parts])
+            chosen, decided, sure = np.array([part["chosen"][place, column] for part in parts], int).T
             regret = scores.max(1) - scores[np.arange(len(scores)), chosen]
             right = (chosen == scores.argmax(1))[clear]
             case = f"{kind}, {comparison}, {source}"
@@ -196,7 +193,11 @@ def _decision_rows(kind, parts):
                      row(case, "clear", clear.sum(), "instruments"),
                      row(case, "instruments", len(clear), "instruments"),
                      row(case, "share right where clear", right.mean() if len(right) else np.nan, "1"),
-                     row(case, "mean regret", regret.mean(), "score")]
+                     row(case, "mean regret", regret.mean(), "score"),
+                     *(row(case, f"{word}{what}", value, "instruments")
+                       for word, stated in (("decided", decided > 0), ("sure", sure > 0))
+                       for what, value in (("", stated.sum()), (" where clear", (stated & clear).sum()),
+                                           (" and wrong", (stated & (regret > _CLEAR)).sum())))]
     agree = [part["regime"][0] == part["regime"][1] for part in parts if part["regime"][1]]
     rows += [row(f"{kind}, regime", "stated", len(agree), "instruments"),
              row(f"{kind}, regime", "equal to the population's", np.sum(agree), "instruments")]

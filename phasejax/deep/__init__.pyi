@@ -7,6 +7,7 @@ from ._experiment import Experiment as Experiment
 from ._grid import TrainedGrid as TrainedGrid
 from ._grid import train_grid as train_grid
 from ._heads import train_heads as train_heads
+from ._heads_pilot import HeadsPilot as HeadsPilot
 from ._heads_plot import plot_heads as plot_heads
 from ._heads_result import HeadPrediction as HeadPrediction
 from ._heads_result import HeadScore as HeadScore

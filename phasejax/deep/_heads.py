@@ -9,39 +9,23 @@ brings out what the labels measure. Read `_heads_rows` and `_heads_parts` first 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from typing import Any, cast
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from phasejax._core.checked_call import checked
 from phasejax._core.progress import ProgressCallback, reporting
-from phasejax._core.validation import (
-    check_among,
-    check_choice,
-    check_confidence,
-    check_count,
-    check_number,
-    check_seed,
-    shown,
-)
+from phasejax._core.validation import check_among, check_confidence, check_count, check_seed
 from phasejax.deep._heads_confounders import check_same_confounders, without_confounders
-from phasejax.deep._heads_networks import NORMS
 from phasejax.deep._heads_probes import PROBES, applies
-from phasejax.deep._heads_programs import PAIRED
 from phasejax.deep._heads_result import TrainedHeads
 from phasejax.deep._heads_rows import head_rows
 from phasejax.deep._heads_saved import Heads
+from phasejax.deep._heads_settings import PAIRED, WIDEST, check_training, settings_of
 from phasejax.deep._heads_work import HeadWork
 from phasejax.io._matching import announce
 
 OBJECTIVES = (*PAIRED, "supervised")
-# What each hyper-parameter may be, as arguments of `check_number`.
-_LIMITS: dict[str, dict[str, Any]] = {
-    "learning_rate": {"above": 0}, "weight_decay": {"least": 0}, "dropout": {"least": 0, "below": 1},
-    "alpha": {"least": 0, "most": 1}, "temperature": {"above": 0}}
-_WIDEST = 2**16
 
 
 @checked
@@ -123,6 +107,7 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
     Source: K26, section 4 and appendix, frozen features; here the best networks are restored and test rows choose
         nothing.
 
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.standard_normal((120, 1))
     >>> found = train_heads(np.hstack([shared, rng.standard_normal((120, 3))]), shared + 0.1, shared[:, 0] > 0,
@@ -134,19 +119,13 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
     check_among("probes", probes, PROBES)
     if not objectives or not probes:
         raise ValueError("objectives, probes: expected at least one of each, got none")
-    if norm is not None:
-        check_choice("norm", norm, NORMS)
-    check_count("bottleneck", bottleneck, most=_WIDEST)
-    if not isinstance(widths, list | tuple):
-        raise ValueError(f"widths: expected a list of widths, got {shown(widths)}")
-    for width in widths:
-        check_count("widths", width, most=_WIDEST)
-    for name, value in (("batch", batch), ("epochs", epochs), ("patience", patience), ("seeds", seeds)):
-        check_count(name, value, 2 if name == "batch" else 1)
+    check_count("bottleneck", bottleneck, most=WIDEST)
+    check_count("seeds", seeds)
+    check_training(widths, norm, batch, epochs, patience)
     check_confidence(confidence)
     check_seed("seed", seed)
-    settings = _settings({"learning_rate": learning_rate, "weight_decay": weight_decay, "dropout": dropout,
-                          "alpha": alpha, "temperature": temperature}, grid)
+    settings = settings_of({"learning_rate": learning_rate, "weight_decay": weight_decay, "dropout": dropout,
+                            "alpha": alpha, "temperature": temperature}, grid)
     rows = head_rows(x, y, labels, nuisance=nuisance, groups=groups, split=split, label_kind=label_kind,
                      by_position=by_position, missing=missing, seed=seed, confounders=confounders)
     announce(rows.notes, said=rows.warnings)
@@ -170,16 +149,3 @@ def train_heads(x: Any, y: Any, labels: Any, *, groups: Any = None, nuisance: An
         found = work(cleaned, tell)
         return replace(found, data=rows, before=before, confounders=about, warnings=(*found.warnings, *warnings),
                        heads=replace(cast(Heads, found.heads), confounders=removal))
-
-
-def _settings(base, grid):
-    """Every combination of hyper-parameters."""
-    grid = {} if grid is None else grid
-    if not isinstance(grid, Mapping):
-        raise ValueError(f"grid: expected lists of values by name, got {shown(grid)}")
-    check_among("grid", list(grid), _LIMITS)
-    for name, values in grid.items():
-        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray) or not len(values):
-            raise ValueError(f"grid: expected a list of values for {name}, got {shown(values)}")
-    axes = [[check_number(name, value, **_LIMITS[name]) for value in grid.get(name, [base[name]])] for name in base]
-    return [dict(zip(base, values, strict=True)) for values in product(*axes)]

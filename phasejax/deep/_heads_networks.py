@@ -16,7 +16,6 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from phasejax._core.pytree import HostOrDevice
 
-NORMS = ("batch", "layer")
 # Share of the old value in the running means of batch norm after a step, and what is added to variances; PyTorch's.
 _MOMENTUM, _EPSILON = 0.9, 1e-5
 

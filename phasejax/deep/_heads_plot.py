@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 
 from phasejax._core.axes import axes_or_new
 from phasejax._core.checked_call import checked
-from phasejax.deep._heads_programs import ALIGNMENTS
 from phasejax.deep._heads_result import TrainedHeads
+from phasejax.deep._heads_settings import ALIGNMENTS
 from phasejax.plotting import OBJECTIVE_COLOURS, new_figure
 
 _OTHERS = "0.35"

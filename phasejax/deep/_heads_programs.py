@@ -19,10 +19,9 @@ from jaxtyping import Array, Float, Int, Key
 from phasejax._core.pytree import HostOrDevice, pytree
 from phasejax.deep import losses
 from phasejax.deep._heads_networks import applied, deepcca, hidden_scales, new_layers, new_means
+from phasejax.deep._heads_settings import ALIGNMENTS
 from phasejax.linear import info_nce_loss
 
-ALIGNMENTS = ("CA VICReg", "CA InfoNCE", "CA DeepCCA")
-PAIRED = (*ALIGNMENTS, "CP x->y", "CP y->x", "joint")
 # Which encoders each of `PAIRED` has, and which of their outputs a probe sees: both of alignment, as published.
 ENCODED = {"CP x->y": "x", "CP y->x": "y"}
 PROBED = dict.fromkeys(ALIGNMENTS, "xy") | ENCODED | {"joint": "x"}

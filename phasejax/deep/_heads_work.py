@@ -9,7 +9,6 @@ from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_key
 from phasejax.deep._heads_probes import probe_parts
 from phasejax.deep._heads_programs import (
-    PAIRED,
     PROBED,
     HeadCell,
     HeadSettings,
@@ -21,13 +20,12 @@ from phasejax.deep._heads_result import TrainedHeads, TrainedObjective
 from phasejax.deep._heads_rows import HeadRows
 from phasejax.deep._heads_saved import Heads, outputs
 from phasejax.deep._heads_scoring import HeadScorer, head_features, head_predictions, labelled_rows, or_least
+from phasejax.deep._heads_settings import PAIRED, distinct_for, own_settings
 from phasejax.deep._heads_training import HeadState, HeadTraining, train_cells
 from phasejax.deep._pilot_rows import standardisation, standardised
 from phasejax.io._paired_features import PARTS
 
 _VIEWS = ("x", "y", "x and y")
-# Hyper-parameters that only one objective has.
-_OWN = {"alpha": "joint", "temperature": "CA InfoNCE"}
 
 
 class HeadWork:
@@ -106,14 +104,6 @@ class HeadWork:
                     classes = ", ".join(target.classes[i] for i in unseen)
                     self.warnings.append(f"{target.name}: no training row of {classes}, which cannot be predicted")
 
-    def _of_own(self, objective):
-        """The settings that differ for an objective."""
-        found = {}
-        for setting in self.settings:
-            own = {name: value for name, value in setting.items() if _OWN.get(name, objective) == objective}
-            found.setdefault(tuple(own.items()), setting)
-        return list(found.values())
-
     def _cells(self, kind, settings, columns=()):
         return [HeadCell(start=start, kind=jnp.int32(kind), columns=jnp.asarray(columns, jnp.float32),
                          settings=HeadSettings(**{name: jnp.float32(value) for name, value in setting.items()}))
@@ -125,7 +115,7 @@ class HeadWork:
             return [], [], {}
         order = np.random.default_rng([self.seed, 3]).permutation(self.validation)
         data = PairRows(*(self.views[view][part] for part in (self.train, order) for view in "xy"))
-        tried = {name: self._of_own(name) for name in pairs}
+        tried = {name: distinct_for(name, self.settings) for name in pairs}
         jobs = [(HeadTraining(sizes.program(name), self.batch, self.epochs, self.patience), cell)
                 for name in pairs for cell in self._cells(PAIRED.index(name), tried[name])]
         states = train_cells(jobs, data, self.tell)
@@ -181,7 +171,7 @@ class HeadWork:
         program = SupervisedProgram(columns.shape[1], self.bottleneck, self.widths, self.norm,
                                     max(1, *(len(self.rows.targets[i].classes) for i in targets)))
         data, units = labelled_rows(self.rows.targets, self.parts, columns, targets)
-        tried = self._of_own("supervised")
+        tried = distinct_for("supervised", self.settings)
         jobs = [(view, i) for i in targets for view in _VIEWS]
         cells = [cell for view, i in jobs for cell in self._cells(targets.index(i), tried, seen[view])]
         training = HeadTraining(program, self.batch, self.epochs, self.patience)
@@ -212,10 +202,8 @@ class HeadWork:
 
 
 def _record(name: str, tried: list[dict[str, float]], chosen: int, states: list[HeadState]) -> TrainedObjective:
-    own = {key: value for key, value in tried[chosen].items()
-           if key not in _OWN or _OWN[key] == name}
     return TrainedObjective(
-        objective=name, settings=own, tried=len(tried), best_epochs=tuple(int(one.best_epoch) for one in states),
-        epochs=tuple(int(one.epochs) for one in states),
+        objective=name, settings=own_settings(name, tried[chosen]), tried=len(tried),
+        best_epochs=tuple(int(one.best_epoch) for one in states), epochs=tuple(int(one.epochs) for one in states),
         validation_losses=tuple(float(one.best_loss) for one in states),
         diverged=tuple(bool(one.diverged) for one in states))

@@ -27,7 +27,7 @@ _WIDTHS = (1, 2, 4, 8, 16, 32)
 
 
 def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, predicted_scores: bool, fit: bool,
-                        pilot: Callable[..., Any] | None, tell: ProgressCallback,
+                        pilot: Callable[..., Any] | None, tell: ProgressCallback, pilot_leads: bool = False,
                         divisions: int | None = None) -> Diagnosis:
     """Test, measure and score checked rows.
 
@@ -39,6 +39,7 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
         fit: whether to match the moments of a spiked model too.
         pilot: called with the fold of each row and k, gives the embeddings of trained networks; None for no pilot.
         tell: told of every part that is done.
+        pilot_leads: whether the pilot trains the very networks that will be trained, and so counts alone.
         divisions: of the rows into folds, over which scores are averaged; None lets their size decide.
 
     Raises:
@@ -69,7 +70,8 @@ def diagnose_by_content(data: PairedRows, *, k: int | None, confidence: float, p
             columns, labelled, groups = data.scored_labels
             of_scores: dict[str, Any] = {"kind": data.kind, "labelled": labelled, "groups": groups, "seed": 0,
                                          "repeats": divisions}
-            scores = ((fair_scores(*data.scored, columns, k=k, pilot=pilot if shared.seen else None, **of_scores),)
+            scores = ((fair_scores(*data.scored, columns, k=k, pilot=pilot if shared.seen else None,
+                                   pilot_leads=pilot_leads, **of_scores),)
                       if k is not None else scores_over_k(*data.scored, columns, ks=several, **of_scores))
         spectra = spectra_summary(in_own_units, data)
     matched, of_fit = None, ()

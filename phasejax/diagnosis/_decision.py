@@ -42,8 +42,8 @@ class Choice(Record):
         among: what it was chosen from.
         decided: whether it may be acted on: in 90 % of the draws no other is better, or in 95 % none is better by
             more than 0.02; and its score is clearly above chance.
-        sure: no other is better in 95 % of the draws, it is the best by each source alone, and a pilot is one of them
-            where networks are compared; closed forms agree on a wrong answer too often.
+        sure: no other is better in 95 % of the draws, it is the best by each source that counts, and a pilot is one of
+            them where networks are compared; closed forms agree on a wrong answer too often.
         probability: share of the draws in which no other is better.
         expected_loss: by name, by how much the best choice would on average be above this one.
         scores: by name, what was compared.
@@ -109,7 +109,8 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     A draw weights the held-out rows at random, the same weights for every source, and the sources as well (uniformly
     on the simplex): a sign on which they disagree is not a matter of more rows.
 
-    What is trained is compared by the sources that all of it has: without the pilot where one training diverged.
+    What is trained is compared by the sources that all of it has: without the pilot where one training diverged, and by
+    the pilot alone where that trained the very networks (`FairScores.leading`).
     Columns of the data and their principal components are not trained, so that a pilot has nothing to add to them.
 
     Args:
@@ -130,7 +131,8 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     above = scores.clearly_above_chance(name)
     decided = above and (probability >= DECIDED or
                          bool(np.mean(loss[:, place] <= INDIFFERENT) >= DECIDED_WITHIN))
-    first = [max(among, key=lambda one: scores.values[source][one]) for source in _common(scores, among)]
+    first = [name] if scores.leading and not set(among) <= set(MEASURED) else [
+        max(among, key=lambda one: scores.values[source][one]) for source in scores.sources_of(*among)]
     piloted = all(one in MEASURED or "pilot" in scores.sources_of(one) for one in among)
     sure = decided and piloted and probability >= SURE and all(one == name for one in first)
     return Choice(
@@ -140,8 +142,10 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
         needed="" if sure else _needed(scores, name, among, values, above, decided))
 
 
-def _common(scores, among):
-    return [source for source in scores.sources if all(name in scores.values[source] for name in among)]
+def _sources(scores, among):
+    """The sources that count for each name: for what is trained those that all of it has."""
+    trained = [name for name in among if name not in MEASURED]
+    return {name: scores.sources_of(name) if name in MEASURED else scores.sources_of(*trained) for name in among}
 
 
 def _compared(scores, among):
@@ -149,10 +153,8 @@ def _compared(scores, among):
     rng = np.random.default_rng(0)
     size = len(next(iter(next(iter(scores.draws.of.values())).values())))
     weight = dict(zip(scores.sources, rng.standard_exponential((len(scores.sources), size)), strict=True))
-    trained = [name for name in among if name not in MEASURED]
     values, draws = {}, {}
-    for name in among:
-        used = scores.sources_of(name) if name in MEASURED else _common(scores, trained)
+    for name, used in _sources(scores, among).items():
         values[name] = np.mean([scores.values[one][name] for one in used])
         draws[name] = sum(weight[one] * scores.draws.of[one][name] for one in used) / sum(weight[one] for one in used)
     for name in NAMES:  # all, so that a name's error does not depend on what it is compared with
@@ -172,8 +174,9 @@ def _needed(scores, name, among, values, above, decided):
     if decided:
         return "a pilot" if untried else "both trained in full: the sources disagree on the order, or it is too close"
     rival = max(others, key=lambda one: values[one])
-    common = _common(scores, (name, rival))
-    difference = np.mean([scores.draws.of[one][name] - scores.draws.of[one][rival] for one in common], axis=0)
+    used = _sources(scores, among)
+    difference = np.subtract(*(np.mean([scores.draws.of[one][either] for one in used[either]], axis=0)
+                               for either in (name, rival)))
     gap = max(values[name] - values[rival], INDIFFERENT)
     # The standard error falls as one over the root of the number of labels.
     enough = scores.units * (norm.ppf(DECIDED) * float(difference.std()) / gap) ** 2

@@ -98,6 +98,8 @@ class FairScores:
         shrinkage: the largest share of the identity that went into a correlation matrix of the linear source.
         errors_needed: standard errors by which a score must be above chance to count: more for few rows or groups, and
             for groups of unequal sizes.
+        leading: the source that alone counts where it has a score: "pilot" where the pilot trained the very networks
+            that the scores are about; None where all sources count alike.
     """
 
     metric: str
@@ -113,22 +115,24 @@ class FairScores:
     diverged: tuple[str, ...] = ()
     shrinkage: float = 0.0
     errors_needed: float = STANDARD_ERRORS
+    leading: str | None = None
 
-    def sources_of(self, name: str) -> tuple[str, ...]:
-        """The sources that have a score of this representation."""
-        return tuple(source for source in self.sources if name in self.values[source])
+    def sources_of(self, *names: str) -> tuple[str, ...]:
+        """The sources whose mean score counts for these representations: those that have scores of all of them."""
+        known = tuple(source for source in self.sources if all(name in self.values[source] for name in names))
+        return (self.leading,) if self.leading in known else known
 
     def score(self, name: str, source: str | None = None) -> Score:
-        """A representation's score by one source, or its mean over all that have it.
+        """A representation's score by one source, or its mean over all that count.
 
         Raises:
             ValueError: the name or the source is unknown, or that source has no such score.
         """
         (name,) = known_names((name,))
-        known = self.sources_of(name)
+        known = [one for one in self.sources if name in self.values[one]]
         if source is not None and source not in known:
             raise ValueError(f"source: expected one of {', '.join(known)} for {name}, got {source!r}")
-        used = known if source is None else (source,)
+        used = self.sources_of(name) if source is None else (source,)
         value = np.mean([self.values[one][name] for one in used])
         draws = np.mean([self.draws.of[one][name] for one in used], axis=0)
         return with_intervals((name,), np.array([value]), draws[:, None])[0]

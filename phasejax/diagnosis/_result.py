@@ -269,9 +269,9 @@ class Diagnosis(Shown):
             for scores in self.scores:
                 for score in scores.scores:
                     yield f"{scores.metric} of {score.name}", scores.k, "combined", score
-                    for source in scores.sources_of(score.name):
-                        yield (f"{scores.metric} of {score.name}", scores.k, source,
-                               scores.values[source][score.name])
+                    for source, values in scores.values.items():
+                        if score.name in values:
+                            yield f"{scores.metric} of {score.name}", scores.k, source, values[score.name]
             if self.fit is not None:
                 for name, estimate in self.fit.estimates.items():
                     yield name, self.fit.k, "spiked model", estimate

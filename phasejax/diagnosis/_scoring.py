@@ -8,7 +8,7 @@ training loses. `scores_over_k` repeats linear and lifted scores over widths at 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -31,6 +31,7 @@ from phasejax.diagnosis._fair_scores import Draws, FairScores
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
 from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
+from phasejax.diagnosis._pilot_outputs import pilot_outputs
 from phasejax.diagnosis._predicted_scores import MOST_REPEATS, check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening
 from phasejax.io._fold_view import FoldView, fold_views
@@ -50,31 +51,15 @@ _FULLY_LOST = 0.1
 _DIGITS = 4
 
 
-class TrainedEncoders(Protocol):
-    """What a pilot returns for an objective: outputs on all rows of networks trained without each fold.
-
-    Attributes:
-        x, y: shape (folds, n, k), or None for a view that the objective does not encode.
-        diverged: whether each fold's training diverged, shape (folds,).
-    """
-
-    x: Any
-    y: Any
-    diverged: Any
-
-
-# What of an objective's networks is an encoder, by the names of `ENCODERS`.
-_OF_OBJECTIVES = {"CA of x": ("CA", "x"), "CA of y": ("CA", "y"), "CP x->y": ("CP x->y", "x"),
-                  "CP y->x": ("CP y->x", "y"), "joint": ("joint", "x")}
-Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of TrainedEncoders by objective, from the fold of each row
+Pilot = Callable[[np.ndarray], Mapping[str, Any]]  # of trained encoders by objective, from the fold of each row
 
 
 @checked
 def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "n d_y"] | FoldView,
                 columns: Float[np.ndarray, "m l"], labelled: Int[np.ndarray, "m"], *, kind: str, k: int,
                 groups: Int[np.ndarray, "n"] | None = None, confounders: Float[np.ndarray, "n q"] | None = None,
-                pilot: Pilot | None = None, seed: int = 0, folds: int = FOLDS, repeats: int | None = None,
-                pca: int | None = None) -> FairScores:
+                pilot: Pilot | None = None, pilot_leads: bool = False, seed: int = 0, folds: int = FOLDS,
+                repeats: int | None = None, pca: int | None = None) -> FairScores:
     """Held-out scores of every representation at width k, from each source, with paired draws.
 
     Args:
@@ -89,7 +74,10 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
             views and from real labels, by least squares on the training rows of each fold. Scores of real labels are
             then shares of the variance that confounders leave.
         pilot: called with the fold of each row (-1 where no fold holds it out), returns trained encoders by
-            objective: "CA", "CP x->y", "CP y->x", "joint". It is trained for the first division only.
+            objective, "CA", "CP x->y", "CP y->x", "joint", or a list of candidates for an objective, of which each fold
+            takes the one that scores best on the labels of the other folds. It is trained for the first division only.
+        pilot_leads: whether the pilot trains the very networks that the scores are about: then it alone counts for
+            what it has trained, and closed forms stand beside it.
         seed: of folds, lift and bootstrap.
         folds: at most; fewer where there are fewer groups, or fewer than two rows for each.
         repeats: divisions of the rows into folds, each with random features of its own, whose scores are averaged;
@@ -108,14 +96,15 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
         fold, count = divisions[0].fold, divisions[0].folds
         with users_own("pilot", "the function given"):
             outputs = pilot(fold)
-        parts, diverged = _encoder_outputs(outputs, (count, len(x)), labelled)
-        if parts:
-            everyone = np.arange(len(labelled))
-            with threadpool_limits(1, "blas"):
-                own = _columns_of_folds(divisions[0].columns, x, labelled, fold[labelled], kind)
+        everyone = np.arange(len(labelled))
+        with threadpool_limits(1, "blas"):
+            own = _columns_of_folds(divisions[0].columns, x, labelled, fold[labelled], kind)
+            parts, diverged = pilot_outputs(outputs, count, len(x), own, labelled, fold[labelled], kind)
+            if parts:
                 pilot_scores["pilot"] = (everyone, read_out_arrays(parts, own, everyone, fold[labelled], kind))
     with threadpool_limits(1, "blas"):
-        return _record(divisions, 0, pilot_scores, kind, k, diverged)
+        return _record(divisions, 0, pilot_scores, kind, k, diverged,
+                       leading="pilot" if pilot_leads and pilot_scores else None)
 
 
 @checked
@@ -207,7 +196,7 @@ def _cost_of_components(view):
     return 0.0 if view.width is None else float(view.rows.size) * min(view.rows.shape)
 
 
-def _record(divisions, place, pilot_scores, kind, k, diverged) -> FairScores:
+def _record(divisions, place, pilot_scores, kind, k, diverged, leading=None) -> FairScores:
     """The scores at the width with this place, averaged over divisions."""
     first = divisions[0]
     found = [_summarised({source: earned[place] for source, earned in one.earned.items()}
@@ -220,7 +209,8 @@ def _record(divisions, place, pilot_scores, kind, k, diverged) -> FairScores:
         sources=tuple(totals[0]), values=totals[0],
         draws=Draws({source: {name: np.round(drawn, _DIGITS) for name, drawn in names.items()}
                      for source, names in totals[1].items()}),
-        per_column=tuple(column_scores(*_combined(*pooled)) for pooled in by_column), diverged=diverged,
+        per_column=tuple(column_scores(*_combined(*pooled, leading)) for pooled in by_column), diverged=diverged,
+        leading=leading,
         shrinkage=max(one.shrinkage for one in divisions),
         errors_needed=errors_above_chance(_classes(first.columns, kind), first.groups)
         / spread_of_few_groups(_classes(first.columns, kind), first.groups))
@@ -271,24 +261,6 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
             "lifted": [(scored, earned) for earned in lifted]}, shrinkage
 
 
-def _encoder_outputs(trained, shape, labelled):
-    """Outputs on labelled rows by the names of `ENCODERS` of what was trained in every fold; names of what was not."""
-    parts, diverged = {}, []
-    for name, (objective, view) in _OF_OBJECTIVES.items():
-        if objective not in trained:
-            continue
-        outputs = getattr(trained[objective], view)
-        values = np.asarray(outputs) if outputs is not None else np.empty(0)
-        if values.ndim != 3 or values.shape[:2] != shape:
-            raise ValueError(f"pilot: expected outputs of shape ({shape[0]}, {shape[1]}, k) for {name}, got "
-                             f"{values.shape}")
-        if np.any(trained[objective].diverged) or not np.isfinite(values).all():
-            diverged.append(name)
-        else:
-            parts[name] = values[:, labelled].astype(np.float64)
-    return parts, tuple(diverged)
-
-
 def _summarised(by_source, division, kind):
     """Values and draws of the scores by source and name, of all label columns and of each real one alone."""
     columns, groups, seed = division.columns, division.groups, division.seed
@@ -315,9 +287,10 @@ def _of_networks(values, draws, chance):
     return values, draws
 
 
-def _combined(values, draws):
-    """Names, means over the sources that have each, and those of the draws."""
+def _combined(values, draws, leading):
+    """Names, means over the sources that count for each (`FairScores.sources_of`), and those of the draws."""
     having = {name: [source for source in values if name in values[source]] for name in NAMES}
+    having = {name: [leading] if leading in sources else sources for name, sources in having.items()}
     return (NAMES, np.array([np.mean([values[source][name] for source in having[name]]) for name in NAMES]),
             np.stack([np.mean([draws[source][name] for source in having[name]], axis=0) for name in NAMES], 1))
 

@@ -23,6 +23,8 @@ def test_choices_count_where_the_measured_best_is_clear():
     measured = np.repeat(measured[:, :, None], instruments.SEEDS, axis=2)
     measured[3, 0] = [1, 0, 1, 0, 1, 0]
     chosen = np.array([[[0, 2], [1, 2], [1, 0]], [[0, 0]] * 3, [[0, 0], [1, 1], [1, 0]], [[1, 1]] * 3])
+    # All are stated, none is sure.
+    chosen = np.stack([chosen, np.ones_like(chosen), np.zeros_like(chosen)], axis=-1)
     regimes = (["Both", "Both"], ["Both", ""], ["CA only", "Both"], ["Both", ""])
     parts = [{"measured": m, "chosen": c, "regime": np.array(r)}
              for m, c, r in zip(measured, chosen, regimes, strict=True)]
@@ -33,6 +35,10 @@ def test_choices_count_where_the_measured_best_is_clear():
     assert values[pair + "with a pilot", "right where clear"] == 1
     assert values[pair + "with the heads as pilot", "right where clear"] == 1
     np.testing.assert_allclose(values[pair + "with a pilot", "mean regret"], (0.1 + 0.01 + 0 + 0.1) / 4)
+    assert values[pair + "without a pilot", "decided"] == 4
+    assert values[pair + "without a pilot", "decided where clear"] == 2
+    assert values[pair + "without a pilot", "decided and wrong"] == 2  # the third, and the fourth by .1
+    assert values[pair + "without a pilot", "sure"] == 0
     assert values[three + "without a pilot", "clear"] == 3
     assert values[three + "without a pilot", "right where clear"] == 2
     assert values[three + "with a pilot", "right where clear"] == 3
