@@ -40,10 +40,10 @@ class Diagnose:
     as for labels."""
     pilot: bool = False
     """Also train small networks of width k on parts of the rows (tens of seconds) and count their scores."""
-    pilot_networks: Literal["mlp", "convolutional", "heads"] | None = None
-    """The networks of --pilot, which it stands for: dense ones, convolutions of square images, or the heads that
-    phasejax heads trains by default on frozen features, whose scores alone count. When left out, images have
-    convolutions and all else dense layers."""
+    pilot_networks: Literal["auto", "mlp", "convolutional", "heads"] = "auto"
+    """The networks of a pilot: dense ones, convolutions of square images, or the heads that phasejax heads trains by
+    default on frozen features, whose scores alone count. auto: convolutions of square images, else dense ones. Any but
+    auto stands for --pilot as well."""
     pca: int | None = None
     """Reduce each view to so many principal components first."""
     method: Literal["content", "moments", "spectral"] = "content"
@@ -88,9 +88,9 @@ class Diagnose:
             given = {**self.about_labels.read(), **self.rows.matching,
                      **self.known.read_beside(self.rows, x=self.x, y=self.y, labels=self.labels, groups=self.groups)}
             say_headlines(**{name: value for name, value in given.items() if name != "confounders"})
-            found = diagnose(**given, method=self.method, k=self.k, pilot=self.pilot_networks or self.pilot,
-                             pca=self.pca, fit=self.fit, confidence=self.confidence, ridge=self.ridge, seed=self.seed,
-                             progress=progress)
+            pilot = self.pilot if self.pilot_networks == "auto" else self.pilot_networks
+            found = diagnose(**given, method=self.method, k=self.k, pilot=pilot, pca=self.pca, fit=self.fit,
+                             confidence=self.confidence, ridge=self.ridge, seed=self.seed, progress=progress)
         options = {"draws": True} if self.draws else {}
         with written_together() as place:
             self.files.write(place, found, **options)
