@@ -7,7 +7,6 @@ seen. With more rows weak signals rise above the noise, so it can differ from th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -27,6 +26,7 @@ from phasejax.diagnosis._estimates import Estimate
 from phasejax.diagnosis._folds import assign_folds
 from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.io import Moments, accumulate
+from phasejax.io._moments import merge_all
 from phasejax.theory import Regime
 from phasejax.theory._label_content import KEPT
 
@@ -216,7 +216,7 @@ def label_content(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"], 
         if ks is not None and beyond_rank == "drop":
             ks = [k for k in ks if k <= rank] or [rank]
         shown = _checked_ks(ks, rank, columns)
-        origin = reduce(Moments.merged, [views for views, _ in moments]).mean
+        origin = merge_all([views for views, _ in moments]).mean
 
         def cross_fit(moments):
             return cross_fitted([GroupMoments(*(transformed(part, of_x.to, of_y.to, origin) for part in pair))

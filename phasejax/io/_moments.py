@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -27,6 +28,7 @@ _LEAST_ROWS = 256
 _ORIGIN_ROWS = 1024
 # Count of numbers that are added up at a time, so that temporaries stay in the processor's cache.
 _STRIP = 2**15
+_fields = attrgetter("n", "mean", "scatter", "low", "high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +85,7 @@ class Moments:
         Source: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing
         sample variances, 1979, eq. 2.1.
         """
-        if other.mean.shape != self.mean.shape:
-            raise ValueError(f"other: expected {self.mean.size} columns, got {other.mean.size}")
-        n = self.n + other.n
-        shift = other.mean - self.mean
-        scatter = self.scatter + other.scatter + np.outer(shift, shift * (self.n * other.n / n))
-        return Moments(n=n, mean=self.mean + shift * (other.n / n), scatter=scatter,
-                       low=np.minimum(self.low, other.low), high=np.maximum(self.high, other.high))
+        return Moments(*_both(_fields(self), _fields(other)))
 
 
 @checked
@@ -173,7 +169,7 @@ def merge_all(moments: Sequence[Moments]) -> Moments:
     """
     if not moments:
         raise ValueError("moments: expected at least 1, got none")
-    return reduce(Moments.merged, moments)
+    return Moments(*reduce(_both, map(_fields, moments)))
 
 
 def assign_folds(n: int, folds: int, seed: int = 0) -> Integer[np.ndarray, "n"]:
@@ -205,9 +201,9 @@ def each_left_out(parts: Sequence[Moments]) -> list[Moments]:
     Args:
         parts: moments of at least two folds.
     """
-    heads = list(itertools.accumulate(parts[:-1], Moments.merged))
-    tails = list(itertools.accumulate(parts[:0:-1], Moments.merged))[::-1]
-    return [tails[0], *map(Moments.merged, heads[:-1], tails[1:]), heads[-1]]
+    fields = list(map(_fields, parts))
+    heads, tails = (list(itertools.accumulate(some, _both)) for some in (fields[:-1], fields[:0:-1]))
+    return [Moments(*rest) for rest in (tails[-1], *map(_both, heads[:-1], tails[-2::-1]), heads[-1])]
 
 
 def check_varying(moments: Moments, widths: Sequence[int], names: Sequence[str] | None = None) -> None:
@@ -230,6 +226,16 @@ def check_varying(moments: Moments, widths: Sequence[int], names: Sequence[str] 
         if columns.size:
             more = f" and {columns.size - 1} more" if columns.size > 1 else ""
             raise ValueError(f"{name}: expected columns that vary, got a constant in column {columns[0]}{more}")
+
+
+def _both(own, other):
+    """The fields of `Moments.merged`, apart from it since a diagnosis merges folds many thousand times."""
+    (n_a, mean, scatter, low, high), (n_b, mean_b, scatter_b, low_b, high_b) = own, other
+    if mean_b.shape != mean.shape:
+        raise ValueError(f"other: expected {mean.size} columns, got {mean_b.size}")
+    n, shift = n_a + n_b, mean_b - mean
+    return (n, mean + shift * (n_b / n), scatter + scatter_b + np.outer(shift, shift * (n_a * n_b / n)),
+            np.minimum(low, low_b), np.maximum(high, high_b))
 
 
 def _checked_folds(folds, n):
