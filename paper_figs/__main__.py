@@ -26,7 +26,6 @@ from paper_figs import (
     phase_diagram,
     recovery,
 )
-from paper_figs.frozen_features import pairs_in
 from paper_figs.presets import PRESETS
 from paper_figs.recipe import Recipe
 from phasejax._core.progress import ProgressCallback, print_progress, reporting
@@ -48,7 +47,7 @@ def make(name: str, preset: str, out: Path, progress: bool | ProgressCallback = 
         out: folder to write to.
         progress: how a resumable figure reports.
         executor: who trains, of figures whose trainings can be shared out.
-        data: a folder of the user's, of figures that take one.
+        data: a folder of the user's, or the name of data that come with the package, of figures that take one.
 
     Returns:
         The files written.
@@ -69,7 +68,8 @@ class Options:
     """Folder to write to; made when missing."""
     data: Path | None = None
     """Folder of frozen features in the published layouts (docs/heads.md), for table1 and fig12; without it they use
-    what comes with the package. With other figures it is an error."""
+    what comes with the package. For fig6, captions_predicted and neighbours: glyphs or emoji, which come with the
+    package, or the folder of COCO. With other figures it is an error."""
     executor: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Who trains, for the figures that say so above: processes:COUNT, dask, dask:ADDRESS or MODULE:FUNCTION, as in
     docs/clusters.md; this process when left out. With other figures it is an error."""
@@ -105,7 +105,7 @@ def shared_out() -> list[str]:
 
 
 def with_data() -> list[str]:
-    """The figures that take a folder of the user's."""
+    """The figures that take the user's data."""
     return [name for name, recipe in FIGURES.items() if recipe.takes_data]
 
 
@@ -124,7 +124,9 @@ def main(args: list[str] | None = None) -> int:
             without = [name for name in names if not FIGURES[name].takes_data]
             if without:
                 raise ValueError(f"--data: expected figures among {', '.join(with_data())}, got {', '.join(without)}")
-            pairs_in(options.data)
+            for name in names:
+                if (check := FIGURES[name].check_data) is not None:
+                    check(options.data)
         options.out.mkdir(parents=True, exist_ok=True)
         # Bars on a terminal, of all figures first; a line for each step elsewhere.
         with notes_on_standard_error(), reporting(True if sys.stderr.isatty() else print_progress) as advance:

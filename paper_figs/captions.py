@@ -1,7 +1,9 @@
 """Images and captions: encoders under distortions, what the diagnosis foretells of them, and what they hold alike."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from matplotlib.figure import Figure
 
 from paper_figs.presets import Preset
 from paper_figs.recipe import Recipe
+from phasejax._core.atomic_files import written_whole
 from phasejax._core.progress import ProgressCallback
 from phasejax.captions import (
     CAPTION_PRESETS,
@@ -33,9 +36,28 @@ PUBLISHED = {"vicreg": (0.4709, 0.4824, 0.4603), "cp": (0.5690, 0.5553, 0.4939),
 PUBLISHED_GROUPS = (0, 1, 3)
 
 
-def compute_fig6(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def experiment_on(preset: Preset, folder: Path | None = None, **changes: Any) -> CaptionExperiment:
+    """The preset's experiment with changes, on its own data, on emoji or glyphs, or on a folder of COCO."""
+    experiment = CAPTION_PRESETS[preset.experiment]
+    if folder is not None:
+        named = str(folder) in ("emoji", "glyphs")
+        changes |= {"data": str(folder), "path": None} if named else {"data": "coco", "path": str(folder)}
+    return replace(experiment, **changes)
+
+
+def check_data(folder: Path) -> None:
+    """Refuse what is neither emoji, glyphs nor a folder.
+
+    Raises:
+        ValueError: in one line.
+    """
+    if str(folder) not in ("emoji", "glyphs") and not folder.is_dir():
+        raise ValueError(f"--data: expected emoji, glyphs or the folder of COCO, got {folder}")
+
+
+def compute_fig6(preset: Preset, *, store: Path, progress: ProgressCallback, folder: Path | None = None) -> xr.Dataset:
     """Train and evaluate the preset's experiment, with the published scores beside its own."""
-    return _with_published(_trained_and_scored(CAPTION_PRESETS[preset.experiment], store, progress))
+    return _with_published(_trained_and_scored(experiment_on(preset, folder), store, progress))
 
 
 def _trained_and_scored(experiment: CaptionExperiment, store: Path, progress: ProgressCallback) -> xr.Dataset:
@@ -92,24 +114,29 @@ _ROWS, _COMPONENTS = 2000, 100
 _SOURCES = ("linear", "lifted", "pilot")
 
 
-def compute_predicted(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_predicted(preset: Preset, *, store: Path, progress: ProgressCallback, folder: Path | None = None
+                      ) -> xr.Dataset:
     """Alignment minus prediction of the caption in every cell: foretold from pixels and words, and as trained."""
-    experiment = replace(CAPTION_PRESETS[preset.experiment], mode="style", jitters=(0.0, 0.5, 1.0), noises=(0.2, 0.5),
-                         objectives=("vicreg", "cp"))
+    experiment = experiment_on(preset, folder, mode="style", jitters=(0.0, 0.5, 1.0), noises=(0.2, 0.5),
+                               objectives=("vicreg", "cp"))
     found = _trained_and_scored(experiment, store, progress)
-    foretold = np.full((len(experiment.jitters), len(experiment.noises), len(_SOURCES)), np.nan)
-    errors, done = foretold[..., 0].copy(), 0
-    for i, jitter in enumerate(experiment.jitters):
-        for j, noise in enumerate(experiment.noises):
-            foretold[i, j], errors[i, j] = _foretold(experiment, jitter, noise)
-            done += 1
-            progress("cells diagnosed", done, errors.size)
-    return found.assign(predicted=(("jitter", "noise", "source"), foretold),
-                        predicted_error=(("jitter", "noise"), errors)).assign_coords(source=list(_SOURCES))
+    cells = [(jitter, noise) for jitter in experiment.jitters for noise in experiment.noises]
+    # A run that was killed goes on with the cells that are missing here.
+    file = Path(store, "diagnosed.json")
+    foretold = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    for jitter, noise in cells[len(foretold):]:
+        progress("cells diagnosed", len(foretold), len(cells))
+        foretold.append(_foretold(experiment, jitter, noise))
+        with written_whole(file) as unfinished:
+            unfinished.write_text(json.dumps(foretold), encoding="utf-8")
+    progress("cells diagnosed", len(cells), len(cells))
+    values = np.reshape(foretold, (len(experiment.jitters), len(experiment.noises), len(_SOURCES) + 1))
+    return found.assign(predicted=(("jitter", "noise", "source"), values[..., :-1]),
+                        predicted_error=(("jitter", "noise"), values[..., -1])).assign_coords(source=list(_SOURCES))
 
 
-def _foretold(experiment: CaptionExperiment, jitter: float, noise: float) -> tuple[list[float], float]:
-    """CA of x minus CP x->y by source, and the standard error of their mean by rows and sources."""
+def _foretold(experiment: CaptionExperiment, jitter: float, noise: float) -> list[float]:
+    """CA of x minus CP x->y by source, and last the standard error of their mean by rows and sources."""
     import warnings
 
     from phasejax.captions import CaptionNuisance, caption_features
@@ -126,7 +153,7 @@ def _foretold(experiment: CaptionExperiment, jitter: float, noise: float) -> tup
                           groups=features.groups, pca=_COMPONENTS, pilot=True, fit=False).scores[0]
     values = [scores.values[source]["CA of x"] - scores.values[source]["CP x->y"] for source in _SOURCES]
     draws = np.array([scores.draws.of[source]["CA of x"] - scores.draws.of[source]["CP x->y"] for source in _SOURCES])
-    return values, float(np.hypot(draws.mean(0).std(), draws.mean(1).std() / len(_SOURCES) ** 0.5))
+    return [*values, float(np.hypot(draws.mean(0).std(), draws.mean(1).std() / len(_SOURCES) ** 0.5))]
 
 
 def draw_predicted(data: xr.Dataset) -> Figure:
@@ -233,12 +260,12 @@ FIGURES = {
         "Left: top-1 of linear probes on clean images (of CP text->image, on clean captions) against the number of "
         "groups of distortions in training, mean over {of_seeds}; bars: 95% intervals by Student's t; dotted: chance. "
         "Right: the published numbers on COCO, of one run each.",
-        compute_fig6, draw_fig6, tabulate=tabulate_captions, resumable=True),
+        compute_fig6, draw_fig6, tabulate=tabulate_captions, check_data=check_data, resumable=True),
     "captions_predicted": Recipe(
         "alignment and prediction on captions that name styles, foretold and trained",
         "Captions name the styles of their images; with the probability of the jitter they describe other styles. "
         "Above: top-1 of linear probes on clean images. Below: the difference of the two, as measured, and as the "
         "diagnosis foretells it from pixels and words: by linear maps, on random features (lifted) and by small "
         "networks (pilot). Means over {of_seeds}; bars: 95% intervals by Student's t.",
-        compute_predicted, draw_predicted, tabulate=tabulate_predicted, resumable=True),
+        compute_predicted, draw_predicted, tabulate=tabulate_predicted, check_data=check_data, resumable=True),
 }

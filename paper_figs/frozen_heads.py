@@ -210,5 +210,6 @@ FIGURES = {
         "in K26 the best networks of a training are restored, and test rows choose nothing. CA has twice the columns "
         "of CP; an encoder has fewer outputs than either view has columns. Without --data: blood cells "
         "and brown dwarfs that come with the package.",
-        compute, draw, tabulate=tabulate, in_markdown=in_markdown, resumable=True),
+        compute, draw, tabulate=tabulate, in_markdown=in_markdown, check_data=pairs_in,
+        resumable=True),
 }

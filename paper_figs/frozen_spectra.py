@@ -134,5 +134,5 @@ FIGURES = {
         "nuisance value. Labels: log g of stars, types of cells and of brown dwarfs. Ratios above 1 make the regime. "
         "The algorithm adds a ridge of 10^-6 in squared units of the data, so that its answer depends on these; the "
         "answer without it stands beside. Without --data: blood cells and brown dwarfs that come with the package.",
-        compute, draw, tabulate=tabulate, resumable=True),
+        compute, draw, tabulate=tabulate, check_data=pairs_in, resumable=True),
 }

@@ -1,7 +1,6 @@
 """Nearest neighbours across modalities: the images closest to a caption, and the captions closest to an image."""
 
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from paper_figs.captions import check_data, experiment_on
 from paper_figs.presets import Preset
 from paper_figs.recipe import Recipe
 from phasejax._core.progress import ProgressCallback
-from phasejax.captions import CAPTION_PRESETS, CaptionExperiment, chance_recall, retrieval_recall
+from phasejax.captions import CaptionExperiment, chance_recall, retrieval_recall
 from phasejax.captions._evaluation import FrozenCaptionEncoders
 from phasejax.captions._pairs import CaptionPairs
 from phasejax.deep import train_grid
@@ -22,10 +22,10 @@ from phasejax.plotting import new_figure
 _QUERIES, _NEAREST = 6, 5
 
 
-def compute_neighbours(preset: Preset, *, store: Path, progress: ProgressCallback) -> xr.Dataset:
+def compute_neighbours(preset: Preset, *, store: Path, progress: ProgressCallback, folder: Path | None = None
+                       ) -> xr.Dataset:
     """Train the preset's encoders by VICReg without distortions, and find the neighbours of clean test rows."""
-    experiment = replace(CAPTION_PRESETS[preset.experiment], objectives=("vicreg",), noises=(0.0,), jitters=(0.0,),
-                         seeds=1)
+    experiment = experiment_on(preset, folder, objectives=("vicreg",), noises=(0.0,), jitters=(0.0,), seeds=1)
     return neighbours_of(experiment, store, progress)
 
 
@@ -145,5 +145,5 @@ FIGURES = {
         "are bold and named. Right are the pair itself and those of its group with the same caption, such as drawings "
         "of one character in several typefaces. Pairs are drawn at random, three where a right image is among the five "
         "and three where none is. Above: how often a right one is among the five, over all test rows.",
-        compute_neighbours, draw_neighbours, resumable=True),
+        compute_neighbours, draw_neighbours, check_data=check_data, resumable=True),
 }

@@ -36,6 +36,7 @@ class Recipe:
         animate: moves the drawing, if the figure also comes as an animation.
         tabulate: makes a table of the numbers, if the figure comes with one.
         in_markdown: writes the numbers as a table to read, likewise.
+        check_data: refuses what was given as --data, where computing takes it as its argument `folder`.
         resumable: whether computing takes so long that what is done is kept in a folder, from which a run that was
             killed goes on. Such a figure is made only when it is named.
     """
@@ -47,6 +48,7 @@ class Recipe:
     animate: Callable[[xr.Dataset], FuncAnimation] | None = None
     tabulate: Callable[[xr.Dataset], pd.DataFrame] | None = None
     in_markdown: Callable[[xr.Dataset], str] | None = None
+    check_data: Callable[[Path], object] | None = None
     resumable: bool = False
 
     @property
@@ -56,8 +58,8 @@ class Recipe:
 
     @property
     def takes_data(self) -> bool:
-        """Whether computing takes a folder of the user's data."""
-        return "folder" in inspect.signature(self.compute).parameters
+        """Whether computing takes the user's data."""
+        return self.check_data is not None
 
     def make(self, name: str, preset: Preset, out: Path, *, attributes: dict[str, str] | None = None,
              executor: str | None = None, data: Path | None = None,

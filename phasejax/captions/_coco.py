@@ -10,7 +10,7 @@ import numpy as np
 
 from phasejax._core.checked_call import checked
 from phasejax._core.input_files import check_regular_file, reading
-from phasejax._core.progress import ProgressCallback
+from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_choice, check_count, check_path
 from phasejax.captions._decoded_images import decode_folder
 from phasejax.captions._pairs import CaptionPairs
@@ -57,6 +57,12 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
     check_choice("split", split, ("train", "val"))
     check_count("size", size, 8, _LARGEST_SIDE)
     part = f"{split}2017"
+    with reporting(progress) as tell:
+        return _loaded(Path(root), part, size, length, most, vocabulary, store, tell)
+
+
+def _loaded(root: Path, part: str, size: int, length: int, most: int | None, vocabulary: Vocabulary | None,
+            store: str | None, tell: ProgressCallback) -> CaptionPairs:
     file = Path(root, "annotations", f"instances_{part}.json")
     instances = _read(file, ("images", "annotations", "categories"))
     with reading(str(file), "images, annotations and categories as COCO has them"):
@@ -69,10 +75,12 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
         things = _by_image(instances["annotations"], images, file,
                            lambda one: _thing(one, numbers, file))
         sides = {one["id"]: (float(one["width"]), float(one["height"])) for one in instances["images"]}
+    tell(f"annotations of {part}", 1, 2)
     captions_file = Path(root, "annotations", f"captions_{part}.json")
     read = _read(captions_file, ("annotations",))
     with reading(str(captions_file), "annotations with image_id and caption"):
         captions = _by_image(read["annotations"], images, captions_file, lambda one: one["caption"].strip())
+    tell(f"annotations of {part}", 2, 2)
     shown = np.array(sorted(things))
     if not shown.size:
         raise ValueError(f"{file}: expected annotated images, got none")
@@ -85,7 +93,7 @@ def load_coco(root: str, split: str = "train", size: int = 224, length: int = 64
         shown = np.sort(np.random.default_rng(0).permutation(shown)[:most])
     files = [str(images[image].get("file_name")) for image in shown.tolist()]
     decoded, kept, skipped = decode_folder(Path(root, part), files, size, store=store and Path(store, part),
-                                           progress=progress)
+                                           progress=tell)
     shown = shown[kept].tolist()
     if vocabulary is None:
         vocabulary = build_vocabulary(text for image in shown for text in captions[image])

@@ -58,10 +58,11 @@ class FrozenCaptionEncoders:
 
     Args:
         trained: what `phasejax.deep.train_grid` found of a `CaptionExperiment`.
+        progress: as in `phasejax.sweep`, where images have to be read again.
     """
 
-    def __init__(self, trained: TrainedGrid[CaptionExperiment]):
-        self.trained, self.source = trained, open_captions(trained.experiment)
+    def __init__(self, trained: TrainedGrid[CaptionExperiment], progress: bool | ProgressCallback = False):
+        self.trained, self.source = trained, open_captions(trained.experiment, progress)
         self.cells = cells_of(trained.experiment)
         self._epochs: dict[str, CaptionEpochs] = {}
 
@@ -130,7 +131,7 @@ def evaluate_captions(trained: TrainedGrid, *, progress: bool | ProgressCallback
     if not isinstance(trained.experiment, CaptionExperiment):
         raise ValueError("trained: expected the training of a CaptionExperiment, got that of "
                          f"{type(trained.experiment).__name__}")
-    experiment, encoders = trained.experiment, FrozenCaptionEncoders(trained)
+    experiment, encoders = trained.experiment, FrozenCaptionEncoders(trained, progress)
 
     def score(objective: str, number: int) -> dict[str, Any]:
         split, source = encoders.split(number), encoders.source

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from phasejax._core.checked_call import checked
 from phasejax._core.manifest import sha256_of
+from phasejax._core.progress import ProgressCallback
 from phasejax._core.validation import check_among, check_count
 from phasejax.captions._architecture import IMAGE_ENCODERS, PRECISIONS
 from phasejax.captions._nuisance import JITTERED, MODES
@@ -137,12 +138,12 @@ class CaptionExperiment(GridExperiment):
         """Number of groups of distortions at each of `noises`."""
         return tuple(0 if level == 0 else max(1, round(6 * level)) for level in self.noises)
 
-    def trainings(self) -> Callable[[str], GridTraining]:
+    def trainings(self, progress: bool | ProgressCallback = False) -> Callable[[str], GridTraining]:
         """How cells are trained, by the name of the objective; the data are opened now."""
         from phasejax.captions._epochs import CaptionEpochs  # which imports this module
         from phasejax.captions._sources import open_captions
 
-        return partial(CaptionEpochs, self, source=open_captions(self))
+        return partial(CaptionEpochs, self, source=open_captions(self, progress))
 
     def data_checksum(self) -> str | None:
         """SHA-256 of the annotations at `path`, and of the names and sizes of the images; None without a path."""

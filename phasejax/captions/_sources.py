@@ -6,11 +6,13 @@ Of a single set of rows a tenth validates and a tenth tests, split anew for ever
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
 from jaxtyping import Int
 
+from phasejax._core.progress import ProgressCallback
 from phasejax.captions._coco import load_coco
 from phasejax.captions._emoji import load_emoji
 from phasejax.captions._experiment import CaptionExperiment
@@ -69,15 +71,29 @@ class CaptionSource:
         return Split(rng.permutation(training), validation, test)
 
 
-def open_captions(experiment: CaptionExperiment) -> CaptionSource:
-    """The rows of an experiment; COCO's folder is read here.
+# What was opened, as long as its experiment is in use: training and scoring decode images once between them. With it a
+# checksum of the files, which may have changed.
+_OPENED: WeakKeyDictionary[CaptionExperiment, tuple[str | None, CaptionSource]] = WeakKeyDictionary()
+
+
+def open_captions(experiment: CaptionExperiment, progress: bool | ProgressCallback = False) -> CaptionSource:
+    """The rows of an experiment; COCO's folder is read here, unless this process has read it for the same experiment.
 
     Raises:
         ValueError: a folder of another layout; fewer rows than a batch.
     """
+    files = experiment.data_checksum()
+    before, source = _OPENED.get(experiment, (None, None))
+    if source is None or before != files:
+        source = _opened(experiment, progress)
+        _OPENED[experiment] = files, source
+    return source
+
+
+def _opened(experiment: CaptionExperiment, progress: bool | ProgressCallback) -> CaptionSource:
     e = experiment
     if e.data == "coco":
-        given = {"size": e.size, "length": e.length, "store": e.decoded}
+        given = {"size": e.size, "length": e.length, "store": e.decoded, "progress": progress}
         pairs = load_coco(str(e.path), "train", most=e.most, **given)
         held_out = load_coco(str(e.path), "val", vocabulary=pairs.vocabulary, **given)
         names = pairs.label_names, held_out.label_names

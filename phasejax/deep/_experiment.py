@@ -7,6 +7,7 @@ from functools import partial
 
 from phasejax._core.checked_call import checked
 from phasejax._core.manifest import sha256_of
+from phasejax._core.progress import ProgressCallback
 from phasejax._core.validation import check_among, check_count
 from phasejax.deep._grid_experiment import GridExperiment, GridTraining, check_axes
 from phasejax.deep._networks import ACTIVATIONS, ENCODERS
@@ -138,7 +139,7 @@ class Experiment(GridExperiment):
         """Test rows, which come last."""
         return self.n // 10
 
-    def trainings(self) -> Callable[[str], GridTraining]:
+    def trainings(self, progress: bool | ProgressCallback = False) -> Callable[[str], GridTraining]:
         """How cells are trained, by the name of the objective; a file of data is read now."""
         # Both modules are about experiments, and import this one.
         from phasejax.deep._grid import training_of

@@ -96,7 +96,6 @@ def train_grid(experiment: AnyExperiment, *, store: str | Path | None = None, ce
 
     Source: K26, section 4.
     """
-    trainings = experiment.trainings()
     devices = jax.local_devices() if executor is None and not experiment.one_by_one else jax.local_devices()[:1]
     if cells_at_once is None and experiment.one_by_one:
         cells_at_once = 1
@@ -107,8 +106,9 @@ def train_grid(experiment: AnyExperiment, *, store: str | Path | None = None, ce
     at_once = math.ceil(min(cells_at_once, count) / len(devices)) * len(devices)
     params: dict[str, PyTree] = {}
     curves: list[xr.Dataset] = []
-    keeping = contextlib.nullcontext() if store is None else TrainingStore(Path(store), experiment)
-    with keeping as kept, reporting(progress) as advance, contextlib.ExitStack() as stack:
+    with reporting(progress) as advance, contextlib.ExitStack() as stack:
+        trainings = experiment.trainings(advance)
+        kept = None if store is None else stack.enter_context(TrainingStore(Path(store), experiment))
         if executor is None:
             trained = _train_here(experiment, trainings, devices, at_once, kept, advance)
         else:

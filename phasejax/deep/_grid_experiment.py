@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from phasejax._core.progress import ProgressCallback
 from phasejax.deep._training import State
 from phasejax.deep.data._batch import Cell
 
@@ -61,8 +62,8 @@ class GridExperiment(ABC):
     """Whether a program trains one cell at a time, on all devices, rather than several, on one device each."""
 
     @abstractmethod
-    def trainings(self) -> Callable[[str], GridTraining]:
-        """How cells are trained, by the name of the objective; the data are opened once, now."""
+    def trainings(self, progress: bool | ProgressCallback = False) -> Callable[[str], GridTraining]:
+        """How cells are trained, by the name of the objective; the data are opened once, now, which may be told."""
 
     @abstractmethod
     def data_checksum(self) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,9 +70,10 @@ def test_decoded_images_are_kept_and_an_interrupted_run_goes_on(tmp_path, monkey
     seen = []
 
     def interrupt(task, done, total):
-        seen.append(done)
-        if done == 8:
-            raise KeyboardInterrupt
+        if task.startswith("images of"):
+            seen.append(done)
+            if done == 8:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         load_coco(str(root), size=16, store=str(store), progress=interrupt)
@@ -119,6 +121,24 @@ def test_parts_with_other_categories_are_refused(tmp_path):
     change(root, "instances", lambda c: c["categories"].append({"id": 2, "name": "cat"}), split="val")
     with pytest.raises(ValueError, match=r"path: expected the same categories in .*, got 3 and 4 that differ in din"):
         open_captions(CaptionExperiment(path=str(root), size=8))
+
+
+def test_scoring_reads_nothing_that_training_has_read(tmp_path):
+    """The same experiment finds the images of before; other files are read, and what is read is told."""
+    root, told = make_coco(make_coco(tmp_path, n=2), "val", n=2), []
+
+    def tell(task, done, total):
+        told.append(f"{task}: {done} of {total}")
+
+    experiment = CaptionExperiment(path=str(root), size=8)
+    source = open_captions(experiment, tell)
+    assert told == [f"{what} of {part}2017: {done} of 2" for part in ("train", "val")
+                    for what, done in (("annotations", 1), ("annotations", 2), ("images", 2))]
+    assert open_captions(replace(experiment), tell) is source
+    assert len(told) == 6
+    change(root, "captions", lambda c: c["annotations"][0].update(caption="another one"))
+    assert open_captions(experiment, tell) is not source
+    assert len(told) == 12
 
 
 def test_files_that_are_missing_or_no_json_are_refused(tmp_path):

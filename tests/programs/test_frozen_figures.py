@@ -98,7 +98,8 @@ def test_what_is_wrong_with_a_folder_is_one_line_and_nothing_is_left(tmp_path, c
         assert message in error
         assert not out.exists() or not list(out.iterdir())
 
-    refused("--data: expected figures among table1, fig12, got fig2", "fig2", "table1", "--data", str(tmp_path))
+    refused("--data: expected figures among fig6, captions_predicted, neighbours, table1, fig12, got fig2", "fig2",
+            "table1", "--data", str(tmp_path))
     refused("expected z_lamost_train.npy with", "table1", "--data", str(tmp_path))
     refused("none: expected a folder, got none", "table1", "--data", str(tmp_path / "none"))
     folder = write_stars(tmp_path / "stars")
