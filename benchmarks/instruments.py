@@ -76,10 +76,25 @@ def _few_labels(sample: InstrumentSample, label: str) -> dict[str, Any]:
             "label_kind": "class" if values.dtype.kind == "i" else "real"}
 
 
-def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
-    """The choices of the diagnosis, and the measured scores of `NAMES` by seed."""
+def _all_rows(instrument: Instrument, number: int) -> InstrumentSample:
+    """The rows that are diagnosed and trained on, and those that stop and score a training."""
+    return _observed(instrument, 1000 + number, ROWS + VALIDATED + HELD_OUT)
+
+
+def _truth(kind: str, number: int) -> dict[str, np.ndarray]:
+    """The measured scores of `NAMES` by seed."""
     instrument, label, k = _drawn(kind, number)
-    sample = _observed(instrument, 1000 + number, ROWS + VALIDATED + HELD_OUT)
+    sample = _all_rows(instrument, number)
+    parts = np.repeat(["train", "validation", "test"], (ROWS, VALIDATED, HELD_OUT))
+    labels = np.asarray(sample.labels[label])
+    return {"measured": measured_scores(np.asarray(sample.x, float), np.asarray(sample.y, float), labels,
+                                        "class" if labels.dtype.kind == "i" else "real", k, parts, number)}
+
+
+def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
+    """The choices of the diagnosis, and the regime that it states."""
+    instrument, label, k = _drawn(kind, number)
+    sample = _all_rows(instrument, number)
     regime = instrument_regime(instrument, max(k, _columns(instrument, label)), [label])
     given = _few_labels(sample, label)
     found, of_heads = (cast(Diagnosis, diagnose(**given, k=k, pilot=pilot, fit=False, seed=number))
@@ -89,14 +104,11 @@ def _decision(kind: str, number: int) -> dict[str, np.ndarray]:
                  of_heads.scores[0])
     chosen = [[(among.index(best.name), best.decided, best.sure) for among in _COMPARISONS.values()
                for best in [one.best(among)]] for one in by_source]
-    parts = np.repeat(["train", "validation", "test"], (ROWS, VALIDATED, HELD_OUT))
-    measured = measured_scores(np.asarray(sample.x, float), np.asarray(sample.y, float),
-                               np.asarray(sample.labels[label]), given["label_kind"], k, parts, number)
     # The regime of the population is that of as many outputs as the label has columns, at least.
     stated = found.content.regime(k) if found.seen and k >= _columns(instrument, label) else None
     foretold = [[one.values["pilot"][name] for name in NAMES] if "pilot" in one.sources else [np.nan] * len(NAMES)
                 for one in by_source[1:]]
-    return {"chosen": np.array(chosen), "measured": measured, "foretold": np.array(foretold), "k": np.array(k),
+    return {"chosen": np.array(chosen), "foretold": np.array(foretold), "k": np.array(k),
             "label": np.array(label),
             "regime": np.array([regime.regime.value, "" if stated is None else stated.value]),
             "content": np.array(list(regime.content.values()))}
@@ -147,7 +159,7 @@ def _monitor(kind: str, number: int) -> dict[str, np.ndarray]:
 def _work(task: str, kind: str, number: int) -> dict[str, np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {"decision": _decision, "monitor": _monitor}[task](kind, number)
+        return {"truth": _truth, "decision": _decision, "monitor": _monitor}[task](kind, number)
 
 
 def run(store: Path | None = None, progress: bool | ProgressCallback = False,
@@ -158,16 +170,16 @@ def run(store: Path | None = None, progress: bool | ProgressCallback = False,
         store: folder that keeps the parts.
         progress: how to report.
         counts: number of instruments of each kind; `COUNTS` when left out.
-        tasks: what is tried.
+        tasks: what is tried; a decision is compared with what training prefers, the part "truth".
     """
-    points = [(task, kind, number) for task in tasks
+    points = [(task, kind, number) for task in (*(["truth"] if "decision" in tasks else []), *tasks)
               for kind, count in (COUNTS if counts is None else counts).items() for number in range(count)]
-    parts = dict(zip(points, compute_parts(points, _work, settings="3", store=store, progress=progress, precision=None,
+    parts = dict(zip(points, compute_parts(points, _work, settings="4", store=store, progress=progress, precision=None,
                                            workers=1, task="instruments"), strict=True))
     rows = []
     for kind in (*dict.fromkeys(kind for _, kind, _ in points), ""):
-        of = {task: [part for point, part in parts.items() if point[0] == task and kind in ("", point[1])]
-              for task in tasks}
+        of = {task: [parts[point] | (parts["truth", *point[1:]] if task == "decision" else {}) for point in points
+                     if point[0] == task and kind in ("", point[1])] for task in tasks}
         for task, parts_of in of.items():
             rows += {"decision": _decision_rows, "monitor": _monitor_rows}[task](kind or "all", parts_of)
     return rows

@@ -1,11 +1,12 @@
 """Trainings of a pilot of heads: every candidate, without the rows of each fold."""
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.validation import check_count, check_key
@@ -56,9 +57,9 @@ def trained_by_fold(pilot: "HeadsPilot", x: Any, y: Any, fold: Any, k: Any, grou
                                   _of_one_fold(tell, f, len(parts))))
     together: dict[str, list[PilotEncoder]] = {}
     for place, (name, _) in enumerate(tried):
-        arrays = {view: np.stack([one[place][0][view] for one in found]) for view in PROBED[name]}
+        arrays = {view: np.stack([one[place][0][view] for one in found], 1) for view in PROBED[name]}
         encoder = PilotEncoder(x=arrays.get("x"), y=arrays.get("y"),
-                               diverged=np.array([one[place][1] for one in found]))
+                               diverged=np.stack([one[place][1] for one in found], 1))
         together.setdefault("CA" if name in ALIGNMENTS else name, []).append(encoder)
     return together
 
@@ -73,21 +74,27 @@ def _of_one_fold(tell: ProgressCallback, before: int, folds: int) -> ProgressCal
 
 def _trained(pilot: "HeadsPilot", views: list[np.ndarray], used: Int[np.ndarray, "u"],
              held: Int[np.ndarray, "v"], k: int, start: Any, advance: ProgressCallback
-             ) -> list[tuple[dict[str, np.ndarray], bool]]:
-    """For each candidate, outputs on all rows by view, and whether its training diverged."""
+             ) -> list[tuple[dict[str, Float[np.ndarray, "seeds n k"]], Bool[np.ndarray, "seeds"]]]:
+    """For each candidate, outputs on all rows by view, and which of its trainings diverged."""
     sizes = HeadSizes(views[0].shape[1], views[1].shape[1], k, tuple(map(int, pilot.widths)), pilot.norm)
     views = [standardised(view, *standardisation(view[used])) for view in views]
     data = PairRows(*(view[part] for part in (used, held) for view in views))
+    starts = jax.random.split(start, int(pilot.seeds))
     jobs = [(HeadTraining(sizes.program(name), int(pilot.batch), int(pilot.epochs), int(pilot.patience)),
-             HeadCell(start=start, kind=jnp.int32(PAIRED.index(name)), columns=jnp.zeros(0, jnp.float32),
+             HeadCell(start=own, kind=jnp.int32(PAIRED.index(name)), columns=jnp.zeros(0, jnp.float32),
                       settings=HeadSettings(**{one: jnp.float32(value) for one, value in setting.items()})))
-            for name, setting in pilot.tried]
-    found = []
-    for (name, _), state in zip(pilot.tried, train_cells(jobs, data, advance), strict=True):
-        own = {view: outputs(sizes.program(name), np.asarray(state.best), state.best_means, view,
-                             views["xy".index(view)]) for view in PROBED[name]}
-        lost = bool(state.diverged) or not all(np.isfinite(values).all() for values in own.values())
-        found.append(({view: np.full_like(values, np.nan) if lost else values for view, values in own.items()}, lost))
+            for name, setting in pilot.tried for own in starts]
+    states, found = iter(train_cells(jobs, data, advance)), []
+    for name, _ in pilot.tried:
+        own, program = list(islice(states, len(starts))), sizes.program(name)
+        by_view = {view: np.stack([outputs(program, np.asarray(state.best), state.best_means, view,
+                                           views["xy".index(view)]) for state in own]) for view in PROBED[name]}
+        lost = np.array([bool(state.diverged) for state in own])
+        for values in by_view.values():
+            lost |= ~np.isfinite(values).all((1, 2))
+        for values in by_view.values():
+            values[lost] = np.nan
+        found.append((by_view, lost))
     return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from phasejax._core.checked_call import checked
 from phasejax._core.progress import ProgressCallback
-from phasejax._core.validation import check_among
+from phasejax._core.validation import check_among, check_count
 from phasejax.deep._heads_settings import PAIRED, check_training, distinct_for, settings_of
 from phasejax.io._fold_view import FoldView
 
@@ -25,12 +25,14 @@ class HeadsPilot:
     """Heads on frozen features as the pilot of `phasejax.diagnosis.diagnose`, with the options of `train_heads`.
 
     Give the options with which the heads will be trained: then the diagnosis goes by them alone for what they are, and
-    linear and lifted scores only stand beside them. For each fold every objective is trained once with every setting,
+    linear and lifted scores only stand beside them. For each fold every objective is trained with every setting,
     without labels, on the other rows, of which a fifth (whole groups where there are any) stops the training. Each fold
-    takes the alignment and the setting that score best on the labels of the other folds.
+    takes the alignment and the setting that score best on the labels of the other folds. Heads of few outputs can end
+    with another component for every seed; so several are trained, and their spread is part of a score's error.
 
     Args:
         objectives: names of objectives on pairs; "CA VICReg", "CA InfoNCE" and "CA DeepCCA" are candidates for CA.
+        seeds: trainings of each from different first parameters and minibatches, at least 2.
         widths, norm, dropout, learning_rate, weight_decay, alpha, temperature, grid, batch, epochs, patience: as in
             `train_heads`.
 
@@ -55,12 +57,14 @@ class HeadsPilot:
     batch: int = 64
     epochs: int = 200
     patience: int = 30
+    seeds: int = 3
 
     def __post_init__(self) -> None:
         check_among("objectives", self.objectives, PAIRED)
         if not self.objectives:
             raise ValueError("objectives: expected at least one, got none")
         check_training(self.widths, self.norm, self.batch, self.epochs, self.patience)
+        check_count("seeds", self.seeds, 2)
         self._settings()
 
     def _settings(self) -> list[dict[str, float]]:
@@ -97,7 +101,7 @@ class HeadsPilot:
 
         Returns:
             By "CA", "CP x->y", "CP y->x" and "joint", as far as they are among the objectives, a `PilotEncoder` for
-            each candidate.
+            each candidate, its outputs with a leading axis of seeds.
 
         Raises:
             ValueError: in one line that names the argument.
@@ -108,7 +112,7 @@ class HeadsPilot:
         >>> pilot = HeadsPilot(objectives=("CA VICReg", "CA InfoNCE"), widths=(), norm=None, epochs=2)
         >>> found = pilot.embeddings(x, x**2, np.arange(60) % 2, 1)
         >>> [(one.x.shape, one.y.shape) for one in found["CA"]]
-        [((2, 60, 1), (2, 60, 1)), ((2, 60, 1), (2, 60, 1))]
+        [((3, 2, 60, 1), (3, 2, 60, 1)), ((3, 2, 60, 1), (3, 2, 60, 1))]
         """
         from phasejax.deep._heads_folds import trained_by_fold  # compiles programs; settings alone need none
 

@@ -63,15 +63,15 @@ class PilotEncoder:
     """What the encoders of one objective make of all rows (`pilot_embeddings`).
 
     Args:
-        x, y: outputs on all rows of the encoders of either view, shape (folds, n, k); [f, i] is the output on row i of
-            the encoder that was trained without the rows of fold f, NaN where its training diverged. None where the
-            objective has no encoder of the view.
-        diverged: for each fold whether a loss or an output was not finite.
+        x, y: outputs on all rows of the encoders of either view, shape (folds, n, k), with a leading axis of seeds
+            where there are several; [f, i] is the output on row i of the encoder that was trained without the rows of
+            fold f, NaN where its training diverged. None where the objective has no encoder of the view.
+        diverged: for each fold, and seed, whether a loss or an output was not finite.
     """
 
-    x: Float[np.ndarray, "folds n k"] | None
-    y: Float[np.ndarray, "folds n k"] | None
-    diverged: Bool[np.ndarray, "folds"]
+    x: Float[np.ndarray, "*seeds folds n k"] | None
+    y: Float[np.ndarray, "*seeds folds n k"] | None
+    diverged: Bool[np.ndarray, "*seeds folds"]
 
 
 @checked

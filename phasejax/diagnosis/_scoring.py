@@ -26,12 +26,12 @@ from phasejax.diagnosis._bootstrap import (
     spread_out,
     weighted_sums,
 )
-from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features, read_out_arrays
+from phasejax.diagnosis._cross_fit import cross_fitted, in_range, raw_features
 from phasejax.diagnosis._fair_scores import Draws, FairScores
 from phasejax.diagnosis._folds import assign_folds, folds_of_all_rows, usable_folds
 from phasejax.diagnosis._label_rows import check_label_rows
 from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_lift
-from phasejax.diagnosis._pilot_outputs import pilot_outputs
+from phasejax.diagnosis._pilot_outputs import pilot_earnings
 from phasejax.diagnosis._predicted_scores import MOST_REPEATS, check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening
 from phasejax.io._fold_view import FoldView, fold_views
@@ -75,7 +75,8 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
             then shares of the variance that confounders leave.
         pilot: called with the fold of each row (-1 where no fold holds it out), returns trained encoders by
             objective, "CA", "CP x->y", "CP y->x", "joint", or a list of candidates for an objective, of which each fold
-            takes the one that scores best on the labels of the other folds. It is trained for the first division only.
+            takes the one that scores best on the labels of the other folds. Outputs may have a leading axis of seeds;
+            the mean score over them counts, and their spread is in the draws. It is trained for the first division.
         pilot_leads: whether the pilot trains the very networks that the scores are about: then it alone counts for
             what it has trained, and closed forms stand beside it.
         seed: of folds, lift and bootstrap.
@@ -91,20 +92,16 @@ def fair_scores(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray, "
     check_not_forked()
     x, y = _without(confounders, fold_views(x, y, pca))
     divisions = _divisions(x, y, columns, labelled, kind, [k], groups, seed, folds, repeats)
-    pilot_scores, diverged = {}, ()
+    piloted, diverged = None, ()
     if pilot is not None:
         fold, count = divisions[0].fold, divisions[0].folds
         with users_own("pilot", "the function given"):
             outputs = pilot(fold)
-        everyone = np.arange(len(labelled))
         with threadpool_limits(1, "blas"):
             own = _columns_of_folds(divisions[0].columns, x, labelled, fold[labelled], kind)
-            parts, diverged = pilot_outputs(outputs, count, len(x), own, labelled, fold[labelled], kind)
-            if parts:
-                pilot_scores["pilot"] = (everyone, read_out_arrays(parts, own, everyone, fold[labelled], kind))
+            piloted, diverged = pilot_earnings(outputs, count, len(x), own, labelled, fold[labelled], kind, seed)
     with threadpool_limits(1, "blas"):
-        return _record(divisions, 0, pilot_scores, kind, k, diverged,
-                       leading="pilot" if pilot_leads and pilot_scores else None)
+        return _record(divisions, 0, piloted, kind, k, diverged, "pilot" if pilot_leads and piloted else None)
 
 
 @checked
@@ -121,7 +118,7 @@ def scores_over_k(x: Float[np.ndarray, "n d_x"] | FoldView, y: Float[np.ndarray,
     x, y = _without(confounders, fold_views(x, y, pca))
     divisions = _divisions(x, y, columns, labelled, kind, ks, groups, seed, folds, repeats)
     with threadpool_limits(1, "blas"):
-        return tuple(_record(divisions, place, {}, kind, k, ()) for place, k in enumerate(ks))
+        return tuple(_record(divisions, place, None, kind, k, ()) for place, k in enumerate(ks))
 
 
 def _without(confounders, views):
@@ -196,11 +193,11 @@ def _cost_of_components(view):
     return 0.0 if view.width is None else float(view.rows.size) * min(view.rows.shape)
 
 
-def _record(divisions, place, pilot_scores, kind, k, diverged, leading=None) -> FairScores:
+def _record(divisions, place, piloted, kind, k, diverged, leading=None) -> FairScores:
     """The scores at the width with this place, averaged over divisions."""
     first = divisions[0]
-    found = [_summarised({source: earned[place] for source, earned in one.earned.items()}
-                         | (pilot_scores if one is first else {}), one, kind) for one in divisions]
+    found = [_summarised({source: earned[place] for source, earned in one.earned.items()}, one, kind,
+                         piloted if one is first else None) for one in divisions]
     totals, *by_column = [_pooled(parts) for parts in zip(*found, strict=True)]
     return FairScores(
         metric="balanced accuracy" if kind == "class" else "R2",
@@ -261,10 +258,11 @@ def _closed_form(x, y, columns, labelled, fold, ks, kind, seed):
             "lifted": [(scored, earned) for earned in lifted]}, shrinkage
 
 
-def _summarised(by_source, division, kind):
+def _summarised(by_source, division, kind, piloted):
     """Values and draws of the scores by source and name, of all label columns and of each real one alone."""
     columns, groups, seed = division.columns, division.groups, division.seed
     classes = _classes(columns, kind)
+    by_source = by_source | ({} if piloted is None else {"pilot": piloted.mean})
     totals = {source: (rows, earned.names, earned.earned.sum(2), earned.possible.sum(1))
               for source, (rows, earned) in by_source.items()}
     chance = 1 / columns.shape[1] if kind == "class" else 0.0
@@ -273,6 +271,9 @@ def _summarised(by_source, division, kind):
         single = {source: (rows, earned.names, earned.alone[:, :, column], earned.possible[:, column])
                   for source, (rows, earned) in by_source.items()}
         found.append(_of_networks(*_ratios(single, classes, groups, seed), chance))
+    if piloted is not None:
+        for column, (_, draws) in enumerate(found):
+            draws["pilot"] = piloted.scattered(draws["pilot"], classes, column - 1 if column else None)
     return found
 
 

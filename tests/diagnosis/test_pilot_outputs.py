@@ -8,7 +8,8 @@ import pytest
 from phasejax import diagnose
 from phasejax.deep import HeadsPilot
 from phasejax.diagnosis import FairScores, fair_scores
-from phasejax.diagnosis._pilot_outputs import pilot_outputs
+from phasejax.diagnosis._cross_fit import read_out_arrays
+from phasejax.diagnosis._pilot_outputs import pilot_earnings, spread_of_seeds
 
 N, FOLDS = 120, 4
 RNG = np.random.default_rng(0)
@@ -23,22 +24,57 @@ def encoders(*by_fold, diverged=()):
     return SimpleNamespace(x=np.stack(by_fold), y=None, diverged=np.isin(np.arange(FOLDS), diverged))
 
 
+def earned_by(*candidates):
+    """What rows earn under an encoder of CP x->y of which there are these candidates."""
+    found, diverged = pilot_earnings({"CP x->y": list(candidates)}, FOLDS, N, LABEL, ROWS, FOLD, "real", 0)
+    return [] if found is None else [one.earned for one in found.by_seed], diverged
+
+
+def expected(*by_fold):
+    return read_out_arrays({"CP x->y": np.stack(by_fold)}, LABEL, ROWS, FOLD, "real").earned
+
+
 def test_each_fold_takes_the_candidate_that_is_best_in_the_others():
     # Fold 0's own labels would take the second; those of the other folds take the first.
     first, second = [NOISE, GOOD, GOOD, GOOD], [GOOD, NOISE, NOISE, NOISE]
-    parts, diverged = pilot_outputs({"CP x->y": [encoders(*second), encoders(*first)]}, FOLDS, N, LABEL, ROWS, FOLD,
-                                    "real")
+    earned, diverged = earned_by(encoders(*second), encoders(*first))
     assert diverged == ()
-    np.testing.assert_array_equal(parts["CP x->y"], np.stack(first))
+    np.testing.assert_allclose(earned, [expected(*first)])
 
 
 def test_candidates_that_diverged_are_left_out():
-    bad, good = encoders(*[GOOD] * FOLDS, diverged=(2,)), encoders(*[NOISE] * FOLDS)
-    parts, diverged = pilot_outputs({"CP x->y": [bad, good]}, FOLDS, N, LABEL, ROWS, FOLD, "real")
-    np.testing.assert_array_equal(parts["CP x->y"], np.stack([NOISE] * FOLDS))
+    bad, noise = encoders(*[GOOD] * FOLDS, diverged=(2,)), encoders(*[NOISE] * FOLDS)
+    earned, diverged = earned_by(bad, noise)
+    np.testing.assert_allclose(earned, [expected(*[NOISE] * FOLDS)])
     assert diverged == ()
-    parts, diverged = pilot_outputs({"CP x->y": [bad, bad]}, FOLDS, N, LABEL, ROWS, FOLD, "real")
-    assert (parts, diverged) == ({}, ("CP x->y",))
+    assert earned_by(bad, bad) == ([], ("CP x->y",))
+
+
+def test_the_spread_of_seeds_is_the_error_of_a_mean_over_trainings():
+    # Each training of each fold shifts what its rows earn by a normal number of its own, by name. The mean score over
+    # 3 seeds and 5 folds of 40 rows of possible 1 then has the variance of such a number over 15; so have the draws in
+    # the mean over 400 sets of trainings, within 4 standard errors, but for the factor 10 / 8 of t with 10 degrees of
+    # freedom.
+    rng, fold, sizes = np.random.default_rng(1), np.arange(200) % 5, np.array([0.3, 0.1])
+    found = []
+    for _ in range(400):
+        shifts = sizes * rng.standard_normal((3, 5, 2))
+        drawn = spread_of_seeds(shifts[:, fold] + rng.standard_normal((200, 2)), np.ones(200), fold,
+                                np.zeros(200, int), 50, rng)
+        found.append((drawn**2).mean(0))
+    variance = sizes**2 / 15 * 10 / 8
+    error = np.std(found, axis=0) / 20
+    assert (np.abs(np.mean(found, 0) - variance) < 4 * error).all()
+    assert (error < 0.1 * variance).all()
+    # Of one seed nothing is known.
+    assert not spread_of_seeds(np.ones((1, 200, 2)), np.ones(200), fold, np.zeros(200, int), 50, rng).any()
+    # Of classes, each counts alike: 20 rows of the second weigh as much as 180 of the first.
+    classes = (np.arange(200) % 10 == 0).astype(int)
+    shifts = np.zeros((2, 200, 1))
+    shifts[0, (fold == 0) & (classes == 1)] = 1
+    drawn = spread_of_seeds(shifts, np.ones(200), fold, classes, 20_000, rng)
+    # U is 20 / 20 / 2 under the first seed and 0 under the second; t with 5 degrees of freedom has variance 5 / 3.
+    assert np.median(np.abs(drawn)) == pytest.approx(0.25 * 0.7267, rel=0.03)
 
 
 def test_a_pilot_that_leads_counts_alone_for_what_it_trained():
@@ -55,6 +91,17 @@ def test_a_pilot_that_leads_counts_alone_for_what_it_trained():
     best = found.best(("CA", "CP x->y"))
     assert (best.name, best.sure, best.scores["CA"]) == ("CP x->y", True, found.values["pilot"]["CA"])
     assert found.best(("CA", "x")).scores["CA"] == found.values["pilot"]["CA"]
+    # Seeds that disagree are an error of the score, and what they agree on is none.
+    seeds = {**trained, "CA": SimpleNamespace(**{view: np.stack([[GOOD] * 5, [NOISE] * 5]) for view in "xy"},
+                                              diverged=np.zeros((2, 5), bool))}
+    seeds |= {name: SimpleNamespace(x=np.stack([one.x] * 2), y=np.stack([one.y] * 2), diverged=np.zeros((2, 5), bool))
+              for name, one in trained.items() if name != "CA"}
+    spread = fair_scores(x, y, LABEL, ROWS, kind="real", k=1, pilot=lambda fold: seeds, pilot_leads=True, repeats=1)
+    assert spread.draws.errors["pilot"]["CA"] > 2 * found.draws.errors["pilot"]["CA"]
+    assert spread.draws.errors["pilot"]["CP both"] == found.draws.errors["pilot"]["CP both"]
+    assert 0.4 < spread.score("CA").value < 0.6
+    with pytest.raises(ValueError, match="pilot: expected as many seeds of all objectives, got 1 and 2"):
+        fair_scores(x, y, LABEL, ROWS, kind="real", k=1, pilot=lambda fold: trained | {"CA": seeds["CA"]})
     assert FairScores.from_dict(found.to_dict()).leading == "pilot"
     with pytest.raises(ValueError, match="source: expected one of linear, lifted, pilot"):
         found.score("CA", "heads")
