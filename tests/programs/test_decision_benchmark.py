@@ -134,7 +134,7 @@ def test_truth_and_decision_run_on_two_small_pairs(tmp_path, monkeypatch, capsys
     assert len(rows) == 2 * 3 * 12
     assert all(np.isfinite(entry["value"]) for entry in rows)
     # A run that knew fewer splits is gone on with, and gives the same.
-    alone = small | {"names": names[:1]}
+    alone = small | {"names": names[:1], "group": 4}  # of the same shapes, so that it is not compiled again
     decision_truth.run(store=tmp_path / "went on", **alone | {"splits": 1})
     went_on = decision_truth.run(store=tmp_path / "went on", **alone)
     assert [entry["value"] for entry in went_on] == pytest.approx([entry["value"] for entry in rows[:36]], abs=1e-12)
