@@ -171,9 +171,13 @@ def _needed(scores, name, among, values, above, decided):
         return f"labels that {name} predicts: none of these is clearly above chance with {scores.units} {things}"
     others = [one for one in among if one != name]
     untried = not ("pilot" in scores.sources or scores.diverged or set(among) <= set(MEASURED))
+    by_heads = scores.leading is not None and not set(among) <= set(MEASURED)
     if decided:
-        return "a pilot" if untried else "both trained in full: the sources disagree on the order, or it is too close"
+        why = "it is too close" if by_heads else "the sources disagree on the order, or it is too close"
+        return "a pilot" if untried else f"both trained in full: {why}"
     rival = max(others, key=lambda one: values[one])
+    if by_heads:  # part of the error is the spread of seeds, which no number of labels makes smaller
+        return f"more {things} than {scores.units}, or more seeds of the pilot: {name} and {rival} are too close"
     used = _sources(scores, among)
     difference = np.subtract(*(np.mean([scores.draws.of[one][either] for one in used[either]], axis=0)
                                for either in (name, rival)))
