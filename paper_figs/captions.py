@@ -110,7 +110,7 @@ def tabulate_captions(data: xr.Dataset) -> pd.DataFrame:
 
 
 # The diagnosis sees so many rows, and so many principal components of either view, as the published one of the latter.
-_ROWS, _COMPONENTS = 2000, 100
+_ROWS, _COMPONENTS = 1500, 100
 _SOURCES = ("linear", "lifted", "pilot")
 
 

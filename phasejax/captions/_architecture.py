@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,16 +23,11 @@ PRECISIONS = ("float32", "bfloat16")
 FIRST_TEMPERATURE = 0.07
 
 
-@checked
-@dataclass(frozen=True)
-class CaptionArchitecture:
-    """Kinds and sizes of the networks of an experiment with images and captions.
+@dataclass(frozen=True, kw_only=True)
+class CaptionNetworks:
+    """Kinds and sizes of networks of images and captions, as far as they do not follow from the data.
 
     Args:
-        size: side of the images in pixels.
-        vocabulary: number of words, `PAD` among them.
-        length: words of the longest caption.
-        classes: number of classes of the labels, for the supervised objective.
         image_encoder: "resnet18", "resnet50", "vit" (6 width channels in 12 layers of patches with a 14th of the
             image's side, which is ViT-S/16 at 224 pixels and width 64), or "convolutional", the small encoder of the
             experiments with shapes, `phasejax.deep.Encoder`, with up to four convolutions.
@@ -44,16 +39,9 @@ class CaptionArchitecture:
         precision: of the computation, "float32" or "bfloat16"; parameters are float32. The small convolutional encoder
             and losses always compute in float32.
 
-    Raises:
-        ValueError: an unknown name, a size that is no positive integer.
-
     Source: K26, section 4.3, whose sizes are the defaults.
     """
 
-    size: int
-    vocabulary: int
-    length: int
-    classes: int
     image_encoder: str = "resnet18"
     norm: str = "batch"
     width: int = 64
@@ -67,9 +55,44 @@ class CaptionArchitecture:
         check_among("image_encoder", [self.image_encoder], IMAGE_ENCODERS)
         check_among("norm", [self.norm], NORMS)
         check_among("precision", [self.precision], PRECISIONS)
-        for name in ("size", "vocabulary", "length", "classes", "width", "text_width", "text_heads", "embedding"):
+        for name in ("width", "text_width", "text_heads", "embedding"):
             check_count(name, getattr(self, name))
         check_count("text_layers", self.text_layers, least=0)
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """Each of these choices by its name."""
+        return {field.name: getattr(self, field.name) for field in fields(CaptionNetworks)}
+
+
+@checked
+@dataclass(frozen=True)
+class CaptionArchitecture(CaptionNetworks):
+    """The networks of an experiment with images and captions.
+
+    Args:
+        size: side of the images in pixels.
+        vocabulary: number of words, `PAD` among them.
+        length: words of the longest caption.
+        classes: number of classes of the labels, for the supervised objective.
+        image_encoder, norm, width, text_width, text_layers, text_heads, embedding, precision: kinds and sizes, as
+            keywords; those of K26, section 4.3, when left out. The encoder of images is "resnet18", "resnet50", "vit"
+            or "convolutional", `norm` is "batch" or "group", `precision` "float32" or "bfloat16", no `text_layers` are
+            a bag of words, and `embedding` is the width of embeddings and codes.
+
+    Raises:
+        ValueError: an unknown name, a size that is no positive integer.
+    """
+
+    size: int
+    vocabulary: int
+    length: int
+    classes: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("size", "vocabulary", "length", "classes"):
+            check_count(name, getattr(self, name))
 
     def encode_images(self, rngs: nnx.Rngs) -> nnx.Module:
         """A new encoder of images."""

@@ -63,9 +63,7 @@ class CaptionEpochs:
         self.nuisance = CaptionNuisance(mode=e.mode, jitter_to=e.jitter_to)
         self.architecture = CaptionArchitecture(
             size=e.size, vocabulary=len(pairs.vocabulary), length=pairs.tokens.shape[-1],
-            classes=len(pairs.label_names), image_encoder=e.image_encoder, norm=e.norm, width=e.width,
-            text_width=e.text_width, text_layers=e.text_layers, text_heads=e.text_heads, embedding=e.embedding,
-            precision=e.precision)
+            classes=len(pairs.label_names), **e.networks)
         self.training = CaptionTraining(
             objective=objective, architecture=self.architecture, steps=e.max_epochs * self.batches,
             learning_rate=e.learning_rate, weight_decay=e.weight_decay, accumulate=e.accumulate, lam=e.lam,

@@ -13,10 +13,9 @@ from phasejax._core.checked_call import checked
 from phasejax._core.manifest import sha256_of
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.validation import check_among, check_count
-from phasejax.captions._architecture import IMAGE_ENCODERS, PRECISIONS
+from phasejax.captions._architecture import CaptionNetworks
 from phasejax.captions._nuisance import JITTERED, MODES
 from phasejax.captions._objectives import OBJECTIVES
-from phasejax.captions._resnet import NORMS
 from phasejax.deep._grid_experiment import GridExperiment, GridTraining, check_axes
 
 DATA = ("emoji", "glyphs", "coco")
@@ -24,7 +23,7 @@ DATA = ("emoji", "glyphs", "coco")
 
 @checked
 @dataclass(frozen=True)
-class CaptionExperiment(GridExperiment):
+class CaptionExperiment(GridExperiment, CaptionNetworks):
     """A grid of trainings on images and captions: every jitter with every noise, objective and seed.
 
     The defaults are those of K26, section 4.3, as its published code has them.
@@ -46,7 +45,7 @@ class CaptionExperiment(GridExperiment):
             jitter is the alignment of the nuisance.
         objectives: names out of vicreg, infonce, cp (image to text), cp_reverse (text to image), joint and supervised.
         seeds: number of repetitions, each with a split of the rows and first parameters of its own.
-        image_encoder, norm, width, text_width, text_layers, text_heads, embedding: the networks, see
+        image_encoder, norm, width, text_width, text_layers, text_heads, embedding, precision: the networks, see
             `CaptionArchitecture`.
         batch: rows in a step.
         accumulate: parts into which a batch is cut to save memory.
@@ -54,7 +53,6 @@ class CaptionExperiment(GridExperiment):
         max_epochs, patience: a training stops after so many epochs, or after so many without a better validation loss;
             the parameters of the least validation loss are kept.
         lam: weight of alignment in the joint objective.
-        precision: "float32" or "bfloat16", the precision of what the networks compute.
 
     Raises:
         ValueError: a value that no run could use.
@@ -80,13 +78,6 @@ class CaptionExperiment(GridExperiment):
     noises: tuple[float, ...] = (0.0, 0.2, 0.5)
     objectives: tuple[str, ...] = ("vicreg", "cp", "cp_reverse")
     seeds: int = 5
-    image_encoder: str = "resnet18"
-    norm: str = "batch"
-    width: int = 64
-    text_width: int = 256
-    text_layers: int = 2
-    text_heads: int = 4
-    embedding: int = 128
     batch: int = 256
     accumulate: int = 1
     learning_rate: float = 1e-3
@@ -94,7 +85,6 @@ class CaptionExperiment(GridExperiment):
     max_epochs: int = 50
     patience: int = 50
     lam: float = 1.0
-    precision: str = "float32"
 
     def __post_init__(self):
         for name in ("jitters", "noises", "objectives"):
@@ -102,19 +92,15 @@ class CaptionExperiment(GridExperiment):
             object.__setattr__(self, name, values)
             if not values:
                 raise ValueError(f"{name}: expected at least one value, got none")
-        for name in ("size", "length", "seeds", "width", "text_width", "text_heads", "embedding", "batch", "accumulate",
-                     "max_epochs", "patience"):
+        for name in ("size", "length", "seeds", "batch", "accumulate", "max_epochs", "patience"):
             check_count(name, getattr(self, name))
-        check_count("text_layers", self.text_layers, 0)
+        super().__post_init__()
         if self.most is not None:
             check_count("most", self.most)
         check_among("data", [self.data], DATA)
         check_among("mode", [self.mode], MODES)
         check_among("jitter_to", [self.jitter_to], ("anew", "another"))
         check_among("objectives", self.objectives, OBJECTIVES)
-        check_among("image_encoder", [self.image_encoder], IMAGE_ENCODERS)
-        check_among("norm", [self.norm], NORMS)
-        check_among("precision", [self.precision], PRECISIONS)
         check_axes(self)
         if any(self.jitters) and self.mode not in JITTERED:
             raise ValueError(f"jitters: expected (0.0,) in the mode {self.mode}, got {self.jitters}")

@@ -1,11 +1,5 @@
 """Trainings on images and captions by the grid engine: what an epoch sees, and runs that are killed."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 
 import jax
@@ -13,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phasejax.captions import present
+from phasejax.captions import CaptionExperiment, present
 from phasejax.captions._epochs import CaptionEpochs
 from phasejax.captions._sources import open_captions
-from phasejax.deep import train_grid
+from phasejax.deep import _grid, train_grid
 from phasejax.deep._grid import cells_of
 from tests.captions.conftest import TINY
-from tests.support import ROOT
 
 
 def a_cell(experiment, number=0):
@@ -84,45 +77,39 @@ def test_a_batch_larger_than_the_validation_rows_is_refused():
 
 
 @pytest.mark.slow
-def test_a_training_that_diverges_is_told_and_left():
-    experiment = replace(TINY, objectives=("cp",), noises=(0.5,), learning_rate=1e30, max_epochs=4, patience=4)
-    found = train_grid(experiment)
-    assert found.curves.diverged.all()
-    assert (found.curves.epochs < experiment.max_epochs).all()
-
-
-# The last run trains once more without a store: other processes may compile other instructions.
-KILLABLE = """
-    import sys
-    import xarray as xr
-    from phasejax.captions import CaptionExperiment
-    from phasejax.deep import _grid, train_grid
-
-    _grid._SECONDS_BETWEEN_SAVES = 0.0
-    experiment = CaptionExperiment.from_json(open(sys.argv[1]).read())
-    found = train_grid(experiment, store=sys.argv[2],
-                       progress=lambda task, done, total: print(f"{task}: {done} of {total}", flush=True))
-    xr.testing.assert_identical(found.curves, train_grid(experiment).curves)
-"""
+def test_a_training_that_diverges_is_told_and_left(epochs):
+    cell = a_cell(TINY, 1)
+    state = epochs.start(cell)
+    broken = replace(state, params=jax.tree.map(
+        lambda leaf: leaf * jnp.nan if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, state.params))
+    found, losses = epochs.epoch(broken, cell)
+    assert np.isnan(losses).all()
+    assert bool(found.diverged)
+    assert bool(epochs.stopped(found))
+    jax.tree.map(np.testing.assert_array_equal, found.best, state.best)  # what was best before is kept
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_result(tmp_path):
-    experiment = replace(TINY, objectives=("cp",), noises=(0.5,), max_epochs=6, patience=6)
-    (tmp_path / "program.py").write_text(textwrap.dedent(KILLABLE))
-    (tmp_path / "tiny.json").write_text(experiment.to_json())
+def test_an_interrupted_run_goes_on_to_the_same_result(epochs, tmp_path, monkeypatch):
+    """Against epochs one after the other that were never saved; kills are tried in `tests/deep/test_grid.py`."""
+    experiment, told = replace(TINY, objectives=("cp",), noises=(0.5,)), []
+    monkeypatch.setattr(_grid, "_SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(CaptionExperiment, "trainings", lambda self, progress: lambda objective: epochs)
 
-    def start():
-        return subprocess.Popen([sys.executable, tmp_path / "program.py", tmp_path / "tiny.json", tmp_path / "run"],
-                                stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    def interrupt(task, done, total):
+        told.append(done)
+        if told == [1, 2]:
+            raise KeyboardInterrupt
 
-    with start() as first:
-        for line in first.stdout:
-            if line.endswith(": 3 of 6\n"):
-                first.send_signal(signal.SIGKILL)
-                break
-    assert first.wait() == -signal.SIGKILL
-    second = start()
-    lines = second.communicate()[0].splitlines()
-    assert second.returncode == 0
-    assert int(re.search(r": (\d) of 6$", lines[0])[1]) in (3, 4)
+    with pytest.raises(KeyboardInterrupt):
+        train_grid(experiment, store=tmp_path, progress=interrupt)
+    found = train_grid(experiment, store=tmp_path, progress=interrupt)
+    assert told == [1, 2, 2]
+    cell = a_cell(experiment)
+    state = epochs.start(cell)
+    for _ in range(2):
+        state, losses = epochs.epoch(state, cell)
+    # First parameters of one program and of many differ in the last digit.
+    np.testing.assert_allclose(found.curves.loss.squeeze()[-1], losses, rtol=1e-5)
+    jax.tree.map(lambda kept, best: np.testing.assert_allclose(kept[0], best, rtol=1e-4, atol=1e-6), found.params["cp"],
+                 state.best)

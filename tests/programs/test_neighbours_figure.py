@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.spatial.distance import cdist
 
 from paper_figs import __main__ as paper_figs
-from paper_figs import neighbours
+from paper_figs import captions, neighbours
 from tests.captions.conftest import TINY
 
 
@@ -21,7 +21,7 @@ def test_the_nearest_are_those_of_least_angle():
 
 @pytest.mark.slow
 def test_pairs_are_shown_with_what_is_nearest_to_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(neighbours.CAPTION_PRESETS, "quick", replace(TINY, mode="image", max_epochs=1))
+    monkeypatch.setitem(captions.CAPTION_PRESETS, "quick", replace(TINY, mode="image", max_epochs=1))
     paths = paper_figs.make("neighbours", "quick", tmp_path)
     assert [path.suffix for path in paths] == [".nc", ".png", ".pdf", ".txt"]
     data = xr.open_dataset(paths[0], engine="scipy")
