@@ -33,17 +33,15 @@ s = rng.standard_normal((500, 3))
 x, y = (np.c_[s, rng.standard_normal((500, 40))] + rng.standard_normal((500, 43)) for _ in range(2))
 pj.diagnose(x, y, s, k=3)  # by moments too, which fits the model again and again
 """,
+    # Where a batch is one call of LAPACK each, 20 calls one after the other end, and the first few in threads do not.
     "jitted vmap, in threads, and with gradients": """
 from concurrent.futures import ThreadPoolExecutor
-run = jax.jit(jax.vmap(everything))
-for _ in range(20):
-    jax.block_until_ready(run(jnp.linspace(0, 0.9, 150)))
-with ThreadPoolExecutor(4) as pool:
-    for _ in range(4):
-        list(pool.map(lambda i: jax.block_until_ready(run(jnp.linspace(0, 0.9, 150))), range(6)))
-run = jax.jit(jax.vmap(jax.grad(lambda nu: everything(nu)[-1])))
-for _ in range(10):
-    jax.block_until_ready(run(jnp.linspace(0.1, 0.9, 300)))
+for function in (everything, jax.grad(lambda nu: everything(nu)[-1])):
+    run = jax.jit(jax.vmap(function))
+    jax.block_until_ready(run(jnp.linspace(0.1, 0.9, 100)))
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(2):
+            list(pool.map(lambda i: jax.block_until_ready(run(jnp.linspace(0.1, 0.9, 100))), range(6)))
 """,
 }
 
