@@ -92,6 +92,12 @@ def test_a_pilot_that_leads_counts_alone_for_what_it_trained():
     best = found.best(("CA", "CP x->y"))
     assert (best.name, best.sure, best.scores["CA"]) == ("CP x->y", True, found.values["pilot"]["CA"])
     assert found.best(("CA", "x")).scores["CA"] == found.values["pilot"]["CA"]
+    # Closed forms of CA are better than y's columns, which does not make the choice unsure.
+    assert found.values["linear"]["CA"] > found.values["linear"]["y"] + 0.1
+    best = found.best(("CA", "y"))
+    assert (best.name, best.sure) == ("y", True)
+    alone = {one.name: one.value for one in found.per_column[0].scores}
+    assert alone["CA"] == pytest.approx(found.values["pilot"]["CA"])
     # Seeds that disagree are an error of the score, and what they agree on is none.
     seeds = {**trained, "CA": SimpleNamespace(**{view: np.stack([[GOOD] * 5, [NOISE] * 5]) for view in "xy"},
                                               diverged=np.zeros((2, 5), bool))}
