@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -56,14 +57,23 @@ def pytest_addoption(parser):
     parser.addoption("--by-hand", action="store_true", help="also run the tests that train for minutes")
 
 
+# Files that take long for the number of their tests.
+_DEAR = ("core/test_no_hang", "programs/test_figures", "programs/test_decision_benchmark", "cli/test_check",
+         "cli/test_monitor", "cli/test_sweep", "deep/test_grid", "deep/test_evaluation", "deep/test_pilot",
+         "fuzz/test_fuzz", "diagnosis/test_heads_prediction", "captions/test_epochs", "captions/test_training_step")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is only run by hand, also where the marks are chosen on the command line."""
-    if config.getoption("--by-hand"):
-        return
-    by_hand = [item for item in items if item.get_closest_marker("by_hand")]
+    """Leave out what is only run by hand, also where the marks are chosen on the command line.
+
+    Workers take file by file in the order of the items: long ones first, so that no worker ends long after the others.
+    """
+    by_hand = [item for item in items if item.get_closest_marker("by_hand") and not config.getoption("--by-hand")]
     if by_hand:
         config.hook.pytest_deselected(items=by_hand)
         items[:] = [item for item in items if item not in by_hand]
+    dear, count = {ROOT / "tests" / f"{name}.py" for name in _DEAR}, Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in dear, -count[item.path], item.path))
 
 
 def pytest_make_parametrize_id(config, val, argname):
