@@ -120,7 +120,7 @@ def test_a_diagnosis_is_the_same_in_any_units(method):
     find = partial(diagnose, labels=CLASSES, method=method)
     expected = find(X, Y)
     np.testing.assert_allclose(expected.ca.values[:3], RIGHT[plain], atol=6e-5)
-    for of_x, of_y in FACTORS:
+    for of_x, of_y in FACTORS if method == "spectral" else FACTORS[::2]:  # a fit by moments takes seconds
         found = find(of_x * X, of_y * Y)
         assert_same_diagnosis(found, expected)
         close(found.cp.values, of_y * expected.cp.values)
