@@ -58,8 +58,8 @@ class CaptionEpochs:
         self.batches = len(split.train) // e.batch
         self.held_out_batches = len(split.validation) // e.batch
         if not (self.batches and self.held_out_batches):
-            raise ValueError(f"batch: expected at most {min(len(split.train), len(split.validation))}, the validation "
-                             f"rows, got {e.batch}")
+            least, what = min((len(split.validation), "validation"), (len(split.train), "training"))
+            raise ValueError(f"batch: expected at most {least}, the {what} rows, got {e.batch}")
         self.nuisance = CaptionNuisance(mode=e.mode, jitter_to=e.jitter_to)
         self.architecture = CaptionArchitecture(
             size=e.size, vocabulary=len(pairs.vocabulary), length=pairs.tokens.shape[-1],
