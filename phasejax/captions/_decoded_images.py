@@ -24,6 +24,7 @@ from phasejax._core.input_files import check_memory, reading
 from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.run_lock import RunLock
 from phasejax._core.terminal import one_line
+from phasejax.io._input_notes import InputWarning
 
 _CHUNK = 512  # images that are decoded before the state of the store is written
 _MOST_LEFT_OUT = 0.01  # share of the images
@@ -172,8 +173,8 @@ def _decoded(folder, names, images, state, progress):
     finally:
         pool.shutdown(cancel_futures=True)
     if state.left_out:
-        warnings.warn(f"{folder}: {len(state.left_out)} of {len(names)} images are left out: "
-                      f"{_listed(state.left_out)}", stacklevel=4)
+        warnings.warn(InputWarning(f"{folder}: {len(state.left_out)} of {len(names)} images are left out: "
+                                   f"{_listed(state.left_out)}"), stacklevel=6)  # of who called `load_coco`
     return images[:len(kept)], kept, [f"{name} ({why})" for name, why in state.left_out]
 
 

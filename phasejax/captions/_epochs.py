@@ -60,7 +60,9 @@ class CaptionEpochs:
         if not (self.batches and self.held_out_batches):
             least, what = min((len(split.validation), "validation"), (len(split.train), "training"))
             raise ValueError(f"batch: expected at most {least}, the {what} rows, got {e.batch}")
-        self.nuisance = CaptionNuisance(mode=e.mode, jitter_to=e.jitter_to)
+        # Without any nuisance the program need not hold what would draw it.
+        drawn = any(e.noises) or any(e.jitters)
+        self.nuisance = CaptionNuisance(mode=e.mode if drawn else "none", jitter_to=e.jitter_to)
         self.architecture = CaptionArchitecture(
             size=e.size, vocabulary=len(pairs.vocabulary), length=pairs.tokens.shape[-1],
             classes=len(pairs.label_names), **e.networks)

@@ -86,13 +86,13 @@ class CaptionScores:
         several = e.seeds > 1
         lines = [f"{e.data}, {e.size} pixels, nuisance by {e.mode}, {e.seeds} seed{'s' if several else ''}"
                  + (f", {self.confidence:.0%} intervals over seeds" if several else ""),
-                 f"{'objective':16}{'groups':>7}{'jitter':>8}  {'top-1':22}{'recall@1/5/10 of texts':26}of images"]
+                 f"{'objective':16}{'groups':>7}{'jitter':>8}  {'top-1':24}{'recall@1/5/10 of texts':26}of images"]
         for row in table.to_dict("records"):
             lines.append(f"{NAMES[row['objective']]:16}{row['groups']:>7}{row['jitter']:>8g}  "
-                         f"{_in_words(row, 'top1'):22}{_recall(row, 'image_to_text'):26}{_recall(row, 'text_to_image')}"
+                         f"{_in_words(row, 'top1'):24}{_recall(row, 'image_to_text'):26}{_recall(row, 'text_to_image')}"
                          + (f"  {row['diverged']} diverged" if row["diverged"] else ""))
         first = table.to_dict("records")[0]
-        lines.append(f"{'guessing':31}  {first['chance']:<22.3f}{_chance(first, 'image_to_text'):26}"
+        lines.append(f"{'guessing':31}  {first['chance']:<24.3f}{_chance(first, 'image_to_text'):26}"
                      f"{_chance(first, 'text_to_image')}")
         return "\n".join(lines)
 
