@@ -330,8 +330,7 @@ def _opened(tables, names):
 
 def _names(count, names):
     if names is None:
-        names = ("x", "y", "labels") if count <= 3 else [f"table {place}" for place in range(count)]
-        return list(names)[:count]
+        return ["x", "y", "labels"][:count] if count <= 3 else [f"table {place}" for place in range(count)]
     if not isinstance(names, list | tuple) or len(names) != count:
         raise ValueError(f"names: expected {count}, one for each table, got {shown(names)}")
     return list(names)
