@@ -21,6 +21,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float, Int
 
+from phasejax._core.thin_svd import thin_svd
+
 # Share of a column's variance, after those before it, below which it adds nothing to them.
 _NOTHING_NEW = 1e-10
 
@@ -51,7 +53,7 @@ def slopes_on(rows: Float[np.ndarray, "n d"], known: Float[np.ndarray, "n q"]
               ) -> tuple[Float[np.ndarray, "d"], Float[np.ndarray, "q"], Float[np.ndarray, "q d"]]:
     """Means of rows and of known columns, and the least slopes of all that fit the rows best."""
     mean, origin = rows.mean(0), known.mean(0)
-    left, values, right = np.linalg.svd(known - origin, full_matrices=False)
+    left, values, right = thin_svd(known - origin)
     kept = values > _NOTHING_NEW**0.5 * max(values.max(initial=0), np.finfo(float).tiny)
     return mean, origin, (right[kept].T / values[kept]) @ (left[:, kept].T @ (rows - mean))
 
@@ -74,7 +76,7 @@ def explained_share(rows: Float[np.ndarray, "n d"], known: Float[np.ndarray, "n 
 def basis_of(known: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "n r"]:
     """An orthonormal basis of a constant and of the known columns, the constant first."""
     n = len(known)
-    left, values, _ = np.linalg.svd(known - known.mean(0), full_matrices=False)
+    left, values, _ = thin_svd(known - known.mean(0))
     scale = np.sqrt(n) * np.abs(known).max(initial=0)
     kept = values > max(_NOTHING_NEW**0.5 * values.max(initial=0), 1e-12 * scale)
     return np.column_stack([np.full(n, n**-0.5), left[:, kept]])
@@ -109,7 +111,7 @@ class ScalarResiduals:
             return cls(basis, np.zeros(0, int), np.zeros((0, 0)), np.zeros(0))
         pivots = scipy.linalg.qr(basis.T, mode="r", pivoting=True)[-1]
         kept = np.sort(np.setdiff1d(np.arange(n), pivots[:r]))
-        left, values, _ = np.linalg.svd(basis[kept], full_matrices=False)
+        left, values, _ = thin_svd(basis[kept])
         return cls(basis, kept, left, np.maximum(1 - values**2, np.finfo(float).tiny) ** -0.5 - 1)
 
     def transform(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:

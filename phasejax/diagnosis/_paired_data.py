@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from phasejax._core.thin_svd import thin_svd
 from phasejax.io import Moments, Table, accumulate, encode_labels, open_table
 from phasejax.io._arrays import check_views
 from phasejax.io._fold_view import FoldView
@@ -186,7 +187,7 @@ def _opened(name, view):
 def _independent(encoded):
     """A basis of the centred label columns with unit variances: one-hot columns sum to 1, and others may be copies."""
     centred = encoded - encoded.mean(0)
-    left, values, _ = np.linalg.svd(centred / np.linalg.norm(centred, axis=0), full_matrices=False)
+    left, values, _ = thin_svd(centred / np.linalg.norm(centred, axis=0))
     kept = values > 1e-8 * values[0]
     return left[:, kept] * np.sqrt(len(encoded) - 1)
 

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
+from phasejax._core.thin_svd import thin_svd
 from phasejax._core.validation import did_you_mean
 from phasejax.diagnosis._linear_readout import inverse_scales
 
@@ -97,10 +98,10 @@ def shared_encoders(root_x: Float[np.ndarray, "r_x p_x"], root_y: Float[np.ndarr
         Matrices of k columns (or the rank, if that is less) by the names of `ENCODERS`, of the view that each encodes.
     """
     whitened, forward = root_x @ xy @ root_y.T, root_x @ x_to
-    left, _, right = np.linalg.svd(whitened, full_matrices=False)
-    cp = np.linalg.svd(forward, full_matrices=False)[0]
-    reverse = np.linalg.svd(root_y @ y_to, full_matrices=False)[0]
-    both = np.linalg.svd(np.hstack([_of_unit_norm(whitened), _of_unit_norm(forward)]), full_matrices=False)[0]
+    left, _, right = thin_svd(whitened)
+    cp = thin_svd(forward)[0]
+    reverse = thin_svd(root_y @ y_to)[0]
+    both = thin_svd(np.hstack([_of_unit_norm(whitened), _of_unit_norm(forward)]))[0]
     return {"CA of x": root_x.T @ left[:, :k], "CA of y": root_y.T @ right[:k].T, "CP x->y": root_x.T @ cp[:, :k],
             "CP y->x": root_y.T @ reverse[:, :k], "joint": root_x.T @ both[:, :k]}
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from phasejax._core.thin_svd import thin_svd
+
 # Principal axes that are kept at most, by variance.
 _AXES = 256
 # Variance of an axis below which it is rounding, relative to the largest.
@@ -100,7 +102,7 @@ def shared_directions(x: Axes, y: Axes, cross: Float[np.ndarray, "r_x r_y"], k: 
 
 def _leading(matrix, k):
     """Its leading k left and right singular vectors, as columns."""
-    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    left, _, right = thin_svd(matrix)
     return left[:, :k], right[:k].T
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from phasejax._core.thin_svd import thin_svd
 from phasejax.diagnosis._shared_directions import Axes
 
 # Numbers of directions at which labels are compared with what is shared.
@@ -153,7 +154,7 @@ def label_targets(columns, kind):
     """Unit-length label columns whose squares sum to 1 in all; for classes an orthogonal basis of their contrasts."""
     targets = _unit_columns(columns)
     if kind == "class":
-        left, values, _ = np.linalg.svd(targets, full_matrices=False)
+        left, values, _ = thin_svd(targets)
         targets = left[:, values > 1e-8 * max(1.0, values[0])]
     return targets / np.sqrt(max(1, targets.shape[1]))
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from phasejax._core.thin_svd import thin_svd
 from phasejax.linear import covariances_from_samples, solve_ca, solve_cp
 from phasejax.theory import separation_ratio
 
@@ -122,7 +123,7 @@ def classify_spectra(x: Float[np.ndarray, "n d_x"], y: Float[np.ndarray, "n d_y"
         r2 = out_of_fold_r2(in_units(np.stack(scores, axis=2))[labelled], labels, folds)
         return ClassifiedSpectrum(values[:m], r2, judge(r2))
 
-    left, values, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
+    left, values, right = thin_svd(x.T @ y / len(x))
     return SpectralEstimate(
         ca=classify(np.clip(alignment.spectrum, 0, 1), white_x @ alignment.encoder_x.T,
                     white_y @ alignment.encoder_y.T),
@@ -232,7 +233,7 @@ def _line_residual(values):
 
 def _variances(view, labels, labelled, folds, in_units):
     m = min(MAX_COMPONENTS, view.shape[1], len(view) - 1)
-    left, values, _ = np.linalg.svd(view, full_matrices=False)
+    left, values, _ = thin_svd(view)
     scores, variances = left[:, :m] * values[:m], values[:m] ** 2 / len(view)
     is_signal = elbow(out_of_fold_r2(in_units(scores[:, :, None])[labelled], labels, folds))
     if not is_signal.any():

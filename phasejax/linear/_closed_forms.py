@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh, solve_triangular, svdvals
 
+from phasejax._core.thin_svd import thin_svd
+
 # Share of all singular vectors that are few, and of the largest value that is large.
 _FEW, _LARGE = 0.2, 0.1
 
@@ -92,7 +94,7 @@ def _leading(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nda
             _, left = eigh(matrix @ matrix.T, subset_by_index=[d - k, d - 1], check_finite=False)
             left = left[:, ::-1]
             return left, values, matrix.T @ left / values[:k]
-    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    left, values, right = thin_svd(matrix)
     return left[:, :k], values, right[:k].T
 
 
