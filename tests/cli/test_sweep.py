@@ -97,7 +97,7 @@ def test_processes_that_wait_in_vain_say_so(tmp_path):
 @pytest.mark.parametrize("who", [1, pytest.param(0, marks=pytest.mark.by_hand)])
 def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
     """In the middle of a sweep, which goes on afterwards in one process and ends with its digits."""
-    axes, port = ["kappa=1:3:400", "nu=0.1:0.9:50"], _free_port()
+    axes, port = ["kappa=1:3:200", "nu=0.1:0.9:50"], _free_port()
     # Long enough for two processes to start on a busy machine.
     both = [_start(tmp_path, port, number, axes, 25) for number in (0, 1)]
     journal, begin = tmp_path / "run.zarr" / "phasejax" / "run" / "journal.jsonl", time.monotonic()
@@ -116,7 +116,7 @@ def test_a_lost_process_ends_the_others_in_one_line(tmp_path, signal_sent, who):
     done = journal.read_bytes().count(b"\n") - 1
     assert 2 <= done < 1000
     seen = []
-    found = phasejax.sweep(phasejax.SpikedModel.homogeneous, {"kappa": np.linspace(1, 3, 400),
+    found = phasejax.sweep(phasejax.SpikedModel.homogeneous, {"kappa": np.linspace(1, 3, 200),
                            "nu": np.linspace(0.1, 0.9, 50)}, fixed={"k": 1, "d": 4}, n=50, seeds=50,
                            key=jax.random.key(0), quantities="error_ca", store=tmp_path / "run.zarr",
                            progress=lambda task, done, total: seen.append(done))
