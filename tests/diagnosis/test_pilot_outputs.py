@@ -119,8 +119,7 @@ def test_a_pilot_that_leads_counts_alone_for_what_it_trained():
 def test_a_diagnosis_goes_by_the_heads_that_will_be_trained():
     x = np.hstack([LABEL + 0.2 * RNG.standard_normal((N, 1)), RNG.standard_normal((N, 2))])
     y = np.hstack([LABEL + 0.2 * RNG.standard_normal((N, 1)), 5 * RNG.standard_normal((N, 2))])
-    pilot = HeadsPilot(objectives=("CA DeepCCA", "CP x->y", "CP y->x"), widths=(), norm=None, epochs=40,
-                       learning_rate=0.05)
+    pilot = HeadsPilot(objectives=("CA DeepCCA", "CP x->y"), widths=(), norm=None, epochs=40, learning_rate=0.05)
     told = []
     found = diagnose(x, y, LABEL, k=1, pilot=pilot, fit=False, progress=lambda *task: told.append(task))
     assert found.scores[0].leading == "pilot"
