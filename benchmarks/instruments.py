@@ -22,7 +22,7 @@ at regimes and one measured case, so that most differences are clear.
 
 import itertools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +38,8 @@ from phasejax.diagnosis import Diagnosis, detect_drift, diagnose, diagnose_again
 from phasejax.instruments import Instrument, InstrumentSample, StarSurvey, instrument_regime, observe, upgrades
 from phasejax.theory._label_content import KEPT
 
-COUNTS = {"stars": 30, "cite": 30}
+# Instruments by task: false alarms are rare, and it takes many comparisons to tell a rate of .01 from one of .02.
+COUNTS = {"decision": {"stars": 30, "cite": 30}, "monitor": {"stars": 60, "cite": 60}}
 RANGES = {"resolution": (200, 20000), "spectrum_snr": (3, 300), "flux_calibration": (0.005, 0.3),
           "fibre_diameter": (1, 6), "photometric_noise": (20, 5000), "cadence": (2, 60), "baseline": (20, 1400),
           "pixel_scale": (1, 25), "field_extinction": (0.02, 2), "field_density": (0.01, 3),
@@ -163,23 +164,24 @@ def _work(task: str, kind: str, number: int) -> dict[str, np.ndarray]:
 
 
 def run(store: Path | None = None, progress: bool | ProgressCallback = False,
-        counts: Mapping[str, int] | None = None, tasks: Sequence[str] = ("decision", "monitor")) -> list[Row]:
+        counts: Mapping[str, Mapping[str, int]] = COUNTS) -> list[Row]:
     """Shares of instruments whose decision is foretold, and of changes that are seen, by kind of instrument.
 
     Args:
         store: folder that keeps the parts.
         progress: how to report.
-        counts: number of instruments of each kind; `COUNTS` when left out.
-        tasks: what is tried; a decision is compared with what training prefers, the part "truth".
+        counts: number of instruments of each kind by task. A decision is compared with what training prefers, which
+            takes a part of its own, "truth".
     """
-    points = [(task, kind, number) for task in (*(["truth"] if "decision" in tasks else []), *tasks)
-              for kind, count in (COUNTS if counts is None else counts).items() for number in range(count)]
+    points = [(part, kind, number) for task, kinds in counts.items()
+              for part in (("truth", task) if task == "decision" else (task,))
+              for kind, count in kinds.items() for number in range(count)]
     parts = dict(zip(points, compute_parts(points, _work, settings="4", store=store, progress=progress, precision=None,
                                            workers=1, task="instruments"), strict=True))
     rows = []
     for kind in (*dict.fromkeys(kind for _, kind, _ in points), ""):
         of = {task: [parts[point] | (parts["truth", *point[1:]] if task == "decision" else {}) for point in points
-                     if point[0] == task and kind in ("", point[1])] for task in tasks}
+                     if point[0] == task and kind in ("", point[1])] for task in counts}
         for task, parts_of in of.items():
             rows += {"decision": _decision_rows, "monitor": _monitor_rows}[task](kind or "all", parts_of)
     return rows
