@@ -242,14 +242,14 @@ def test_agreement_of_predictions_is_the_correlation_of_regressions_without_each
 
 @pytest.mark.usefixtures("few_permutations")
 def test_labels_that_both_views_predict_are_not_taken_for_something_shared():
-    """Of 20 sets of independent views whose sum is the label, 1 alarm is expected at level .05, standard error .97."""
+    """Of 40 pairs of independent views whose sum is the label 2 alarms are expected at level .05, standard error 1.4."""
     alarms = 0
-    for seed in range(20):
+    for seed in range(40):
         rng = np.random.default_rng([9, seed])
         x, y = rng.standard_normal((2, 150, 4))
         t = x[:, :1] + y[:, :1]
         alarms += shared_signal(x, y, t, np.arange(150), kind="real", level=0.05).views_share
-    assert alarms <= 4
+    assert alarms <= 7  # more has probability 0.0007
 
 
 def test_many_weak_directions_add_up():
