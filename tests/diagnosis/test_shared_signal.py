@@ -242,7 +242,7 @@ def test_agreement_of_predictions_is_the_correlation_of_regressions_without_each
 
 @pytest.mark.usefixtures("few_permutations")
 def test_labels_that_both_views_predict_are_not_taken_for_something_shared():
-    """Of 40 pairs of independent views whose sum is the label 2 alarms are expected at level .05, standard error 1.4."""
+    """Independent views whose sum is the label: of 40 pairs 2 alarms are expected at level .05, standard error 1.4."""
     alarms = 0
     for seed in range(40):
         rng = np.random.default_rng([9, seed])
