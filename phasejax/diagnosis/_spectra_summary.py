@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from phasejax._core.thin_svd import thin_svd
 from phasejax.diagnosis._paired_data import PairedRows
 
 # Leading canonical correlations that are told apart; of the others only their sum of squares counts.
@@ -86,7 +87,7 @@ def canonical_correlations(covariance: Float[np.ndarray, "p p"], d_x: int) -> Fl
     scale = np.sqrt(np.diag(covariance))
     correlation = covariance / np.where(scale > 0, scale, 1.0) / np.where(scale > 0, scale, 1.0)[:, None]
     whitened = _whiten(correlation[:d_x, :d_x], correlation[:d_x, d_x:])
-    return np.clip(np.linalg.svd(_whiten(correlation[d_x:, d_x:], whitened.T), compute_uv=False), 0.0, 1.0)
+    return np.clip(thin_svd(_whiten(correlation[d_x:, d_x:], whitened.T))[1], 0.0, 1.0)
 
 
 def participation_ratio(covariance: Float[np.ndarray, "d d"]) -> float:

@@ -25,6 +25,7 @@ from phasejax._core.digits import significant
 from phasejax._core.overview import Overview
 from phasejax._core.pytree import HostOrDevice
 from phasejax._core.records import Record
+from phasejax._core.thin_svd import thin_svd
 from phasejax._core.validation import check_array, check_choice, check_count, check_seed
 from phasejax.information._pid import PARTS, PartialInformation, decompose
 
@@ -170,7 +171,7 @@ def _cells_of_rows(rows: np.ndarray, labels: np.ndarray, method: str, cells: int
     rows = np.ldexp(rows, -np.frexp(np.abs(rows).max())[1])  # so that no square is out of range
     if method == "quantile":
         centred = rows - rows.mean(0)
-        scores = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+        scores = centred @ thin_svd(centred)[2][0]
         return np.searchsorted(np.quantile(scores, np.arange(1, cells) / cells), scores, side="right")
     if method == "posterior":
         rows = _held_out_probabilities(rows, labels, seed)
