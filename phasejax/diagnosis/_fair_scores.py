@@ -200,6 +200,8 @@ class FairScores:
         known = found.draws.errors
         if not set(found.sources) == found.values.keys() == known.keys() or not found.sources:
             raise ValueError("sources: expected those of the values and the draws, got others")
+        if found.leading is not None and found.leading not in found.sources:
+            raise ValueError(f"leading: expected one of {', '.join(found.sources)} or null, got {found.leading!r}")
         for source in found.sources:
             if found.values.get(source, {}).keys() != known.get(source, {}).keys():
                 raise ValueError(f"draws: expected those of the scores of the source {source}, got others")

@@ -110,6 +110,8 @@ def test_a_pilot_that_leads_counts_alone_for_what_it_trained():
     with pytest.raises(ValueError, match="pilot: expected as many seeds of all objectives, got 1 and 2"):
         fair_scores(x, y, LABEL, ROWS, kind="real", k=1, pilot=lambda fold: trained | {"CA": seeds["CA"]})
     assert FairScores.from_dict(found.to_dict()).leading == "pilot"
+    with pytest.raises(ValueError, match="leading: expected one of linear, lifted, pilot or null, got 'heads'"):
+        FairScores.from_dict(found.to_dict() | {"leading": "heads"})
     close = replace(found, values={source: {name: 0.5 for name in of} for source, of in found.values.items()})
     assert close.best(("CA", "CP x->y")).needed.startswith("more labels than 120, or more seeds of the pilot")
     with pytest.raises(ValueError, match="source: expected one of linear, lifted, pilot"):
