@@ -100,8 +100,10 @@ class CaptionTraining:
         """The state before the first step, with fresh parameters."""
         check_not_forked()
         _, params, statistics = parameters(self._networks(key))
-        return CaptionState(params=params, statistics=statistics, optimiser=self._adamw.init(params),
-                            step=jnp.array(0))
+        state = CaptionState(params=params, statistics=statistics, optimiser=self._adamw.init(params),
+                             step=jnp.array(0))
+        # Where a step leaves the next state, so that the second step is the program of the first.
+        return state if is_traced(*jax.tree.leaves(state)) else self.to_devices(state)
 
     def step(self, state: CaptionState, batch: Any, key: Key[Array, ""]) -> tuple[CaptionState, dict[str, Array]]:
         """Take one step.

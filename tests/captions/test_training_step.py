@@ -40,6 +40,10 @@ def infonce():
     return training, states, metrics
 
 
+def test_all_steps_are_one_program(infonce):
+    assert infonce[0]._compiled_step._cache_size() == 1
+
+
 def test_steps_are_those_of_adamw_on_a_cosine(infonce):
     training, states, metrics = infonce
 
