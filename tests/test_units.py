@@ -121,7 +121,7 @@ def test_a_diagnosis_is_the_same_in_any_units(method):
     find = partial(diagnose, labels=CLASSES, method=method)
     expected = find(X, Y)
     np.testing.assert_allclose(expected.ca.values[:3], RIGHT[plain], atol=6e-5)
-    for of_x, of_y in FACTORS if method == "spectral" else FACTORS[:1]:  # a fit by moments takes seconds
+    for of_x, of_y in FACTORS:
         found = find(of_x * X, of_y * Y)
         assert_same_diagnosis(found, expected)
         close(found.cp.values, of_y * expected.cp.values)
@@ -156,6 +156,7 @@ def pages(x, y, tmp_path):
 
 OUTPUTS = {  # scores of representations are in the JSON of a diagnosis
     "diagnose": pages,
+    "diagnose with a fit": lambda x, y, _: diagnose(x, y, SOME_CLASSES, k=2),
     "shared_signal": lambda x, y, _: shared_signal(x, y, np.eye(2)[SOME_CLASSES], np.arange(160), kind="class"),
     "label_content": lambda x, y, _: label_content(x, y, SOME[0][:, :1], np.arange(160)),
     **{f"estimate_decomposition by {method}": lambda x, y, _, method=method: estimate_decomposition(
@@ -173,8 +174,8 @@ def as_dict(found):
 
 
 @pytest.mark.parametrize(("name", "of_x", "of_y"), [
-    *((name, 1e-20, 1e20) for name in OUTPUTS),
-    *((name, 1e20, 1e-9) for name in OUTPUTS if name != "diagnose")])
+    *(pytest.param(name, 1e-20, 1e20, marks=[pytest.mark.slow] * (name == "diagnose with a fit")) for name in OUTPUTS),
+    *((name, 1e20, 1e-9) for name in OUTPUTS if name not in ("diagnose", "diagnose with a fit"))])
 def test_every_output_is_the_same_in_any_units(name, of_x, of_y, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp()
     expected = in_plain_units(name, folder)

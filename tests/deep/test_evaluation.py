@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from paper_figs import __main__ as paper_figs
-from paper_figs import features, nonlinear
+from paper_figs import nonlinear
 from paper_figs.presets import Preset
 from phasejax import deep
 from phasejax.deep import ProbeRows, TrainedGrid, evaluate, probe
@@ -122,37 +121,13 @@ def test_a_figure_is_made_from_training_to_paper(tiny, monkeypatch, tmp_path):
     assert not (tmp_path / "fig11.parts").exists()
 
 
-class LeadingColumns:
-    """Takes the place of UMAP, which compiles itself for ten seconds."""
-
-    def __init__(self, **options):
-        assert options == {"random_state": 0, "n_jobs": 1}
-
-    def fit_transform(self, embeddings):
-        return embeddings[:, :2]
-
-
-@pytest.mark.parametrize("by_umap", [pytest.param(False, marks=pytest.mark.slow),
-                                     pytest.param(True, marks=pytest.mark.by_hand)])
-def test_maps_of_the_embeddings(tiny, trained, monkeypatch, tmp_path, by_umap):
-    """Of encoders that are trained already.
-
-    python -m pytest -n 0 -m "" --by-hand tests/deep/test_evaluation.py -k maps
-    """
-    if not by_umap:
-        monkeypatch.setattr(features, "_umap", lambda: SimpleNamespace(UMAP=LeadingColumns))
-    asked = []
-    monkeypatch.setattr(features, "train_grid", lambda experiment, **options: asked.append(experiment) or trained)
+@pytest.mark.slow
+def test_maps_of_the_embeddings(tiny, tmp_path):
     paths = paper_figs.make("fig5", "tiny", tmp_path)
-    assert asked == [replace(TINY, objectives=("vicreg", "cp"), seeds=1, jitters=(0.0,))]
     data = xr.load_dataset(paths[0], engine="scipy")
     assert dict(data.sizes) == {"objective": 2, "jitter": 1, "row": 30, "axis": 2, "side": 2}
     assert np.isfinite(data["map"]).all()
-    assert float(data["map"].std("row").min()) > (0.1 if by_umap else 0)
-    if not by_umap:
-        shown = FrozenEncoders(trained).embed("cp", np.arange(270, 300), jitter=0.0, noise=0.5, seed=0)
-        np.testing.assert_array_equal(data["map"].sel(objective="cp", jitter=0.0), shown.embeddings[:, :2])
-        np.testing.assert_array_equal(data["label"], shown.labels)
+    assert float(data["map"].std("row").min()) > 0.1
 
 
 def test_styles_cover_all_objectives():
