@@ -177,12 +177,9 @@ def test_bad_options_are_refused_in_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.by_hand
+@pytest.mark.slow
 def test_a_pilot_counts_beside_the_closed_forms():
-    """With the trainings that a user would run; what counts of them and how is in test_pilot_outputs.
-
-    python -m pytest -n 0 -m "" --by-hand tests/diagnosis/test_result.py -k pilot_counts
-    """
+    """With the trainings that a user would run; what counts of them and how is in test_pilot_outputs."""
     found = diagnose(*simulated(*CASES[Regime.CA_ONLY], n=300), k=2, pilot=True, fit=False)
     assert found.scores[0].sources == ("linear", "lifted", "pilot")
     assert found.best().name == "CA"
@@ -192,7 +189,7 @@ def test_a_pilot_counts_beside_the_closed_forms():
 @pytest.mark.slow
 def test_the_same_words_whatever_the_seed():
     """Digit halves: nothing but a pilot's networks depends on the seed."""
-    x, y, labels = (array[:300] for array in load_digit_halves())
+    x, y, labels = (array[:600] for array in load_digit_halves())
     first, second = (diagnose(x, y, labels, k=8, fit=False, seed=seed) for seed in (0, 1))
     assert first.best().name == "CA"
     assert first.to_json(draws=True) == second.to_json(draws=True)

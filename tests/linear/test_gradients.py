@@ -110,11 +110,9 @@ def test_every_quantity_is_either_differentiated_or_a_whole_number():
 
 @pytest.mark.parametrize(("source", "model", "modes"), [  # each line compiles anew
     ("population", UNEQUAL, ("reverse",)),
-    pytest.param("sample", UNEQUAL, ("reverse",), marks=pytest.mark.slow),
+    pytest.param("sample", UNEQUAL, ("reverse", "forward"), marks=pytest.mark.slow),
     pytest.param("sample", UNEQUAL.reverse(), ("reverse",), marks=pytest.mark.slow),
-    # Reverse mode transposes its rules: python -m pytest -n 0 -m "" --by-hand -k forward tests/linear
-    pytest.param("sample", UNEQUAL, ("forward",), marks=pytest.mark.by_hand),
-], ids=["population", "sample", "sample, wider x", "sample, forward"])
+], ids=["population", "sample", "sample, wider x"])
 def test_every_coordinate_where_all_values_differ(source, model, modes):
     assert_gradients(PROGRAMS[source], model, NAMES, lambda name: True, whole_fields=False, modes=modes)
 

@@ -89,7 +89,7 @@ def test_two_parameters_against_a_fine_grid(name):
             radius = crossing.distance if crossing.reachable else 6.0
             if radius == 0:
                 continue
-            axis = 1.05 * radius * np.linspace(-1, 1, 251)
+            axis = 1.05 * radius * np.linspace(-1, 1, 501)
             change = dict(zip(pair, (grid.ravel() for grid in np.meshgrid(axis, axis)), strict=True))
             size = np.hypot(*change.values())
             size = np.where(inside(model, change, target, 1e-5), size, np.inf)
