@@ -13,7 +13,7 @@ from phasejax.diagnosis._view_words import ViewWords, view_words
 
 # What the three degrees of certainty mean.
 CERTAINTIES = {
-    "sure": "at least 95% likely to be the best of its line, and the best by each source of scores alone",
+    "sure": "at least 95% likely to be the best of its line, and the best by each source of scores that counts",
     "decided": "fit to act on: probably the best, and no other of its line is likely to be more than 0.02 better",
     "undecided": "these data do not tell which; beside it stand the next best and what a wrong choice would cost"}
 
