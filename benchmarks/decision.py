@@ -8,6 +8,8 @@ by
 - "spectral", the largest separation ratio of the published algorithm,
 - "moments", the predicted scores of moment matching, which takes k from the labels,
 - "linear", "lifted" and "pilot", each source of scores alone; "linear and lifted"; and "combined", all three,
+- "own", a pilot that trains the very networks of the truth, those of one size, by which alone is chosen; they are
+  compared with trainings of that size, all else with the mean over three sizes,
 
 between all three objectives, between the encoders of both views by CA and by CP, and between the encoders of one view.
 A case is clear where the best choice is more than 0.02 above the next one. Regret is what the chosen objective's
@@ -27,6 +29,7 @@ from typing import Any, cast
 import numpy as np
 
 from benchmarks import decision_pairs
+from benchmarks.decision_own import OWN_SIZE, own_networks
 from benchmarks.decision_truth import KS, TRUTH, read_truth
 from benchmarks.report import Row, row
 from phasejax import __version__, diagnose
@@ -36,13 +39,14 @@ from phasejax._core.resumable import compute_parts
 COMPARISONS = {"CA, CP x->y, CP y->x": ("CA", "CP x->y", "CP y->x"), "CA, CP both": ("CA", "CP both"),
                "CA of x, CP x->y": ("CA of x", "CP x->y"), "CA of y, CP y->x": ("CA of y", "CP y->x")}
 LABELS = (300, 100)
+PILOTS = ("mlp", "own")
 CLEAR = 0.02
 # A choice of a method: which of the comparison's names, whether it is stated, whether it is sure.
 _NO_CHOICE = (0, 0, 0)
 
 
 def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequence[int] = LABELS,
-        pilot: bool = True, regimes: bool = True, truth: Path = TRUTH, store: Path | None = None,
+        pilots: Sequence[str] = PILOTS, regimes: bool = True, truth: Path = TRUTH, store: Path | None = None,
         progress: bool | ProgressCallback = False) -> list[Row]:
     """Rows for each half of the pairs, number of labels, comparison and way to choose.
 
@@ -50,7 +54,8 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
         names: of pairs; all whose data are there when left out.
         ks: bottlenecks.
         labels: numbers of labelled rows.
-        pilot: whether networks are trained for the diagnosis, which takes most of the time.
+        pilots: networks that are trained for the diagnosis, which takes most of the time: "mlp" for the columns "pilot"
+            and "combined", "own" for the column of that name.
         regimes: whether the regimes of simulations are diagnosed as well.
         truth: file of `benchmarks.decision_truth`.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
@@ -66,17 +71,17 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
     if regimes:
         points += [(name, "regime", 0, m) for name, m in product(names, labels)
                    if decision_pairs.SOURCES[name].population]
-    work = {"ratios": _by_ratios, "scores": lambda pair, k, m: _by_scores(pair, k, m, pilot)}
+    work = {"ratios": _by_ratios, "scores": lambda pair, k, m: _by_scores(pair, k, pilots)}
 
     def measure(name, what, k, m) -> Mapping[str, Any]:
         if what == "regime":
             return _regimes(name, ks, m)
         return work[what](_labelled(decision_pairs.load(name), m), k, m)
 
-    parts = compute_parts(points, measure, settings=json.dumps([__version__, pilot, list(ks)]), store=store,
+    parts = compute_parts(points, measure, settings=json.dumps([__version__, list(pilots), list(ks)]), store=store,
                           progress=progress, precision=None, workers=1, task="decision")
     found = dict(zip(points, parts, strict=True))
-    rows = _compared(found, known, names, ks, labels)
+    rows = _compared(found, {"own": read_truth(truth, OWN_SIZE)}, known, names, ks, labels)
     _print_table(rows)
     return rows + (_regime_rows(found, names, labels) if regimes else [])
 
@@ -106,33 +111,43 @@ def _labelled(pair: decision_pairs.Pair, m: int, seed: int = 0) -> _Labelled:
     return _Labelled(pair, rows)
 
 
-def _by_scores(given: _Labelled, k: int, m: int, pilot: bool) -> dict[str, np.ndarray]:
+def _by_scores(given: _Labelled, k: int, pilots: Sequence[str]) -> dict[str, np.ndarray]:
     """Choices by each source of cross-validated scores, and by several."""
     from phasejax.diagnosis._fair_scores import Draws
     from phasejax.diagnosis._scoring import fair_scores
+
+    def scored(train, leads=False):
+        return fair_scores(given.x, given.y, given.columns, given.rows, kind=given.kind, k=k, pilot=train,
+                           pilot_leads=leads, seed=0)
 
     def train(fold) -> Any:
         from phasejax.deep import pilot_embeddings
 
         return pilot_embeddings(given.x, given.y, fold, k)
 
-    scores = fair_scores(given.x, given.y, given.columns, given.rows, kind=given.kind, k=k,
-                         pilot=train if pilot else None, seed=0)
+    scores = scored(train if "mlp" in pilots else None)
     of = {source: (source,) for source in scores.sources} | {
         "linear and lifted": ("linear", "lifted"), "combined": scores.sources}
     found = {}
     for column, sources in of.items():
-        part = replace(scores, sources=sources, values={source: scores.values[source] for source in sources},
-                       draws=Draws({source: scores.draws.of[source] for source in sources}))
-        choices = []
-        for among in COMPARISONS.values():
-            if all(part.sources_of(name) for name in among):
-                best = part.best(among)
-                choices.append((among.index(best.name), best.decided, best.sure))
-            else:  # a pilot that diverged
-                choices.append(_NO_CHOICE)
-        found[column] = np.array(choices, int)
+        found[column] = _choices(replace(scores, sources=sources,
+                                         values={source: scores.values[source] for source in sources},
+                                         draws=Draws({source: scores.draws.of[source] for source in sources})))
+    if "own" in pilots:
+        found["own"] = _choices(scored(lambda fold: own_networks(given.x, given.y, fold, k), leads=True))
     return found
+
+
+def _choices(scores) -> np.ndarray:
+    """What each comparison chooses, whether it is stated, whether it is sure."""
+    choices = []
+    for among in COMPARISONS.values():
+        if all(scores.sources_of(name) for name in among):
+            best = scores.best(among)
+            choices.append((among.index(best.name), best.decided, best.sure))
+        else:  # a pilot that diverged
+            choices.append(_NO_CHOICE)
+    return np.array(choices, int)
 
 
 def _by_ratios(given: _Labelled, k: int, m: int) -> dict[str, np.ndarray]:
@@ -171,8 +186,8 @@ def _scores_at_label_directions(given):
     return [scores.score(name).value for name in ("CA", "CP x->y", "CP y->x")]
 
 
-def _compared(found, known, names, ks, labels) -> list[Row]:
-    """How good the choices are, as rows of the table."""
+def _compared(found, of_column, known, names, ks, labels) -> list[Row]:
+    """How good the choices are, as rows of the table; some columns have a truth of their own."""
     rows = []
     for half, m in product(("choose", "report"), labels):
         members = [(name, k) for name, k in product(names, ks)
@@ -182,9 +197,9 @@ def _compared(found, known, names, ks, labels) -> list[Row]:
         for i, (comparison, among) in enumerate(COMPARISONS.items()):
             columns: dict[str, list] = {}
             for name, k in members:
-                scores = np.array([known[name][k][one].mean() for one in among])
                 choices = found[name, "ratios", 0, m] | found[name, "scores", k, m]
                 for column, chosen in choices.items():
+                    scores = np.array([of_column.get(column, known)[name][k][one].mean() for one in among])
                     columns.setdefault(column, []).append((scores, chosen[i]))
             for column, cases in columns.items():
                 case = f"{half}, {m} labels, {comparison}, {column}"

@@ -4,6 +4,7 @@ All networks of a size, whatever their pair, split, bottleneck and objective, ha
 view's own and outputs beyond k are held at zero. They are trained together in one compiled program, which suits a GPU.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 
 KS = (4, 8, 16)
+OBJECTIVES = ("deepcca", "vicreg", "cp", "cp_reverse", "joint")
 # Every array has room for these numbers of rows, columns and outputs.
 ROWS, COLUMNS, OUTPUTS = 2000, 80, max(KS)
 _BATCH, _VALIDATED = 256, 400
@@ -74,14 +76,15 @@ def _apply(layers, values):
     return values @ weights + biases
 
 
-def _start(key, hidden, d_x, d_y, k):
-    """First parameters of every objective; the same encoders for all."""
+def _start(key, hidden, d_x, d_y, k, objectives):
+    """First parameters of the objectives; the same encoders for all."""
     keys = jax.random.split(key, 4)
     x = _network(keys[0], COLUMNS, hidden, OUTPUTS, d_x)
     y = _network(keys[1], COLUMNS, hidden, OUTPUTS, d_y)
     to_x, to_y = (_network(key, OUTPUTS, hidden[::-1], COLUMNS, k) for key in keys[2:])
-    return {"deepcca": {"x": x, "y": y}, "vicreg": {"x": x, "y": y}, "cp": {"x": x, "decoder": to_y},
-            "cp_reverse": {"y": y, "decoder": to_x}, "joint": {"x": x, "y": y, "decoder": to_y}}
+    networks = {"deepcca": {"x": x, "y": y}, "vicreg": {"x": x, "y": y}, "cp": {"x": x, "decoder": to_y},
+                "cp_reverse": {"y": y, "decoder": to_x}, "joint": {"x": x, "y": y, "decoder": to_y}}
+    return {name: networks[name] for name in objectives}
 
 
 def _moments(z_x, z_y):
@@ -145,7 +148,7 @@ def _predicted(network, view, target, columns, mask):
 
 
 def _losses(networks, task, rows, mask, fitted=None):
-    """Loss of every objective; on validation rows if `fitted` are the rows to which the networks were fitted."""
+    """Loss of each objective; on validation rows if `fitted` are the rows to which the networks were fitted."""
     x, y = task.x[rows], task.y[rows]
 
     def outputs(name, x=x, y=y):
@@ -156,10 +159,11 @@ def _losses(networks, task, rows, mask, fitted=None):
             return _deepcca(*outputs(name), mask)
         return _deepcca_validated(outputs(name, task.x[fitted], task.y[fitted]), outputs(name), mask)
 
-    return {"deepcca": aligned("deepcca"), "vicreg": _vicreg(*outputs("vicreg"), mask),
-            "cp": _predicted(networks["cp"], x, y, task.d_y, mask),
-            "cp_reverse": _predicted(networks["cp_reverse"], y, x, task.d_x, mask),
-            "joint": _predicted(networks["joint"], x, y, task.d_y, mask) + aligned("joint")}
+    losses = {"deepcca": lambda: aligned("deepcca"), "vicreg": lambda: _vicreg(*outputs("vicreg"), mask),
+              "cp": lambda: _predicted(networks["cp"], x, y, task.d_y, mask),
+              "cp_reverse": lambda: _predicted(networks["cp_reverse"], y, x, task.d_x, mask),
+              "joint": lambda: _predicted(networks["joint"], x, y, task.d_y, mask) + aligned("joint")}
+    return {name: losses[name]() for name in networks}
 
 
 def _each(function, values):
@@ -167,21 +171,22 @@ def _each(function, values):
     return jax.lax.map(function, values) if jax.default_backend() == "cpu" else jax.vmap(function)(values)
 
 
-def _train(key, task: Task, k, *, hidden, steps, checks):
+def _train(key, task: Task, k, *, hidden, steps, checks, objectives):
     """What has the least validation loss over steps and decays, by objective: outputs on all rows, step and decay."""
     decays = jnp.array(DECAYS)
     codes, least, reached = cast(Any, _each(
-        lambda decay: _train_with(decay, key, task, k, hidden=hidden, steps=steps, checks=checks), decays))
+        lambda decay: _train_with(decay, key, task, k, hidden=hidden, steps=steps, checks=checks,
+                                   objectives=objectives), decays))
     chosen = {name: jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf)) for name, values in least.items()}
     codes = {name: jax.tree.map(lambda part, name=name: part[chosen[name]], codes[name]) for name in codes}
     return (codes, {name: reached[name][chosen[name]] for name in chosen},
             {name: decays[chosen[name]] for name in chosen})
 
 
-def _train_with(decay, key, task, k, *, hidden, steps, checks):
+def _train_with(decay, key, task, k, *, hidden, steps, checks, objectives):
     """Outputs on all rows of the networks with the least validation loss over the steps, that loss, and its step."""
     mask = (jnp.arange(OUTPUTS) < k).astype(jnp.float32)
-    networks = _start(key, hidden, task.d_x, task.d_y, k)
+    networks = _start(key, hidden, task.d_x, task.d_y, k, objectives)
     every = steps // checks
     optimizer = optax.adamw(optax.cosine_decay_schedule(_RATE, steps), weight_decay=decay)
 
@@ -215,7 +220,8 @@ def _train_with(decay, key, task, k, *, hidden, steps, checks):
     return codes, least, reached
 
 
-def trained_codes(tasks: Task, hidden: tuple[int, ...], *, steps: int, checks: int, seeds: np.ndarray):
+def trained_codes(tasks: Task, hidden: tuple[int, ...], *, steps: int, checks: int, seeds: np.ndarray,
+                  ks: Sequence[int] = KS, objectives: tuple[str, ...] = OBJECTIVES):
     """Codes (tasks, bottlenecks, rows, outputs) by objective and view; steps and decays of each objective.
 
     Args:
@@ -224,22 +230,25 @@ def trained_codes(tasks: Task, hidden: tuple[int, ...], *, steps: int, checks: i
         steps: gradient steps, a multiple of `checks`.
         checks: validations.
         seeds: one for each task.
+        ks: bottlenecks.
+        objectives: of `OBJECTIVES`.
     """
-    return program_of(hidden, steps, checks)(seeds, tasks, np.array(KS, np.int32))
+    return program_of(hidden, steps, checks, objectives)(seeds, tasks, np.array(ks, np.int32))
 
 
 _PROGRAMS: dict[tuple, Any] = {}
 
 
-def program_of(hidden, steps, checks):
+def program_of(hidden, steps, checks, objectives=OBJECTIVES):
     def one(given):
         seed, task = given
-        return lambda k: _train(jax.random.key(seed), task, k, hidden=hidden, steps=steps, checks=checks)
+        return lambda k: _train(jax.random.key(seed), task, k, hidden=hidden, steps=steps, checks=checks,
+                                objectives=objectives)
 
     def program(seeds, tasks, ks):
         return _each(lambda given: _each(one(given), ks), (seeds, tasks))
 
-    key = hidden, steps, checks
+    key = hidden, steps, checks, objectives
     if key not in _PROGRAMS:
         _PROGRAMS[key] = jax.jit(program)
     return _PROGRAMS[key]

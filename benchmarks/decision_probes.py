@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.decision_networks import KS
 
-_TRAINING, _VALIDATION = 0.6, 0.15
+TRAINING, VALIDATION = 0.6, 0.15
 _PENALTIES = (0.01, 0.1, 1.0)
 
 
@@ -19,8 +19,8 @@ def split_rows(labels: np.ndarray, kind: str, seed: int) -> tuple[Any, Any, Any]
         return train_test_split(rows, test_size=share, random_state=seed,
                                 stratify=labels[rows] if kind == "class" else None)
 
-    rest, scored = cut(np.arange(len(labels)), 1 - _TRAINING - _VALIDATION)
-    trained, validated = cut(rest, _VALIDATION / (_TRAINING + _VALIDATION))
+    rest, scored = cut(np.arange(len(labels)), 1 - TRAINING - VALIDATION)
+    trained, validated = cut(rest, VALIDATION / (TRAINING + VALIDATION))
     return trained, validated, scored
 
 

@@ -162,7 +162,7 @@ def _compact(found):
     return f'{lines}\n "pairs": {{\n{pairs}\n}}}}\n'
 
 
-def read_truth(file: Path = TRUTH) -> dict[str, dict[int, dict[str, np.ndarray]]]:
+def read_truth(file: Path = TRUTH, size: str | None = None) -> dict[str, dict[int, dict[str, np.ndarray]]]:
     """Scores (sizes, splits) of each of `REPRESENTATIONS`, by pair and bottleneck.
 
     CA is trained with two losses; the one whose probes are better on the validation rows, over sizes and splits,
@@ -170,10 +170,11 @@ def read_truth(file: Path = TRUTH) -> dict[str, dict[int, dict[str, np.ndarray]]
 
     Args:
         file: written by `train_all`.
+        size: networks of this size alone count; all when left out.
     """
     found: dict[str, dict[int, dict[str, np.ndarray]]] = {}
     for name, entry in json.loads(file.read_text())["pairs"].items():
-        sizes = {size: part["scores"] for size, part in entry["sizes"].items() if size != "raw"}
+        sizes = {one: part["scores"] for one, part in entry["sizes"].items() if one != "raw" and size in (None, one)}
         raw = entry["sizes"].get("raw", {"scores": {}})["scores"]
         if not sizes or not raw:
             continue

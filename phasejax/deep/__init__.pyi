@@ -25,6 +25,7 @@ from ._networks import Encoder as Encoder
 from ._networks import LinearHead as LinearHead
 from ._networks import ProjectionHead as ProjectionHead
 from ._objectives import Architecture as Architecture
+from ._own_pilot import OwnPilot as OwnPilot
 from ._pilot import PilotEncoder as PilotEncoder
 from ._pilot import pilot_embeddings as pilot_embeddings
 from ._training import Training as Training

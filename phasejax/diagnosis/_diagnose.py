@@ -16,6 +16,7 @@ from phasejax._core.progress import ProgressCallback, reporting
 from phasejax._core.provenance import computed_on
 from phasejax._core.validation import check_choice, check_confidence, check_count, check_seed, shown
 from phasejax.deep._heads_pilot import HeadsPilot
+from phasejax.deep._own_pilot import OwnPilot
 from phasejax.diagnosis._confounders import without_confounders
 from phasejax.diagnosis._content_diagnosis import diagnose_by_content
 from phasejax.diagnosis._expected_time import as_one_task, expected_seconds
@@ -38,7 +39,7 @@ from phasejax.io._named_together import named_together
 
 METHODS = ("content", "moments", "spectral")
 _CONFIDENCE = 0.9
-Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]] | HeadsPilot
+Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]] | HeadsPilot | OwnPilot
 
 
 @overload
@@ -124,7 +125,8 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
         pilot: True trains small networks with k outputs on parts of the rows, tens of seconds, and counts their scores
             too; "mlp" or "convolutional" (for images) says which, or two functions of (rngs, k) that return Flax
             modules, for x and for y. A `phasejax.deep.HeadsPilot` trains the very heads that `train_heads` will train,
-            and their scores alone count; "heads" is one with the defaults of `train_heads`.
+            and their scores alone count; "heads" is one with the defaults of `train_heads`. A `phasejax.deep.OwnPilot`
+            does so with any training of your own.
         pca: principal components of each view that everything rests on, fitted without the labels; scores, by closed
             forms and by a pilot, to those of the training rows of each fold.
         fit: whether "content" matches the moments of a spiked model too, the slower part.
@@ -203,7 +205,7 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
             pilot = HeadsPilot() if isinstance(pilot, str) and pilot == "heads" else pilot
             trained = _pilot_of(pilot, matched, shapes, data, k, seed, tell)
             found = diagnose_by_content(data, k=k, confidence=confidence, predicted_scores=predicted_scores, fit=fit,
-                                        pilot=trained, pilot_leads=isinstance(pilot, HeadsPilot), tell=tell)
+                                        pilot=trained, pilot_leads=isinstance(pilot, HeadsPilot | OwnPilot), tell=tell)
             if removed is not None:
                 found = replace(found, n=len(matched.x), labelled=len(data.scored_labels[1]), confounders=removed,
                                 groups=None if matched.groups is None else int(matched.groups.max()) + 1)
@@ -236,10 +238,10 @@ def _check_options(method, k, labelled, groups, confounders, pilot, fit, confide
         raise ValueError(f"k: expected a whole number, got {shown(k)}")
     if k is not None:
         check_count("k", k, -2**62)  # a 0-d array of floats has no index
-    if not isinstance(pilot, bool | HeadsPilot) and pilot not in ("mlp", "convolutional", "heads") and not (
+    if not isinstance(pilot, bool | HeadsPilot | OwnPilot) and pilot not in ("mlp", "convolutional", "heads") and not (
             isinstance(pilot, tuple | list) and len(pilot) == 2 and all(map(callable, pilot))):
-        raise ValueError("pilot: expected True, 'mlp', 'convolutional', 'heads', a HeadsPilot or two functions of "
-                         f"(rngs, k) that make Flax modules, got {pilot!r}")
+        raise ValueError("pilot: expected True, 'mlp', 'convolutional', 'heads', a HeadsPilot, an OwnPilot or two "
+                         f"functions of (rngs, k) that make Flax modules, got {pilot!r}")
     if pilot and not predicted_scores:
         raise ValueError("pilot: expected none with predicted_scores=False, since its scores are what it is for")
     if pilot and k is None:
@@ -270,6 +272,9 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
                                    confounders=scored[place].confounders)
     if any(len(view) != len(scored[0]) for view in rows):
         raise ValueError(f"x: expected at most {len(scored[0])} images with pilot, got {len(matched.x)}")
+    if isinstance(pilot, OwnPilot):
+        return lambda fold: pilot.embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2],
+                                             seed=seed, progress=tell)
     encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
 
     def train(fold):

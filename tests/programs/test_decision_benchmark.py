@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import decision, decision_networks, decision_pairs, decision_probes, decision_truth
+from benchmarks import decision, decision_networks, decision_own, decision_pairs, decision_probes, decision_truth
 
 
 def test_both_halves_hold_every_kind_of_pair(monkeypatch):
@@ -126,6 +126,19 @@ def test_true_content_of_a_model_whose_nuisance_is_strong_in_y():
     assert content[1, 2] == pytest.approx(1)
 
 
+def test_own_networks_see_no_row_of_a_fold():
+    x, y, *_ = decision_pairs.load("wine, first and last")
+    fold = np.arange(len(x)) % 3 - (np.arange(len(x)) >= 150) * 4
+    fold = np.maximum(fold, -1)
+    found = decision_own.own_networks(x, y, fold, 2, steps=4, checks=2)
+    assert [one.x.shape for one in found["CA"]] == [(3, len(x), 2)] * 2
+    assert found["CP x->y"].y is None
+    changed = decision_own.own_networks(np.where(fold[:, None] == 1, 100.0, x), y, fold, 2, steps=4, checks=2)
+    for one, other in zip(found["CA"], changed["CA"], strict=True):
+        np.testing.assert_array_equal(one.x[1, fold != 1], other.x[1, fold != 1])
+        assert (one.x[0, fold == 2] != other.x[0, fold == 2]).any()
+
+
 @pytest.mark.slow
 def test_truth_and_decision_run_on_two_small_pairs(tmp_path, monkeypatch, capsys):
     names = ["wine, first and last", "diabetes, even and odd"]
@@ -142,7 +155,7 @@ def test_truth_and_decision_run_on_two_small_pairs(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(decision_truth, "trained_codes", None)
     assert decision_truth.run(store=tmp_path, **small) == rows
     monkeypatch.delenv(decision_pairs.FOLDER, raising=False)
-    rows = decision.run(names, ks=(4,), labels=(100,), pilot=False, truth=tmp_path / "decision_truth.json")
+    rows = decision.run(names, ks=(4,), labels=(100,), pilots=(), truth=tmp_path / "decision_truth.json")
     printed = capsys.readouterr().out
     assert "left out, since PHASEJAX_PAIRS" in printed
     values = {(entry["case"], entry["metric"]): entry["value"] for entry in rows}
