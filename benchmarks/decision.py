@@ -8,8 +8,9 @@ by
 - "spectral", the largest separation ratio of the published algorithm,
 - "moments", the predicted scores of moment matching, which takes k from the labels,
 - "linear", "lifted" and "pilot", each source of scores alone; "linear and lifted"; and "combined", all three,
-- "own", a pilot that trains the very networks of the truth, those of one size, by which alone is chosen; they are
-  compared with trainings of that size, all else with the mean over three sizes,
+- "own", a pilot that trains the very networks of the truth, those of one size, by which alone is chosen, as with
+  `phasejax.deep.OwnPilot`; compared with trainings of that size, all else with the mean over three sizes,
+- "own, linear and lifted", the same networks beside closed forms,
 
 between all three objectives, between the encoders of both views by CA and by CP, and between the encoders of one view.
 A case is clear where the best choice is more than 0.02 above the next one. Regret is what the chosen objective's
@@ -55,7 +56,7 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
         ks: bottlenecks.
         labels: numbers of labelled rows.
         pilots: networks that are trained for the diagnosis, which takes most of the time: "mlp" for the columns "pilot"
-            and "combined", "own" for the column of that name.
+            and "combined", "own" for those that begin so.
         regimes: whether the regimes of simulations are diagnosed as well.
         truth: file of `benchmarks.decision_truth`.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
@@ -116,9 +117,8 @@ def _by_scores(given: _Labelled, k: int, pilots: Sequence[str]) -> dict[str, np.
     from phasejax.diagnosis._fair_scores import Draws
     from phasejax.diagnosis._scoring import fair_scores
 
-    def scored(train, leads=False):
-        return fair_scores(given.x, given.y, given.columns, given.rows, kind=given.kind, k=k, pilot=train,
-                           pilot_leads=leads, seed=0)
+    def scored(train):
+        return fair_scores(given.x, given.y, given.columns, given.rows, kind=given.kind, k=k, pilot=train, seed=0)
 
     def train(fold) -> Any:
         from phasejax.deep import pilot_embeddings
@@ -134,7 +134,9 @@ def _by_scores(given: _Labelled, k: int, pilots: Sequence[str]) -> dict[str, np.
                                          values={source: scores.values[source] for source in sources},
                                          draws=Draws({source: scores.draws.of[source] for source in sources})))
     if "own" in pilots:
-        found["own"] = _choices(scored(lambda fold: own_networks(given.x, given.y, fold, k), leads=True))
+        scores = scored(lambda fold: own_networks(given.x, given.y, fold, k))
+        found["own"] = _choices(replace(scores, leading="pilot"))
+        found["own, linear and lifted"] = _choices(scores)
     return found
 
 
@@ -232,9 +234,9 @@ def _print_table(rows: list[Row]) -> None:
     by_case: dict[str, dict[str, float]] = {}
     for entry in rows:
         by_case.setdefault(entry["case"], {})[entry["metric"]] = entry["value"]
-    print(f"{'':62}right  regret stated wrong   sure  wrong  clear of")
+    print(f"{'':65}right  regret stated wrong   sure  wrong  clear of")
     for case, values in by_case.items():
-        print(f"{case:62}{values['right_in_clear_cases']:.2f} {values['regret']:8.4f} "
+        print(f"{case:65}{values['right_in_clear_cases']:.2f} {values['regret']:8.4f} "
               f"{values['stated_in_clear_cases']:6.2f} {values['wrong_among_stated']:6.3f} "
               f"{values['sure_in_clear_cases']:6.2f} {values['wrong_among_sure']:6.3f} "
               f"{values['clear_cases']:5.0f} {values['cases']:3.0f}", flush=True)

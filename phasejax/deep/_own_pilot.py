@@ -41,7 +41,8 @@ class OwnPilot:
             encoders, functions from rows of a view to embeddings (n, k), by objective: "CA" a pair of them, of x and of
             y, "CP x->y" one of x, "CP y->x" one of y, "joint" one of x; at least one objective. A list of several for
             an objective are candidates, of which each fold takes the one that scores best on the labels of other folds.
-            Outputs that are not finite count as a training that diverged.
+            Outputs that are not finite count as a training that diverged. Rows are those of the diagnosis: columns of
+            mixed units divided by their deviations, without confounders, in components where there is `pca`.
         seeds: trainings for each fold, at least 2.
 
     Raises:
