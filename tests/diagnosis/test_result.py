@@ -164,7 +164,7 @@ X, Y, S = simulated(*CASES[Regime.BOTH], n=60)
     ({"groups": np.arange(60) // 4}, "labels: expected at least 20 groups with labelled rows, got 15"),
     ({"pilot": True}, "k: expected the width of your embedding with pilot, got none"),
     ({"pilot": True, "method": "moments"}, "pilot: expected none with method 'moments'"),
-    ({"pilot": "lstm", "k": 2}, "pilot: expected True, 'mlp', 'convolutional', 'heads', a HeadsPilot or two"),
+    ({"pilot": "lstm", "k": 2}, "pilot: expected True, 'mlp', 'convolutional', 'heads', a HeadsPilot, an "),
     ({"pilot": True, "k": 2, "predicted_scores": False}, "pilot: expected none with predicted_scores=False"),
     ({"pca": 1}, "pca: expected a whole number of components from 2 on, got 1"),
     ({"pca": 60}, "pca: expected fewer components than the 60 rows or groups, got 60"),
