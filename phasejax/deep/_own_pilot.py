@@ -37,12 +37,13 @@ class OwnPilot:
     decay, when to stop) it has to choose on the rows that it gets.
 
     Args:
-        train: called as ``train(x, y, k, seed)`` with paired rows, an embedding's width and a number, returns trained
-            encoders, functions from rows of a view to embeddings (n, k), by objective: "CA" a pair of them, of x and of
-            y, "CP x->y" one of x, "CP y->x" one of y, "joint" one of x; at least one objective. A list of several for
-            an objective are candidates, of which each fold takes the one that scores best on the labels of other folds.
-            Outputs that are not finite count as a training that diverged. Rows are those of the diagnosis: columns of
-            mixed units divided by their deviations, without confounders, in components where there is `pca`.
+        train: called as ``train(x, y, k, seed)`` with paired rows (NumPy arrays), an embedding's width and a number,
+            returns trained encoders, functions from rows of a view to embeddings (n, k), by objective: "CA" a pair of
+            them, of x and of y, "CP x->y" one of x, "CP y->x" one of y, "joint" one of x; at least one objective. A
+            list of several for an objective are candidates, of which each fold takes the one that scores best on the
+            labels of other folds. Outputs that are not finite count as a training that diverged. Rows are those of the
+            diagnosis: columns of mixed units divided by their deviations, without confounders, in components where
+            there is `pca`.
         seeds: trainings for each fold, at least 2.
 
     Raises:
@@ -140,7 +141,7 @@ def _outputs(name, views, given, rows, k):
         raise ValueError(f"pilot: expected {expected} for {name}, got {shown(given)}")
     for view, encode in zip(views, functions, strict=True):
         with users_own("pilot", f"the encoder of {view} for {name}"):
-            values = np.asarray(encode(rows[view]))
+            values = np.asarray(encode(rows[view].copy()))  # what is done to the rows in place stays there
         if values.shape != (len(rows[view]), k) or values.dtype.kind not in "biuf":
             raise ValueError(f"pilot: expected outputs of shape ({len(rows[view])}, {k}) from the encoder of {view} "
                              f"for {name}, got {values.shape} of {values.dtype}")

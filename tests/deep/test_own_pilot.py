@@ -66,6 +66,22 @@ def test_a_training_sees_the_rows_outside_its_fold_and_a_seed_of_its_own():
     assert not {seed for *_, seed in seen[18:]} & {*again}
 
 
+def test_what_a_training_does_to_its_rows_in_place_changes_no_data():
+    def encode(rows):
+        rows -= 5
+        return rows[:, :1]
+
+    def train(x, y, k, seed):
+        x[:] = 0
+        return {"CA": (encode, encode), "CP y->x": encode}
+
+    x, y = X.copy(), Y.copy()
+    found = OwnPilot(train).embeddings(x, y, FOLD, 1)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    np.testing.assert_allclose(found["CP y->x"][0].y[1, 2], Y[:, :1] - 5, rtol=1e-5, atol=1e-5)
+
+
 def test_a_fold_takes_the_candidate_that_scores_best_on_the_labels_of_the_others():
     def candidates(x, y, k, seed):
         return {"CP x->y": [lambda rows: rows[:, 3:4], lambda rows: rows[:, :1], lambda rows: rows[:, 4:5]]}
