@@ -5,6 +5,7 @@ This is the door of the package: all input is checked here, once, and what the o
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, cast, overload
 
 import numpy as np
@@ -261,24 +262,18 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
         return None
     scored = rows_in_like_units(data)[0].scored
     rows: list[Any] = list(scored)
-    if isinstance(pilot, HeadsPilot):
-        return lambda fold: pilot.embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2],
-                                             seed=seed, progress=tell)
-    from phasejax.deep import pilot_embeddings
-
     for place, (view, shape) in enumerate(zip((matched.x, matched.y), shapes, strict=True)):
-        if shape is not None:
+        if shape is not None and not isinstance(pilot, HeadsPilot):  # heads see features
             rows[place] = FoldView(np.asarray(view, np.float32).reshape(len(view), *shape),
                                    confounders=scored[place].confounders)
     if any(len(view) != len(scored[0]) for view in rows):
         raise ValueError(f"x: expected at most {len(scored[0])} images with pilot, got {len(matched.x)}")
-    if isinstance(pilot, OwnPilot):
-        return lambda fold: pilot.embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2],
-                                             seed=seed, progress=tell)
-    encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
+    if isinstance(pilot, HeadsPilot | OwnPilot):
+        embeddings: Callable[..., Any] = pilot.embeddings
+    else:
+        from phasejax.deep import pilot_embeddings
 
-    def train(fold):
-        return pilot_embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2],
-                                encoder=encoder, seed=seed, progress=tell)
-
-    return train
+        encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
+        embeddings = partial(pilot_embeddings, encoder=encoder)
+    return lambda fold: embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2], seed=seed,
+                                   progress=tell)

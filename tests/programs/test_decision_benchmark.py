@@ -126,6 +126,14 @@ def test_true_content_of_a_model_whose_nuisance_is_strong_in_y():
     assert content[1, 2] == pytest.approx(1)
 
 
+def test_the_truth_of_one_size_is_its_part_of_that_of_all():
+    every, one = decision_truth.read_truth(), decision_truth.read_truth(size="64")
+    for name in ("wine, even and odd", "RNA and protein"):
+        place = 1  # of the size in the file
+        np.testing.assert_array_equal(one[name][4]["CP both"], every[name][4]["CP both"][[place]])
+        assert not np.array_equal(one[name][4]["CP both"], every[name][4]["CP both"][[0]])
+
+
 def test_own_networks_see_no_row_of_a_fold():
     x, y, *_ = decision_pairs.load("wine, first and last")
     fold = np.arange(len(x)) % 3 - (np.arange(len(x)) >= 150) * 4
