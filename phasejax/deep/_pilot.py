@@ -13,6 +13,7 @@ from itertools import pairwise
 from threading import Lock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float
@@ -54,6 +55,8 @@ _WIDEST = 2**16  # of a layer, beyond which its weights take gigabytes
 _NUMBERS_IN_A_BLOCK = 4_000_000
 # Rows of which encoders are asked what shape their outputs have; a number that no shape has by chance.
 _ROWS = 1009
+# Training rows at most that say how outputs correlate, when rows set aside are asked whether that holds for them.
+_FITTED = 1024
 # Parts of a training after which progress is told.
 _PARTS = 10
 
@@ -77,15 +80,15 @@ class PilotEncoder:
 @checked
 def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: ArrayLike, k: int, *,
                      groups: ArrayLike | None = None, pca: int | None = None,
-                     encoder: str | tuple[MakeEncoder, MakeEncoder] = "auto", steps: int = 300, batch: int = 256,
-                     hidden: Sequence[int] = (128,), learning_rate: float = 2e-3, seed: int = 0,
+                     encoder: str | tuple[MakeEncoder, MakeEncoder] = "auto", steps: int = 500, batch: int = 256,
+                     hidden: Sequence[int] = (128,), learning_rate: float = 2e-3, seed: int = 0, seeds: int = 1,
                      progress: bool | ProgressCallback = False, objectives: Sequence[str] = OBJECTIVES,
                      widths: Sequence[int] = WIDTHS, weight_decays: Sequence[float] | None = None
                      ) -> dict[str, PilotEncoder]:
     r"""Outputs of small encoders that were trained, without labels, on the rows outside each fold.
 
-    The objectives, with encoders E of k outputs, decoders D, and A minus the mean canonical correlation of the
-    encoders' outputs over the minibatch (DeepCCA; VICReg / 25 where k is above 16):
+    The objectives, with encoders E of k outputs, decoders D, and A minus the mean squared canonical correlation of
+    the encoders' outputs over the minibatch (DeepCCA; VICReg / 25 where k is above 16):
 
     .. math::
         \text{CA: } A(E_x x, E_y y), \quad
@@ -97,7 +100,8 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
     columns do: prediction counts columns by their variance. Adam takes `steps` minibatches, drawn without
     replacement until all training rows have been seen, at a step size that falls to 0 along a cosine. Every training is
     repeated with several weight decays; each objective keeps the one of least loss on a fifth of the training rows,
-    which were set aside, whole groups where there are any. Of more than 20,000 training rows that many take part, at
+    which were set aside, whole groups where there are any: for DeepCCA what correlations of the others promise and
+    these do not keep (`held_out_alignment_loss`). Of more than 20,000 training rows that many take part, at
     random; all rows are embedded.
 
     Args:
@@ -114,15 +118,17 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
         batch: rows in a minibatch; all training rows where there are fewer.
         hidden: widths of the hidden dense layers of encoders; those of decoders in reverse.
         learning_rate: step size of Adam at the start.
-        seed: of first parameters and minibatches; the same seed gives the same bits on the same machine.
+        seed: of first parameters, minibatches and rows set aside; the same seed gives the same bits on the same
+            machine.
+        seeds: how often each training is repeated, with all of these new; the first one is that of seeds=1.
         progress: False for silence, True for bars on a terminal, or a callback of (task, steps done, steps in all).
         objectives: names out of `OBJECTIVES`.
         widths: channels after each convolution, first to last; images of few pixels have the first ones only.
-        weight_decays: shares of every parameter that the first step takes away, each of which is tried; 0.0006, 0.006
-            and 0.06 when left out. With a single one nothing is chosen, and no rows are set aside.
+        weight_decays: shares of every parameter that the first step takes away, each of which is tried; 0.002, 0.02
+            and 0.12 when left out. With a single one nothing is chosen, and no rows are set aside.
 
     Returns:
-        For each objective what its encoders make of all rows.
+        For each objective what its encoders make of all rows, with a leading axis of seeds where there are several.
 
     Raises:
         ValueError: naming the argument, what was expected and what was given.
@@ -138,7 +144,7 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
     views = checked_views(x, y, pca)
     groups = None if groups is None else checked_groups(groups, len(views[0]))
     fold = checked_fold(fold, len(views[0]))
-    for name, value in (("k", k), ("steps", steps), ("batch", batch)):
+    for name, value in (("k", k), ("steps", steps), ("batch", batch), ("seeds", seeds)):
         check_count(name, value)
     check_among("objectives", objectives, OBJECTIVES)
     if not isinstance(weight_decays, Sequence | None) or isinstance(weight_decays, str | bytes):
@@ -154,9 +160,8 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
         check_count("hidden", width, most=_WIDEST)
     check_number("learning_rate", learning_rate, above=0)
     check_seed("seed", seed)
-    rng = np.random.default_rng(seed)
-    training = [thinned(rng, np.flatnonzero(fold != f)) for f in range(fold.max() + 1)]
-    if (least := min(map(len, training))) < 4:
+    folds = range(int(fold.max()) + 1)
+    if (least := min(int((fold != f).sum()) for f in folds)) < 4:
         raise ValueError(f"fold: expected at least 4 rows outside each fold, got {least}")
     if not isinstance(encoder, str) and not (isinstance(encoder, tuple | list) and len(encoder) == 2
                                              and all(map(callable, encoder))):
@@ -169,43 +174,83 @@ def pilot_embeddings(x: ArrayLike | FoldView, y: ArrayLike | FoldView, fold: Arr
                   convolutional=encoder != "mlp", widths=tuple(map(int, widths)), hidden=tuple(map(int, hidden)),
                   steps=int(steps), learning_rate=float(learning_rate))
     _check_encoders(pilot, encoder)
-    split = [(rows, rows[:0]) if len(decays) == 1 else
-             without_validation(rng, rows, None if groups is None else groups[rows]) for rows in training]
+    cells = [cell for number in range(seeds)
+             for cell in _cells(number, seed, fold, groups, steps, batch, choose=len(decays) > 1)]
+    views = [[view.fitted_to(fold != f) for view in views] for f in folds]
+    with reporting(progress) as advance:
+        found = _train_and_embed(pilot, decays, views, cells, seeds, advance)
+    return found if seeds > 1 else {name: PilotEncoder(x=None if one.x is None else one.x[0],
+                                                       y=None if one.y is None else one.y[0],
+                                                       diverged=one.diverged[0]) for name, one in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """One training: with the rows outside one fold, by one seed.
+
+    Args:
+        place: its seed's number and its fold.
+        start: key of the first parameters.
+        rows: to train on.
+        aside: rows that choose the weight decay.
+        batches: places among `rows` of each minibatch.
+    """
+
+    place: tuple[int, int]
+    start: jax.Array
+    rows: np.ndarray
+    aside: np.ndarray
+    batches: np.ndarray
+
+
+def _cells(number, seed, fold, groups, steps, batch, choose):
+    """The trainings of one seed, a fold each; rows are set aside where there is a weight decay to choose."""
+    rng = np.random.default_rng(seed if number == 0 else [seed, number])
+    folds = range(int(fold.max()) + 1)
+    training = [thinned(rng, np.flatnonzero(fold != f)) for f in folds]
+    split = [without_validation(rng, rows, None if groups is None else groups[rows]) if choose else (rows, rows[:0])
+             for rows in training]
     least = min(len(rows) for rows, _ in split)
     batches = [batches_of(rng, len(rows), steps, min(batch, least)) for rows, _ in split]
-    starts = jax.random.split(jax.random.key(seed), len(training))
-    views = [[view.fitted_to(fold != f) for view in views] for f in range(len(training))]
-    with reporting(progress) as advance:
-        return _train_and_embed(pilot, decays, views, split, batches, starts, advance)
+    key = jax.random.key(seed)
+    starts = jax.random.split(key if number == 0 else jax.random.fold_in(key, number), len(folds))
+    return [_Cell((number, f), starts[f], *split[f], batches[f]) for f in folds]
 
 
-def _train_and_embed(pilot, decays, views, split, batches, starts, advance):
-    """The encoders of all folds: one fold in each of several threads on a CPU, all in one batch elsewhere.
+def _train_and_embed(pilot, decays, views, cells, seeds, advance):
+    """The encoders of all cells: one in each of several threads on a CPU, all in one batch elsewhere.
 
     Args:
         views: for each fold both views, all rows.
-        split: for each fold the numbers of the rows to train on, and of those to choose the weight decay.
+        cells: the trainings.
     """
-    folds, slots = len(split), local_slots()
+    slots = local_slots()
     together = slots[0].platform != "cpu"
-    groups = [list(range(folds))] if together else [[f] for f in range(folds)]
+    batched = [cells] if together else [[cell] for cell in cells]
     programs = _compiled(pilot)
-    training = [rows for rows, _ in split]
-    scales = [[standardisation(view[rows]) for view in own] for own, rows in zip(views, training, strict=True)]
-    most, n = max(map(len, training)), len(views[0][0])
-    found = {name: PilotEncoder(**{view: np.empty((folds, n, pilot.k), np.float32)
+    most, n = max(len(cell.rows) for cell in cells), len(views[0][0])
+    fitted = min(_FITTED, *(len(cell.rows) for cell in cells))
+    shape = seeds, len(views)
+    found = {name: PilotEncoder(**{view: np.empty((*shape, n, pilot.k), np.float32)
                                    if f"encoder_{view}" in ROLES[name] else None for view in ("x", "y")},
-                                diverged=np.zeros(folds, bool)) for name in pilot.objectives}
-    done, telling = [0] * len(groups), Lock()
+                                diverged=np.zeros(shape, bool)) for name in pilot.objectives}
+    done, telling = [0] * len(batched), Lock()
 
     def run(number):
-        group = groups[number]
-        x, y = (np.stack([padded(standardised(views[f][i][training[f]], *scales[f][i]), most) for f in group])
-                for i in (0, 1))
+        group = batched[number]
+        own = [views[cell.place[1]] for cell in group]
+        scales = [[standardisation(view[cell.rows]) for view in pair] for cell, pair in zip(group, own, strict=True)]
+
+        def seen(place, rows):
+            return [standardised(view[rows], *scale) for view, scale in zip(own[place], scales[place], strict=True)]
+
+        x, y = (np.stack([padded(view, most) for view in both]) for both in
+                zip(*(seen(place, cell.rows) for place, cell in enumerate(group)), strict=True))
         states = []
         for decay in decays:
-            rows = PilotRows(start=starts[np.array(group)], decay=np.full(len(group), decay, np.float32), x=x, y=y,
-                             batches=np.stack([batches[f] for f in group]))
+            rows = PilotRows(start=jnp.stack([cell.start for cell in group]), x=x, y=y,
+                             decay=np.full(len(group), decay, np.float32),
+                             batches=np.stack([cell.batches for cell in group]))
             state = programs.start(rows)
             marks = np.linspace(0, pilot.steps, _PARTS + 1).astype(np.int32)
             for first, last in pairwise(marks):
@@ -213,24 +258,25 @@ def _train_and_embed(pilot, decays, views, split, batches, starts, advance):
                 jax.block_until_ready(state)
                 with telling:
                     done[number] += int(last - first) * len(group)
-                    advance("pilot, steps of all folds", sum(done), pilot.steps * folds * len(decays))
+                    advance("pilot, steps of all folds", sum(done), pilot.steps * len(cells) * len(decays))
             states.append(state)
-        for i, f in enumerate(group):
-            tried = [jax.tree.map(lambda leaf, i=i: leaf[i], state) for state in states]
-            held = [standardised(view[split[f][1]], *scale) for view, scale in zip(views[f], scales[f], strict=True)]
-            _embed(programs, _best_by_objective(programs, tried, held), views[f], scales[f], found, f)
+        for place, cell in enumerate(group):
+            tried = [jax.tree.map(lambda leaf, place=place: leaf[place], state) for state in states]
+            some = cell.rows[np.arange(fitted) * len(cell.rows) // fitted]
+            best = _best_by_objective(programs, tried, seen(place, cell.aside), seen(place, some))
+            _embed(programs, best, own[place], scales[place], found, cell.place)
 
     with ThreadPoolExecutor(1 if together else len(slots)) as pool:
-        list(pool.map(run, range(len(groups))))
+        list(pool.map(run, range(len(batched))))
     return found
 
 
-def _best_by_objective(programs, states, validation):
+def _best_by_objective(programs, states, validation, fitted):
     """One state in which each objective has the networks that lose least on validation rows and did not diverge."""
     best = states[0]
     if len(states) == 1:
         return best
-    losses = [programs.validate(state, *validation) for state in states]
+    losses = [programs.validate(state, *validation, *fitted) for state in states]
     for name in best.finite:
         values = [float(loss[name]) if state.finite[name] else np.inf
                   for loss, state in zip(losses, states, strict=True)]
@@ -241,8 +287,8 @@ def _best_by_objective(programs, states, validation):
     return best
 
 
-def _embed(programs, state, views, scales, found, f):
-    """Write the outputs of the encoders of one fold on all rows into `found`, NaN where the training diverged."""
+def _embed(programs, state, views, scales, found, place):
+    """Write the outputs of one training's encoders on all rows into `found`, NaN where it diverged."""
     n = len(views[0])
     size = min(n, max(1, _NUMBERS_IN_A_BLOCK // max(view[0].size for view in views)))
     for start in range(0, n, size):
@@ -251,13 +297,13 @@ def _embed(programs, state, views, scales, found, f):
                                           for view, scale in zip(views, scales, strict=True)))
         for name, of_views in outputs.items():
             for view, values in of_views.items():
-                getattr(found[name], view)[f, block] = np.asarray(values)[:n - start]
+                getattr(found[name], view)[(*place, block)] = np.asarray(values)[:n - start]
     for name, encoders in found.items():
         arrays = [array for array in (encoders.x, encoders.y) if array is not None]
-        encoders.diverged[f] = not (state.finite[name] and all(np.isfinite(array[f]).all() for array in arrays))
-        if encoders.diverged[f]:
+        encoders.diverged[place] = not (state.finite[name] and all(np.isfinite(array[place]).all() for array in arrays))
+        if encoders.diverged[place]:
             for array in arrays:
-                array[f] = np.nan
+                array[place] = np.nan
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ parameters in all objectives, so that objectives differ in nothing but their los
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from phasejax._core.pytree import HostOrDevice, pytree
+from phasejax._core.small_matrices import inverse_cholesky
 from phasejax.deep import losses
 from phasejax.deep._networks import MLP, Decoder, Encoder
 
@@ -28,12 +29,14 @@ WIDTHS = (32, 32, 64, 64)
 # DeepCCA's program grows with the number of outputs, and in a batch of some hundred rows the correlations of many
 # outputs are large whatever the encoders do. With more outputs than this alignment is VICReg.
 _OUTPUTS_OF_DEEPCCA = 16
+# Added to the covariances of outputs, as a share of their mean variance and outright.
+_RIDGE, _SMALLEST = 1e-3, 1e-6
 # VICReg's weight of invariance, by which its loss is divided to be of the order of a mean squared error.
 _INVARIANCE = 25.0
 # Weight decay: shares of every parameter that the first step takes away, whatever the step size. Alignment on noisy
 # views needs a hundred times as much as prediction, and few rows more than many, so that each is tried and every
 # objective has the one that its own loss on validation rows prefers.
-DECAYS = (0.0006, 0.006, 0.06)
+DECAYS = (0.002, 0.02, 0.12)
 
 
 @dataclass(frozen=True)
@@ -148,25 +151,86 @@ def _build(pilot, start):
 
 
 def alignment_loss(z_x: Float[HostOrDevice, "n k"], z_y: Float[HostOrDevice, "n k"]) -> Float[Array, ""]:
-    """Minus the mean canonical correlation of a batch (DeepCCA); with more than 16 outputs, VICReg."""
-    if (k := z_x.shape[1]) <= _OUTPUTS_OF_DEEPCCA:
-        return losses.deepcca(z_x, z_y) / k
+    """Minus the mean squared canonical correlation of a batch (DeepCCA); with more than 16 outputs, VICReg.
+
+    Squares have the same optima as the correlations themselves, and cost less.
+    """
+    if z_x.shape[1] <= _OUTPUTS_OF_DEEPCCA:
+        return -jnp.mean(jnp.sum(_Whitening.of(z_x, z_y).correlations ** 2, axis=0))
     return losses.vicreg(z_x, z_y, invariance=_INVARIANCE).total / _INVARIANCE
 
 
-def _loss(objective, networks, x, y):
-    """The loss of an objective on a batch."""
-    z = {view: networks[f"encoder_{view}"](rows) for view, rows in (("x", x), ("y", y))
-         if f"encoder_{view}" in ROLES[objective]}
+def held_out_alignment_loss(z_x: Float[HostOrDevice, "v k"], z_y: Float[HostOrDevice, "v k"],
+                            fitted_x: Float[HostOrDevice, "n k"], fitted_y: Float[HostOrDevice, "n k"]
+                            ) -> Float[Array, ""]:
+    r"""What `alignment_loss` of some rows is worth on others; VICReg of the others with more than 16 outputs.
+
+    With T the correlations of the outputs that whitening maps of the fitted rows make, and A, M, B the second moments
+    of the other rows under the same maps,
+
+    .. math::  -\frac1k \bigl(2 \operatorname{tr} T^\top M - \operatorname{tr} T^\top A T B\bigr)
+
+    which is `alignment_loss` where both are the same rows, and rises with every direction that does not generalise.
+
+    Args:
+        z_x, z_y: outputs of other rows.
+        fitted_x, fitted_y: outputs of rows to which the networks were fitted.
+
+    Source: the VAMP-E score of Wu and Noe 2020.
+    """
+    if (k := z_x.shape[1]) > _OUTPUTS_OF_DEEPCCA:
+        return alignment_loss(z_x, z_y)
+    whitening = _Whitening.of(fitted_x, fitted_y)
+    t, (u_x, u_y) = whitening.correlations, whitening(z_x, z_y)
+    a, m, b = (left.T @ right / len(z_x) for left, right in ((u_x, u_x), (u_x, u_y), (u_y, u_y)))
+    return -(2 * jnp.sum(t * m) - jnp.sum((a @ t) * (t @ b))) / k
+
+
+class _Whitening(NamedTuple):
+    """Maps that give the outputs of a batch mean 0 and covariance 1, and their correlations then."""
+
+    means: tuple[Array, Array]
+    roots: tuple[Array, Array]
+    correlations: Float[Array, "k k"]
+
+    @classmethod
+    def of(cls, z_x, z_y):
+        means = z_x.mean(0), z_y.mean(0)
+        x, y = (z - mean for z, mean in zip((z_x, z_y), means, strict=True))
+
+        def root(z):
+            covariance = z.T @ z / len(z)
+            ridge = _RIDGE * jnp.trace(covariance) / len(covariance) + _SMALLEST
+            return inverse_cholesky(covariance + ridge * jnp.eye(len(covariance)))
+
+        roots = root(x), root(y)
+        return cls(means, roots, roots[0] @ (x.T @ y / len(x)) @ roots[1].T)
+
+    def __call__(self, z_x, z_y):
+        return tuple((z - mean) @ root.T for z, mean, root in zip((z_x, z_y), self.means, self.roots, strict=True))
+
+
+def _loss(objective, networks, x, y, fitted=None):
+    """The loss of an objective on a batch; with rows to which the networks were fitted, on rows set aside."""
+    def outputs(x, y):
+        return {view: networks[f"encoder_{view}"](rows) for view, rows in (("x", x), ("y", y))
+                if f"encoder_{view}" in ROLES[objective]}
+
+    def align(z_x, z_y):
+        if fitted is None:
+            return alignment_loss(z_x, z_y)
+        return held_out_alignment_loss(z_x, z_y, *outputs(*fitted).values())
+
+    z = outputs(x, y)
     match objective:
         case "CA":
-            return alignment_loss(z["x"], z["y"])
+            return align(z["x"], z["y"])
         case "CP x->y":
             return losses.prediction(networks["decoder_y"](z["x"]), y)
         case "CP y->x":
             return losses.prediction(networks["decoder_x"](z["y"]), x)
         case _:
-            return losses.joint(networks["decoder_y"](z["x"]), y, z["x"], z["y"], 1.0, alignment_loss).total
+            return losses.joint(networks["decoder_y"](z["x"]), y, z["x"], z["y"], 1.0, align).total
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,11 +282,12 @@ class PilotProgram:
                             for view, rows in (("x", x), ("y", y)) if f"encoder_{view}" in ROLES[objective]}
                 for objective in self.pilot.objectives}
 
-    def validate(self, state: PilotState, x: Float[Array, "v *x"], y: Float[Array, "v *y"]
-                 ) -> dict[str, Float[Array, ""]]:
-        """Losses of all objectives on validation rows, with networks as they embed."""
+    def validate(self, state: PilotState, x: Float[Array, "v *x"], y: Float[Array, "v *y"],
+                 fitted_x: Float[Array, "n *x"], fitted_y: Float[Array, "n *y"]) -> dict[str, Float[Array, ""]]:
+        """Losses of all objectives on validation rows, beside some training rows, with networks as they embed."""
         networks = nnx.merge(self.frozen, state.params, state.others)
-        return {objective: _loss(objective, networks[objective], x, y) for objective in self.pilot.objectives}
+        return {objective: _loss(objective, networks[objective], x, y, (fitted_x, fitted_y))
+                for objective in self.pilot.objectives}
 
     def _adam(self, decay):
         rate = self.pilot.learning_rate

@@ -23,8 +23,9 @@ from phasejax.deep import Experiment, pilot_embeddings
 from phasejax.deep._grid import DIMS, TrainedGrid, cells_of
 from phasejax.deep.data._sources import open_source
 from phasejax.diagnosis._diagnose import Pilot, diagnose
-from phasejax.diagnosis._fair_scores import SOURCES, FairScores
+from phasejax.diagnosis._fair_scores import FairScores
 from phasejax.diagnosis._scoring import fair_scores
+from phasejax.diagnosis._sources import SOURCES, weights_of
 from phasejax.io import encode_labels
 from phasejax.io._fold_view import FoldView
 from phasejax.io._inspection import LEAST_MEMBERS
@@ -40,7 +41,7 @@ _MOST_ROWS = 16_000
 _COMPONENTS = 64
 # Folds, steps and weight decay of the pilot. 300 steps are a third of the training of the quick preset, and enough for
 # either objective to find the shape on pairs of a seed (7) that this preset does not have. The weight decay is the
-# middle one of those that a pilot on few rows chooses from.
+# one between those that a pilot on few rows chooses from.
 _FOLDS, _STEPS, _DECAY = 2, 300, 0.006
 # Least number of rows in a minibatch of alignment: on few rows correlations are large whatever the encoders do, and in
 # 300 steps of 128 rows it learns little of the shape.
@@ -152,7 +153,8 @@ def _foretell(experiment: Experiment, x: Float[np.ndarray, "n *x"], y: Float[np.
     by_source = {one: scores.values[one][aligned] - scores.values[one]["CP x->y"] for one in scores.sources
                  if {aligned, "CP x->y"} <= scores.values[one].keys()}
     return _Foretold(
-        difference=float(np.mean(list(by_source.values()))), error=_error(scores, aligned, list(by_source)),
+        difference=float(np.average(list(by_source.values()), weights=weights_of(list(by_source)))),
+        error=_error(scores, aligned, list(by_source)),
         by_source=by_source, decided=choice.decided, sure=choice.sure, seen=diagnosis.seen,
         regime=diagnosis.content.likeliest(k).value,
         probability=max(diagnosis.content.probabilities[diagnosis.content.ks.index(k)]))
@@ -161,7 +163,8 @@ def _foretell(experiment: Experiment, x: Float[np.ndarray, "n *x"], y: Float[np.
 def _error(scores: FairScores, aligned: str, sources: list[str]) -> float:
     """Standard error of the mean difference by the rows that were scored, and by the sources that disagree."""
     draws = np.array([scores.draws.of[one][aligned] - scores.draws.of[one]["CP x->y"] for one in sources])
-    return float(np.hypot(draws.mean(0).std(), draws.mean(1).std() / np.sqrt(len(sources))))
+    return float(np.hypot(np.average(draws, axis=0, weights=weights_of(sources)).std(),
+                          draws.mean(1).std() / np.sqrt(len(sources))))
 
 
 def _pilot(experiment: Experiment, x: np.ndarray, y: np.ndarray, k: int, pilot: Pilot

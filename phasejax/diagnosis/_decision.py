@@ -15,6 +15,7 @@ from phasejax._core.digits import significant
 from phasejax._core.overview import Overview
 from phasejax._core.records import Record
 from phasejax.diagnosis._representations import MEASURED, NAMES, known_names
+from phasejax.diagnosis._sources import mean_over, weights_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +30,9 @@ INDIFFERENT = 0.02
 # difference of 0.02 is just decided by unlimited rows.
 _METHOD_ERROR = INDIFFERENT / float(norm.ppf(DECIDED)) / math.sqrt(2)
 # Probability from which it counts that no other choice is better by more than that, and that from which a choice may be
-# sure. Chosen, as all constants here, on the pairs for choosing of `benchmarks.decision`.
-DECIDED_WITHIN, SURE = 0.95, 0.95
+# sure. Chosen, as all constants here, on the pairs for choosing of `benchmarks.decision`: closed forms alone, and a
+# pilot alone, err more than their draws say.
+DECIDED_WITHIN, DECIDED_WITHIN_BESIDE, SURE = 0.95, 0.9, 0.95
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Choice(Record):
         name: its name.
         among: what it was chosen from.
         decided: whether it may be acted on: in 90 % of the draws no other is better, or in 95 % none is better by
-            more than 0.02; and its score is clearly above chance.
+            more than 0.02, for which 90 % are enough where closed forms and a pilot count beside each other; and its
+            score is clearly above chance.
         sure: no other is better in 95 % of the draws, it is the best by each source that counts, and a pilot is one of
             them where networks are compared; closed forms agree on a wrong answer too often.
         probability: share of the draws in which no other is better.
@@ -106,8 +109,8 @@ class Choice(Record):
 def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     """The best of some representations by the mean of the sources' scores.
 
-    A draw weights the held-out rows at random, the same weights for every source, and the sources as well (uniformly
-    on the simplex): a sign on which they disagree is not a matter of more rows.
+    A draw weights the held-out rows at random, the same weights for every source, and the sources as well (as by a
+    Dirichlet distribution about what each counts): a sign on which they disagree is not a matter of more rows.
 
     What is trained is compared by the sources that all of it has: without the pilot where one training diverged, and by
     the pilot alone where that trained the very networks (`FairScores.leading`).
@@ -130,7 +133,7 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
     within = np.mean(np.abs(spread - spread[:, [place]]) < INDIFFERENT, axis=0) >= SURE
     above = scores.clearly_above_chance(name)
     decided = above and (probability >= DECIDED or
-                         bool(np.mean(loss[:, place] <= INDIFFERENT) >= DECIDED_WITHIN))
+                         bool(np.mean(loss[:, place] <= INDIFFERENT) >= _within(scores, among)))
     first = [name] if scores.leading and not set(among) <= set(MEASURED) else [
         max(among, key=lambda one: scores.values[source][one]) for source in scores.sources_of(*among)]
     piloted = all(one in MEASURED or "pilot" in scores.sources_of(one) for one in among)
@@ -140,6 +143,13 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
         expected_loss=dict(zip(among, map(float, loss.mean(0)), strict=True)), scores=values,
         equal=tuple(one for one, near in zip(among, within, strict=True) if near and one != name),
         needed="" if sure else _needed(scores, name, among, values, above, decided))
+
+
+def _within(scores, among):
+    """The probability from which it counts that none is better by more than what nobody should act on."""
+    beside = all("pilot" in used and len(used) > 1 for name, used in _sources(scores, among).items()
+                 if name not in MEASURED)
+    return DECIDED_WITHIN_BESIDE if beside and not set(among) <= set(MEASURED) else DECIDED_WITHIN
 
 
 def _sources(scores, among):
@@ -152,10 +162,11 @@ def _compared(scores, among):
     """Values and draws of the combined scores."""
     rng = np.random.default_rng(0)
     size = len(next(iter(next(iter(scores.draws.of.values())).values())))
-    weight = dict(zip(scores.sources, rng.standard_exponential((len(scores.sources), size)), strict=True))
+    shapes = weights_of(scores.sources)
+    weight = dict(zip(scores.sources, rng.standard_gamma(shapes[:, None], (len(shapes), size)), strict=True))
     values, draws = {}, {}
     for name, used in _sources(scores, among).items():
-        values[name] = np.mean([scores.values[one][name] for one in used])
+        values[name] = mean_over(used, scores.values, name)
         draws[name] = sum(weight[one] * scores.draws.of[one][name] for one in used) / sum(weight[one] for one in used)
     for name in NAMES:  # all, so that a name's error does not depend on what it is compared with
         off = _METHOD_ERROR * rng.standard_normal(size)
@@ -179,8 +190,7 @@ def _needed(scores, name, among, values, above, decided):
     if by_heads:  # part of the error is the spread of seeds, which no number of labels makes smaller
         return f"more {things} than {scores.units}, or more seeds of the pilot: {name} and {rival} are too close"
     used = _sources(scores, among)
-    difference = np.subtract(*(np.mean([scores.draws.of[one][either] for one in used[either]], axis=0)
-                               for either in (name, rival)))
+    difference = np.subtract(*(mean_over(used[either], scores.draws.of, either) for either in (name, rival)))
     gap = max(values[name] - values[rival], INDIFFERENT)
     # The standard error falls as one over the root of the number of labels.
     enough = scores.units * (norm.ppf(DECIDED) * float(difference.std()) / gap) ** 2

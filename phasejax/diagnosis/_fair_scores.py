@@ -6,8 +6,9 @@ The sources of scores (`_scoring` computes them) are
 - "lifted": the same on random features of a Gaussian kernel (`_lift`),
 - "pilot": small networks that somebody trains without each fold.
 
-One set of bootstrap weights serves all sources and representations, so that any two of them are compared row by row.
-`FairScores.best` chooses among representations (`_decision`).
+Their mean, in which a pilot counts most (`_sources`), is the score. One set of bootstrap weights serves all sources and
+representations, so that any two of them are compared row by row. `FairScores.best` chooses among representations
+(`_decision`).
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,7 @@ from phasejax._core.serialise import plain, restored
 from phasejax.diagnosis._bootstrap import STANDARD_ERRORS, ColumnScores, Score, with_intervals
 from phasejax.diagnosis._decision import Choice, choose
 from phasejax.diagnosis._representations import NAMES, known_names
-
-SOURCES = ("linear", "lifted", "pilot")
+from phasejax.diagnosis._sources import mean_over
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class FairScores:
         errors_needed: standard errors by which a score must be above chance to count: more for few rows or groups, and
             for groups of unequal sizes.
         leading: the source that alone counts where it has a score: "pilot" where the pilot trained the very networks
-            that the scores are about; None where all sources count alike.
+            that the scores are about; None where all sources count.
     """
 
     metric: str
@@ -123,7 +123,7 @@ class FairScores:
         return (self.leading,) if self.leading in known else known
 
     def score(self, name: str, source: str | None = None) -> Score:
-        """A representation's score by one source, or its mean over all that count.
+        """A representation's score by one source, or its mean over all that count (`_sources`).
 
         Raises:
             ValueError: the name or the source is unknown, or that source has no such score.
@@ -133,8 +133,7 @@ class FairScores:
         if source is not None and source not in known:
             raise ValueError(f"source: expected one of {', '.join(known)} for {name}, got {source!r}")
         used = self.sources_of(name) if source is None else (source,)
-        value = np.mean([self.values[one][name] for one in used])
-        draws = np.mean([self.draws.of[one][name] for one in used], axis=0)
+        value, draws = mean_over(used, self.values, name), mean_over(used, self.draws.of, name)
         return with_intervals((name,), np.array([value]), draws[:, None])[0]
 
     @property
@@ -154,15 +153,14 @@ class FairScores:
 
     def clearly_above_chance(self, name: str) -> bool:
         """Whether one representation does, by the error of its combined score in a sample of this size."""
-        draws = np.mean([self.draws.of[source][name] for source in self.sources_of(name)], axis=0)
+        draws = mean_over(self.sources_of(name), self.draws.of, name)
         return bool(self.score(name).value - self.errors_needed * draws.std() > self.chance)
 
     @checked
     def redundant(self, margin: float = 0.02) -> str | None:
         """The modality that adds no more than the margin to the other one, in any label column: "x", "y" or None."""
         better = max("x", "y", key=lambda name: self.score(name).value)
-        both, single = (np.mean([self.draws.of[source][name] for source in self.sources_of(name)], axis=0)
-                        for name in ("x and y", better))
+        both, single = (mean_over(self.sources_of(name), self.draws.of, name) for name in ("x and y", better))
         gains = [with_intervals(("gain",), np.zeros(1), (both - single)[:, None])[0].high]
         gains += [column.adds_to(better).high for column in self.per_column]
         return ("x" if better == "y" else "y") if max(gains) <= margin else None

@@ -34,6 +34,7 @@ from phasejax.diagnosis._lift import lifted_features, ridge_whitening, rows_to_l
 from phasejax.diagnosis._pilot_outputs import pilot_earnings
 from phasejax.diagnosis._predicted_scores import MOST_REPEATS, check_sizes
 from phasejax.diagnosis._representations import NAMES, correlation_whitening
+from phasejax.diagnosis._sources import mean_over
 from phasejax.io._fold_view import FoldView, fold_views
 
 # Divisions into folds, and the numbers of rows and of columns of both views above which there is a single one.
@@ -292,8 +293,8 @@ def _combined(values, draws, leading):
     """Names, means over the sources that count for each (`FairScores.sources_of`), and those of the draws."""
     having = {name: [source for source in values if name in values[source]] for name in NAMES}
     having = {name: [leading] if leading in sources else sources for name, sources in having.items()}
-    return (NAMES, np.array([np.mean([values[source][name] for source in having[name]]) for name in NAMES]),
-            np.stack([np.mean([draws[source][name] for source in having[name]], axis=0) for name in NAMES], 1))
+    return (NAMES, np.array([mean_over(having[name], values, name) for name in NAMES]),
+            np.stack([mean_over(having[name], draws, name) for name in NAMES], 1))
 
 
 def _ratios(totals, classes, groups, seed):
