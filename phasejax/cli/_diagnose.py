@@ -39,7 +39,7 @@ class Diagnose:
     """Which rows belong together and are not independent (patient, donor, star): a file or a column of one,
     as for labels."""
     pilot: bool = False
-    """Also train small networks of width k on parts of the rows (tens of seconds) and count their scores."""
+    """Also train small networks of width k on parts of the rows (tens of seconds) and count their scores most."""
     pilot_networks: Literal["auto", "mlp", "convolutional", "heads"] = "auto"
     """The networks of a pilot: dense ones, convolutions of square images, or the heads that phasejax heads trains by
     default on frozen features, whose scores alone count. auto: convolutions of square images, else dense ones. Any but
