@@ -327,7 +327,7 @@ def test_repeated_trainings_are_other_ones_beside_the_first():
 
 
 def test_a_decay_is_chosen_for_alignment_by_what_holds_for_other_rows():
-    """Of 150 rows with two shared signals among 40 columns networks of little decay learn the noise by heart: offered
+    """Of 150 rows with two shared signals among 40 columns six outputs of little decay learn noise by heart: offered
     both decays, alignment takes the large one, with which outputs of rows held out correlate more.
     """
     rng = np.random.default_rng(2)
@@ -335,7 +335,7 @@ def test_a_decay_is_chosen_for_alignment_by_what_holds_for_other_rows():
     x, y = (np.column_stack([2 * shared + rng.standard_normal((300, 2)), rng.standard_normal((300, 38))])
             for _ in range(2))
     fold = np.where(np.arange(300) < 150, 0, -1)
-    train = partial(pilot_embeddings, x, y, fold, 2, objectives=("CA",), hidden=(32,), steps=200)
+    train = partial(pilot_embeddings, x, y, fold, 6, objectives=("CA",), hidden=(32,), steps=200)
     little, much, both = (train(weight_decays=decays)["CA"] for decays in ((0.0006,) * 2, (0.12,) * 2, (0.0006, 0.12)))
 
     def held_out(one):
