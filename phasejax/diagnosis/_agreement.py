@@ -71,10 +71,10 @@ def compare_with_diagnosis(trained: TrainedGrid, scores: xr.Dataset, *, alignmen
     Returns:
         A dataset over (jitter, noise, seed). Foretold: `predicted`, the balanced accuracy of CA minus that of CP x->y,
         as the weighted mean over the sources, its standard error `predicted_error`, and `by_source` with a dimension
-        `source` (linear, lifted, pilot); whether the choice between the two is `decided` and `sure`; `seen`, whether the views
-        are found to share something that concerns the labels; the likeliest `regime` at this number of rows and its
-        `probability`. From the trained encoders: `measured`, the accuracy of CA minus that of CP; its standard error
-        `error`; and `tie`, whether the difference is at most two standard errors. Of the cells that are no tie
+        `source` (linear, lifted, pilot); whether the choice between the two is `decided` and `sure`; `seen`, whether
+        the views are found to share something that concerns the labels; the likeliest `regime` at this number of rows
+        and its `probability`. From the trained encoders: `measured`, the accuracy of CA minus that of CP; its standard
+        error `error`; and `tie`, whether the difference is at most two standard errors. Of the cells that are no tie
         `agreement` is the share where `predicted` has the sign of `measured`, `agreement_pilot` that where the pilot's
         difference has it, `agreement_decided` that of the decided ones among them where `predicted` has it. Each is NaN
         where no cell counts.
