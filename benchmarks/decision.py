@@ -97,18 +97,20 @@ class _Labelled:
 
     def __init__(self, pair: decision_pairs.Pair, rows: np.ndarray):
         self.x, self.y, self.rows, self.kind, self.labels = pair.x, pair.y, rows, pair.kind, pair.labels[rows]
-        self.columns = (np.eye(int(pair.labels.max()) + 1)[self.labels] if pair.kind == "class"
-                        else self.labels[:, None] / self.labels.std())
+        self.columns = (np.eye(len(np.unique(self.labels)))[np.unique(self.labels, return_inverse=True)[1]]
+                        if pair.kind == "class" else self.labels[:, None] / self.labels.std())
 
 
 def _labelled(pair: decision_pairs.Pair, m: int, seed: int = 0) -> _Labelled:
-    """Labels of m rows, each class as frequent as in all."""
+    """Labels of m rows, each class as frequent as in all, less those of classes of which a single row would be left."""
     from sklearn.model_selection import train_test_split
 
     rows = np.arange(len(pair.x))
     if m < len(rows):
         rows = np.sort(np.asarray(train_test_split(
             rows, train_size=m, random_state=seed, stratify=pair.labels if pair.kind == "class" else None)[0]))
+    if pair.kind == "class":
+        rows = rows[np.bincount(pair.labels[rows])[pair.labels[rows]] > 1]
     return _Labelled(pair, rows)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
 from phasejax._core.axes import axes_or_new
 from phasejax._core.colours import OBJECTIVE_COLOURS
@@ -147,9 +147,9 @@ def choose(scores: "FairScores", among: Sequence[str]) -> Choice:
 
 def _within(scores, among):
     """The probability from which it counts that none is better by more than what nobody should act on."""
-    beside = all("pilot" in used and len(used) > 1 for name, used in _sources(scores, among).items()
-                 if name not in MEASURED)
-    return DECIDED_WITHIN_BESIDE if beside and not set(among) <= set(MEASURED) else DECIDED_WITHIN
+    trained = [name for name in among if name not in MEASURED]
+    sources = scores.sources_of(*trained) if trained else ()
+    return DECIDED_WITHIN_BESIDE if "pilot" in sources and len(sources) > 1 else DECIDED_WITHIN
 
 
 def _sources(scores, among):
@@ -162,12 +162,13 @@ def _compared(scores, among):
     """Values and draws of the combined scores."""
     rng = np.random.default_rng(0)
     size = len(next(iter(next(iter(scores.draws.of.values())).values())))
-    shapes = weights_of(scores.sources)
-    weight = dict(zip(scores.sources, rng.standard_gamma(shapes[:, None], (len(shapes), size)), strict=True))
+    # The same quantiles for every name, of gamma distributions about what each of the sources that count for it counts.
+    survival = dict(zip(scores.sources, np.exp(-rng.standard_exponential((len(scores.sources), size))), strict=True))
     values, draws = {}, {}
     for name, used in _sources(scores, among).items():
         values[name] = mean_over(used, scores.values, name)
-        draws[name] = sum(weight[one] * scores.draws.of[one][name] for one in used) / sum(weight[one] for one in used)
+        weight = np.stack([gamma.isf(survival[one], shape) for one, shape in zip(used, weights_of(used), strict=True)])
+        draws[name] = np.sum(weight * [scores.draws.of[one][name] for one in used], 0) / weight.sum(0)
     for name in NAMES:  # all, so that a name's error does not depend on what it is compared with
         off = _METHOD_ERROR * rng.standard_normal(size)
         if name in draws and name not in MEASURED:

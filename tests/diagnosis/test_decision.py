@@ -107,7 +107,14 @@ def test_what_is_not_trained_gains_nothing_by_a_pilot():
     assert found.name == "CA"
     # Beside a pilot linear, lifted and pilot count as 1 : 2 : 4; alone closed forms count alike.
     assert found.scores == pytest.approx({"CA": (0.5 * 3 + 0.7 * 4) / 7, "CP both": (0.4 * 3 + 0.5 * 4) / 7, "x": 0.55})
-    # A pilot that has diverged for one objective counts for none.
+    # A pilot that has diverged for one objective counts for none, in values and in draws alike: of closed forms that
+    # differ by 0.4 and by -0.2 the first wins where it weighs more than a third.
+    disagreeing = scores({"linear": {"CA": 0.9, "CP both": 0.5}, "lifted": {"CA": 0.5, "CP both": 0.7},
+                          "pilot": {"CA": 0.7, "CP both": 0.5}}, error=1e-6)
+    for of in (disagreeing.values, disagreeing.draws.of):
+        del of["pilot"]["CP both"]
+    # Four standard errors of 1000 draws.
+    assert disagreeing.best(PAIR).probability == pytest.approx(2 / 3, abs=0.06)
     diverged = scores(given)
     for of in (diverged.values, diverged.draws.of):
         del of["pilot"]["CP both"]

@@ -116,6 +116,17 @@ def test_choices_are_judged_by_the_networks_that_they_name():
         "wrong_among_sure": 0.0, "sure_in_clear_cases": 0.5, "clear_cases": 2, "cases": 3})
 
 
+def test_a_class_of_which_one_label_is_left_is_left_out():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [100, 95, 5])
+    pair = decision_pairs.Pair(*rng.standard_normal((2, 200, 3)), labels, "class")
+    for m, classes in ((200, 3), (40, 2)):
+        given = decision._labelled(pair, m)
+        assert given.columns.shape == (len(given.rows), classes)
+        assert given.columns.sum(0).min() > 1
+        np.testing.assert_array_equal(given.columns.argmax(1), labels[given.rows])
+
+
 def test_true_content_of_a_model_whose_nuisance_is_strong_in_y():
     """The label's signals have the largest correlations, and less variance in y than any nuisance coordinate."""
     sample, many = (decision_pairs._simulated(n, seed=1, kappa=(4.0, 4.0), nu=0.3, spread_y=100.0)
