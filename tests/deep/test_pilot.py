@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from phasejax.deep import MLP, PilotEncoder, losses, pilot_embeddings
+from phasejax.deep._pilot import _cells
 from phasejax.deep._pilot_rows import batches_of, standardisation, standardised, thinned, without_validation
 from phasejax.deep._pilot_training import alignment_loss, convolutions, held_out_alignment_loss
 from phasejax.io._reduction import PrincipalComponents
@@ -324,6 +325,9 @@ def test_repeated_trainings_are_other_ones_beside_the_first():
         assert one.x.shape == (2, 2, 200, 2)
         np.testing.assert_array_equal(one.x[0], single[name].x)
         assert unlike(one.x[1], one.x[0])
+    first, second = (_cells(number, 0, FOLD[:200], None, 5, 8, choose=True)[0] for number in (0, 1))
+    for part in ("aside", "batches"):
+        assert not np.array_equal(getattr(first, part), getattr(second, part))
 
 
 def test_a_decay_is_chosen_for_alignment_by_what_holds_for_other_rows():

@@ -94,6 +94,17 @@ def test_none_better_by_more_than_nobody_should_act_on():
         assert found.best(PAIR).decided == decided
 
 
+def test_draws_weight_sources_about_what_they_count():
+    """CA is better by 0.4 in closed forms and worse by 0.2 in the pilot: it wins where the pilot weighs less than 2/3,
+    and its weight is a beta variable, the pilot's part of a Dirichlet distribution with shapes 3 (1, 2, 4) / 7.
+    """
+    from scipy.stats import beta
+    given = {"linear": {"CA": 0.9, "CP both": 0.5}, "lifted": {"CA": 0.9, "CP both": 0.5},
+             "pilot": {"CA": 0.6, "CP both": 0.8}}
+    # Four standard errors of 1000 draws, and the errors of networks beside differences of this size.
+    assert scores(given, error=1e-6).best(PAIR).probability == pytest.approx(beta.cdf(2 / 3, 12 / 7, 9 / 7), abs=0.06)
+
+
 def test_noise_is_never_decided():
     found = scores(all_sources(**{"CA": 0.02, "CP both": 0.0}), error=0.02).best(PAIR)
     assert not found.decided
