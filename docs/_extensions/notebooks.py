@@ -10,6 +10,7 @@ from typing import Any
 from myst_nb.core import render
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.parallel import make_chunks
 
 _merged = render.coalesce_streams
 
@@ -30,9 +31,11 @@ def merge(outputs: list[Any]) -> list[Any]:
 
 
 def spread(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
-    """Deal the pages out: Sphinx reads them in about four batches of neighbours, and guides, which take longest, are
-    neighbours."""
-    pages[:] = [page for first in range(4) for page in pages[first::4]]
+    """Deal the notebooks, which take longest and are neighbours, out to the two batches that are read first."""
+    notebooks = [page for page in pages if "{code-cell}" in env.doc2path(page).read_text(encoding="utf-8")]
+    others = [page for page in pages if page not in notebooks]
+    rest = len(make_chunks(pages, app.parallel)[0]) - len(notebooks[::2])
+    pages[:] = [*notebooks[::2], *others[:rest], *notebooks[1::2], *others[rest:]]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -180,7 +180,7 @@ def test_bad_options_are_refused_in_one_line(options, message):
 @pytest.mark.slow
 def test_a_pilot_counts_beside_the_closed_forms():
     """With the trainings that a user would run; what counts of them and how is in test_pilot_outputs."""
-    found = diagnose(*simulated(*CASES[Regime.CA_ONLY], n=300), k=2, pilot=True, fit=False)
+    found = diagnose(*simulated(*CASES[Regime.CA_ONLY], n=120), k=2, pilot=True, fit=False)
     assert found.scores[0].sources == ("linear", "lifted", "pilot")
     assert found.best().name == "CA"
     assert Diagnosis.from_json(found.to_json(draws=True)).best() == found.best()
