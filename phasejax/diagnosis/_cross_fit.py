@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from phasejax.diagnosis._linear_readout import discriminant, inverse_scales, ridge_regression
+from phasejax.diagnosis._linear_readout import discriminant, inverse_scales, logistic_classes, ridge_regression
 from phasejax.diagnosis._representations import ENCODERS, RAW, TOGETHER, of_one_view, places, shared_encoders
 from phasejax.io import Moments, accumulate
 from phasejax.io._moments import each_left_out
@@ -267,6 +267,8 @@ def read_out_arrays(parts: dict[str, np.ndarray], columns: Float[np.ndarray, "*f
                     labelled: Int[np.ndarray, "m"], fold: Int[np.ndarray, "m"], kind: str) -> Earned:
     """Held-out earnings of representations whose values on all rows are given, fold by fold.
 
+    Classes are read by logistic regression.
+
     Args:
         parts: of each of some `ENCODERS`, what the encoder that was fitted without fold f makes of every row, shape
             (folds, n, c).
@@ -286,7 +288,18 @@ def read_out_arrays(parts: dict[str, np.ndarray], columns: Float[np.ndarray, "*f
         held_out, rest = np.flatnonzero(fold == f), fold != f
         z = np.hstack([values[f][labelled] for values in parts.values()]).astype(np.float64)
         own = _of_fold(columns, f)
+        if kind == "class":
+            found.fill(held_out, names, _read_classes(z, own.argmax(1), rest, held_out, choices))
+            continue
         train = Moments.of(np.hstack([z, own])[rest])
         found.fill(held_out, names, read_out(_training(train, start, slice(0, start)),
                                              z[held_out] - train.mean[:start], own[held_out], choices, kind))
     return found
+
+
+def _read_classes(z, classes, training, held_out, choices) -> _Terms:
+    """What held-out rows earn under a logistic regression on each choice of columns of z."""
+    right = [logistic_classes(z[np.ix_(training, chosen)], classes[training], z[np.ix_(held_out, chosen)])
+             == classes[held_out] for chosen in choices]
+    earned = np.stack(right, 1)[:, :, None].astype(float)
+    return earned, earned, np.ones((len(held_out), 1))

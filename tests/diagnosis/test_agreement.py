@@ -42,7 +42,7 @@ def agreement(trained, scores):
 def test_foretold_and_measured_differences_are_compared_cell_by_cell(trained, scores, agreement):
     assert agreement.predicted.dims == ("jitter", "noise", "seed")
     assert agreement.source.values.tolist() == ["linear", "lifted", "pilot"]
-    weights = xr.DataArray([1, 2, 4], dims="source", coords={"source": ["linear", "lifted", "pilot"]})
+    weights = xr.DataArray([1, 2, 8], dims="source", coords={"source": ["linear", "lifted", "pilot"]})
     np.testing.assert_allclose(agreement.predicted, agreement.by_source.weighted(weights).mean("source"))
     assert not (agreement.sure & ~agreement.decided).any()
     accuracy = scores.accuracy.sel(probe_size=200)

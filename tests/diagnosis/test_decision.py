@@ -95,14 +95,14 @@ def test_none_better_by_more_than_nobody_should_act_on():
 
 
 def test_draws_weight_sources_about_what_they_count():
-    """CA is better by 0.4 in closed forms and worse by 0.2 in the pilot: it wins where the pilot weighs less than 2/3,
-    and its weight is a beta variable, the pilot's part of a Dirichlet distribution with shapes 3 (1, 2, 4) / 7.
+    """CA is better by 0.4 in closed forms and worse by 0.1 in the pilot: it wins where the pilot weighs less than 4/5,
+    and its weight is a beta variable, the pilot's part of a Dirichlet distribution with shapes 3 (1, 2, 8) / 11.
     """
     from scipy.stats import beta
     given = {"linear": {"CA": 0.9, "CP both": 0.5}, "lifted": {"CA": 0.9, "CP both": 0.5},
-             "pilot": {"CA": 0.6, "CP both": 0.8}}
+             "pilot": {"CA": 0.6, "CP both": 0.7}}
     # Four standard errors of 1000 draws, and the errors of networks beside differences of this size.
-    assert scores(given, error=1e-6).best(PAIR).probability == pytest.approx(beta.cdf(2 / 3, 12 / 7, 9 / 7), abs=0.06)
+    assert scores(given, error=1e-6).best(PAIR).probability == pytest.approx(beta.cdf(4 / 5, 24 / 11, 9 / 11), abs=0.06)
 
 
 def test_noise_is_never_decided():
@@ -116,8 +116,9 @@ def test_what_is_not_trained_gains_nothing_by_a_pilot():
              "pilot": {"CA": 0.7, "CP both": 0.5}}
     found = scores(given).best(("CA", "CP both", "x"))
     assert found.name == "CA"
-    # Beside a pilot linear, lifted and pilot count as 1 : 2 : 4; alone closed forms count alike.
-    assert found.scores == pytest.approx({"CA": (0.5 * 3 + 0.7 * 4) / 7, "CP both": (0.4 * 3 + 0.5 * 4) / 7, "x": 0.55})
+    # Beside a pilot linear, lifted and pilot count as 1 : 2 : 8; alone closed forms count alike.
+    assert found.scores == pytest.approx({"CA": (0.5 * 3 + 0.7 * 8) / 11, "CP both": (0.4 * 3 + 0.5 * 8) / 11,
+                                          "x": 0.55})
     # A pilot that has diverged for one objective counts for none, in values and in draws alike: of closed forms that
     # differ by 0.4 and by -0.2 the first wins where it weighs more than a third.
     disagreeing = scores({"linear": {"CA": 0.9, "CP both": 0.5}, "lifted": {"CA": 0.5, "CP both": 0.7},

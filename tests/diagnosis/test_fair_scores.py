@@ -131,7 +131,7 @@ def test_a_pilot_is_a_source():
     assert found.values["pilot"]["CA of x"] > 0.99
     assert found.values["pilot"]["CP x->y"] < 0.1
     assert found.diverged == ("CP y->x",)
-    mean = np.average([found.values[source]["CA"] for source in ("linear", "lifted", "pilot")], weights=[1, 2, 4])
+    mean = np.average([found.values[source]["CA"] for source in ("linear", "lifted", "pilot")], weights=[1, 2, 8])
     assert found.score("CA").value == pytest.approx(mean)
     choice = found.best(("CA of x", "CP x->y"))
     assert (choice.name, choice.decided, choice.sure) == ("CA of x", True, True)
