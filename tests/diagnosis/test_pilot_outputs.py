@@ -5,6 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from phasejax import diagnose
 from phasejax.deep import HeadsPilot
@@ -41,6 +45,28 @@ def test_each_fold_takes_the_candidate_that_is_best_in_the_others():
     earned, diverged = earned_by(encoders(*second), encoders(*first))
     assert diverged == ()
     np.testing.assert_allclose(earned, [expected(*first)])
+
+
+def test_classes_are_read_by_a_logistic_regression_on_the_rows_outside_the_fold():
+    """Of outputs of very unequal spread within classes, from which linear discriminants guess otherwise."""
+    rng = np.random.default_rng(3)
+    classes = np.repeat([0, 1, 2], [60, 36, 24])[rng.permutation(N)]
+    x, y = (np.stack([classes[:, None] + rng.exponential(1 + classes[:, None], (N, 2)) for _ in range(FOLDS)])
+            for _ in range(2))
+    outputs = SimpleNamespace(x=x, y=y, diverged=np.zeros(FOLDS, bool))
+    found, _ = pilot_earnings({"CA": outputs}, FOLDS, N, np.eye(3)[classes], ROWS, FOLD, "class", 0)
+    (earned,) = found.by_seed
+    discriminants = 0
+    for name, of_fold in (("CA", np.concatenate([x, y], 2)), ("CA of x", x), ("CA of y", y)):
+        for f, z in enumerate(of_fold):
+            training, held_out = f != FOLD, f == FOLD
+            fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(z[training], classes[training])
+            right = fitted.predict(z[held_out]) == classes[held_out]
+            np.testing.assert_array_equal(earned.earned[held_out, earned.names.index(name), 0], right)
+            other = LinearDiscriminantAnalysis(priors=[1 / 3] * 3).fit(z[training], classes[training])
+            discriminants += (other.predict(z[held_out]) != fitted.predict(z[held_out])).sum()
+    assert (earned.possible == 1).all()
+    assert discriminants > 30
 
 
 def test_candidates_that_diverged_are_left_out():
