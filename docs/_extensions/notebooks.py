@@ -7,12 +7,14 @@ together where they were cut.
 from copy import copy
 from typing import Any
 
+from jupyter_cache import get_cache
 from myst_nb.core import render
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.parallel import make_chunks
 
 _merged = render.coalesce_streams
+_CACHED = 1000  # notebooks at most, as by default
 
 
 def merge(outputs: list[Any]) -> list[Any]:
@@ -31,7 +33,11 @@ def merge(outputs: list[Any]) -> list[Any]:
 
 
 def spread(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
-    """Deal the notebooks, which take longest and are neighbours, out to the two batches that are read first."""
+    """Deal the notebooks, which take longest and are neighbours, out to the two batches that are read first.
+
+    Both processes would make the cache's tables at once, which only one of them can: they are made before.
+    """
+    get_cache(app.env.mystnb_config.execution_cache_path).change_cache_limit(_CACHED)
     notebooks = [page for page in pages if "{code-cell}" in env.doc2path(page).read_text(encoding="utf-8")]
     others = [page for page in pages if page not in notebooks]
     rest = len(make_chunks(pages, app.parallel)[0]) - len(notebooks[::2])
