@@ -73,11 +73,14 @@ def discriminant(zz: Float[np.ndarray, "p p"], zt: Float[np.ndarray, "p c"], sha
 
 def logistic_classes(z: Float[np.ndarray, "m p"], classes: Int[np.ndarray, "m"], held_out: Float[np.ndarray, "r p"]
                      ) -> Int[np.ndarray, "r"]:
-    r"""The likeliest classes of held-out rows by multinomial logistic regression on standardised columns z,
+    r"""The likeliest classes of held-out rows, all as likely before, by logistic regression on standardised columns z,
 
     .. math::
         \min_{W, b}\; -\sum_i \log \frac{e^{z_i^\top w_{t_i} + b_{t_i}}}{\sum_c e^{z_i^\top w_c + b_c}}
-        + \frac{1}{2 C} \|W\|^2, \qquad C = 0.1
+        + \frac{1}{2 C} \|W\|^2, \qquad C = 0.1,
+
+    less the logarithm of each class's share of the training rows: scores are means over the classes, in which a rare
+    one counts like any other.
 
     Args:
         z: training rows; of more than 5000, as many that are spread evenly over the classes.
@@ -95,7 +98,9 @@ def logistic_classes(z: Float[np.ndarray, "m p"], classes: Int[np.ndarray, "m"],
         return np.full(len(held_out), classes[0])
     mean, unit = z.mean(0), inverse_scales(z.var(0), z.mean(0))
     fitted = LogisticRegression(C=_C, max_iter=2000).fit((z - mean) * unit, classes)
-    return fitted.predict((held_out - mean) * unit)
+    present, counts = np.unique(classes, return_counts=True)
+    odds = fitted.predict_log_proba((held_out - mean) * unit) - np.log(counts)
+    return present[np.argmax(odds, axis=1)]
 
 
 def _spectrum(zz):

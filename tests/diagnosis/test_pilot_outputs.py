@@ -61,12 +61,13 @@ def test_classes_are_read_by_a_logistic_regression_on_the_rows_outside_the_fold(
         for f, z in enumerate(of_fold):
             training, held_out = f != FOLD, f == FOLD
             fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(z[training], classes[training])
-            right = fitted.predict(z[held_out]) == classes[held_out]
+            odds = fitted.predict_log_proba(z[held_out]) - np.log(np.bincount(classes[training]))
+            right = odds.argmax(1) == classes[held_out]
             np.testing.assert_array_equal(earned.earned[held_out, earned.names.index(name), 0], right)
             other = LinearDiscriminantAnalysis(priors=[1 / 3] * 3).fit(z[training], classes[training])
-            discriminants += (other.predict(z[held_out]) != fitted.predict(z[held_out])).sum()
+            discriminants += (other.predict(z[held_out]) != odds.argmax(1)).sum()
     assert (earned.possible == 1).all()
-    assert discriminants > 30
+    assert discriminants > 10
 
 
 def test_candidates_that_diverged_are_left_out():
