@@ -8,6 +8,11 @@ by
 - "spectral", the largest separation ratio of the published algorithm,
 - "moments", the predicted scores of moment matching, which takes k from the labels,
 - "linear", "lifted" and "pilot", each source of scores alone; "linear and lifted"; and "combined", all three,
+- "256 wide", "64 wide" and "256-256 wide", full trainings of one size with all labels: what may be hoped for, since the
+  truth is their mean,
+
+and, in `python -m benchmarks decision_own`, by
+
 - "own", a pilot that trains the very networks of the truth, those of one size, by which alone is chosen, as with
   `phasejax.deep.OwnPilot`; compared with trainings of that size, all else with the mean over three sizes,
 - "own, linear and lifted", the same networks beside closed forms,
@@ -25,13 +30,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from benchmarks import decision_pairs
 from benchmarks.decision_own import OWN_SIZE, own_networks
-from benchmarks.decision_truth import KS, TRUTH, read_truth
+from benchmarks.decision_truth import KS, SIZES, TRUTH, read_truth
 from benchmarks.report import Row, row
 from phasejax import __version__, diagnose
 from phasejax._core.progress import ProgressCallback
@@ -40,23 +45,22 @@ from phasejax._core.resumable import compute_parts
 COMPARISONS = {"CA, CP x->y, CP y->x": ("CA", "CP x->y", "CP y->x"), "CA, CP both": ("CA", "CP both"),
                "CA of x, CP x->y": ("CA of x", "CP x->y"), "CA of y, CP y->x": ("CA of y", "CP y->x")}
 LABELS = (300, 100)
-PILOTS = ("mlp", "own")
 CLEAR = 0.02
 # A choice of a method: which of the comparison's names, whether it is stated, whether it is sure.
 _NO_CHOICE = (0, 0, 0)
 
 
 def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequence[int] = LABELS,
-        pilots: Sequence[str] = PILOTS, regimes: bool = True, truth: Path = TRUTH, store: Path | None = None,
-        progress: bool | ProgressCallback = False) -> list[Row]:
+        pilot: Literal["default", "own"] | None = "default", regimes: bool = True, truth: Path = TRUTH,
+        store: Path | None = None, progress: bool | ProgressCallback = False) -> list[Row]:
     """Rows for each half of the pairs, number of labels, comparison and way to choose.
 
     Args:
         names: of pairs; all whose data are there when left out.
         ks: bottlenecks.
         labels: numbers of labelled rows.
-        pilots: networks that are trained for the diagnosis, which takes most of the time: "mlp" for the columns "pilot"
-            and "combined", "own" for those that begin so.
+        pilot: networks that are trained for the diagnosis, which takes most of the time: the product's own for the
+            columns "pilot" and "combined", or "own" for those that begin so, and no others.
         regimes: whether the regimes of simulations are diagnosed as well.
         truth: file of `benchmarks.decision_truth`.
         store: folder that keeps what is done, so that a run that was killed goes on; None keeps nothing.
@@ -67,22 +71,23 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
     if absent := decision_pairs.missing():
         print(f"left out, since {decision_pairs.FOLDER} names no folder with their data: {', '.join(absent)}",
               flush=True)
-    points = [(name, "ratios", 0, m) for name, m in product(names, labels)]
-    points += [(name, "scores", k, m) for name, k, m in product(names, ks, labels) if k <= _width(name)]
+    points = [] if pilot == "own" else [(name, "ratios", 0, m) for m, name in product(labels, names)]
+    points += [(name, "scores", k, m) for m, name, k in product(labels, names, ks) if k <= _width(name)]
     if regimes:
-        points += [(name, "regime", 0, m) for name, m in product(names, labels)
+        points += [(name, "regime", 0, m) for m, name in product(labels, names)
                    if decision_pairs.SOURCES[name].population]
-    work = {"ratios": _by_ratios, "scores": lambda pair, k, m: _by_scores(pair, k, pilots)}
+    work = {"ratios": _by_ratios, "scores": lambda pair, k, m: _by_scores(pair, k, pilot)}
 
     def measure(name, what, k, m) -> Mapping[str, Any]:
         if what == "regime":
             return _regimes(name, ks, m)
         return work[what](_labelled(decision_pairs.load(name), m), k, m)
 
-    parts = compute_parts(points, measure, settings=json.dumps([__version__, list(pilots), list(ks)]), store=store,
-                          progress=progress, precision=None, workers=1, task="decision")
+    parts = compute_parts(points, measure, settings=json.dumps([__version__, pilot, list(ks)]), store=store,
+                          progress=progress, precision=None, workers=1, task=f"decision, pilot {pilot}")
     found = dict(zip(points, parts, strict=True))
-    rows = _compared(found, {"own": read_truth(truth, OWN_SIZE)}, known, names, ks, labels)
+    of_size = {size: trained for size in SIZES if (trained := read_truth(truth, size))}
+    rows = _compared(found, of_size, known, names, ks, labels)
     _print_table(rows)
     return rows + (_regime_rows(found, names, labels) if regimes else [])
 
@@ -114,7 +119,7 @@ def _labelled(pair: decision_pairs.Pair, m: int, seed: int = 0) -> _Labelled:
     return _Labelled(pair, rows)
 
 
-def _by_scores(given: _Labelled, k: int, pilots: Sequence[str]) -> dict[str, np.ndarray]:
+def _by_scores(given: _Labelled, k: int, pilot: str | None) -> dict[str, np.ndarray]:
     """Choices by each source of cross-validated scores, and by several."""
     from phasejax.diagnosis._fair_scores import Draws
     from phasejax.diagnosis._scoring import fair_scores
@@ -127,7 +132,10 @@ def _by_scores(given: _Labelled, k: int, pilots: Sequence[str]) -> dict[str, np.
 
         return pilot_embeddings(given.x, given.y, fold, k)
 
-    scores = scored(train if "mlp" in pilots else None)
+    if pilot == "own":
+        scores = scored(lambda fold: own_networks(given.x, given.y, fold, k))
+        return {"own": _choices(replace(scores, leading="pilot")), "own, linear and lifted": _choices(scores)}
+    scores = scored(train if pilot == "default" else None)
     of = {source: (source,) for source in scores.sources} | {
         "linear and lifted": ("linear", "lifted"), "combined": scores.sources}
     found = {}
@@ -135,10 +143,6 @@ def _by_scores(given: _Labelled, k: int, pilots: Sequence[str]) -> dict[str, np.
         found[column] = _choices(replace(scores, sources=sources,
                                          values={source: scores.values[source] for source in sources},
                                          draws=Draws({source: scores.draws.of[source] for source in sources})))
-    if "own" in pilots:
-        scores = scored(lambda fold: own_networks(given.x, given.y, fold, k))
-        found["own"] = _choices(replace(scores, leading="pilot"))
-        found["own, linear and lifted"] = _choices(scores)
     return found
 
 
@@ -190,8 +194,8 @@ def _scores_at_label_directions(given):
     return [scores.score(name).value for name in ("CA", "CP x->y", "CP y->x")]
 
 
-def _compared(found, of_column, known, names, ks, labels) -> list[Row]:
-    """How good the choices are, as rows of the table; some columns have a truth of their own."""
+def _compared(found, of_size, known, names, ks, labels) -> list[Row]:
+    """How good the choices are, as rows of the table; "own" is compared with networks of its size."""
     rows = []
     for half, m in product(("choose", "report"), labels):
         members = [(name, k) for name, k in product(names, ks)
@@ -201,14 +205,22 @@ def _compared(found, of_column, known, names, ks, labels) -> list[Row]:
         for i, (comparison, among) in enumerate(COMPARISONS.items()):
             columns: dict[str, list] = {}
             for name, k in members:
-                choices = found[name, "ratios", 0, m] | found[name, "scores", k, m]
-                for column, chosen in choices.items():
-                    scores = np.array([of_column.get(column, known)[name][k][one].mean() for one in among])
-                    columns.setdefault(column, []).append((scores, chosen[i]))
+                scores = _of_networks(known, name, k, among)
+                by_size = {size: _of_networks(truth, name, k, among) for size, truth in of_size.items()}
+                for column, chosen in (found.get((name, "ratios", 0, m), {}) | found[name, "scores", k, m]).items():
+                    own = by_size[OWN_SIZE] if column == "own" else scores
+                    columns.setdefault(column, []).append((own, chosen[i]))
+                for size, own in by_size.items():
+                    columns.setdefault(f"{size} wide", []).append((scores, (int(own.argmax()), 0, 0)))
             for column, cases in columns.items():
                 case = f"{half}, {m} labels, {comparison}, {column}"
                 rows += [row(case, metric, value, unit) for metric, value, unit in _quality(cases)]
     return rows
+
+
+def _of_networks(truth, name, k, among):
+    """Mean scores of trained networks, over sizes and splits."""
+    return np.array([truth[name][k][one].mean() for one in among])
 
 
 def _quality(cases):

@@ -174,10 +174,12 @@ def test_truth_and_decision_run_on_two_small_pairs(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(decision_truth, "trained_codes", None)
     assert decision_truth.run(store=tmp_path, **small) == rows
     monkeypatch.delenv(decision_pairs.FOLDER, raising=False)
-    rows = decision.run(names, ks=(4,), labels=(100,), pilots=(), truth=tmp_path / "decision_truth.json")
+    rows = decision.run(names, ks=(4,), labels=(100,), pilot=None, truth=tmp_path / "decision_truth.json")
     printed = capsys.readouterr().out
     assert "left out, since PHASEJAX_PAIRS" in printed
     values = {(entry["case"], entry["metric"]): entry["value"] for entry in rows}
     for half in ("choose", "report"):
-        for column in ("always CA", "spectral", "moments", "linear", "lifted", "combined"):
+        for column in ("always CA", "spectral", "moments", "linear", "lifted", "combined", "64 wide"):
             assert values[f"{half}, 100 labels, CA, CP both, {column}", "cases"] == 1
+        # Networks of the only size that there is choose as the truth does.
+        assert values[f"{half}, 100 labels, CA, CP both, 64 wide", "regret"] == 0
