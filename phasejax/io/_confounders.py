@@ -15,11 +15,12 @@ from phasejax._core.residuals import basis_of
 from phasejax.io._confounder_coding import ConfounderCoding, class_codes, confounder_words
 from phasejax.io._frames import all_differ
 from phasejax.io._labels import class_name
-from phasejax.io._matched_labels import renumbered, without_identifier_column
+from phasejax.io._matched_labels import without_identifier_column
 from phasejax.io._matching import MatchedRows
 from phasejax.io._named import NamedRows, as_named
 from phasejax.io._plain_values import column_values
 from phasejax.io._row_identifiers import check_position, joined_to_rows
+from phasejax.io._row_order import taken_rows
 from phasejax.io._table import Table
 from phasejax.io._text_header import is_id_name
 
@@ -117,7 +118,10 @@ def confounders_of_rows(given: Sequence[NamedRows], matched: MatchedRows, *, by_
         if gone.all():
             raise ValueError(f"confounders: expected some rows with all of them, got {len(gone)} without")
         notes.append(f"rows without a confounder left out: {np.sum(~gone)} of {len(gone)} rows have all")
-        matched = _taken(matched, np.flatnonzero(~gone))
+        if isinstance(matched.x, Table) or isinstance(matched.y, Table):
+            raise ValueError("confounders: expected a value in every row of views that do not fit in memory, got rows "
+                             "without")
+        matched = taken_rows(matched, np.flatnonzero(~gone))
         columns = {name: values[~gone] for name, values in columns.items()}
     readings = (*matched.readings, *(note for rows in given for note in rows.notes))
     return replace(matched, readings=readings, notes=(*matched.notes, *dict.fromkeys(notes))), columns
@@ -204,21 +208,3 @@ def _joined(rows, matched, by_position, notes):
 def _missing(values):
     return np.char.str_len(np.char.strip(values)) == 0 if values.dtype.kind in "US" else \
         np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
-
-
-def _taken(matched, kept):
-    """Some of the matched rows, in order."""
-    if isinstance(matched.x, Table) or isinstance(matched.y, Table):
-        raise ValueError("confounders: expected a value in every row of views that do not fit in memory, got rows "
-                         "without")
-    labels, which = matched.labels, matched.labelled
-    if labels is not None and labels.ndim:
-        place = np.full(len(matched.x), -1)
-        place[kept] = np.arange(len(kept))
-        which = np.arange(len(place)) if which is None else which
-        if len(which) == len(labels):  # others are refused where labels are encoded
-            which, labels = renumbered(which, labels, place)
-    groups = None if matched.groups is None else np.unique(matched.groups[kept], return_inverse=True)[1].reshape(-1)
-    return replace(matched, x=matched.x[kept], y=matched.y[kept], labels=labels, labelled=which, groups=groups,
-                   ids=None if matched.ids is None else matched.ids[kept],
-                   rows=kept if matched.rows is None else matched.rows[kept])
