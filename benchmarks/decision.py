@@ -41,6 +41,7 @@ from benchmarks.report import Row, row
 from phasejax import __version__, diagnose
 from phasejax._core.progress import ProgressCallback
 from phasejax._core.resumable import compute_parts
+from phasejax.diagnosis._diagnose import PILOT_SEEDS
 
 COMPARISONS = {"CA, CP x->y, CP y->x": ("CA", "CP x->y", "CP y->x"), "CA, CP both": ("CA", "CP both"),
                "CA of x, CP x->y": ("CA of x", "CP x->y"), "CA of y, CP y->x": ("CA of y", "CP y->x")}
@@ -83,7 +84,7 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
             return _regimes(name, ks, m)
         return work[what](_labelled(decision_pairs.load(name), m), k, m)
 
-    parts = compute_parts(points, measure, settings=json.dumps([__version__, pilot, list(ks)]), store=store,
+    parts = compute_parts(points, measure, settings=json.dumps([__version__, pilot, PILOT_SEEDS, list(ks)]), store=store,
                           progress=progress, precision=None, workers=1, task=f"decision, pilot {pilot}")
     found = dict(zip(points, parts, strict=True))
     of_size = {size: trained for size in SIZES if (trained := read_truth(truth, size))}
@@ -130,7 +131,7 @@ def _by_scores(given: _Labelled, k: int, pilot: str | None) -> dict[str, np.ndar
     def train(fold) -> Any:
         from phasejax.deep import pilot_embeddings
 
-        return pilot_embeddings(given.x, given.y, fold, k)
+        return pilot_embeddings(given.x, given.y, fold, k, seeds=PILOT_SEEDS)
 
     if pilot == "own":
         scores = scored(lambda fold: own_networks(given.x, given.y, fold, k))

@@ -42,7 +42,7 @@ from phasejax.io._row_order import ordered_by_values
 METHODS = ("content", "moments", "spectral")
 _CONFIDENCE = 0.9
 # Trainings of each network of a pilot, whose mean scatters less than one; their spread is in the errors.
-_SEEDS = 2
+PILOT_SEEDS = 2
 Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]] | HeadsPilot | OwnPilot
 
 
@@ -280,6 +280,6 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
         from phasejax.deep import pilot_embeddings
 
         encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
-        embeddings = partial(pilot_embeddings, encoder=encoder, seeds=_SEEDS)
+        embeddings = partial(pilot_embeddings, encoder=encoder, seeds=PILOT_SEEDS)
     return lambda fold: embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2], seed=seed,
                                    progress=tell)

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import phasejax
+import phasejax.deep
 from benchmarks import decision, decision_networks, decision_own, decision_pairs, decision_probes, decision_truth
 
 
@@ -183,3 +185,21 @@ def test_truth_and_decision_run_on_two_small_pairs(tmp_path, monkeypatch, capsys
             assert values[f"{half}, 100 labels, CA, CP both, {column}", "cases"] == 1
         # Networks of the only size that there is choose as the truth does.
         assert values[f"{half}, 100 labels, CA, CP both, 64 wide", "regret"] == 0
+
+
+def test_the_benchmark_trains_the_pilot_that_a_diagnosis_trains(monkeypatch):
+    """The same options, but for what does not change a training."""
+    asked = []
+
+    def trained(x, y, fold, k, **options):
+        asked.append({name: value for name, value in options.items() if name != "progress"})
+        raise FloatingPointError
+
+    monkeypatch.setattr(phasejax.deep, "pilot_embeddings", trained)
+    pair = decision_pairs.load("wine, first and last")
+    with pytest.raises(FloatingPointError):
+        decision._by_scores(decision._labelled(pair, 300), 4, "default")
+    with pytest.raises(FloatingPointError):
+        phasejax.diagnose(pair.x, pair.y, pair.labels, k=4, pilot=True, fit=False)
+    of_benchmark, of_diagnosis = asked
+    assert of_diagnosis == {"encoder": "auto", "groups": None, "seed": 0} | of_benchmark
