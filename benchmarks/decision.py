@@ -84,8 +84,9 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
             return _regimes(name, ks, m)
         return work[what](_labelled(decision_pairs.load(name), m), k, m)
 
-    parts = compute_parts(points, measure, settings=json.dumps([__version__, pilot, PILOT_SEEDS, list(ks)]), store=store,
-                          progress=progress, precision=None, workers=1, task=f"decision, pilot {pilot}")
+    settings = json.dumps([__version__, pilot, PILOT_SEEDS, list(ks)])
+    parts = compute_parts(points, measure, settings=settings, store=store, progress=progress, precision=None,
+                          workers=1, task=f"decision, pilot {pilot}")
     found = dict(zip(points, parts, strict=True))
     of_size = {size: trained for size in SIZES if (trained := read_truth(truth, size))}
     rows = _compared(found, of_size, known, names, ks, labels)
