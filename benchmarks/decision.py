@@ -82,7 +82,7 @@ def run(names: Sequence[str] | None = None, ks: Sequence[int] = KS, labels: Sequ
     def measure(name, what, k, m) -> Mapping[str, Any]:
         if what == "regime":
             return _regimes(name, ks, m)
-        return work[what](_labelled(decision_pairs.load(name), m), k, m)
+        return work[what](with_labels(decision_pairs.load(name), m), k, m)
 
     settings = json.dumps([__version__, pilot, PILOT_SEEDS, list(ks)])
     parts = compute_parts(points, measure, settings=settings, store=store, progress=progress, precision=None,
@@ -108,7 +108,7 @@ class _Labelled:
                         if pair.kind == "class" else self.labels[:, None] / self.labels.std())
 
 
-def _labelled(pair: decision_pairs.Pair, m: int, seed: int = 0) -> _Labelled:
+def with_labels(pair: decision_pairs.Pair, m: int, seed: int = 0) -> _Labelled:
     """Labels of m rows, each class as frequent as in all, less those of classes of which a single row would be left."""
     from sklearn.model_selection import train_test_split
 
@@ -296,7 +296,7 @@ def _regimes(name, ks, m) -> dict[str, Any]:
 
     sample = decision_pairs.load(name)
     population = decision_pairs.SOURCES[name].population
-    given, ks = _labelled(sample, m), [k for k in ks if k <= _width(name)]
+    given, ks = with_labels(sample, m), [k for k in ks if k <= _width(name)]
     curve: Any = label_content(given.x, given.y, given.columns, given.rows, ks=tuple(ks), seed=0)
     said = [curve.regime(k) for k in ks]
     return {"true": true_content(sample, cast(Callable, population)(200_000), ks),

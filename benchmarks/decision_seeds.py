@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks import decision_pairs
-from benchmarks.decision import COMPARISONS
+from benchmarks.decision import COMPARISONS, with_labels
 from benchmarks.report import Row, row
 from phasejax import __version__, diagnose
 from phasejax._core.progress import ProgressCallback
@@ -59,9 +59,7 @@ def run(names: Sequence[str] | None = None, seeds: int = 8, kinds: Sequence[Lite
 
 def _said(name: str, kind: str, seed: int, k: int, m: int) -> Mapping[str, Any]:
     """Choices, regime, words and scores of one diagnosis."""
-    from benchmarks.decision import _labelled
-
-    given = _labelled(decision_pairs.load(name), m)
+    given = with_labels(decision_pairs.load(name), m)
     x, y, labelled, labels = given.x, given.y, given.rows, given.labels
     if kind == "a row less" and seed:
         unlabelled = np.setdiff1d(np.arange(len(x)), labelled)

@@ -123,7 +123,7 @@ def test_a_class_of_which_one_label_is_left_is_left_out():
     labels = np.repeat([0, 1, 2], [100, 95, 5])
     pair = decision_pairs.Pair(*rng.standard_normal((2, 200, 3)), labels, "class")
     for m, classes in ((200, 3), (40, 2)):
-        given = decision._labelled(pair, m)
+        given = decision.with_labels(pair, m)
         assert given.columns.shape == (len(given.rows), classes)
         assert given.columns.sum(0).min() > 1
         np.testing.assert_array_equal(given.columns.argmax(1), labels[given.rows])
@@ -198,7 +198,7 @@ def test_the_benchmark_trains_the_pilot_that_a_diagnosis_trains(monkeypatch):
     monkeypatch.setattr(phasejax.deep, "pilot_embeddings", trained)
     pair = decision_pairs.load("wine, first and last")
     with pytest.raises(FloatingPointError):
-        decision._by_scores(decision._labelled(pair, 300), 4, "default")
+        decision._by_scores(decision.with_labels(pair, 300), 4, "default")
     with pytest.raises(FloatingPointError):
         phasejax.diagnose(pair.x, pair.y, pair.labels, k=4, pilot=True, fit=False)
     of_benchmark, of_diagnosis = asked
