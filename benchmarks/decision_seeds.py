@@ -5,9 +5,10 @@ not depend on how rows are sorted. To draw anew one row is left out, another one
 are such rows: what then changes is chance. With a pilot all rows are diagnosed with other seeds, from which networks
 start.
 
-Shown are shares of the pairs of which all diagnoses say the same: the best of each comparison, whether it is decided
-and sure, the regime at n, every word of the summary with the numbers left out; and the share of scores that lie within
-the interval of the first diagnosis.
+Shown are shares of the pairs of which all diagnoses say the same: the best of every comparison, whether it is decided
+and sure, the regime at n, every word of the summary with the numbers left out. Of all choices, one for each comparison
+and diagnosis, it is shown how many are that of the first diagnosis, and how many are decided for another one though the
+first is decided too; and of scores, how many lie within the first one's interval.
 """
 
 import json
@@ -90,7 +91,15 @@ def _agreement(kind, names, said) -> list[Row]:
         for name, unchanged in zip(names, same, strict=True):
             if not unchanged:
                 print(f"{what}, {title}: {name} differs", flush=True)
-    scores = np.array([[one["scores"] for one in found] for found in said.values()])  # pairs, seeds, names, three
+    best, decided = (np.array([[one[field] for one in found] for found in said.values()])
+                     for field in ("names", "decided"))  # pairs, diagnoses, comparisons
+    same = best[:, 1:] == best[:, :1]
+    scores = np.array([[one["scores"] for one in found] for found in said.values()])  # pairs, diagnoses, names, three
     within = (scores[:, 1:, :, 0] >= scores[:, :1, :, 1]) & (scores[:, 1:, :, 0] <= scores[:, :1, :, 2])
-    return [*rows, row(f"{what}, scores", "within_first_interval", within.mean(), "share"),
+    return [*rows, row(f"{what}, best", "same_of_choices", same.mean(), "share"),
+            row(f"{what}, best and decided", "same_of_choices",
+                (same & (decided[:, 1:] == decided[:, :1])).mean(), "share"),
+            row(f"{what}, decided for another one", "share_of_choices",
+                (~same & decided[:, 1:] & decided[:, :1]).mean(), "share"),
+            row(f"{what}, scores", "within_first_interval", within.mean(), "share"),
             row(f"{what}, pairs", "pairs", len(said), "1")]

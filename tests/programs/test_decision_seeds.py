@@ -13,20 +13,21 @@ def said(names="CA", decided=True, sure=False, regime="Both", words="w", value=0
 
 
 @pytest.mark.parametrize(("changed", "shares"), [
-    ({}, [1, 1, 1, 1, 1, 1]),
-    ({"names": "CP both"}, [0.5, 0.5, 0.5, 1, 1, 1]),
-    ({"decided": False}, [1, 0.5, 0.5, 1, 1, 1]),
-    ({"sure": True}, [1, 1, 0.5, 1, 1, 1]),
-    ({"regime": "None"}, [1, 1, 1, 0.5, 1, 1]),
-    ({"words": "other"}, [1, 1, 1, 1, 0.5, 1]),
-    ({"value": 0.59}, [1, 1, 1, 1, 1, 1]),
-    ({"value": 0.39}, [1, 1, 1, 1, 1, 0.75]),
+    ({}, [1, 1, 1, 1, 1, 1, 1, 0, 1]),
+    ({"names": "CP both"}, [0.5, 0.5, 0.5, 1, 1, 0.75, 0.75, 0.25, 1]),
+    ({"names": "CP both", "decided": False}, [0.5, 0.5, 0.5, 1, 1, 0.75, 0.75, 0, 1]),
+    ({"decided": False}, [1, 0.5, 0.5, 1, 1, 1, 0.75, 0, 1]),
+    ({"sure": True}, [1, 1, 0.5, 1, 1, 1, 1, 0, 1]),
+    ({"regime": "None"}, [1, 1, 1, 0.5, 1, 1, 1, 0, 1]),
+    ({"words": "other"}, [1, 1, 1, 1, 0.5, 1, 1, 0, 1]),
+    ({"value": 0.59}, [1, 1, 1, 1, 1, 1, 1, 0, 1]),
+    ({"value": 0.39}, [1, 1, 1, 1, 1, 1, 1, 0, 0.75]),
 ])
 def test_a_pair_of_which_one_diagnosis_differs_does_not_say_the_same(changed, shares, capsys):
     found = {"one": [said(), said(), said()], "two": [said(), said(), said(**changed)]}
     rows = decision_seeds._agreement("pilot", list(found), found)
     assert [entry["value"] for entry in rows] == [*shares, 2]
-    assert ("two differs" in capsys.readouterr().out) == (0.5 in shares)
+    assert ("two differs" in capsys.readouterr().out) == (0.5 in shares[:5])
 
 
 @pytest.mark.slow
