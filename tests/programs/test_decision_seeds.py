@@ -30,6 +30,14 @@ def test_a_pair_of_which_one_diagnosis_differs_does_not_say_the_same(changed, sh
     assert ("two differs" in capsys.readouterr().out) == (0.5 in shares[:5])
 
 
+def test_a_first_diagnosis_that_decides_nothing_is_not_contradicted():
+    found = {"one": [said(decided=False), said(names="CP both")]}
+    values = {(entry["case"], entry["metric"]): entry["value"] for entry in
+              decision_seeds._agreement("pilot", list(found), found)}
+    assert values["with a pilot, other seeds, decided for another one", "share_of_choices"] == 0
+    assert values["with a pilot, other seeds, best", "same_of_choices"] == 0
+
+
 @pytest.mark.slow
 def test_diagnoses_that_lack_a_row_each_are_others():
     found = [decision_seeds._said("wine, even and odd", "a row less", seed, 3, 100) for seed in (0, 1)]
