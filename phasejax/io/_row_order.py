@@ -80,7 +80,8 @@ def ordered_by_values(matched: MatchedRows, beside: Mapping[str, np.ndarray], mo
     """
     x, y, labels = matched.x, matched.y, matched.labels
     if (isinstance(x, Table) or isinstance(y, Table) or x.ndim != 2 or y.ndim != 2 or len(x) != len(y)
-            or x.size + y.size > most or not (_sortable(x) and _sortable(y))):
+            or x.size + y.size > most
+            or not (_finite(x) and _finite(y) and (labels is None or _finite(labels, "iubfUS")))):
         return matched, dict(beside)
     which = np.arange(len(x)) if matched.labelled is None else matched.labelled
     of_labels = [] if labels is None or labels.ndim not in (1, 2) or len(labels) != len(which) else [
@@ -90,8 +91,8 @@ def ordered_by_values(matched: MatchedRows, beside: Mapping[str, np.ndarray], mo
     return taken_rows(matched, kept), {name: values[kept] for name, values in beside.items()}
 
 
-def _sortable(view):
-    return view.dtype.kind in "iub" or (view.dtype.kind == "f" and bool(np.isfinite(view).all()))
+def _finite(values, kinds="iubf"):
+    return values.dtype.kind in kinds and (values.dtype.kind != "f" or bool(np.isfinite(values).all()))
 
 
 def _codes(column, which, n):

@@ -97,6 +97,22 @@ def test_what_will_be_refused_is_left_where_it_is(x):
     assert ordered_by_values(given, {}, 1e9)[0] is given
 
 
+@pytest.mark.parametrize("label", [np.inf, np.nan, "a", None])
+def test_labels_that_will_be_refused_keep_their_rows(label):
+    """So that the row that is named is the user's."""
+    labels = np.array([1.0, 0.0, label], None if isinstance(label, float) else object)
+    given = MatchedRows(x=np.array([[2.0], [1.0], [0.0]]), y=np.array([[2.0], [1.0], [0.0]]), labels=labels)
+    assert ordered_by_values(given, {}, 1e9)[0] is given
+
+
+def test_the_row_of_a_label_that_is_refused_is_the_users():
+    rng = np.random.default_rng(0)
+    labels = rng.standard_normal(60)
+    labels[[41, 50]] = np.inf
+    with pytest.raises(ValueError, match=r"2 that are NaN or infinite, the first in row 41$"):
+        diagnose(rng.standard_normal((60, 3)), rng.standard_normal((60, 3)), labels)
+
+
 def test_more_numbers_than_allowed_are_left_where_they_are():
     given = matched_rows()
     assert ordered_by_values(given, {}, 47)[0] is given
