@@ -115,8 +115,8 @@ def test_the_row_of_a_label_that_is_refused_is_the_users():
 
 def test_more_numbers_than_allowed_are_left_where_they_are():
     given = matched_rows()
-    assert ordered_by_values(given, {}, 47)[0] is given
-    assert ordered_by_values(given, {}, 48)[0] is not given
+    assert ordered_by_values(given, {}, 47.0)[0] is given
+    assert ordered_by_values(given, {}, 48.0)[0] is not given
 
 
 def test_rows_are_taken_with_labels_in_their_order():
