@@ -387,11 +387,12 @@ def test_the_default_baseline_is_one_by_content(content, content_now):
 
 @pytest.mark.parametrize(("changed", "names"), [
     ({"nuisance_y": 4.0}, {"variance of y"}),
+    pytest.param({"gamma": 1.0}, {"score of CA", "score of y"}, marks=pytest.mark.slow),
     pytest.param({"gamma": 1.5}, {"score of CA", "score of CP both", "score of y"}, marks=pytest.mark.slow),
     pytest.param({"nu": 0.7}, {"squared canonical correlations", "canonical correlation 3"}, marks=pytest.mark.slow),
 ])
 def test_a_change_of_the_data_is_found_by_content(content, changed, names):
-    """Nuisance of twice the variance, signals with three times the noise, nuisance that is more correlated."""
+    """Nuisance of twice the variance, signals with two and three times the noise, nuisance that is more correlated."""
     drift = detect_drift(content, diagnose_again(content, *with_classes(2, **changed)))
     assert drift.moved
     assert names <= {change.name for change in drift.changes if change.beyond}
