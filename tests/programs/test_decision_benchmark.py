@@ -203,3 +203,18 @@ def test_the_benchmark_trains_the_pilot_that_a_diagnosis_trains(monkeypatch):
         phasejax.diagnose(pair.x, pair.y, pair.labels, k=4, pilot=True, fit=False)
     of_benchmark, of_diagnosis = asked
     assert of_diagnosis == {"encoder": "auto", "groups": None, "seed": 0} | of_benchmark
+
+
+def test_own_networks_are_judged_by_trainings_of_their_size_and_all_else_by_the_mean():
+    """Of two objectives, the mean over sizes prefers the first and networks of the own size the second."""
+    name, every = "wine, first and last", {one for among in decision.COMPARISONS.values() for one in among}
+
+    def truth(better):
+        return {name: {4: {one: np.array([0.9 if one.startswith(better) else 0.5]) for one in every}}}
+
+    chosen = {column: np.array([(0, 1, 0)] * len(decision.COMPARISONS)) for column in ("own", "combined")}
+    of_size = {decision.OWN_SIZE: truth("CP"), "256": truth("CA")}
+    rows = decision._compared({(name, "scores", 4, 300): chosen}, of_size, truth("CA"), [name], (4,), (300,))
+    regret = {entry["case"].rsplit(", ", 1)[1]: entry["value"] for entry in rows
+              if "CA, CP both" in entry["case"] and entry["metric"] == "regret"}
+    assert regret == pytest.approx({"own": 0.4, "combined": 0, f"{decision.OWN_SIZE} wide": 0.4, "256 wide": 0})
