@@ -73,13 +73,13 @@ class PilotRows:
 
     Args:
         start: key of the first parameters.
-        decay: share of every parameter that the first step takes away.
+        decay: by objective the share of every parameter that the first step takes away.
         x, y: standardised training rows, shapes (rows, *shape).
         batches: numbers of the rows in each minibatch, shape (steps, batch).
     """
 
     start: Array
-    decay: Float[HostOrDevice, "*cells"]
+    decay: Mapping[str, Float[HostOrDevice, "*cells"]]
     x: Float[HostOrDevice, "*rows_x"]
     y: Float[HostOrDevice, "*rows_y"]
     batches: Int[HostOrDevice, "*cells steps batch"]
@@ -92,7 +92,7 @@ class PilotState:
     Args:
         params: parameters of the networks, by objective and role.
         others: what else networks keep: running means, states of random numbers.
-        optimiser: state of Adam.
+        optimiser: state of Adam, by objective.
         finite: for each objective whether all losses so far were finite.
     """
 
@@ -252,8 +252,10 @@ class PilotProgram:
         networks = _build(self.pilot, rows.start)
         networks.train()
         _, params, others = nnx.split(networks, nnx.Param, ...)
-        return PilotState(params=params, others=others, optimiser=self._adam(rows.decay).init(params),
-                          finite={objective: jnp.array(True) for objective in self.pilot.objectives})
+        return PilotState(params=params, others=others,
+                          optimiser={name: self._adam(rows.decay[name]).init(params[name])
+                                     for name in self.pilot.objectives},
+                          finite={name: jnp.array(True) for name in self.pilot.objectives})
 
     def train(self, state: PilotState, rows: PilotRows, first: Int[Array, ""], last: Int[Array, ""]) -> PilotState:
         """The state after the minibatches from `first` to the one before `last`."""
@@ -267,10 +269,13 @@ class PilotProgram:
                 return sum(values.values()), (values, nnx.split(networks, nnx.Param, ...)[2])
 
             gradient, (values, others) = jax.grad(total, has_aux=True)(state.params)
-            updates, optimiser = self._adam(rows.decay).update(gradient, state.optimiser, state.params)
-            finite = {objective: state.finite[objective] & jnp.isfinite(value) for objective, value in values.items()}
-            return PilotState(params=optax.apply_updates(state.params, updates), others=others, optimiser=optimiser,
-                              finite=finite)
+            params, optimiser = state.params, {}
+            for name in self.pilot.objectives:
+                updates, optimiser[name] = self._adam(rows.decay[name]).update(
+                    gradient[name], state.optimiser[name], state.params[name])
+                params = params | {name: optax.apply_updates(state.params[name], updates)}
+            finite = {name: state.finite[name] & jnp.isfinite(value) for name, value in values.items()}
+            return PilotState(params=params, others=others, optimiser=optimiser, finite=finite)
 
         return jax.lax.fori_loop(first, last, step, state)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from phasejax._core.devices import device_memory
 from phasejax.deep import MLP, PilotEncoder, losses, pilot_embeddings
-from phasejax.deep._pilot import _cells
+from phasejax.deep._pilot_cells import _at_once, cells_of
 from phasejax.deep._pilot_rows import batches_of, standardisation, standardised, thinned, without_validation
 from phasejax.deep._pilot_training import alignment_loss, convolutions, held_out_alignment_loss
 from phasejax.io._reduction import PrincipalComponents
@@ -180,6 +181,16 @@ class Scaled(nnx.Module):
         return 1e30 * self.layer(rows)
 
 
+class Bounded(nnx.Module):
+    """No finite outputs of weights whose squares sum to more than 3, where they begin with 1.5."""
+
+    def __init__(self, rngs, k):
+        self.layer = nnx.Linear(3, k, kernel_init=nnx.initializers.constant(0.5), rngs=rngs)
+
+    def __call__(self, rows):
+        return self.layer(rows) / (jnp.sum(self.layer.kernel[...] ** 2) < 3)
+
+
 def of_three(rngs, k):
     return MLP((3, 4, k), rngs=rngs)
 
@@ -205,6 +216,15 @@ def test_a_training_that_diverges_is_reported_and_the_others_stand():
     assert np.isnan(outputs["CP x->y"].x).all()
     assert not outputs["CP y->x"].diverged.any()
     assert np.isfinite(outputs["CP y->x"].y).all()
+
+
+def test_a_decay_with_which_an_objective_diverges_is_not_chosen():
+    """Sixty steps take weights beyond the bound, unless nine tenths of them decay in the first ones."""
+    alone, both = (few(encoder=(Bounded, of_three), objectives=("CP x->y",), steps=60, learning_rate=0.5,
+                       weight_decays=decays)["CP x->y"] for decays in ((0.0, 0.0), (0.0, 0.9)))
+    assert alone.diverged.tolist() == [True, True]
+    assert both.diverged.tolist() == [False, False]
+    assert np.isfinite(both.x).all()
 
 
 @pytest.mark.slow
@@ -325,9 +345,46 @@ def test_repeated_trainings_are_other_ones_beside_the_first():
         assert one.x.shape == (2, 2, 200, 2)
         np.testing.assert_array_equal(one.x[0], single[name].x)
         assert unlike(one.x[1], one.x[0])
-    first, second = (_cells(number, 0, FOLD[:200], None, 5, 8, choose=True)[0] for number in (0, 1))
+    first, second = (cells_of(number, 0, FOLD[:200], None, 5, 8, choose=True)[0] for number in (0, 1))
     for part in ("aside", "batches"):
         assert not np.array_equal(getattr(first, part), getattr(second, part))
+
+
+def test_trainings_with_other_seeds_have_the_decays_that_the_first_one_chose():
+    """Each objective in each fold its own. Tried twice, a decay gives the outputs of one training. The first fold
+    leaves 200 rows, the second 560, which need less decay to align. Progress counts the steps of all that is trained,
+    in 2 folds twice for the first seed and once for the second.
+    """
+    rng, told = np.random.default_rng(2), []
+    shared = rng.standard_normal((600, 2))
+    x, y = (np.column_stack([2 * shared + rng.standard_normal((600, 2)), rng.standard_normal((600, 38))])
+            for _ in range(2))
+    fold = np.digitize(np.arange(600), (400, 440))
+    few = partial(pilot_embeddings, x, y, np.where(fold == 2, -1, fold), 6, hidden=(32,), steps=100, seeds=2,
+                  objectives=("CA", "CP x->y"))
+    alone = [few(weight_decays=(decay, decay)) for decay in (0.0006, 0.12)]
+    chosen = few(weight_decays=(0.0006, 0.12), progress=lambda *what: told.append(what))
+    assert told[-1] == ("pilot, steps of all folds", 600, 600)
+    for name, of_folds in {"CA": (1, 0), "CP x->y": (1, 1)}.items():
+        for f, place in enumerate(of_folds):
+            assert unlike(alone[0][name].x[:, f], alone[1][name].x[:, f])
+            np.testing.assert_array_equal(chosen[name].x[:, f], alone[place][name].x[:, f])
+
+
+def test_cells_trained_as_batches_are_those_trained_one_by_one(monkeypatch):
+    """As on accelerators, here 4 at once of the 4 that choose a decay and of the 2 that do not: single precision."""
+    few = partial(brief, *(view[:200] for view in alignable(0)[:2]), FOLD[:200], 2, seeds=2, objectives=("CP x->y",),
+                  weight_decays=(0.0006, 0.12))
+    single = few()["CP x->y"]
+    monkeypatch.setattr("phasejax.deep._pilot_cells._at_once", lambda platform, size: 4)
+    np.testing.assert_allclose(few()["CP x->y"].x, single.x, atol=1e-4 * np.abs(single.x).max())
+    assert not single.diverged.any()
+
+
+def test_a_batch_of_cells_fits_in_memory():
+    assert _at_once("cpu", 10) == 1
+    assert _at_once("gpu", device_memory() // 40) == 10
+    assert _at_once("gpu", device_memory()) == 1
 
 
 def test_a_decay_is_chosen_for_alignment_by_what_holds_for_other_rows():
