@@ -42,8 +42,9 @@ from phasejax.io._row_order import ordered_by_values
 METHODS = ("content", "moments", "spectral")
 _CONFIDENCE = 0.9
 # Trainings of each network of a pilot, whose mean scatters less than one; their spread is in the errors. Networks of
-# dense layers take a second each; convolutions, and whatever users bring, may take minutes.
-PILOT_SEEDS, PILOT_SEEDS_OF_OTHERS = 8, 2
+# dense layers take a second each; convolutions, whatever users bring, and reading out more numbers than these (rows
+# times width of an embedding), may take minutes.
+PILOT_SEEDS, PILOT_SEEDS_OF_OTHERS, _MOST_OUTPUTS = 8, 2, 200_000
 Pilot = bool | str | tuple[Callable[..., Any], Callable[..., Any]] | HeadsPilot | OwnPilot
 
 
@@ -128,11 +129,11 @@ def diagnose(x: Any, y: Any, labels: Any, *, method: str = "content", k: int | N
             matched as groups are. Text, booleans and whole numbers that occur often are classes, other numbers count
             linearly. What the views share through them is not counted, nor what the labels have in common with them.
         pilot: True trains small networks with k outputs on parts of the rows, eight times each, tens of seconds
-            (where a view is images twice, minutes), and counts their scores most; "mlp" or "convolutional" (for images)
-            says which, or two functions of (rngs, k) that return Flax modules, for x and for y, trained twice. A
-            `phasejax.deep.HeadsPilot` trains the very heads that `train_heads` will train, and their scores alone
-            count; "heads" is one with the defaults of `train_heads`. A `phasejax.deep.OwnPilot` does so with any
-            training of your own.
+            (twice, minutes, where a view is images, or rows times k are above 200,000), and counts their scores most;
+            "mlp" or "convolutional" (for images) says which, or two functions of (rngs, k) that return Flax modules,
+            for x and for y, trained twice. A `phasejax.deep.HeadsPilot` trains the very heads that `train_heads` will
+            train, and their scores alone count; "heads" is one with the defaults of `train_heads`. A
+            `phasejax.deep.OwnPilot` does so with any training of your own.
         pca: principal components of each view that everything rests on, fitted without the labels; scores, by closed
             forms and by a pilot, to those of the training rows of each fold.
         fit: whether "content" matches the moments of a spiked model too, the slower part.
@@ -283,6 +284,7 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
 
         encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
         dense = encoder == "mlp" or (encoder == "auto" and shapes == (None, None))
-        embeddings = partial(pilot_embeddings, encoder=encoder, seeds=PILOT_SEEDS if dense else PILOT_SEEDS_OF_OTHERS)
+        brief = dense and len(rows[0]) * cast(int, k) <= _MOST_OUTPUTS
+        embeddings = partial(pilot_embeddings, encoder=encoder, seeds=PILOT_SEEDS if brief else PILOT_SEEDS_OF_OTHERS)
     return lambda fold: embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2], seed=seed,
                                    progress=tell)

@@ -182,7 +182,7 @@ def test_bad_options_are_refused_in_one_line(options, message):
     (True, (-1,), 8), ("mlp", (2, -1), 8), (True, (2, -1), 2), ("convolutional", (2, -1), 2),
     ((lambda rngs, k: None, lambda rngs, k: None), (-1,), 2)])
 def test_networks_that_may_take_long_are_trained_less_often(monkeypatch, pilot, shape, seeds):
-    """Dense layers eight times; images that may need convolutions, and modules of one's own, twice."""
+    """Dense layers eight times; images that may need convolutions, modules of one's own, and many outputs, twice."""
     asked = []
 
     def trained(*views, **options):
@@ -192,7 +192,10 @@ def test_networks_that_may_take_long_are_trained_less_often(monkeypatch, pilot, 
     monkeypatch.setattr(phasejax.deep, "pilot_embeddings", trained)
     with pytest.raises(FloatingPointError):
         diagnose(X.reshape(len(X), *shape), Y, S, k=2, pilot=pilot, fit=False)
-    assert asked == [seeds]
+    monkeypatch.setattr("phasejax.diagnosis._diagnose._MOST_OUTPUTS", 119)
+    with pytest.raises(FloatingPointError):
+        diagnose(X.reshape(len(X), *shape), Y, S, k=2, pilot=pilot, fit=False)
+    assert asked == [seeds, 2]
 
 
 @pytest.mark.slow
