@@ -264,6 +264,23 @@ def _image_shape(view: Any) -> tuple[int, ...] | None:
     return None if len(shape) not in (3, 4) else (*shape[1:], 1)[:3]
 
 
+def _trainings(encoder: Any, images: bool, outputs: int) -> int:
+    """How often each network of a pilot is trained.
+
+    Args:
+        encoder: as for `pilot_embeddings`.
+        images: whether a view has images.
+        outputs: numbers that an encoder makes of all rows.
+
+    >>> [_trainings(encoder, False, 200_000) for encoder in ("auto", "mlp", "convolutional", (None, None))]
+    [8, 8, 2, 2]
+    >>> _trainings("auto", True, 100), _trainings("mlp", True, 100), _trainings("mlp", False, 200_001)
+    (2, 8, 2)
+    """
+    dense = encoder == "mlp" or (encoder == "auto" and not images)
+    return PILOT_SEEDS if dense and outputs <= _MOST_OUTPUTS else PILOT_SEEDS_OF_OTHERS
+
+
 def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] | None, ...], data: PairedRows,
               k: int | None, seed: int, tell: ProgressCallback) -> Callable[..., Any] | None:
     """What trains small networks on the rows outside each fold; None where no pilot was asked for."""
@@ -283,8 +300,7 @@ def _pilot_of(pilot: Pilot, matched: MatchedRows, shapes: tuple[tuple[int, ...] 
         from phasejax.deep import pilot_embeddings
 
         encoder: Any = "auto" if pilot is True else pilot if isinstance(pilot, str) else tuple(cast(Any, pilot))
-        dense = encoder == "mlp" or (encoder == "auto" and shapes == (None, None))
-        brief = dense and len(rows[0]) * cast(int, k) <= _MOST_OUTPUTS
-        embeddings = partial(pilot_embeddings, encoder=encoder, seeds=PILOT_SEEDS if brief else PILOT_SEEDS_OF_OTHERS)
+        seeds = _trainings(encoder, any(shapes), len(rows[0]) * cast(int, k))
+        embeddings = partial(pilot_embeddings, encoder=encoder, seeds=seeds)
     return lambda fold: embeddings(rows[0], rows[1], fold, cast(int, k), groups=data.scored_labels[2], seed=seed,
                                    progress=tell)

@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pytest
 
-import phasejax.deep
 from phasejax import Regime, diagnose
 from phasejax.datasets import load_digit_halves
 from phasejax.diagnosis import Diagnosis, choose_estimator
@@ -176,26 +175,6 @@ def test_bad_options_are_refused_in_one_line(options, message):
     with pytest.raises(ValueError, match=f"^{message}") as caught:
         diagnose(X, Y, labels, **options)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("pilot", "shape", "seeds"), [
-    (True, (-1,), 8), ("mlp", (2, -1), 8), (True, (2, -1), 2), ("convolutional", (2, -1), 2),
-    ((lambda rngs, k: None, lambda rngs, k: None), (-1,), 2)])
-def test_networks_that_may_take_long_are_trained_less_often(monkeypatch, pilot, shape, seeds):
-    """Dense layers eight times; images that may need convolutions, modules of one's own, and many outputs, twice."""
-    asked = []
-
-    def trained(*views, **options):
-        asked.append(options["seeds"])
-        raise FloatingPointError
-
-    monkeypatch.setattr(phasejax.deep, "pilot_embeddings", trained)
-    with pytest.raises(FloatingPointError):
-        diagnose(X.reshape(len(X), *shape), Y, S, k=2, pilot=pilot, fit=False)
-    monkeypatch.setattr("phasejax.diagnosis._diagnose._MOST_OUTPUTS", 119)
-    with pytest.raises(FloatingPointError):
-        diagnose(X.reshape(len(X), *shape), Y, S, k=2, pilot=pilot, fit=False)
-    assert asked == [seeds, 2]
 
 
 @pytest.mark.slow
