@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from threading import Lock
 from typing import Any
 
@@ -121,7 +121,8 @@ class _Run:
         slots = local_slots()
         row = sum(int(np.prod(shape)) for shape in (self._pilot.shape_x, self._pilot.shape_y))
         size = _at_once(slots[0].platform, 4 * self._most * row)
-        groups = [jobs[start:start + size] for start in range(0, len(jobs), size)]
+        alike = [list(found) for _, found in groupby(jobs, lambda job: job[0].batches.shape)]  # of few rows or groups
+        groups = [some[start:start + size] for some in alike for start in range(0, len(some), size)]
 
         def work(group):
             return [finish(cell, state) for (cell, _), state in zip(group, self._train(group), strict=True)]

@@ -381,6 +381,17 @@ def test_cells_trained_as_batches_are_those_trained_one_by_one(monkeypatch):
     assert not single.diverged.any()
 
 
+def test_cells_whose_minibatches_differ_in_size_are_no_batch(monkeypatch):
+    """Of six unequal groups each seed sets others aside, and leaves fewer rows than a minibatch should have."""
+    groups = np.repeat(np.arange(6), (4, 6, 8, 10, 5, 7))
+    fold = np.where(groups % 2, 0, -1)
+    sizes = {cells_of(number, 0, fold, groups, 5, 256, choose=True)[0].batches.shape for number in range(3)}
+    assert len(sizes) > 1
+    monkeypatch.setattr("phasejax.deep._pilot_cells._at_once", lambda platform, size: 4)
+    found = pilot_embeddings(*few_rows, fold, 2, steps=5, hidden=(4,), groups=groups, seeds=3, objectives=("CP x->y",))
+    assert not found["CP x->y"].diverged.any()
+
+
 def test_a_batch_of_cells_fits_in_memory():
     assert _at_once("cpu", 10) == 1
     assert _at_once("gpu", device_memory() // 40) == 10
