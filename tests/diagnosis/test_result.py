@@ -8,7 +8,7 @@ import pytest
 
 from phasejax import Regime, diagnose
 from phasejax.datasets import load_digit_halves
-from phasejax.diagnosis import Diagnosis, choose_estimator
+from phasejax.diagnosis import Diagnosis, _diagnose, choose_estimator
 from phasejax.io import InputNote
 from tests.diagnosis.conftest import with_few_draws
 from tests.diagnosis.simulated import CASES, simulated
@@ -178,8 +178,9 @@ def test_bad_options_are_refused_in_one_line(options, message):
 
 
 @pytest.mark.slow
-def test_a_pilot_counts_beside_the_closed_forms():
-    """With the trainings that a user would run; what counts of them and how is in test_pilot_outputs."""
+def test_a_pilot_counts_beside_the_closed_forms(monkeypatch):
+    """With networks and steps as a user trains them, twice; what counts of them and how is in test_pilot_outputs."""
+    monkeypatch.setattr(_diagnose, "PILOT_SEEDS", 2)
     found = diagnose(*simulated(*CASES[Regime.CA_ONLY], n=120), k=2, pilot=True, fit=False)
     assert found.scores[0].sources == ("linear", "lifted", "pilot")
     assert found.best().name == "CA"
