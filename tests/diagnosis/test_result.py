@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+import phasejax.deep
 from phasejax import Regime, diagnose
 from phasejax.datasets import load_digit_halves
 from phasejax.diagnosis import Diagnosis, _diagnose, choose_estimator
@@ -179,12 +180,23 @@ def test_bad_options_are_refused_in_one_line(options, message):
 
 @pytest.mark.slow
 def test_a_pilot_counts_beside_the_closed_forms(monkeypatch):
-    """With networks and steps as a user trains them, twice; what counts of them and how is in test_pilot_outputs."""
-    monkeypatch.setattr(_diagnose, "PILOT_SEEDS", 2)
-    found = diagnose(*simulated(*CASES[Regime.CA_ONLY], n=120), k=2, pilot=True, fit=False)
+    """With networks and steps as a user trains them, less often; what counts and how is in test_pilot_outputs."""
+    asked, train = [], phasejax.deep.pilot_embeddings
+    monkeypatch.setattr(_diagnose, "PILOT_SEEDS", 3)
+    monkeypatch.setattr(phasejax.deep, "pilot_embeddings",
+                        lambda *views, **options: asked.append(options["seeds"]) or train(*views, **options))
+    x, y, labels = simulated(*CASES[Regime.CA_ONLY], n=120)
+    found = diagnose(x, y, labels, k=2, pilot=True, fit=False)
     assert found.scores[0].sources == ("linear", "lifted", "pilot")
     assert found.best().name == "CA"
     assert Diagnosis.from_json(found.to_json(draws=True)).best() == found.best()
+    # Images and many outputs take long, and are trained twice.
+    monkeypatch.setattr(phasejax.deep, "pilot_embeddings", lambda *views, **options: asked.append(options["seeds"]))
+    for view, most in ((x.reshape(len(x), 2, -1), 240), (x, 239), (x, 240)):
+        monkeypatch.setattr(_diagnose, "_MOST_OUTPUTS", most)
+        with pytest.raises(TypeError):  # nothing came back
+            diagnose(view, y, labels, k=2, pilot=True, fit=False)
+    assert asked == [3, 2, 2, 3]
 
 
 @pytest.mark.slow
